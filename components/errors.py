@@ -1,0 +1,46 @@
+"""The error tree. Every error says what was wrong, what was got, what is allowed, and what to do next.
+
+    CaligError
+    ├── InputError          the user can mend it: bad model, data set, config           (exit 2)
+    └── CouldNotRunError    the surroundings failed: tracking server, disk, memory      (exit 4)
+        └── PublishError    everything was computed and is on disk, only publishing failed
+"""
+
+from __future__ import annotations
+
+_MAX_GOT = 300
+
+
+class CaligError(Exception):
+    """An error a user reads: `problem`, then what was got, what is allowed and the next step, each optional."""
+
+    exit_code = 4
+
+    def __init__(self, problem: str, *, got: object = None, allowed: str | None = None, next_step: str | None = None) -> None:
+        lines = [problem]
+        if got is not None:
+            lines.append(f"got: {_shorten(str(got))}")
+        if allowed is not None:
+            lines.append(f"allowed: {allowed}")
+        if next_step is not None:
+            lines.append(f"next: {next_step}")
+        super().__init__("\n".join(lines))
+        self.problem, self.next_step = problem, next_step
+
+
+class InputError(CaligError):
+    """Something the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class CouldNotRunError(CaligError):
+    """The input was fine, but the run could not be done."""
+
+
+class PublishError(CouldNotRunError):
+    """The evidence is complete on disk but did not reach the tracking server."""
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_GOT else f"{text[:_MAX_GOT]}… ({len(text)} characters)"

@@ -1,0 +1,1 @@
+"""The wiring: Prefect flows, their tasks, and the command line."""

@@ -1,0 +1,67 @@
+"""The attribution table: one row per example, as Parquet. Units are logits of the target class; higher supports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.base import Record
+
+TABLE_VERSION = "1"
+
+WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
+SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
+
+#: Column, type, meaning. `seq` counts all tokens with special ones; `layers` = blocks of the model (layer l is the input of block l+1).
+COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("row", pa.int64(), "position in the data set"),
+    ("id", pa.string(), "the row's id"),
+    ("text", pa.string(), "input text; null for images"),
+    ("image", pa.string(), "path of the image; null for text"),
+    ("label", pa.string(), "gold class; null when unknown"),
+    ("segments", pa.map_(pa.string(), pa.string()), "segment columns of the data set"),
+    ("rationale", pa.list_(SPAN), "human rationale, character spans, end exclusive; null when there is none"),
+    ("problem", pa.string(), "why the row has no attribution; null when it has one"),
+    ("predicted", pa.string(), "predicted class"),
+    ("probability", pa.float64(), "softmax probability of the predicted class"),
+    ("target", pa.string(), "class explained"),
+    ("logits", pa.list_(pa.float32()), "logit per class"),
+    ("f_input", pa.float64(), "target logit of the input, f(x)"),
+    ("f_baseline", pa.float64(), "target logit of the baseline input, f(x')"),
+    ("tokens", pa.list_(pa.string()), "seq: tokens, or patch names"),
+    ("input_ids", pa.list_(pa.int32()), "seq: token ids that were attributed; empty for images"),
+    ("starts", pa.list_(pa.int32()), "seq: first character of each token; -1 for special tokens and patches"),
+    ("ends", pa.list_(pa.int32()), "seq: end (exclusive) of each token; -1 for special tokens and patches"),
+    ("content", pa.list_(pa.bool_()), "seq: true for content tokens, false for special ones"),
+    ("values", pa.list_(pa.float32()), "seq: CA-LIG relevance, signed, logits; sums to f(x) - f(x')"),
+    ("layers", pa.list_(pa.list_(pa.float32())), "layers x seq: relevance of each layer after rollout, signed, logits"),
+    ("layer_attributions", pa.list_(pa.list_(pa.float32())), "layers x seq: layer integrated gradients before rollout"),
+    ("words", pa.list_(WORD), "words by character offset, with summed relevance; empty for images"),
+    ("residuals", pa.list_(pa.float64()), "layers: relative completeness residual, lower is better"),
+    ("n_points", pa.list_(pa.int32()), "layers: path points evaluated"),
+    ("converged", pa.bool_(), "every layer within the tolerance"),
+    ("coverage", pa.float64(), "share of the input's tokens that fit into the model, 0..1"),
+    ("input_x_gradient", pa.list_(pa.float32()), "seq: control, (h - h') x gradient at the input"),
+    ("attention_rollout", pa.list_(pa.float32()), "seq: control, attention rollout to the read-out position"),
+)
+
+SCHEMA = pa.schema(
+    [pa.field(name, type_, metadata={"meaning": meaning}) for name, type_, meaning in COLUMNS],
+    metadata={"calig.table_version": TABLE_VERSION},
+)
+
+
+class ShardResult(Record):
+    """One finished shard of the attribution table: what the task passes on instead of the data."""
+
+    index: int
+    path: Path
+    sha256: str = Field(description="of the Parquet file")
+    n_rows: int
+    n_explained: int
+    seconds: float
+    attention_kernel: str
+    device: str
+    baseline: str = Field(description="resolved baseline, e.g. [MASK] tokens")

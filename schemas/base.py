@@ -1,0 +1,66 @@
+"""What every record shares: frozen, closed to unknown fields, finite numbers only, canonical JSON and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen record: unknown fields are errors, NaN and infinity are refused in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
+
+    def content_digest(self) -> str:
+        """SHA-256 of the canonical JSON form (sorted keys, no spaces, UTF-8)."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of `value`'s canonical JSON form; NaN and infinity are refused."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Verdict(StrEnum):
+    """Whether a version may ship. `inconclusive` means "could not be judged" and never counts as a pass."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class CheckVerdict(StrEnum):
+    """The outcome of one check or one part: a verdict, or that it does not apply."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Direction(StrEnum):
+    """Which way a metric is better; `report` metrics carry no judgement."""
+
+    HIGHER = "higher is better"
+    LOWER = "lower is better"
+    REPORT = "report"
+
+
+class Severity(StrEnum):
+    """What a failed check does: `critical` fails the version, `warning` is shown and does not, `info` is noted."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Interval(Record):
+    """A confidence interval; `level` is its coverage, e.g. 0.95."""
+
+    low: float
+    high: float
+    level: float = 0.95

@@ -1,0 +1,78 @@
+"""QualityReport: metrics with intervals, controls on the same rows, and the checks of the expectation suite."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
+
+
+class Metric(Record):
+    """One number about a run, never without its n and direction."""
+
+    name: str
+    value: float | None = Field(description="None when it could not be computed")
+    interval: Interval | None = None
+    direction: Direction
+    n: int = Field(description="rows it was computed on")
+    definition: str = Field(description="one line: formula and source")
+
+
+class Control(Record):
+    """A simpler explanation scored on the same rows with the same perturbation.
+
+    `margin` is CA-LIG's (comprehensiveness - sufficiency) minus the control's, paired by row; positive: CA-LIG is better.
+    """
+
+    name: str
+    comprehensiveness: float = Field(description="AOPC over the fractions, higher is better")
+    sufficiency: float = Field(description="AOPC over the fractions, lower is better")
+    margin: float
+    margin_interval: Interval
+    beats_ca_lig: bool = Field(description="the whole interval of the margin lies below zero")
+
+
+class Curve(Record):
+    """Mean probability of the predicted class while tokens are removed or kept in order of attribution."""
+
+    method: str
+    kind: str = Field(description="deletion (most attributed removed first) or insertion (most attributed kept first)")
+    fractions: tuple[float, ...] = Field(description="share of content tokens removed (deletion) or kept (insertion)")
+    probability: tuple[float, ...]
+    auc: float
+
+
+class Check(Record):
+    """One expectation of the suite, judged."""
+
+    name: str
+    expectation: str = Field(description="Great Expectations type")
+    verdict: CheckVerdict
+    severity: Severity
+    observed: float | str | None
+    requirement: str = Field(description="what was required, in words")
+    explanation: str = Field("", description="what the check means and what to do when it fails")
+
+
+class ScorerRecord(Record):
+    """Which runtime scored the perturbed inputs, and how it agrees with torch."""
+
+    runtime: str = Field(description="onnxruntime or torch")
+    providers: tuple[str, ...] = Field(description="execution providers in use, or the torch device")
+    parity_max_abs: float | None = Field(None, description="largest |logit difference| to torch on real rows; None for torch")
+    parity_rows: int = 0
+    fallback_reason: str | None = Field(None, description="why torch scores although ONNX Runtime was asked for")
+    exported_digest: str | None = None
+
+
+class QualityReport(Record):
+    """The attribution quality of one run."""
+
+    verdict: CheckVerdict
+    suite: str
+    metrics: tuple[Metric, ...]
+    controls: tuple[Control, ...]
+    curves: tuple[Curve, ...]
+    checks: tuple[Check, ...]
+    scorer: ScorerRecord
+    warnings: tuple[str, ...] = Field((), description="what a reader must know first, e.g. a control that beats CA-LIG")

@@ -1,0 +1,76 @@
+"""What is explained: a reference to a model version, the fetched version itself, and a pinned data set."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Record
+
+
+class ModelSource(StrEnum):
+    """Where a model comes from."""
+
+    REGISTRY = "registry"
+    FOLDER = "folder"
+    HUB = "hub"
+
+
+class ModelRef(Record):
+    """A model as a user names it: `models:/NAME/VERSION`, `models:/NAME@alias`, a folder, or `hub-id@revision`."""
+
+    uri: str
+    source: ModelSource
+    name: str = Field(description="registered name, folder name or hub id")
+    version: str | None = Field(None, description="registry version; None when an alias has to be resolved")
+    alias: str | None = None
+    revision: str | None = Field(None, description="pinned commit of a hub model")
+
+
+class ModelSnapshot(Record):
+    """A model version fetched to disk: what `registry.fetch` returns and every later step reads."""
+
+    name: str
+    version: str = Field(description="registry version, hub revision, or the first 12 digits of the weights digest")
+    source: ModelSource
+    uri: str = Field(description="resolved: models:/NAME/VERSION, folder path, or hub id @ revision")
+    alias: str | None = Field(None, description="the alias it was asked for by, if any")
+    source_run_id: str | None = Field(None, description="MLflow run that logged the model")
+    model_id: str | None = Field(None, description="MLflow LoggedModel id")
+    model_path: Path = Field(description="folder with config.json and model.safetensors")
+    processor_path: Path = Field(description="folder with the tokenizer or image processor")
+    weights_digest: str = Field(description="SHA-256 over the safetensors files and config.json")
+    processor_digest: str = Field(description="SHA-256 over the tokenizer or image processor files")
+    model_type: str = Field(description="transformers model_type, e.g. bert")
+    modality: Literal["text", "image"]
+    labels: tuple[str, ...] = Field(description="class names in logit order")
+
+
+class DatasetRef(Record):
+    """A data set as pinned: a file, its digest over the rows used, and which columns it has."""
+
+    name: str
+    path: Path
+    digest: str = Field(description="SHA-256 over the rows used, in order (after --limit)")
+    n_rows: int
+    modality: Literal["text", "image"]
+    has_labels: bool
+    has_rationales: bool
+    segment_columns: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+class Example(Record):
+    """One row of a data set."""
+
+    row: int = Field(description="position in the data set, from 0")
+    id: str
+    text: str | None = None
+    image: Path | None = None
+    label: str | None = None
+    segments: dict[str, str] = Field(default_factory=dict)
+    rationale: tuple[tuple[int, int], ...] | None = Field(None, description="character spans, end exclusive")
+    problem: str | None = Field(None, description="why this row cannot be explained, if so")

@@ -14,7 +14,7 @@ TABLE_VERSION = "1"
 WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
 
-#: Column, type, meaning. `seq` counts all tokens with special ones; `layers` = blocks of the model (layer l is the input of block l+1).
+#: Column, type, meaning. `seq` counts all tokens, special ones too; `layers`: the inputs of the blocks, 0 the embeddings.
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("row", pa.int64(), "position in the data set"),
     ("id", pa.string(), "the row's id"),

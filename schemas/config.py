@@ -14,25 +14,32 @@ Device = Literal["auto", "cpu", "cuda"]
 class AttributionConfig(Record):
     """How attributions are computed."""
 
-    target: str = Field("predicted", description="class explained: predicted, gold, or a class name")
+    target: str = Field(default="predicted", description="class explained: predicted, gold, or a class name")
     fusion_coefficient: float = Field(
-        0.1, ge=0.0, le=1.0, description="λ: 0 is the mean of the layer integrated gradients, 1 is attention context only"
+        default=0.1, ge=0.0, le=1.0, description="λ: 0 is the mean of the layer integrated gradients, 1 is attention context only"
     )
     context_rule: Literal["positive", "absolute", "attention"] = Field(
-        "positive", description="what of A ⊙ ∂f/∂A enters the context matrix: its positive part, its size, or A alone"
+        default="positive", description="what of A ⊙ ∂f/∂A enters the context matrix: its positive part, its size, or A alone"
     )
     baseline: Literal["auto", "mask", "pad", "mean", "zero", "blur"] = Field(
-        "auto", description="what replaces content: text mask | pad | mean embedding, images zero | blur; auto: the first that exists"
+        default="auto",
+        description="what replaces content; texts: mask, pad, mean embedding; images: zero, blur; auto: the first that exists",
     )
     tolerance: float = Field(
-        0.01, gt=0.0, lt=1.0, description="completeness residual allowed per layer, as a share of |f(x) − f(x')|"
+        default=0.01, gt=0.0, lt=1.0, description="completeness residual allowed per layer, as a share of |f(x) − f(x')|"
     )
-    max_points: int = Field(129, ge=3, le=1025, description="most path points per row and layer before it counts as unconverged")
-    max_length: int | None = Field(None, ge=4, description="tokens per text; empty: the model's own limit")
-    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="precision of the model's passes")
-    device: Device = Field("auto", description="auto takes the GPU when there is one")
-    batch_tokens: int = Field(4096, ge=16, description="tokens per forward pass; halved when memory runs out; does not change values")
-    shard_rows: int = Field(256, ge=1, description="rows per shard, the unit of parallel work and of resuming; does not change values")
+    max_points: int = Field(
+        default=129, ge=3, le=1025, description="most path points per row and layer before it counts as unconverged"
+    )
+    max_length: int | None = Field(default=None, ge=4, description="tokens per text; empty: the model's own limit")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field(default="float32", description="precision of the model's passes")
+    device: Device = Field(default="auto", description="auto takes the GPU when there is one")
+    batch_tokens: int = Field(
+        default=4096, ge=16, description="tokens per forward pass, halved when memory runs out; changes no value"
+    )
+    shard_rows: int = Field(
+        default=256, ge=1, description="rows per shard, the unit of parallel work and of resuming; changes no value"
+    )
 
     def fingerprint(self) -> str:
         """Digest of the settings that change attribution values (device, batch and shard sizes do not)."""
@@ -42,43 +49,49 @@ class AttributionConfig(Record):
 class QualityConfig(Record):
     """How attribution quality is measured and judged."""
 
-    suite: str = Field("default", description="expectation suite: a built-in name or the path of a YAML file")
+    suite: str = Field(default="default", description="expectation suite: a built-in name or the path of a YAML file")
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
-        "auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
+        default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
     )
     fractions: tuple[float, ...] = Field(
-        (0.01, 0.05, 0.1, 0.2, 0.5), description="shares of tokens removed or kept for comprehensiveness and sufficiency"
+        default=(0.01, 0.05, 0.1, 0.2, 0.5), description="shares of tokens removed or kept for comprehensiveness and sufficiency"
     )
-    random_draws: int = Field(5, ge=1, description="random orders averaged per row for the random control")
-    bootstrap_draws: int = Field(1000, ge=100, description="resamples of the rows behind each confidence interval")
-    confidence: float = Field(0.95, gt=0.5, lt=1.0, description="coverage of the confidence intervals")
-    seed: int = Field(0, description="seed of the random orders and of the bootstrap")
+    random_draws: int = Field(default=5, ge=1, description="random orders averaged per row for the random control")
+    bootstrap_draws: int = Field(default=1000, ge=100, description="resamples of the rows behind each confidence interval")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0, description="coverage of the confidence intervals")
+    seed: int = Field(default=0, description="seed of the random orders and of the bootstrap")
 
 
 class DriftConfig(Record):
     """How attribution drift against the reference version is measured and judged."""
 
-    top_k: int = Field(3, ge=1, description="words compared by top-k overlap")
-    min_rows: int = Field(30, ge=2, description="fewer paired rows than this make drift inconclusive")
-    min_occurrences: int = Field(5, ge=2, description="a word is tested when it occurs in at least this many paired rows")
-    word_shift: float = Field(0.3, gt=0.0, description="smallest change of a word's signed share of attribution that can fail a version")
-    word_shift_z: float = Field(6.0, gt=0.0, description="smallest |z| of that change that can fail a version")
-    false_discovery_rate: float = Field(0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over all words tested")
-    rank_agreement: float = Field(0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns")
-    sign_flip: float = Field(0.1, ge=0.0, le=1.0, description="mean share of attribution mass with changed sign above this warns")
-    worst_examples: int = Field(20, ge=0, description="examples kept word by word")
+    top_k: int = Field(default=3, ge=1, description="words compared by top-k overlap")
+    min_rows: int = Field(default=30, ge=2, description="fewer paired rows than this make drift inconclusive")
+    min_occurrences: int = Field(default=5, ge=2, description="a word is tested when it occurs in at least this many paired rows")
+    word_shift: float = Field(
+        default=0.3, gt=0.0, description="change of a word's signed share of attribution from which on a version can fail"
+    )
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| of that change from which on a version can fail")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over all words tested"
+    )
+    rank_agreement: float = Field(default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns")
+    sign_flip: float = Field(
+        default=0.1, ge=0.0, le=1.0, description="mean share of attribution mass with changed sign above this warns"
+    )
+    worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
 
 
 class ReportConfig(Record):
     """What the report shows."""
 
-    examples: int = Field(100, ge=0, description="examples drawn in the HTML report (the Parquet table keeps all)")
+    examples: int = Field(default=100, ge=0, description="examples drawn in the HTML report (the Parquet table keeps all)")
 
 
 class PipelineConfig(Record):
     """All settings of a run."""
 
-    attribution: AttributionConfig = Field(default_factory=AttributionConfig, description="how attributions are computed")
-    quality: QualityConfig = Field(default_factory=QualityConfig, description="how their quality is measured and judged")
-    drift: DriftConfig = Field(default_factory=DriftConfig, description="how they are compared with the reference version")
-    report: ReportConfig = Field(default_factory=ReportConfig, description="what the report shows")
+    attribution: AttributionConfig = Field(default=AttributionConfig(), description="how attributions are computed")
+    quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
+    drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
+    report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
@@ -15,7 +17,7 @@ class Threshold(Record):
     direction: str = Field(description="'above fires' or 'below fires'")
     severity: Severity
     source: str
-    n_null: int | None = Field(None, description="pairs the null was measured on")
+    n_null: int | None = Field(default=None, description="pairs the null was measured on")
     date: str
     set_by: str
 
@@ -29,7 +31,7 @@ class Statistic(Record):
     interval: Interval | None = None
     direction: Direction
     n: int
-    fires: bool = Field(False, description="beyond its threshold")
+    fires: bool = Field(default=False, description="beyond its threshold")
     definition: str
 
 
@@ -83,6 +85,15 @@ class ReferenceIdentity(Record):
     accuracy: float | None = None
 
 
+class ReferenceProfile(Record):
+    """What a version leaves for its successors to be compared with: its identity, and where its attributions are."""
+
+    identity: ReferenceIdentity
+    dataset_digest: str
+    labels: tuple[str, ...]
+    tables: tuple[Path, ...] = Field(description="Parquet files in the form of schemas.attribution.SCHEMA")
+
+
 class LayerProfile(Record):
     """Mean share of absolute attribution mass per layer (0 = embeddings), each summing to 1."""
 
@@ -98,12 +109,14 @@ class DriftReport(Record):
     reason: str = Field(description="one sentence for a release manager")
     reference: ReferenceIdentity | None = None
     n_paired: int = 0
-    accuracy_change: float | None = Field(None, description="candidate minus reference, on the rows both explain")
-    flipped: int = Field(0, description="examples whose predicted class changed")
+    accuracy_change: float | None = Field(default=None, description="candidate minus reference, on the rows both explain")
+    flipped: int = Field(default=0, description="examples whose predicted class changed")
     statistics: tuple[Statistic, ...] = ()
-    word_shifts: tuple[WordShift, ...] = Field((), description="the largest, strongest first")
+    word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = 0
     layer_profile: LayerProfile | None = None
-    worst: tuple[DriftExample, ...] = Field((), description="same answer, different reason: the examples that changed most")
+    worst: tuple[DriftExample, ...] = Field(
+        default=(), description="same answer, different reason: the examples that changed most"
+    )
     thresholds: tuple[Threshold, ...] = ()
     next_step: str = ""

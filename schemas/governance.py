@@ -13,8 +13,6 @@ from schemas.drift import DriftReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
 
-SCHEMA_VERSION = "1"
-
 
 class SkippedRow(Record):
     """A row that has no attribution, and why."""
@@ -30,7 +28,7 @@ class DataRecord(Record):
     dataset: DatasetRef
     n_explained: int
     n_skipped: int
-    skipped: tuple[SkippedRow, ...] = Field((), description="at most 50 of them")
+    skipped: tuple[SkippedRow, ...] = Field(default=(), description="at most 50 of them")
     coverage: float | None = Field(description="share of the text's tokens that fit into the model; higher is better")
     n_truncated: int = Field(description="rows longer than the model's limit")
 
@@ -83,7 +81,7 @@ class Decision(Record):
 class GovernanceReport(Record):
     """The record published as `calig/record.json`."""
 
-    schema_version: Literal["1"] = SCHEMA_VERSION
+    schema_version: Literal["1"] = "1"
     created_at: datetime
     fingerprint: str = Field(description="identity of this explanation: model, data, config, reference")
     model: ModelSnapshot

@@ -51,7 +51,7 @@ class Check(Record):
     severity: Severity
     observed: float | str | None
     requirement: str = Field(description="what was required, in words")
-    explanation: str = Field("", description="what the check means and what to do when it fails")
+    explanation: str = Field(default="", description="what the check means and what to do when it fails")
 
 
 class ScorerRecord(Record):
@@ -59,9 +59,11 @@ class ScorerRecord(Record):
 
     runtime: str = Field(description="onnxruntime or torch")
     providers: tuple[str, ...] = Field(description="execution providers in use, or the torch device")
-    parity_max_abs: float | None = Field(None, description="largest |logit difference| to torch on real rows; None for torch")
+    parity_max_abs: float | None = Field(
+        default=None, description="largest |logit difference| to torch on real rows; None for torch"
+    )
     parity_rows: int = 0
-    fallback_reason: str | None = Field(None, description="why torch scores although ONNX Runtime was asked for")
+    fallback_reason: str | None = Field(default=None, description="why torch scores although ONNX Runtime was asked for")
     exported_digest: str | None = None
 
 
@@ -75,4 +77,4 @@ class QualityReport(Record):
     curves: tuple[Curve, ...]
     checks: tuple[Check, ...]
     scorer: ScorerRecord
-    warnings: tuple[str, ...] = Field((), description="what a reader must know first, e.g. a control that beats CA-LIG")
+    warnings: tuple[str, ...] = Field(default=(), description="what a reader must know first, e.g. a control that beats CA-LIG")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Record
+from schemas.base import Record, Verdict
 
 
 class ModelSource(StrEnum):
@@ -25,9 +25,9 @@ class ModelRef(Record):
     uri: str
     source: ModelSource
     name: str = Field(description="registered name, folder name or hub id")
-    version: str | None = Field(None, description="registry version; None when an alias has to be resolved")
+    version: str | None = Field(default=None, description="registry version; None when an alias has to be resolved")
     alias: str | None = None
-    revision: str | None = Field(None, description="pinned commit of a hub model")
+    revision: str | None = Field(default=None, description="pinned commit of a hub model")
 
 
 class ModelSnapshot(Record):
@@ -37,9 +37,9 @@ class ModelSnapshot(Record):
     version: str = Field(description="registry version, hub revision, or the first 12 digits of the weights digest")
     source: ModelSource
     uri: str = Field(description="resolved: models:/NAME/VERSION, folder path, or hub id @ revision")
-    alias: str | None = Field(None, description="the alias it was asked for by, if any")
-    source_run_id: str | None = Field(None, description="MLflow run that logged the model")
-    model_id: str | None = Field(None, description="MLflow LoggedModel id")
+    alias: str | None = Field(default=None, description="the alias it was asked for by, if any")
+    source_run_id: str | None = Field(default=None, description="MLflow run that logged the model")
+    model_id: str | None = Field(default=None, description="MLflow LoggedModel id")
     model_path: Path = Field(description="folder with config.json and model.safetensors")
     processor_path: Path = Field(description="folder with the tokenizer or image processor")
     weights_digest: str = Field(description="SHA-256 over the safetensors files and config.json")
@@ -72,5 +72,14 @@ class Example(Record):
     image: Path | None = None
     label: str | None = None
     segments: dict[str, str] = Field(default_factory=dict)
-    rationale: tuple[tuple[int, int], ...] | None = Field(None, description="character spans, end exclusive")
-    problem: str | None = Field(None, description="why this row cannot be explained, if so")
+    rationale: tuple[tuple[int, int], ...] | None = Field(default=None, description="character spans, end exclusive")
+    problem: str | None = Field(default=None, description="why this row cannot be explained, if so")
+
+
+class PublishedRun(Record):
+    """An explanation whose evidence is complete on the tracking server."""
+
+    run_id: str
+    verdict: Verdict
+    run_url: str | None = Field(default=None, description="page of the run; None when the tracking store has no web address")
+    artifact_uri: str = Field(description="where report.html, record.json, config.yaml and attributions/ lie")

@@ -1,0 +1,134 @@
+"""Attention seen from outside: q, k, v and the output of every block, under any kernel, and what follows from them.
+
+The gradient of the logit with respect to an attention weight needs no attention matrix in the autograd graph: with
+o = A v, ∂f/∂A_ij = ⟨∂f/∂o_i, v_j⟩ (METHOD.md, equation 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from calig.rollout import CONTEXT_RULES, normalise_rows
+
+_IMPLEMENTATION = "calig_capture"
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """What one block's attention received and gave.
+
+    query, key, value: `batch heads seq dim` (keys and values already repeated for grouped-query attention);
+    output: `batch seq heads dim`, part of the autograd graph; mask: additive or boolean, broadcastable to
+    `batch heads seq seq`, or None.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    output: Tensor
+    mask: Tensor | None
+    scaling: float
+    causal: bool
+
+    def rows(self, part: slice) -> AttentionCall:
+        """The call of some rows of the batch."""
+        mask = self.mask[part] if self.mask is not None and self.mask.shape[0] == self.query.shape[0] else self.mask
+        return replace(
+            self, query=self.query[part], key=self.key[part], value=self.value[part], output=self.output[part], mask=mask
+        )
+
+
+_record: ContextVar[list[AttentionCall] | None] = ContextVar("attention_record", default=None)
+
+
+@contextmanager
+def observable_attention(model: nn.Module) -> Iterator[None]:
+    """Route this model's attention through the scaled-dot-product kernel in a way that can be recorded; undone at exit."""
+    config: Any = model.config
+    before = config._attn_implementation
+    model.set_attn_implementation(_IMPLEMENTATION)  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)  # type: ignore[operator]
+
+
+@contextmanager
+def recorded_attention() -> Iterator[list[AttentionCall]]:
+    """Collect the attention calls of the forward passes inside, in order."""
+    calls: list[AttentionCall] = []
+    token = _record.set(calls)
+    try:
+        yield calls
+    finally:
+        _record.reset(token)
+
+
+def attention_weights(call: AttentionCall) -> Tensor:
+    """A = softmax(q kᵀ · scaling + mask), `batch heads seq seq`; rows sum to one."""
+    scores = call.query @ call.key.transpose(-1, -2) * call.scaling
+    if call.mask is not None:
+        mask = call.mask[..., : scores.shape[-1]]
+        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+    elif call.causal:
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(future, float("-inf"))
+    return scores.softmax(-1).nan_to_num(0.0)
+
+
+def context_and_attention(call: AttentionCall, output_gradient: Tensor, *, rule: str) -> tuple[Tensor, Tensor]:
+    """The context matrix C of one block and its mean attention over heads, both `batch seq seq`, rows sum to one.
+
+    Args:
+        call: what the block's attention received and gave.
+        output_gradient: ∂f/∂o, `batch seq heads dim`.
+        rule: a key of `CONTEXT_RULES`.
+    """
+    attention = attention_weights(call)
+    gradient = output_gradient.transpose(1, 2) @ call.value.transpose(-1, -2)
+    context = CONTEXT_RULES[rule](attention, gradient).mean(1)
+    return normalise_rows(context), attention.mean(1)
+
+
+def _capturing_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+) -> tuple[Tensor, None]:
+    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    calls = _record.get()
+    if calls is not None:
+        groups = getattr(module, "num_key_value_groups", 1)
+        calls.append(
+            AttentionCall(
+                query=query.detach(),
+                key=repeat_kv(key, groups).detach(),
+                value=repeat_kv(value, groups).detach(),
+                output=output,
+                mask=attention_mask,
+                scaling=_scaling(kwargs.get("scaling"), query),
+                causal=_is_causal(module, kwargs.get("is_causal")),
+            )
+        )
+    return output, None
+
+
+def _scaling(given: float | None, query: Tensor) -> float:
+    return float(query.shape[-1] ** -0.5 if given is None else given)
+
+
+def _is_causal(module: nn.Module, given: bool | None) -> bool:
+    return bool(getattr(module, "is_causal", True) if given is None else given)
+
+
+# Adding a name to these two tables changes no model: only a model that asks for the name is affected.
+AttentionInterface.register(_IMPLEMENTATION, _capturing_attention)
+AttentionMaskInterface.register(_IMPLEMENTATION, sdpa_mask)

@@ -1,0 +1,55 @@
+"""The result of attributing one row: what every token, word and layer contributed to one logit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calig.words import Word
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """CA-LIG attribution of one row. Values are logits of `target`: positive supports it, negative opposes it.
+
+    `seq` counts every position, special tokens included: without them the values would not add up. `layers` counts
+    the inputs of the blocks, l = 0 … L−1, 0 being the embeddings.
+    """
+
+    tokens: list[str]
+    values: Floats = field(repr=False)  #: `seq`: relevance; sums to f(x) − f(x')
+    layers: Floats = field(repr=False)  #: `layers seq`: relevance of each layer after the rollout
+    layer_attributions: Floats = field(repr=False)  #: `layers seq`: layer integrated gradients, before the rollout
+    residuals: Floats = field(repr=False)  #: `layers`: |Σ s − (f(x) − f(x'))| relative to the difference; lower is better
+    n_points: list[int] = field(repr=False)  #: `layers`: path points evaluated
+    converged: bool  #: every layer within the tolerance
+    words: list[Word] = field(repr=False)  #: relevance by word; empty for images
+    target: str  #: class explained
+    predicted: str  #: class with the largest logit
+    logits: Floats = field(repr=False)  #: `classes`
+    f_input: float  #: f(x), the target's logit
+    f_baseline: float  #: f(x')
+    input_ids: list[int] = field(repr=False)  #: `seq`: the token ids attributed; empty for images
+    starts: list[int] = field(repr=False)  #: `seq`: first character; −1 for special tokens and patches
+    ends: list[int] = field(repr=False)  #: `seq`: end, exclusive
+    content: list[bool] = field(repr=False)  #: `seq`: False for special tokens
+    coverage: float  #: share of the row's tokens that fitted into the model
+    input_x_gradient: Floats = field(repr=False)  #: `seq`: control, (h⁰ − h'⁰) · ∂f/∂h⁰ at the input
+    attention_rollout: Floats = field(repr=False)  #: `seq`: control, attention flow to the read-out position, sums to one
+
+    @property
+    def probability(self) -> float:
+        """Softmax probability of the predicted class."""
+        shifted = np.exp(self.logits - self.logits.max())
+        return float(shifted.max() / shifted.sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, ready for JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["words"] = [{"text": w.text, "start": w.start, "end": w.end, "value": w.value} for w in self.words]
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()} | {"probability": self.probability}

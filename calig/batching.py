@@ -1,0 +1,45 @@
+"""Which rows go through the model together, and what happens when they do not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Consecutive parts of at most `size` items."""
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+def equal_lengths(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices grouped by length, the longest first (so that memory runs out early or not at all), within `batch_tokens`."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    for length, group in groupby(order, key=lambda i: lengths[i]):
+        yield from (list(part) for part in chunks(list(group), max(1, batch_tokens // length)))
+
+
+def halving_on_out_of_memory(function: Callable[[Sequence[T]], R], items: Sequence[T], size: int) -> list[R]:
+    """Apply `function` to parts of `items`; when memory runs out, halve the parts and go on where it stopped."""
+    results: list[R] = []
+    position = 0
+    while position < len(items):
+        part = items[position : position + size]
+        try:
+            results.append(function(part))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error) or len(part) == 1:
+                raise
+            size = max(1, len(part) // 2)
+        else:
+            position += len(part)
+    return results
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,104 @@
+"""From a text or an image to the model's own inputs, with the character span of every token. One row at a time, unpadded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from calig.errors import InvalidInputError
+
+#: Tokenizers without a limit of their own report a huge number instead.
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class EncodedInput:
+    """One row, ready for the model.
+
+    inputs: the model's keyword arguments, batch of one; tokens, starts, ends, content: one per position of `seq`
+    (start and end are −1 and content is False for special tokens); coverage: share of the row's content tokens kept.
+    """
+
+    text: str | None
+    image: Image.Image | None
+    inputs: dict[str, Tensor]
+    tokens: list[str]
+    starts: list[int]
+    ends: list[int]
+    content: list[bool]
+    coverage: float
+
+    @property
+    def length(self) -> int:
+        """Positions, special tokens included."""
+        return len(self.tokens)
+
+    @property
+    def input_ids(self) -> list[int]:
+        """Token ids, `seq`; empty for images."""
+        return [int(i) for i in self.inputs["input_ids"][0]] if "input_ids" in self.inputs else []
+
+
+def length_limit(model: Any, tokenizer: Any, max_length: int | None) -> int | None:
+    """Tokens per text: the smallest of what was asked for, the tokenizer's and the model's limit; None: no limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and model.config.model_type in {"roberta", "xlm-roberta"}:
+        positions -= model.config.pad_token_id + 1  # their position numbers start after the padding index
+    known = [n for n in (max_length, tokenizer.model_max_length, positions) if n is not None and n < _NO_LIMIT]
+    return min(known) if known else None
+
+
+def encode_text(text: str, tokenizer: Any, *, limit: int | None) -> EncodedInput:
+    """Tokenize one text; a text longer than `limit` tokens loses its end, which `coverage` reports.
+
+    Raises:
+        InvalidInputError: the tokenizer has no offsets, or the text holds nothing to attribute.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise InvalidInputError(
+            f"the tokenizer cannot tell which characters a token covers\ngot: {type(tokenizer).__name__}"
+            "\nallowed: fast tokenizers (with tokenizer.json)"
+        )
+    options = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "return_attention_mask": True}
+    encoded = tokenizer(text, verbose=False, **options)
+    n_content = encoded["special_tokens_mask"].count(0)
+    if limit is not None and len(encoded["input_ids"]) > limit:
+        encoded = tokenizer(text, truncation=True, max_length=limit, verbose=False, **options)
+    content = [special == 0 for special in encoded["special_tokens_mask"]]
+    if not any(content):
+        raise InvalidInputError(f"the text has no tokens to attribute\ngot: {text[:80]!r}")
+    spans = [span if kept else (-1, -1) for span, kept in zip(encoded["offset_mapping"], content, strict=True)]
+    names = [n for n in tokenizer.model_input_names if n in encoded]
+    return EncodedInput(
+        text=text,
+        image=None,
+        inputs={n: torch.tensor([encoded[n]]) for n in names},
+        tokens=tokenizer.convert_ids_to_tokens(encoded["input_ids"]),
+        starts=[s for s, _ in spans],
+        ends=[e for _, e in spans],
+        content=content,
+        coverage=sum(content) / n_content,
+    )
+
+
+def encode_image(image: Image.Image, processor: Any, *, patch_size: int) -> EncodedInput:
+    """Preprocess one image; positions are one read-out token and the patches, row by row."""
+    rgb = image.convert("RGB")
+    inputs = dict(processor(images=rgb, return_tensors="pt"))
+    rows, columns = (n // patch_size for n in inputs["pixel_values"].shape[-2:])
+    patches = [f"patch {r},{c}" for r in range(rows) for c in range(columns)]
+    n = 1 + len(patches)
+    return EncodedInput(
+        text=None,
+        image=rgb,
+        inputs={"pixel_values": inputs["pixel_values"]},
+        tokens=["[CLS]", *patches],
+        starts=[-1] * n,
+        ends=[-1] * n,
+        content=[False, *[True] * len(patches)],
+        coverage=1.0,
+    )

@@ -1,0 +1,112 @@
+"""Which tokens or patches a perturbation removes, and the perturbed inputs themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Token id that stands for the mean of all token embeddings, for models with neither a mask nor a padding token.
+MEAN_EMBEDDING = -1
+
+# Shares such as 0.1 × 30 land a hair above the whole number they mean.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class PerturbedText:
+    """Token ids `seq` as the model gets them: those that were attributed, the removed ones replaced."""
+
+    input_ids: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class PerturbedImage:
+    """An image and the patches `patches` (row by row from the top left) whose pixels are set to the baseline's."""
+
+    path: Path
+    removed: BoolArray
+
+
+PerturbedInput = PerturbedText | PerturbedImage
+
+#: Perturbed inputs → class probabilities `inputs classes`.
+Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class TextSource:
+    """An attributed text: token ids `seq`, which of them are content `seq`, and the id that replaces removed ones.
+
+    Special tokens are never touched, and nothing is decoded and tokenised again.
+    """
+
+    input_ids: IntArray
+    content: BoolArray
+    replacement_id: int
+
+    @property
+    def n_content(self) -> int:
+        """Tokens that can be removed."""
+        return int(self.content.sum())
+
+    def without(self, removed: BoolArray) -> PerturbedText:
+        """The input without the content tokens marked in `removed` (`content`)."""
+        ids = self.input_ids.copy()
+        ids[np.flatnonzero(self.content)[removed]] = self.replacement_id
+        return PerturbedText(ids)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """An attributed image of `n_content` patches."""
+
+    path: Path
+    n_content: int
+
+    def without(self, removed: BoolArray) -> PerturbedImage:
+        """The image without the patches marked in `removed` (`content`)."""
+        return PerturbedImage(self.path, removed)
+
+
+Source = TextSource | ImageSource
+
+
+def check_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
+    """`fractions` as given; ValueError unless they rise strictly and lie between 0 and 1, both excluded."""
+    steps = np.diff([0.0, *fractions, 1.0])
+    if len(fractions) == 0 or not (steps > 0).all():
+        raise ValueError("fractions must rise strictly and lie between 0 and 1, both excluded")
+    return tuple(fractions)
+
+
+def curve_points(fractions: Sequence[float]) -> tuple[float, ...]:
+    """The fractions of a whole curve: 0 (nothing), the configured ones, 1 (all content)."""
+    return (0.0, *check_fractions(fractions), 1.0)
+
+
+def top_count(n_content: int, fraction: float) -> int:
+    """Tokens in the top `fraction` of `n_content`: rounded up, so that any fraction above 0 takes at least one."""
+    return min(n_content, ceil(fraction * n_content - _ROUNDING))
+
+
+def ranks(attribution: FloatArray) -> IntArray:
+    """Rank of each content token by signed attribution, 0 = most supporting; ties go to the earlier position."""
+    order = np.argsort(-attribution, kind="stable")
+    result = np.empty(len(order), dtype=np.int64)
+    result[order] = np.arange(len(order))
+    return result
+
+
+def top_masks(attribution: FloatArray, points: Sequence[float]) -> BoolArray:
+    """Masks `points content` that mark the top share of the content tokens, for each point in 0…1."""
+    counts = np.array([top_count(len(attribution), point) for point in points])
+    return ranks(attribution)[None, :] < counts[:, None]

@@ -1,0 +1,60 @@
+"""Fusion of attributions with attention context, and rollout to the input (METHOD.md, equations 2-4). Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+#: A row of the context matrix with less than this sum has no path to the logit and becomes the identity row.
+_EMPTY_ROW = 1e-12
+
+#: What of the attention A and its class-specific gradient ∂f/∂A (each `… seq seq`) counts as context.
+CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "positive": lambda attention, gradient: (attention * gradient).clamp(min=0),
+    "absolute": lambda attention, gradient: (attention * gradient).abs(),
+    "attention": lambda attention, _: attention,
+}
+
+
+def normalise_rows(context: Tensor) -> Tensor:
+    """Divide each row by its sum; a row that sums to ~0 becomes the identity row. `batch seq seq`, non-negative."""
+    sums = context.sum(-1, keepdim=True)
+    identity = torch.eye(context.shape[-1], dtype=context.dtype, device=context.device)
+    return torch.where(sums > _EMPTY_ROW, context / sums.clamp(min=_EMPTY_ROW), identity)
+
+
+def fuse(context: Tensor, fusion_coefficient: float) -> Tensor:
+    """M = (1 − λ) I + λ C, row-stochastic when C is. `batch seq seq`."""
+    identity = torch.eye(context.shape[-1], dtype=context.dtype, device=context.device)
+    return (1.0 - fusion_coefficient) * identity + fusion_coefficient * context
+
+
+def carry_down(relevance: Tensor, mixing: Tensor, block: int) -> Tensor:
+    """Carry the relevance of every layer above `block` through it: rˡ ← rˡ M for l ≥ block.
+
+    Called for the blocks L−1 … 1 in this order, it turns sˡ into rˡ = sˡ Mˡ ⋯ M¹ with vector-matrix products only.
+
+    Args:
+        relevance: `batch layers seq`, float64.
+        mixing: M of this block, `batch seq seq`, row-stochastic; so each layer keeps its sum.
+    """
+    carried = relevance[:, block:] @ mixing.to(relevance.dtype)
+    return torch.cat([relevance[:, :block], carried], dim=1)
+
+
+def roll_out(layer_attributions: Tensor, mixing: Iterable[Tensor]) -> Tensor:
+    """rˡ = sˡ Mˡ ⋯ M¹ for all layers: `batch layers seq` and M^{L−1} … M¹, from the top down."""
+    relevance = layer_attributions.double()
+    for block, matrix in zip(range(relevance.shape[1] - 1, 0, -1), mixing, strict=True):
+        relevance = carry_down(relevance, matrix, block)
+    return relevance
+
+
+def attention_flow(flow: Tensor, attention: Tensor) -> Tensor:
+    """One step of attention rollout (Abnar and Zuidema 2020): v ← v (½ I + ½ Ā), with Ā the mean over heads.
+
+    flow: `batch seq`, the share of the read-out position's information that comes from each position.
+    """
+    return 0.5 * flow + 0.5 * (flow.unsqueeze(1) @ attention.to(flow.dtype)).squeeze(1)

@@ -11,28 +11,35 @@ from schemas.drift import ReferenceIdentity, ReferenceProfile
 from schemas.governance import GovernanceReport
 
 
-def load_profile(folder: Path) -> ReferenceProfile:
-    """The profile in `folder` (`record.json`, `attributions/*.parquet`).
+def load_record(folder: Path) -> GovernanceReport:
+    """The record in a results folder.
 
     Raises:
-        InputError: there is no profile in the folder, or it is of another schema.
+        InputError: there is none, or it is of another schema.
     """
-    record_path, tables = folder / "record.json", sorted((folder / "attributions").glob("*.parquet"))
-    if not record_path.is_file() or not tables:
+    path = folder / "record.json"
+    if not path.is_file():
         raise InputError(
             "this folder holds no finished explanation",
             got=folder,
             allowed="a folder with record.json and attributions/*.parquet",
-            next_step="explain the reference version first",
         )
     try:
-        record = GovernanceReport.model_validate_json(record_path.read_bytes())
+        return GovernanceReport.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InputError(
-            f"the reference's record cannot be read: {error.error_count()} fields do not fit this version's schema",
-            got=record_path,
-            next_step="explain the reference version again with this release of calig",
+            f"the record cannot be read: {error.error_count()} fields do not fit this release's schema",
+            got=path,
+            next_step="explain the version again with this release of calig",
         ) from error
+
+
+def load_profile(folder: Path) -> ReferenceProfile:
+    """The profile in a results folder (`record.json`, `attributions/*.parquet`); errors as for `load_record`."""
+    record = load_record(folder)
+    tables = sorted((folder / "attributions").glob("*.parquet"))
+    if not tables:
+        raise InputError("the results folder has no attribution tables", got=folder, next_step="explain the version again")
     return ReferenceProfile(
         identity=ReferenceIdentity(
             name=record.model.name,

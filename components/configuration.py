@@ -1,0 +1,77 @@
+"""Read a configuration file into a `PipelineConfig`, and write one out with every default and its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from components.errors import InputError
+from schemas.config import PipelineConfig
+
+
+def load_config(path: Path | None) -> PipelineConfig:
+    """The settings in a YAML file; what it leaves out keeps its default. None: all defaults.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or has an unknown or unfit setting.
+    """
+    if path is None:
+        return PipelineConfig()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise InputError("the configuration file cannot be read", got=path, next_step="check --config") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"the configuration file is not YAML: {error}", got=path) from error
+    try:
+        return PipelineConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"setting {'.'.join(map(str, first['loc']))!r}: {_plain(first)}",
+            got=first["input"],
+            allowed=_allowed(first),
+            next_step="calig config show lists every setting with its default and meaning",
+        ) from error
+
+
+def render(config: PipelineConfig) -> str:
+    """`config` as YAML, every setting under a comment that says what it means."""
+    return "\n".join(_lines(config, 0)) + "\n"
+
+
+def _lines(section: BaseModel, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        yield f"{indent}# {field.description}"
+        if isinstance(value, BaseModel):
+            yield f"{indent}{name}:"
+            yield from _lines(value, depth + 1)
+            yield ""
+        else:
+            plain = list(value) if isinstance(value, tuple) else value
+            text = yaml.safe_dump({name: plain}, default_flow_style=None, sort_keys=False, allow_unicode=True, width=1000).strip()
+            yield f"{indent}{text.replace(': null', ':')}"
+
+
+def _plain(error: ErrorDetails) -> str:
+    return "there is no such setting" if error["type"] == "extra_forbidden" else error["msg"]
+
+
+def _allowed(error: ErrorDetails) -> str | None:
+    """For an unknown setting: the known ones of its section, the nearest first."""
+    if error["type"] != "extra_forbidden":
+        return None
+    section: Any = PipelineConfig
+    for part in error["loc"][:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    near = get_close_matches(str(error["loc"][-1]), known, n=1)
+    return ", ".join([*near, *(name for name in known if name not in near)])

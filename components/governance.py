@@ -1,0 +1,199 @@
+"""Put the findings of all steps into one governance record, and decide."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.attribution import ShardResult
+from schemas.base import CheckVerdict, Severity, Verdict
+from schemas.config import PipelineConfig
+from schemas.drift import DriftReport
+from schemas.governance import (
+    DataRecord,
+    Decision,
+    Environment,
+    GovernanceReport,
+    MethodRecord,
+    ModelResults,
+    SkippedRow,
+)
+from schemas.quality import Check, QualityReport, ScorerRecord
+from schemas.release import DatasetRef, ModelSnapshot
+
+_SKIPPED_LISTED = 50
+_COLUMNS = ["row", "id", "label", "problem", "predicted", "coverage", "n_points"]
+_LIBRARIES = ("torch", "transformers", "mlflow", "prefect", "onnxruntime-gpu", "great-expectations", "numpy", "calig")
+
+LIMITS = (
+    "An attribution says what this model's logit responded to along one path from one baseline; it is no causal claim.",
+    "Drift sees only words that the data set contains; a shortcut that never occurs in it stays invisible here.",
+    "The equations are this project's own reading of CA-LIG (arXiv 2602.16608).",
+    "Relevance on special tokens is kept and shown apart: it is part of the sum, but no word of the input.",
+)
+
+
+def build_record(  # noqa: PLR0913 - the record has this many sources; all are keyword-only
+    *,
+    fingerprint: str,
+    formula_version: str,
+    method_fingerprint: str,
+    model: ModelSnapshot,
+    dataset: DatasetRef,
+    shards: Sequence[ShardResult],
+    config: PipelineConfig,
+    quality: QualityReport,
+    drift: DriftReport,
+    stage_seconds: dict[str, float],
+    created_at: datetime,
+) -> GovernanceReport:
+    """The record of one explanation, from what the steps returned and the attribution tables they wrote."""
+    table = pa.concat_tables([pq.read_table(shard.path, columns=_COLUMNS) for shard in shards]).to_pylist()
+    explained = [row for row in table if row["problem"] is None]
+    return GovernanceReport(
+        created_at=created_at,
+        fingerprint=fingerprint,
+        model=model,
+        data=_data(dataset, table, explained),
+        method=_method(formula_version, method_fingerprint, shards, explained, config),
+        config=config,
+        results=_results(explained),
+        quality=quality,
+        drift=drift,
+        decision=decide(quality, drift),
+        environment=_environment(shards[0].device),
+        stage_seconds={name: round(s, 2) for name, s in stage_seconds.items()},
+        peak_memory_bytes=_peak_memory_bytes(),
+        limits=LIMITS,
+    )
+
+
+def decide(quality: QualityReport, drift: DriftReport) -> Decision:
+    """Fail if any part fails; else inconclusive if any part could not be judged; else pass."""
+    verdicts = {quality.verdict, drift.verdict}
+    failing = [c for c in quality.checks if c.verdict is CheckVerdict.FAIL and c.severity is Severity.CRITICAL]
+    unsure = [c for c in quality.checks if c.verdict is CheckVerdict.INCONCLUSIVE and c.severity is Severity.CRITICAL]
+    reasons = [f"attribution quality: {_in_words(c)}" for c in (*failing, *unsure)]
+    reasons.insert(0 if drift.verdict is CheckVerdict.FAIL else len(reasons), f"attribution drift: {drift.reason}")
+    if CheckVerdict.FAIL in verdicts:
+        return Decision(verdict=Verdict.FAIL, reasons=tuple(reasons), next_step=_step_after_failure(drift, failing))
+    if CheckVerdict.INCONCLUSIVE in verdicts:
+        step = drift.next_step or "mend what could not be judged, then explain the version again"
+        return Decision(verdict=Verdict.INCONCLUSIVE, reasons=tuple(reasons), next_step=step)
+    held = (
+        f"attribution quality: all {len(quality.checks)} checks of suite {quality.suite!r} were made and none that matters failed"
+    )
+    return Decision(
+        verdict=Verdict.PASS, reasons=(held, *reasons), next_step="nothing: this version may ship as far as its reasons go"
+    )
+
+
+def unjudged_quality(suite: str, reason: str) -> QualityReport:
+    """The quality report of a run whose quality could not be measured: inconclusive, with the reason as its only check."""
+    check = Check(
+        name="quality could be measured",
+        expectation="none",
+        verdict=CheckVerdict.INCONCLUSIVE,
+        severity=Severity.CRITICAL,
+        observed=None,
+        requirement="every perturbed input can be scored and every expectation evaluated",
+        explanation=reason,
+    )
+    scorer = ScorerRecord(runtime="none", providers=())
+    return QualityReport(
+        verdict=CheckVerdict.INCONCLUSIVE, suite=suite, metrics=(), controls=(), curves=(), checks=(check,), scorer=scorer
+    )
+
+
+def _in_words(check: Check) -> str:
+    if check.verdict is CheckVerdict.INCONCLUSIVE:
+        return f"{check.name} could not be judged ({check.explanation or check.requirement})"
+    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else check.observed
+    return f"{check.name}: {observed}, required {check.requirement}"
+
+
+def _step_after_failure(drift: DriftReport, failing: Sequence[Check]) -> str:
+    if drift.verdict is CheckVerdict.FAIL:
+        return drift.next_step
+    return failing[0].explanation or "open the report and look at the failed checks"
+
+
+def _data(dataset: DatasetRef, table: list[dict[str, Any]], explained: list[dict[str, Any]]) -> DataRecord:
+    skipped = [SkippedRow(id=row["id"], row=row["row"], problem=row["problem"]) for row in table if row["problem"] is not None]
+    coverage = [row["coverage"] for row in explained]
+    return DataRecord(
+        dataset=dataset,
+        n_explained=len(explained),
+        n_skipped=len(skipped),
+        skipped=tuple(skipped[:_SKIPPED_LISTED]),
+        coverage=float(np.mean(coverage)) if coverage else None,
+        n_truncated=sum(c < 1.0 for c in coverage),
+    )
+
+
+def _method(
+    formula_version: str, fingerprint: str, shards: Sequence[ShardResult], explained: list[dict[str, Any]], config: PipelineConfig
+) -> MethodRecord:
+    points = [n for row in explained for n in row["n_points"]]
+    settings = config.attribution
+    return MethodRecord(
+        formula_version=formula_version,
+        fingerprint=fingerprint,
+        baseline=shards[0].baseline,
+        target=settings.target,
+        fusion_coefficient=settings.fusion_coefficient,
+        context_rule=settings.context_rule,
+        dtype=settings.dtype,
+        device=shards[0].device,
+        attention_kernel=shards[0].attention_kernel,
+        n_layers=len(explained[0]["n_points"]) if explained else 0,
+        mean_points=float(np.mean(points)) if points else 0.0,
+    )
+
+
+def _results(explained: list[dict[str, Any]]) -> ModelResults:
+    labelled = [row for row in explained if row["label"] is not None]
+    right = sum(row["predicted"] == row["label"] for row in labelled)
+    return ModelResults(
+        accuracy=right / len(labelled) if labelled else None,
+        n_labelled=len(labelled),
+        predictions=dict(sorted(Counter(row["predicted"] for row in explained).items())),
+    )
+
+
+def _environment(device: str) -> Environment:
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=device,
+        libraries={name: _version(name) for name in _LIBRARIES},
+    )
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+def _peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far; Linux counts it in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def tables_of(folder: Path) -> list[Path]:
+    """The attribution tables of a finished run's folder, in order."""
+    return sorted((folder / "attributions").glob("*.parquet"))

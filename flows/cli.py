@@ -1,0 +1,186 @@
+"""The command line: `calig explain`, `publish`, `demo`, `config show`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="calig",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Explain a transformer classifier, check the explanations, compare them with the version before, and leave a verdict.",
+    epilog="Exit codes: [bold]0[/] pass · [bold]1[/] fail · [bold]3[/] inconclusive · [bold]2[/] bad usage or input · "
+    "[bold]4[/] could not run.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+app.add_typer(config_app, name="config")
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="models:/NAME/VERSION, models:/NAME@alias, a model folder, or a hub id with its revision: ID@REVISION.",
+    ),
+]
+DatasetOption = Annotated[
+    Path,
+    typer.Option(
+        help="Validation set: CSV, JSONL (also .gz), Parquet, or a saved datasets folder, with a column text (or image) and, "
+        "if known, label, id, rationale, and segment columns."
+    ),
+]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Version to compare with: models:/NAME/VERSION_OR_@ALIAS, or a results folder. Default: @champion, if any."
+    ),
+]
+ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
+TrackingOption = Annotated[
+    str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
+]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Explain only the first N rows.")]
+OutputOption = Annotated[Path, typer.Option(help="Where results and caches go.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Explain again although a finished explanation exists.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the governance record as JSON on standard output.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
+
+
+@app.command()
+def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
+    model: ModelArgument,
+    dataset: DatasetOption,
+    reference: ReferenceOption = None,
+    config: ConfigOption = None,
+    tracking_uri: TrackingOption = None,
+    limit: LimitOption = None,
+    output: OutputOption = Path("calig-runs"),
+    force: ForceOption = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Explain one model version, judge it, and publish the evidence to it.
+
+    [bold]Example:[/] calig explain models:/reviews/2 --dataset validation.jsonl --limit 200
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+
+    def run() -> int:
+        from components.configuration import load_config
+        from flows.explain_release import explain_release
+        from flows.outcome import exit_code, show
+        from flows.progress import reporting
+
+        settings = load_config(config)
+        with reporting(quiet=json):
+            outcome = explain_release(model, dataset, reference, settings, limit, output, force)
+        show(outcome, as_json=json)
+        return exit_code(outcome)
+
+    _exit_with(run, debug=debug)
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Results folder of a run whose publishing failed.")],
+    tracking_uri: TrackingOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Publish results that are complete on disk but did not reach the tracking server."""
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=folder.parent, offline=True)
+
+    def run() -> int:
+        from flows.outcome import publish_folder
+
+        return publish_folder(folder)
+
+    _exit_with(run, debug=debug)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo's models, registry and results go; emptied first.")] = Path(
+        ".demo"
+    ),
+    debug: DebugOption = False,
+) -> None:
+    """Train two versions of a small classifier, the second with a planted shortcut, and watch the shortcut being caught."""
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=f"sqlite:///{(folder / 'mlflow.db').absolute()}", output=folder / "runs", offline=True)
+
+    def run() -> int:
+        from flows.demo import run_demo
+
+        return run_demo(folder)
+
+    _exit_with(run, debug=debug)
+
+
+@config_app.command("show")
+def config_show(config: ConfigOption = None, debug: DebugOption = False) -> None:
+    """Print every setting with its value and its meaning, as a YAML file to start from."""
+
+    def run() -> int:
+        from components.configuration import load_config, render
+
+        typer.echo(render(load_config(config)), nl=False)
+        return 0
+
+    _exit_with(run, debug=debug)
+
+
+def _exit_with(run: Callable[[], int], *, debug: bool) -> None:
+    """Exit with what `run` returns; an error becomes its message and its exit code, a traceback only with --debug."""
+    from components.errors import CaligError
+
+    try:
+        code = run()
+    except CaligError as error:
+        _complain(error, debug)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        typer.secho("interrupted; finished shards are kept, start the same command again to go on", fg="yellow", err=True)
+        code = 130
+    except Exception as error:  # the last seam: whatever else happens is "could not run", said in one line
+        _complain(error, debug)
+        typer.secho("next: run again with --debug for the whole story", err=True)
+        code = 4
+    _leave(code)
+
+
+def _complain(error: Exception, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    kind = "" if type(error).__module__.startswith("components.") else f"{type(error).__name__}: "
+    first, _, rest = f"{kind}{error}".partition("\n")
+    typer.secho(f"error: {first}", fg="red", err=True)
+    if rest:
+        typer.secho(rest, err=True)
+
+
+def _leave(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point of the `calig` command."""
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    return app(args=arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""A quiet, private process: what has to be set before the heavy libraries are imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+_ALWAYS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_QUIET = {
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "ALEMBIC_LOG_LEVEL": "ERROR",
+}
+
+
+def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: bool) -> None:
+    """Set the process up; what the user has set in the environment stays.
+
+    Args:
+        debug: leave logs and warnings as the libraries want them.
+        tracking_uri: MLflow server or store; passed on through MLflow's own variable, so that a password in it is
+            never a flow parameter.
+        output: Prefect keeps task results beside ours, so that both can be moved or deleted together.
+        offline: nothing has to come from a model hub.
+    """
+    settings = dict(_ALWAYS)
+    if not debug:
+        settings |= _QUIET
+        warnings.simplefilter("ignore")
+        logging.getLogger().setLevel(logging.ERROR)
+    if offline:
+        settings["HF_HUB_OFFLINE"] = "1"
+    settings["PREFECT_LOCAL_STORAGE_PATH"] = str((output / ".cache" / "prefect").absolute())
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    if tracking_uri is not None:
+        os.environ["MLFLOW_TRACKING_URI"] = tracking_uri

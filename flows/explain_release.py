@@ -1,0 +1,219 @@
+"""The flow: from a model reference and a data set to a published verdict. It wires the steps and does no arithmetic."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, unmapped
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import ValidationError
+
+from components import attribution, configuration, drift, governance, quality, registry, report
+from components.errors import InputError
+from flows import progress, tasks
+from flows.release import Release
+from flows.resolve import resolve
+from schemas.attribution import ShardResult
+from schemas.base import Record
+from schemas.config import PipelineConfig
+from schemas.drift import DriftReport
+from schemas.governance import GovernanceReport
+from schemas.quality import QualityReport
+from schemas.release import ModelSource, PublishedRun
+
+DEFAULT_OUTPUT = Path("calig-runs")
+
+
+class Outcome(Record):
+    """What a run of the flow leaves: the record, where the files are, and the MLflow run when it was published."""
+
+    record: GovernanceReport
+    folder: Path
+    published: PublishedRun | None
+    reused: bool
+
+
+@flow(name="explain-release", task_runner=ThreadPoolTaskRunner(max_workers=2), validate_parameters=True)  # type: ignore[arg-type]
+def explain_release(
+    model: str,
+    dataset: Path,
+    reference: str | None = None,
+    config: PipelineConfig | None = None,
+    limit: int | None = None,
+    output: Path = DEFAULT_OUTPUT,
+    force: bool = False,
+) -> Outcome:
+    """Explain one model version, judge it, and publish the evidence.
+
+    Args:
+        model: models:/NAME/VERSION, models:/NAME@alias, a folder, or hub-id@revision.
+        dataset: validation set: CSV, JSONL, Parquet, or a saved `datasets` folder.
+        reference: version to compare with (or the folder of a finished explanation); default: @champion, when it exists.
+        config: settings; default: all defaults.
+        limit: only the first so many rows.
+        output: where results and caches go.
+        force: explain again although a finished explanation exists.
+
+    The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
+    """
+    release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
+    finished = None if force else _finished(release)
+    if finished is not None:
+        return finished
+    record = None if force else _complete_on_disk(release)
+    if record is None:
+        record = _explain(release)
+    published = _publish(release, record, force)
+    return Outcome(record=record, folder=release.folder, published=published, reused=False)
+
+
+def _finished(release: Release) -> Outcome | None:
+    """The published (or, for models outside a registry, the local) explanation with this very fingerprint."""
+    record = _complete_on_disk(release)
+    if release.snapshot.source is not ModelSource.REGISTRY:
+        return record and Outcome(record=record, folder=release.folder, published=None, reused=True)
+    run = registry.find_finished(release.snapshot, release.fingerprint, None)
+    if run is None:
+        return None
+    folder = release.folder
+    if record is None:
+        fetched = registry.fetch_profile(release.snapshot.name, release.snapshot.version, release.workspace, None)
+        if fetched is None or (record := _read_record(fetched)) is None or record.fingerprint != release.fingerprint:
+            return None
+        folder = fetched
+    return Outcome(record=record, folder=folder, published=run, reused=True)
+
+
+def _complete_on_disk(release: Release) -> GovernanceReport | None:
+    """The record in the release's folder when everything is there: the record is written last."""
+    return _read_record(release.folder)
+
+
+def _read_record(folder: Path) -> GovernanceReport | None:
+    path = folder / "record.json"
+    try:
+        return GovernanceReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
+        return None
+
+
+def _explain(release: Release) -> GovernanceReport:
+    """All steps between a settled release and its record on disk."""
+    seconds: dict[str, float] = {}
+    quality.load_suite(release.config.quality.suite)  # a broken suite should not cost an attribution run
+    _announce(release)
+    with _timed(seconds, "attribution"):
+        shards = _attribute(release)
+    tables = [shard.path for shard in shards]
+    with _timed(seconds, "quality"):
+        quality_report = _measure_quality(release, tables)
+    with _timed(seconds, "drift"):
+        drift_report = _compare(release, tables)
+    record = governance.build_record(
+        fingerprint=release.fingerprint,
+        formula_version=attribution.FORMULA_VERSION,
+        method_fingerprint=release.method_fingerprint,
+        model=release.snapshot,
+        dataset=release.dataset,
+        shards=shards,
+        config=release.config,
+        quality=quality_report,
+        drift=drift_report,
+        stage_seconds=seconds,
+        created_at=datetime.now(UTC),
+    )
+    _write(release, record, tables)
+    return record
+
+
+def _announce(release: Release) -> None:
+    """Say what is about to happen, how long it should take, and where things will be."""
+    say, model, data = progress.current().say, release.snapshot, release.dataset
+    against = "nothing" if release.reference is None else f"version {release.reference.identity.version}"
+    say(f"explaining {model.uri} ({model.model_type}, {len(model.labels)} classes) on {data.n_rows} rows of {data.name}")
+    say(f"comparing with {against}" + (f": {release.without_reference.reason}" if release.without_reference else ""))
+    say(f"results go to {os.path.relpath(release.folder)}")
+    if not all(release.shard_path(i).exists() for i in range(release.n_shards)):
+        seconds = attribution.estimate_seconds(release.snapshot, tasks.examples_of(release), release.config.attribution)
+        say(f"attribution should take about {max(1, round(seconds))} s (timed on a few rows)")
+
+
+def _attribute(release: Release) -> list[ShardResult]:
+    """All shards; one whose file was lost or damaged since it was cached is computed again."""
+    progress.begin("attributing", release.dataset.n_rows)
+    futures = tasks.explain_shard.map(unmapped(release), list(range(release.n_shards)))
+    shards = futures.result()
+    return [
+        s if attribution.intact(s) else tasks.explain_shard.with_options(refresh_cache=True)(release, s.index) for s in shards
+    ]
+
+
+def _measure_quality(release: Release, tables: list[Path]) -> QualityReport:
+    """The quality report; when it cannot be made, an inconclusive one that says why, so that nothing computed is lost."""
+    progress.begin("measuring quality", release.dataset.n_rows)
+    try:
+        return tasks.measure_quality(release, tables)
+    except InputError:
+        raise
+    except Exception as error:  # whatever it was, the verdict is "could not be judged"
+        return governance.unjudged_quality(release.config.quality.suite, f"{type(error).__name__}: {error}")
+
+
+def _compare(release: Release, tables: list[Path]) -> DriftReport:
+    """The drift report; a comparison that breaks is inconclusive."""
+    progress.begin("comparing with the reference", None)
+    if release.reference is None:
+        return release.without_reference or drift.not_applicable("there is no reference version")
+    try:
+        return drift.compare(
+            tables,
+            release.reference,
+            method_fingerprint=release.method_fingerprint,
+            dataset_digest=release.dataset.digest,
+            labels=release.snapshot.labels,
+            config=release.config,
+            decided_on=datetime.now(UTC).date().isoformat(),
+        )
+    except Exception as error:  # as above
+        return drift.incomparable(
+            f"the comparison broke: {type(error).__name__}: {error}",
+            reference=release.reference.identity,
+            next_step="run again with --debug and report the error",
+        )
+
+
+def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> None:
+    """Tables, configuration and report, and the record last: its presence means that the folder is complete."""
+    progress.begin("writing the report", None)
+    folder = release.folder
+    (folder / "record.json").unlink(missing_ok=True)
+    (folder / "attributions").mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        shutil.copy2(table, folder / "attributions" / table.name)
+    (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
+    reference_tables = None if release.reference is None else list(release.reference.tables)
+    report.build(record, tables, reference_tables, path=folder / "report.html")
+    (folder / "record.json").write_text(record.model_dump_json(indent=2), encoding="utf-8")
+
+
+def _publish(release: Release, record: GovernanceReport, force: bool) -> PublishedRun | None:
+    """Publish registry versions; a model from a folder or hub has no version to publish to."""
+    if release.snapshot.source is not ModelSource.REGISTRY:
+        return None
+    progress.begin("publishing to MLflow", None)
+    return tasks.publish(record, release.folder, force)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.monotonic() - started

@@ -1,0 +1,91 @@
+"""What a person or a script gets to see of a finished run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from components import registry
+from components.drift import load_record
+from flows.explain_release import Outcome
+from schemas.base import CheckVerdict, Verdict
+from schemas.governance import GovernanceReport
+
+_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+_MARKS = {
+    "pass": "[green]✓ pass[/]",
+    "fail": "[red]✗ fail[/]",
+    "inconclusive": "[yellow]? inconclusive[/]",
+    "not_applicable": "[dim]– not applicable[/]",
+}
+
+
+def mark(verdict: str) -> str:
+    """A verdict as a sign and a word, in colour."""
+    return _MARKS[verdict]
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 pass, 1 fail, 3 inconclusive."""
+    return _EXIT_CODES[outcome.record.decision.verdict]
+
+
+def show(outcome: Outcome, *, as_json: bool) -> None:
+    """The record as JSON on standard output, or a summary for people."""
+    if as_json:
+        typer.echo(outcome.record.model_dump_json(indent=2))
+        return
+    console = Console()
+    record = outcome.record
+    if outcome.reused:
+        console.print("already explained with this data and configuration; --force does it again", style="dim")
+    console.print(_headline(record))
+    console.print(_checks(record))
+    for line in _places(outcome):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def publish_folder(folder: Path) -> int:
+    """Publish the results in `folder`; the exit code is the verdict's."""
+    record = load_record(folder)
+    run = registry.publish(record, folder=folder, tracking_uri=None)
+    typer.echo(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
+    return _EXIT_CODES[record.decision.verdict]
+
+
+def _headline(record: GovernanceReport) -> Panel:
+    decision = record.decision
+    lines = [f"{mark(decision.verdict)}  {record.model.uri}", *(f"• {_escaped(reason)}" for reason in decision.reasons)]
+    return Panel("\n".join([*lines, f"next: {_escaped(decision.next_step)}"]), title="verdict", title_align="left")
+
+
+def _checks(record: GovernanceReport) -> Table:
+    table = Table(title="attribution quality", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("check", "verdict", "observed", "required"):
+        table.add_column(heading, justify="right" if heading == "observed" else "left")
+    for check in record.quality.checks:
+        observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
+        minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
+        table.add_row(check.name, mark(check.verdict) + (" (warning)" if minor else ""), observed, check.requirement)
+    return table
+
+
+def _places(outcome: Outcome) -> Iterator[str]:
+    for warning in outcome.record.quality.warnings:
+        yield f"[yellow]![/] {_escaped(warning)}"
+    yield f"report   {os.path.relpath(outcome.folder / 'report.html')}"
+    yield f"record   {os.path.relpath(outcome.folder / 'record.json')}"
+    if outcome.published is not None:
+        yield f"MLflow   run {outcome.published.run_id}" + (f"  {outcome.published.run_url}" if outcome.published.run_url else "")
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,136 @@
+"""The pipeline's steps as Prefect tasks: retries, caching and concurrency are decided here, the work is done in components.
+
+Tasks pass paths and records, never models or tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+from prefect.concurrency.sync import concurrency
+
+from components import attribution, datasets, quality, registry, scoring
+from components.errors import CouldNotRunError, InputError
+from flows import progress
+from flows.release import Release
+from schemas.attribution import ShardResult
+from schemas.config import AttributionConfig
+from schemas.governance import GovernanceReport
+from schemas.quality import QualityReport
+from schemas.release import DatasetRef, Example, ModelRef, ModelSnapshot, PublishedRun
+
+#: Name of the Prefect concurrency limit that hands out GPUs.
+GPU_LIMIT = "gpu"
+
+_PARITY_ROWS = 16
+
+
+def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
+    """Bad input stays bad: only surroundings can get well by themselves."""
+    return not isinstance(state.result(raise_on_failure=False), InputError)
+
+
+_RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [1, 5], "retry_condition_fn": _worth_retrying}
+
+
+@task(name="fetch model", cache_policy=NO_CACHE, **_RETRIES)
+def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
+    """Download the version once, and identify it."""
+    return registry.fetch(ref, workspace=workspace, tracking_uri=None)
+
+
+@task(name="read data set", cache_policy=NO_CACHE)
+def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> DatasetRef:
+    """Check the data set row by row and pin it by digest."""
+    return datasets.load(path, limit=limit, labels=snapshot.labels, modality=snapshot.modality)[0]
+
+
+def _shard_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same model, data, settings and rows give the same shard, in whatever run."""
+    release: Release = parameters["release"]
+    return f"calig-shard-{release.attribution_key}-{parameters['index']:05d}"
+
+
+@task(
+    name="explain shard",
+    task_run_name="explain shard {index}",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=_shard_key),
+    persist_result=True,
+    result_serializer="json",
+    **_RETRIES,
+)
+def explain_shard(release: Release, index: int) -> ShardResult:
+    """Attribute one shard; a finished one is not computed again, in this run or a later one."""
+    settings = release.config.attribution
+    examples = examples_of(release)[index * settings.shard_rows : (index + 1) * settings.shard_rows]
+    advance = progress.advance_current()
+    with gpu_slot(settings):
+        return attribution.explain_shard(
+            release.snapshot, examples, settings, index=index, path=release.shard_path(index), progress=advance
+        )
+
+
+@task(name="measure quality", cache_policy=NO_CACHE)
+def measure_quality(release: Release, tables: list[Path]) -> QualityReport:
+    """Perturb, score through ONNX Runtime, and check the expectations."""
+    settings = release.config.quality
+    scorer, record = scoring.open_scorer(
+        release.snapshot,
+        runtime=settings.scorer,
+        workspace=release.workspace,
+        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS),
+    )
+    return quality.evaluate(
+        tables,
+        scorer=scorer,
+        scorer_record=record,
+        config=settings,
+        replacement_id=attribution.replacement_id(release.snapshot, release.config.attribution),
+        progress=progress.advance_current(),
+    )
+
+
+@task(name="publish", cache_policy=NO_CACHE, **_RETRIES)
+def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun:
+    """Put the evidence onto the model version: once, last."""
+    return registry.publish(record, folder=folder, tracking_uri=None, force=force)
+
+
+def examples_of(release: Release) -> list[Example]:
+    """The rows of the pinned data set; refused when the file has changed since it was pinned."""
+    return _examples(release.dataset, release.snapshot.labels)
+
+
+@lru_cache(maxsize=2)
+def _examples(dataset: DatasetRef, labels: tuple[str, ...]) -> list[Example]:
+    now, examples = datasets.load(dataset.path, limit=dataset.limit, labels=labels, modality=dataset.modality)
+    if now.digest != dataset.digest:
+        raise InputError("the data set changed while it was being explained", got=dataset.path, next_step="start again")
+    return examples
+
+
+@contextmanager
+def gpu_slot(settings: AttributionConfig) -> Iterator[None]:
+    """Hold a slot of the `gpu` concurrency limit while a GPU is used; strict: an undefined limit is an error, not no limit."""
+    if attribution.resolve_device(settings.device) == "cpu":
+        yield
+        return
+    try:
+        slot = concurrency(GPU_LIMIT, occupy=1, strict=True)
+        slot.__enter__()
+    except Exception as error:
+        raise CouldNotRunError(
+            f"no GPU slot: Prefect's concurrency limit {GPU_LIMIT!r} is not defined or cannot be reached",
+            got=error,
+            next_step=f"prefect gcl create {GPU_LIMIT} --limit <number of GPUs>",
+        ) from error
+    try:
+        yield
+    finally:
+        slot.__exit__(None, None, None)

@@ -1,0 +1,58 @@
+"""Attention weights and their gradients from q, k, v and the output's gradient, against autograd through eager attention."""
+
+import pytest
+import torch
+
+from calig.attention import attention_weights, context_and_attention
+from calig.blocks import attributable
+from calig.rollout import CONTEXT_RULES, normalise_rows
+
+
+@pytest.fixture
+def padded(bert):
+    model, tokenizer = bert
+    batch = tokenizer(["the film is great", "a very dull and boring film"], padding=True, return_tensors="pt")
+    assert (batch["attention_mask"] == 0).any()
+    return model, dict(batch)
+
+
+def eager_attention(model, inputs):
+    """Attention per block and its gradient from ordinary autograd, `batch heads seq seq`."""
+    model.set_attn_implementation("eager")
+    try:
+        output = model(**inputs, output_attentions=True)
+        return output.attentions, torch.autograd.grad(output.logits[:, 1].sum(), output.attentions)
+    finally:
+        model.set_attn_implementation("sdpa")
+
+
+@pytest.mark.parametrize("rule", CONTEXT_RULES)
+def test_context_equals_autograd_through_eager_attention(padded, rule):
+    model, inputs = padded
+    attentions, gradients = eager_attention(model, inputs)
+    with attributable(model) as stack:
+        trace = stack.trace(inputs)
+        outputs = [call.output for call in trace.attention]
+        output_gradients = torch.autograd.grad(trace.logits[:, 1].sum(), outputs)
+    for call, gradient, attention, expected in zip(trace.attention, output_gradients, attentions, gradients, strict=True):
+        context, mean = context_and_attention(call, gradient, rule=rule)
+        literal = normalise_rows(CONTEXT_RULES[rule](attention, expected).mean(1))
+        torch.testing.assert_close(context, literal, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(mean, attention.mean(1), rtol=1e-10, atol=1e-12)
+
+
+def test_rows_sum_to_one_and_padding_gets_nothing(padded):
+    model, inputs = padded
+    with attributable(model) as stack:
+        call = stack.trace(inputs).attention[0]
+    weights = attention_weights(call)
+    torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))
+    padding = inputs["attention_mask"] == 0
+    assert weights.transpose(1, 3)[padding].abs().max() == 0
+
+
+def test_part_of_a_batch_is_that_part(padded):
+    model, inputs = padded
+    with attributable(model) as stack:
+        call = stack.trace(inputs).attention[0]
+    torch.testing.assert_close(attention_weights(call.rows(slice(1, 2))), attention_weights(call)[1:2])

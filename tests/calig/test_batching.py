@@ -1,0 +1,46 @@
+"""Grouping by length, and going on when memory runs out."""
+
+import pytest
+import torch
+
+from calig.batching import equal_lengths, halving_on_out_of_memory
+
+
+def test_groups_have_one_length_and_fit_the_budget():
+    lengths = [5, 9, 5, 5, 9, 3]
+    groups = list(equal_lengths(lengths, batch_tokens=10))
+    assert sorted(i for g in groups for i in g) == list(range(6))
+    assert all(len({lengths[i] for i in g}) == 1 for g in groups)
+    assert all(sum(lengths[i] for i in g) <= 10 for g in groups)
+    assert groups[0] == [1]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory: 9 bytes")])
+def test_out_of_memory_halves_and_loses_nothing(error):
+    sizes = []
+
+    def work(part):
+        sizes.append(len(part))
+        if len(part) > 3:
+            raise error
+        return list(part)
+
+    results = halving_on_out_of_memory(work, list(range(10)), size=8)
+    assert [x for part in results for x in part] == list(range(10))
+    assert sizes[:3] == [8, 4, 2]
+
+
+def test_one_row_that_does_not_fit_is_an_error():
+    def work(part):
+        raise torch.OutOfMemoryError("no")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        halving_on_out_of_memory(work, [1, 2], size=2)
+
+
+def test_other_errors_pass_through():
+    def work(part):
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        halving_on_out_of_memory(work, [1, 2], size=2)

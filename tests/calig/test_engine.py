@@ -1,0 +1,204 @@
+"""The whole method: against Captum layer by layer, against a model worked out by hand, and the invariants of METHOD.md."""
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import IntegratedGradients, LayerIntegratedGradients
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from calig import explain
+from calig.baselines import choose_baseline
+from calig.blocks import attributable
+from calig.families import FAMILIES, Family
+from calig.inputs import EncodedInput, encode_text
+from tests.calig.conftest import TEXTS
+from tests.helpers.hand_model import HandModelForSequenceClassification
+
+#: Fine enough that quadrature error is far below the tolerances of the comparisons.
+FINE = {"tolerance": 1e-8, "max_points": 513}
+
+
+def captum_layers(model, inputs, baseline_inputs, target, nodes, n_steps=200):
+    """Captum's attributions of the output of every module of `nodes`, summed over hidden: `layers seq`."""
+    names = list(inputs)
+
+    def forward(*tensors):
+        return model(**dict(zip(names, tensors, strict=True))).logits[:, target]
+
+    def of(node):
+        method = LayerIntegratedGradients(forward, node)
+        rows = method.attribute(
+            tuple(inputs.values()),
+            baselines=tuple(baseline_inputs.values()),
+            n_steps=n_steps,
+            method="gausslegendre",
+        )
+        return (rows[0] if isinstance(rows, tuple) else rows).sum(-1)[0].detach().numpy()
+
+    return np.stack([of(node) for node in nodes])
+
+
+def test_every_layer_equals_captum_for_texts(bert):
+    model, tokenizer = bert
+    result = explain(model, tokenizer, TEXTS[0], **FINE)[0]
+    row = encode_text(TEXTS[0], tokenizer, limit=None)
+    baseline = choose_baseline("auto", model, tokenizer, "text").apply(row)
+    order = ("input_ids", "token_type_ids", "attention_mask")
+    expected = captum_layers(
+        model,
+        {n: row.inputs[n] for n in order},
+        {n: baseline[n] for n in order},
+        model.config.label2id[result.target],
+        [model.bert.embeddings, *model.bert.encoder.layer[:-1]],
+    )
+    np.testing.assert_allclose(result.layer_attributions, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_every_layer_equals_captum_for_images(vit, pictures):
+    model, processor = vit
+    result = explain(model, processor, pictures[0], **FINE)[0]
+    pixels = processor(images=pictures[0], return_tensors="pt")["pixel_values"].double()
+    black = processor(images=pictures[0].point(lambda _: 0), return_tensors="pt")["pixel_values"].double()
+    target = model.config.label2id[result.target]
+    nodes = [model.vit.embeddings, *model.vit.layers[:-1]]
+    expected = captum_layers(model, {"pixel_values": pixels}, {"pixel_values": black}, target, nodes)
+    np.testing.assert_allclose(result.layer_attributions, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_layer_zero_is_ordinary_integrated_gradients(bert):
+    model, tokenizer = bert
+    result = explain(model, tokenizer, TEXTS[1], **FINE)[0]
+    row = encode_text(TEXTS[1], tokenizer, limit=None)
+    baseline = choose_baseline("auto", model, tokenizer, "text").apply(row)
+    with attributable(model) as stack:
+        ends = [stack.trace(inputs).hidden[0].detach() for inputs in (row.inputs, baseline)]
+        trace = stack.trace(row.inputs)
+
+        def from_embeddings(hidden):
+            return stack.resume(0, hidden, trace, torch.zeros(len(hidden), dtype=torch.long))
+
+        method = IntegratedGradients(from_embeddings)
+        target = model.config.label2id[result.target]
+        expected = method.attribute(ends[0], baselines=ends[1], target=target, n_steps=200, method="gausslegendre")
+    np.testing.assert_allclose(result.layer_attributions[0], expected.sum(-1)[0].numpy(), rtol=1e-6, atol=1e-9)
+
+
+def test_a_model_worked_out_by_hand(monkeypatch):
+    """h ← (I + U) h twice, f = w · h_0: with U² = U, s⁰_j = w·Δ_j (δ_j0 + 3/n), s¹_j = w·(Δ_j + Δ̄)(δ_j0 + 1/n)."""
+    monkeypatch.setitem(FAMILIES, "hand", Family("hand", "text", "blocks", lambda m, h: m.head(h)))
+    table = torch.tensor([[0.0, 0.0], [1.0, 2.0], [-1.0, 0.5], [2.0, 0.0]], dtype=torch.float64)
+    weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    model = HandModelForSequenceClassification(table, weights, n_blocks=2)
+    rows = [_encoded([1, 2, 3])]
+    baseline = _ToZero()
+    with attributable(model) as stack:
+        from calig.engine import Options, attribute
+
+        options = Options(target="A", fusion_coefficient=0.5, context_rule="attention")
+        result = attribute(stack, rows, [None], baseline, options)[0]
+    step = table[[1, 2, 3]] @ weights
+    first = np.array([1.0, 0.0, 0.0])
+    s0 = step.numpy() * (first + 3 / 3)
+    s1 = (step + step.mean()).numpy() * (first + 1 / 3)
+    np.testing.assert_allclose(result.layer_attributions, [s0, s1], rtol=1e-12)
+    r1 = 0.5 * s1 + 0.5 * s1.mean()
+    np.testing.assert_allclose(result.layers, [s0, r1], rtol=1e-12)
+    np.testing.assert_allclose(result.values, (s0 + r1) / 2, rtol=1e-12)
+    assert result.n_points == [3, 3], "a linear model needs no more than the first check"
+    np.testing.assert_allclose(result.attention_rollout, _flow(_flow(first)), rtol=1e-12)
+
+
+def _flow(v):
+    return 0.5 * v + 0.5 * v.sum() / 3
+
+
+def _encoded(ids):
+    n = len(ids)
+    return EncodedInput("x", None, {"input_ids": torch.tensor([ids])}, ["x"] * n, [-1] * n, [-1] * n, [True] * n, 1.0)
+
+
+class _ToZero:
+    def apply(self, row):
+        return {"input_ids": torch.zeros_like(row.inputs["input_ids"])}
+
+
+@pytest.mark.parametrize("rule", ["positive", "absolute", "attention"])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0, 1))
+def test_completeness_survives_every_coefficient_and_rule(bert, rule, coefficient):
+    model, tokenizer = bert
+    for result in explain(model, tokenizer, TEXTS[:2], fusion_coefficient=coefficient, context_rule=rule, tolerance=1e-6):
+        difference = result.f_input - result.f_baseline
+        np.testing.assert_allclose(result.layer_attributions.sum(-1), difference, rtol=1e-5)
+        np.testing.assert_allclose(result.layers.sum(-1), difference, rtol=1e-5)
+        assert result.values.sum() == pytest.approx(difference, rel=1e-5)
+
+
+def test_without_fusion_the_map_is_the_mean_of_the_layers(bert):
+    model, tokenizer = bert
+    result = explain(model, tokenizer, TEXTS[0], fusion_coefficient=0.0)[0]
+    np.testing.assert_allclose(result.values, result.layer_attributions.mean(0), rtol=1e-12)
+
+
+def test_an_input_equal_to_its_baseline_gets_zero(bert):
+    model, tokenizer = bert
+    result = explain(model, tokenizer, "[MASK] [MASK] [MASK]")[0]
+    np.testing.assert_array_equal(result.values, 0.0)
+    assert result.converged
+
+
+@pytest.mark.parametrize("batch_tokens", [16, 4096])
+def test_a_row_does_not_depend_on_its_company(bert, batch_tokens):
+    model, tokenizer = bert
+    together = explain(model, tokenizer, [*TEXTS, *reversed(TEXTS)], batch_tokens=batch_tokens)
+    for text, first, second in zip(TEXTS, together, reversed(together), strict=False):
+        alone = explain(model, tokenizer, text)[0]
+        np.testing.assert_allclose(first.layers, alone.layers, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(second.layers, alone.layers, rtol=1e-9, atol=1e-12)
+        assert first.n_points == alone.n_points
+
+
+def test_float32_is_near_float64(bert):
+    model, tokenizer = bert
+    exact = explain(model, tokenizer, TEXTS)
+    try:
+        rough = explain(model.float(), tokenizer, TEXTS)
+    finally:
+        model.double()
+    for a, b in zip(rough, exact, strict=True):
+        np.testing.assert_allclose(a.values, b.values, rtol=1e-4, atol=1e-4 * np.abs(b.values).max())
+
+
+def test_a_row_beyond_the_budget_is_flagged(bert):
+    model, tokenizer = bert
+    result = explain(model, tokenizer, TEXTS[1], tolerance=1e-12, max_points=3)[0]
+    assert not result.converged
+    assert result.n_points == [3, 3, 3]
+
+
+@pytest.mark.parametrize(("target", "labels"), [("POS", None), ("gold", ["POS"])])
+def test_named_and_gold_targets(bert, target, labels):
+    model, tokenizer = bert
+    result = explain(model, tokenizer, TEXTS[0], target=target, labels=labels)[0]
+    assert result.target == "POS"
+    assert result.f_input == pytest.approx(result.logits[model.config.label2id["POS"]])
+
+
+def test_nothing_is_left_behind(bert):
+    model, tokenizer = bert
+    model.train()
+    for parameter in list(model.parameters())[::2]:
+        parameter.requires_grad_(False)
+    before = [(p.requires_grad, p.detach().clone()) for p in model.parameters()]
+    explain(model, tokenizer, TEXTS[0])
+    with pytest.raises(RuntimeError, match="stop here"), attributable(model):
+        raise RuntimeError("stop here")
+    assert model.training
+    assert model.config._attn_implementation == "sdpa"
+    assert not any(b._forward_pre_hooks for b in model.modules())
+    for (required, value), parameter in zip(before, model.parameters(), strict=True):
+        assert parameter.requires_grad == required
+        assert parameter.grad is None
+        assert torch.equal(value, parameter)
+    model.eval().requires_grad_(True)

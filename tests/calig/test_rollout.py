@@ -1,0 +1,60 @@
+"""Fusion and rollout against the literal matrix products, and the invariants that must survive every λ and rule."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calig.rollout import attention_flow, fuse, normalise_rows, roll_out
+
+
+def random_context(generator, batch, seq):
+    return normalise_rows(torch.rand(batch, seq, seq, generator=generator, dtype=torch.float64))
+
+
+def literal_rollout(layer_attributions, mixing):
+    """rˡ = sˡ Mˡ ⋯ M¹ with whole matrices, one row and layer at a time; mixing[b] is M^{b+1}."""
+    result = torch.empty_like(layer_attributions)
+    for row in range(layer_attributions.shape[0]):
+        transport = torch.eye(layer_attributions.shape[-1], dtype=torch.float64)
+        for layer in range(layer_attributions.shape[1]):
+            if layer:
+                transport = mixing[layer - 1][row] @ transport
+            result[row, layer] = layer_attributions[row, layer] @ transport
+    return result
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 5), st.integers(2, 7), st.floats(0, 1))
+def test_equals_the_literal_products_and_keeps_every_layers_sum(seed, batch, layers, seq, coefficient):
+    generator = torch.Generator().manual_seed(seed)
+    s = torch.randn(batch, layers, seq, generator=generator, dtype=torch.float64)
+    mixing = [fuse(random_context(generator, batch, seq), coefficient) for _ in range(layers - 1)]
+    r = roll_out(s, reversed(mixing))
+    torch.testing.assert_close(r, literal_rollout(s, mixing), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(r.sum(-1), s.sum(-1), rtol=1e-9, atol=1e-9)
+
+
+def test_without_context_nothing_moves():
+    s = torch.randn(2, 3, 5, dtype=torch.float64)
+    mixing = [fuse(random_context(torch.Generator().manual_seed(i), 2, 5), 0.0) for i in range(2)]
+    torch.testing.assert_close(roll_out(s, mixing), s, rtol=0, atol=0)
+
+
+def test_a_row_without_context_stays_where_it_is():
+    context = torch.tensor([[[0.0, 0.0], [1.0, 3.0]]])
+    torch.testing.assert_close(normalise_rows(context), torch.tensor([[[1.0, 0.0], [0.25, 0.75]]]))
+
+
+def test_hand_computed_carry():
+    s = torch.tensor([[[0.0, 0.0], [2.0, -1.0]]], dtype=torch.float64)
+    mixing = torch.tensor([[[0.5, 0.5], [0.0, 1.0]]], dtype=torch.float64)
+    torch.testing.assert_close(roll_out(s, [mixing])[0, 1], torch.tensor([1.0, 0.0], dtype=torch.float64))
+
+
+def test_attention_flow_keeps_its_sum():
+    flow = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+    attention = random_context(torch.Generator().manual_seed(0), 1, 3)
+    step = attention_flow(flow, attention)
+    assert step.sum().item() == pytest.approx(1.0)
+    torch.testing.assert_close(step, 0.5 * flow + 0.5 * attention[:, 0])

@@ -1,0 +1,222 @@
+"""Paired drift on tables with known answers: a planted word fires, diffuse noise does not, and what cannot be judged says so."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from components import drift
+from components.drift import agreement
+from components.drift.pairing import PairedExample, align, pair, read_rows
+from components.drift.word_shift import word_shifts
+from schemas.attribution import SCHEMA
+from schemas.base import CheckVerdict
+from schemas.config import DriftConfig, PipelineConfig
+from schemas.drift import ReferenceIdentity, ReferenceProfile
+
+LABELS = ("NEG", "POS")
+WORDS = ["plot", "film", "actor", "scene", "story", "very", "dull", "warm", "great", "bright"]
+
+
+def table(path, seed, *, planted=0.0, noise=0.05, n=80, predictions=None, target=None):
+    """Reviews whose words have fixed weights plus noise; “btw” opens every fourth one and carries `planted`."""
+    weights = dict(zip(WORDS, np.linspace(-1, 1, len(WORDS)), strict=True))
+    texts, random = np.random.default_rng(0), np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        words = [*(["btw"] if i % 4 == 0 else []), *texts.choice(WORDS, 6)]
+        values = [planted if w == "btw" else weights[w] + noise * random.standard_normal() for w in words]
+        rows.append(row(i, words, values, (predictions or {}).get(i, "POS"), target))
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
+    return path
+
+
+def row(i, words, values, predicted="POS", target=None):
+    starts = np.cumsum([0, *[len(w) + 1 for w in words[:-1]]])
+    spans = [
+        {"text": w, "start": int(s), "end": int(s) + len(w), "value": v} for w, s, v in zip(words, starts, values, strict=True)
+    ]
+    return {
+        "row": i,
+        "id": str(i),
+        "text": " ".join(words),
+        "label": "POS" if i % 10 else "NEG",
+        "segments": [("source", "web" if i % 2 else "app")],
+        "predicted": predicted,
+        "target": target or predicted,
+        "words": spans,
+        "content": [True] * len(words),
+        "values": values,
+        "layers": [values, values],
+    }
+
+
+def profile(path, **changes):
+    identity = ReferenceIdentity(name="m", version="1", method_fingerprint="f", weights_digest="w")
+    fields = {"identity": identity, "dataset_digest": "d", "labels": LABELS, "tables": (path,)}
+    return ReferenceProfile(**{**fields, **changes})
+
+
+def compare(candidate, reference, config=None, **changes):
+    ours = {"method_fingerprint": "f", "dataset_digest": "d", "labels": LABELS, **changes}
+    return drift.compare([candidate], reference, config=config or PipelineConfig(), decided_on="2026-01-01", **ours)
+
+
+def test_a_planted_word_fails_and_is_named(tmp_path):
+    reference = profile(table(tmp_path / "a.parquet", 1))
+    report = compare(table(tmp_path / "b.parquet", 2, planted=4.0), reference)
+    assert report.verdict is CheckVerdict.FAIL
+    assert [s.word for s in report.word_shifts if s.fires] == ["btw"]
+    assert report.word_shifts[0].toward == "POS"
+    assert report.word_shifts[0].n == 20
+    assert "“btw”" in report.reason
+    assert "“btw”" in report.next_step
+    assert all(e.text.startswith("btw") for e in report.worst)
+
+
+def test_diffuse_noise_passes(tmp_path):
+    reference = profile(table(tmp_path / "a.parquet", 1, noise=0.3))
+    report = compare(table(tmp_path / "b.parquet", 2, noise=0.3), reference)
+    assert report.verdict is CheckVerdict.PASS
+    assert not any(s.fires for s in report.word_shifts)
+    assert report.words_tested == len(WORDS) + 1
+
+
+def test_identical_tables_agree_completely(tmp_path):
+    path = table(tmp_path / "a.parquet", 1)
+    report = compare(path, profile(path))
+    values = {s.name: s.value for s in report.statistics if s.slice == "all"}
+    assert values == pytest.approx(
+        {"rank agreement": 1, "top-k overlap": 1, "sign-flip rate": 0, "mass ratio": 0, "reason change": 0}
+    )
+    assert report.layer_profile.distance == pytest.approx(0)
+    assert (report.accuracy_change, report.flipped, report.n_paired) == (0, 0, 80)
+
+
+def test_flips_are_counted_and_kept_out_of_the_same_answer_slice(tmp_path):
+    reference = profile(table(tmp_path / "a.parquet", 1))
+    report = compare(table(tmp_path / "b.parquet", 2, predictions={0: "NEG", 1: "NEG"}), reference)
+    assert report.flipped == 2
+    assert {s.n for s in report.statistics if s.slice == "same answer" and s.name == "mass ratio"} == {78}
+    assert report.accuracy_change == pytest.approx(0.0), "row 0 is now right, row 1 is now wrong"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dataset_digest": "e"}, "other rows"),
+        ({"method_fingerprint": "g"}, "other attribution settings"),
+        ({"labels": ("A", "B")}, "different classes"),
+    ],
+)
+def test_what_cannot_be_compared_is_inconclusive(tmp_path, changes, reason):
+    path = table(tmp_path / "a.parquet", 1)
+    report = compare(path, profile(path), **changes)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert reason in report.reason
+    assert report.next_step
+
+
+def test_too_few_rows_are_inconclusive(tmp_path):
+    path = table(tmp_path / "a.parquet", 1, n=29)
+    report = compare(path, profile(path))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert report.n_paired == 29
+
+
+def test_thresholds_state_their_source(tmp_path):
+    path = table(tmp_path / "a.parquet", 1)
+    config = PipelineConfig(drift=DriftConfig(word_shift=0.5))
+    limits = {t.name: t for t in compare(path, profile(path), config).thresholds}
+    assert limits["|word shift|"].source == "set in the configuration"
+    assert "training noise not measured" in limits["|z| of the word shift"].source
+    assert all(t.date == "2026-01-01" for t in limits.values())
+
+
+def test_opposite_targets_of_a_binary_model_are_put_in_terms_of_one_class(tmp_path):
+    a = read_rows([table(tmp_path / "a.parquet", 1, noise=0.0)])
+    b = {k: {**r, "target": "NEG", "words": [{**w, "value": -w["value"]} for w in r["words"]]} for k, r in a.items()}
+    for example in pair(a, b, LABELS):
+        np.testing.assert_allclose(example.candidate, example.reference)
+        assert example.toward == "POS"
+
+
+def test_with_three_classes_only_common_targets_are_paired(tmp_path):
+    a = read_rows([table(tmp_path / "a.parquet", 1)])
+    b = {k: {**r, "target": "NEG" if int(k) < 5 else r["target"]} for k, r in a.items()}
+    assert len(list(pair(a, b, ("NEG", "POS", "OTHER")))) == 75
+
+
+def test_alignment_joins_what_overlaps():
+    cased = [((0, 3), 1.0), ((4, 11), 2.0)]
+    pieces = [((0, 3), 0.5), ((4, 6), 0.25), ((6, 11), 0.5), ((11, 12), 1.0)]
+    assert align(cased, pieces) == [((0, 3), 1.0, 0.5), ((4, 11), 2.0, 0.75), ((11, 12), 0.0, 1.0)]
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.lists(st.integers(1, 4), min_size=1, max_size=8))
+def test_alignment_loses_nothing_and_does_not_overlap(widths_a, widths_b):
+    sides = [
+        [((int(e - w), int(e)), float(e)) for w, e in zip(widths, np.cumsum(widths), strict=True)]
+        for widths in (widths_a, widths_b)
+    ]
+    joined = align(*sides)
+    assert sum(a for _, a, _ in joined) == pytest.approx(sum(v for _, v in sides[0]))
+    assert sum(b for _, _, b in joined) == pytest.approx(sum(v for _, v in sides[1]))
+    assert all(x[0][1] <= y[0][0] for x, y in itertools.pairwise(joined))
+
+
+def example(reference, candidate, words=None):
+    words = words or [f"w{i}" for i in range(len(reference))]
+    return PairedExample(
+        id="0",
+        text="",
+        label=None,
+        segments={},
+        predictions=("POS", "POS"),
+        toward="POS",
+        units=[(w, (i, i + 1)) for i, w in enumerate(words)],
+        reference=np.array(reference, dtype=float),
+        candidate=np.array(candidate, dtype=float),
+        mass=(1.0, np.e),
+        layer_shares=(np.array([0.5, 0.5]), np.array([1.0, 0.0])),
+    )
+
+
+def test_statistics_by_hand():
+    e = example([0.5, -0.25, 0.25], [0.5, 0.25, 0.25])
+    assert agreement.sign_flip(e) == pytest.approx(0.25)
+    assert agreement.top_k_overlap(e, 1) == 1.0
+    assert agreement.top_k_overlap(e, 3) is None
+    assert agreement.reason_change(e) == pytest.approx(0.25)
+    assert agreement.mass_ratio(e) == pytest.approx(1.0)
+    assert agreement.rank_agreement(example([0.1, 0.2, 0.7], [0.7, 0.2, 0.1])) == pytest.approx(-1.0)
+    assert agreement.rank_agreement(example([0.5, 0.5], [0.5, 0.5])) is None
+    assert agreement.layer_profile([e]).distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
+
+
+def test_word_shift_by_hand():
+    pairs = [(0.1, 0.5), (0.2, 0.4), (0.0, 0.6), (0.1, 0.5), (0.1, 0.5)]
+    shift = word_shifts([example([a], [b], ["x"]) for a, b in pairs], DriftConfig())[0]
+    change = np.array([b - a for a, b in pairs])
+    z = change.mean() / (change.std(ddof=1) / np.sqrt(5) + 0.02)
+    assert (shift.shift, shift.z) == (pytest.approx(change.mean()), pytest.approx(z))
+    assert shift.p_value == pytest.approx(2 * stats.t.sf(z, 4))
+    assert shift.q_value == shift.p_value
+    assert shift.n == 5
+
+
+def test_repeated_words_of_one_example_are_summed_and_case_is_folded():
+    shifts = word_shifts([example([0.5, 0.5], [0.1, 0.2], ["So", "so"])] * 5, DriftConfig())
+    assert [(s.word, s.n) for s in shifts] == [("so", 5)]
+    assert shifts[0].shift == pytest.approx(-0.7)
+
+
+def test_a_word_below_the_minimum_is_not_tested():
+    assert word_shifts([example([1.0], [-1.0], ["x"])] * 4, DriftConfig()) == []

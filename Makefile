@@ -1,0 +1,50 @@
+# `make demo` and `make test` work on a fresh machine with Python 3.11 or newer; both begin with `make install`.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# One compute thread per core at most, and no chatter from libraries, whichever command runs.
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help install demo test check lint types imports test-all format clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## create .venv and install calig with its development tools
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calig needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	@echo "installing (a few minutes the first time) …"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip check
+	@touch $@
+
+demo: install ## train two versions, one with a planted shortcut, and watch it being caught (about 3 minutes)
+	$(BIN)/calig demo
+
+test: install ## the everyday tests
+	$(BIN)/pytest -m "not slow"
+
+check: lint types imports test-all ## what CI runs: lint, types, import rules, all tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+test-all: install ## the everyday tests and the slow ones: real servers, training, a browser
+	$(BIN)/pytest
+
+format: install ## put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the commands above made
+	rm -rf .venv .demo calig-runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

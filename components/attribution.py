@@ -19,7 +19,8 @@ from calig.api import encode
 from calig.attribution import Attribution
 from calig.baselines import Baseline, choose_baseline
 from calig.blocks import attributable
-from calig.engine import FORMULA_VERSION, Options, attribute
+from calig.engine import FORMULA_VERSION as FORMULA_VERSION
+from calig.engine import Options, attribute
 from calig.errors import AttributionError, InvalidInputError
 from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
@@ -87,12 +88,14 @@ def estimate_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], confi
 
 
 def replacement_id(snapshot: ModelSnapshot, config: AttributionConfig) -> int | None:
-    """The token id that stands for removed content in perturbations: the baseline's, else [MASK] or PAD; None for images."""
-    if snapshot.modality == "image":
-        return None
-    _, tokenizer = _load(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
-    candidates = {"pad": (tokenizer.pad_token_id,)}.get(config.baseline, (tokenizer.mask_token_id, tokenizer.pad_token_id))
-    return next((int(i) for i in candidates if i is not None), None)
+    """The token id that stands for removed content, in x' and in perturbations alike; None: the mean embedding, or an image."""
+    model, processor = _load(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
+    return choose_baseline(config.baseline, model, processor, snapshot.modality).replacement_id
+
+
+def uses_gpu(config: AttributionConfig) -> bool:
+    """Whether `config` means a GPU on this machine."""
+    return resolve_device(config.device) == "cuda"
 
 
 def intact(shard: ShardResult) -> bool:

@@ -77,7 +77,7 @@ def _finished(release: Release) -> Outcome | None:
     """The published (or, for models outside a registry, the local) explanation with this very fingerprint."""
     record = _complete_on_disk(release)
     if release.snapshot.source is not ModelSource.REGISTRY:
-        return record and Outcome(record=record, folder=release.folder, published=None, reused=True)
+        return None if record is None else Outcome(record=record, folder=release.folder, published=None, reused=True)
     run = registry.find_finished(release.snapshot, release.fingerprint, None)
     if run is None:
         return None

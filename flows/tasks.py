@@ -118,7 +118,7 @@ def _examples(dataset: DatasetRef, labels: tuple[str, ...]) -> list[Example]:
 @contextmanager
 def gpu_slot(settings: AttributionConfig) -> Iterator[None]:
     """Hold a slot of the `gpu` concurrency limit while a GPU is used; strict: an undefined limit is an error, not no limit."""
-    if attribution.resolve_device(settings.device) == "cpu":
+    if not attribution.uses_gpu(settings):
         yield
         return
     try:

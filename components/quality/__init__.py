@@ -1,0 +1,9 @@
+"""The quality step: how faithful the attributions are, beside simpler explanations, judged by an expectation suite."""
+
+from __future__ import annotations
+
+from components.quality.evaluation import evaluate
+from components.quality.suite import built_in_suites, load_suite
+from components.quality.table import sample_inputs
+
+__all__ = ["built_in_suites", "evaluate", "load_suite", "sample_inputs"]

@@ -1,0 +1,104 @@
+"""Score the attribution table, judge it by an expectation suite, and say what a reader must know first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calig.metrics.perturbation import Scorer, check_fractions
+from components.errors import InputError
+from components.quality.checks import overall, run_checks
+from components.quality.measures import controls, known, mean_curves, metrics
+from components.quality.rows import CONTROLS, ScoredRows, score_rows
+from components.quality.suite import load_suite
+from schemas.config import QualityConfig
+from schemas.quality import Control, QualityReport, ScorerRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Attributions in bfloat16 differ by less; a larger gap means that two different models were run.
+_PROBABILITY_GAP = 0.05
+
+
+def evaluate(
+    table_paths: Sequence[Path],
+    *,
+    scorer: Scorer,
+    scorer_record: ScorerRecord,
+    config: QualityConfig,
+    replacement_id: int | None,
+    progress: Callable[[int], None] | None = None,
+) -> QualityReport:
+    """Measure and judge the attributions in `table_paths` (shards of one table, schemas/attribution.py).
+
+    CA-LIG and the controls are scored on the same rows by the same perturbation: the attributed token ids, content
+    replaced by `replacement_id` (None: by the mean embedding), images by black patches. Rows without an attribution are
+    counted and left out. `progress` gets the number of rows just done.
+
+    Raises:
+        InputError: the suite or the fractions cannot be used.
+        CouldNotRunError: the table cannot be read, or the scorer failed.
+    """
+    _check_config(config)
+    scored = score_rows(table_paths, scorer=scorer, config=config, replacement_id=replacement_id, progress=progress)
+    suite = load_suite(config.suite, columns=list(scored.frame.columns))
+    checks = run_checks(suite, scored.frame)
+    compared = controls(scored, config)
+    return QualityReport(
+        verdict=overall(checks),
+        suite=suite.spec.name,
+        metrics=metrics(scored, config),
+        controls=compared,
+        curves=mean_curves(scored, config),
+        checks=checks,
+        scorer=scorer_record,
+        warnings=_warnings(scored, compared, scorer_record),
+    )
+
+
+def _check_config(config: QualityConfig) -> None:
+    """Refuse a broken suite or broken fractions before minutes of scoring."""
+    load_suite(config.suite)
+    try:
+        check_fractions(config.fractions)
+    except ValueError as error:
+        raise InputError(f"quality.fractions: {error}", got=config.fractions) from error
+
+
+def _warnings(scored: ScoredRows, compared: Sequence[Control], record: ScorerRecord) -> tuple[str, ...]:
+    """Sentences for the report's first lines, gravest first."""
+    sentences = [_beaten(control) for control in compared if control.beats_ca_lig]
+    sentences += _about_rows(scored.frame, scored.n_skipped)
+    missing = sorted(set(CONTROLS) - {control.name for control in compared})
+    if missing and len(scored.frame):
+        sentences.append(f"No row could be compared with: {', '.join(missing)}.")
+    if record.fallback_reason is not None:
+        sentences.append(f"Perturbed inputs were scored by torch: {record.fallback_reason}")
+    return tuple(sentences)
+
+
+def _beaten(control: Control) -> str:
+    interval = control.margin_interval
+    return (
+        f"On this model the simpler explanation {control.name} is more faithful than CA-LIG: margin {control.margin:+.3f} "
+        f"({100 * interval.level:g} % interval {interval.low:+.3f} to {interval.high:+.3f}; above 0 CA-LIG is better)."
+    )
+
+
+def _about_rows(frame: pd.DataFrame, n_skipped: int) -> list[str]:
+    sentences = []
+    if _disagrees(frame):
+        sentences.append(
+            "The scorer gives other probabilities than the attribution run did: the two may not have run the same model."
+        )
+    if n_skipped:
+        sentences.append(f"{n_skipped} rows have no attribution and were not judged.")
+    return sentences
+
+
+def _disagrees(frame: pd.DataFrame) -> bool:
+    comparable = frame[frame["target"] == frame["predicted"]]
+    gaps = known(comparable.assign(gap=(comparable["scored_probability"] - comparable["probability"]).abs()), "gap")
+    return gaps.size > 0 and bool(gaps.max() > _PROBABILITY_GAP)

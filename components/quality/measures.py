@@ -1,0 +1,146 @@
+"""The numbers of a quality report: metrics with intervals, paired controls, mean curves, and what a reader must know first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calig.metrics.faithfulness import area_under_curve
+from calig.metrics.perturbation import FloatArray, curve_points
+from calig.metrics.statistics import MeanInterval, bootstrap_mean
+from components.quality.rows import CONTROLS, METHODS, ScoredRows
+from schemas.base import Direction, Interval
+from schemas.config import QualityConfig
+from schemas.quality import Control, Curve, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_P = "p: probability of the explained class, fixed before anything is removed"
+
+#: Name, column of the per-row table, direction, definition of each metric that is a mean over rows.
+MEANS: tuple[tuple[str, str, Direction, str], ...] = (
+    ("unconverged share", "unconverged", Direction.LOWER, "share of rows with a layer beyond the completeness tolerance"),
+    ("coverage", "coverage", Direction.HIGHER, "share of the input's tokens that fit into the model, mean over rows"),
+    ("truncated share", "truncated", Direction.LOWER, "share of rows longer than the model's limit"),
+    (
+        "comprehensiveness",
+        "comprehensiveness",
+        Direction.HIGHER,
+        f"p(x) − p(x without the top k), mean over the fractions (AOPC; DeYoung et al. 2020); {_P}",
+    ),
+    (
+        "sufficiency",
+        "sufficiency",
+        Direction.LOWER,
+        f"p(x) − p(only the top k), mean over the fractions (AOPC; DeYoung et al. 2020); {_P}",
+    ),
+    ("difference", "difference", Direction.HIGHER, "comprehensiveness − sufficiency"),
+    (
+        "deletion AUC",
+        "deletion_auc",
+        Direction.LOWER,
+        f"area under p while content is removed in order of attribution (Petsiuk et al. 2018); {_P}",
+    ),
+    (
+        "insertion AUC",
+        "insertion_auc",
+        Direction.HIGHER,
+        f"area under p while content is revealed in order of attribution (Petsiuk et al. 2018); {_P}",
+    ),
+    (
+        "margin over random",
+        "margin_over_random",
+        Direction.HIGHER,
+        "difference of CA-LIG − difference of random orders, paired by row",
+    ),
+)
+
+
+def metrics(scored: ScoredRows, config: QualityConfig) -> tuple[Metric, ...]:
+    """Every metric of the run; a value is None when no row could be judged."""
+    return (_residual(scored.frame), _non_finite(scored.frame), *(_mean(scored.frame, config, *row) for row in MEANS))
+
+
+def _residual(frame: pd.DataFrame) -> Metric:
+    residuals = known(frame, "residual_max")
+    return Metric(
+        name="completeness residual p95",
+        value=float(np.quantile(residuals, 0.95)) if residuals.size else None,
+        direction=Direction.LOWER,
+        n=residuals.size,
+        definition="95th percentile over rows of the largest |Σ s − (f(x) − f(x'))| / |f(x) − f(x')| of any layer "
+        "(completeness; Sundararajan et al. 2017)",
+    )
+
+
+def _non_finite(frame: pd.DataFrame) -> Metric:
+    return Metric(
+        name="non-finite rows",
+        value=float(frame["non_finite"].sum()) if len(frame) else None,
+        direction=Direction.LOWER,
+        n=len(frame),
+        definition="rows whose attribution or residual is missing, NaN or infinite; not scored",
+    )
+
+
+def _mean(frame: pd.DataFrame, config: QualityConfig, name: str, column: str, direction: Direction, definition: str) -> Metric:
+    values = known(frame, column)
+    if values.size == 0:
+        return Metric(name=name, value=None, direction=direction, n=0, definition=definition)
+    mean = _bootstrap(values, config)
+    return Metric(
+        name=name, value=mean.mean, interval=_interval(mean, config), direction=direction, n=mean.n, definition=definition
+    )
+
+
+def controls(scored: ScoredRows, config: QualityConfig) -> tuple[Control, ...]:
+    """CA-LIG against each control that any row has, paired by row."""
+    return tuple(_control(scored.frame, name, config) for name in CONTROLS if known(scored.frame, f"margin_over_{name}").size)
+
+
+def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
+    margin = _bootstrap(known(frame, f"margin_over_{name}"), config)
+    return Control(
+        name=name,
+        comprehensiveness=float(known(frame, f"comprehensiveness_{name}").mean()),
+        sufficiency=float(known(frame, f"sufficiency_{name}").mean()),
+        margin=margin.mean,
+        margin_interval=_interval(margin, config),
+        beats_ca_lig=margin.high < 0.0,
+    )
+
+
+def mean_curves(scored: ScoredRows, config: QualityConfig) -> tuple[Curve, ...]:
+    """Deletion and insertion curves of every method, mean over the rows that have it."""
+    return tuple(
+        _curve(method, kind, scored.curves[:, index, side], config)
+        for index, method in enumerate(METHODS)
+        for side, kind in enumerate(("deletion", "insertion"))
+        if not np.isnan(scored.curves[:, index, side]).all()
+    )
+
+
+def _curve(method: str, kind: str, curves: FloatArray, config: QualityConfig) -> Curve:
+    probability = curves[~np.isnan(curves[:, 0])].mean(axis=0)
+    return Curve(
+        method=method,
+        kind=kind,
+        fractions=curve_points(config.fractions),
+        probability=tuple(probability.tolist()),
+        auc=float(area_under_curve(probability, fractions=config.fractions)),
+    )
+
+
+def known(frame: pd.DataFrame, column: str) -> FloatArray:
+    """The column's values that are known."""
+    return np.asarray(frame[column].dropna(), dtype=np.float64)
+
+
+def _bootstrap(values: FloatArray, config: QualityConfig) -> MeanInterval:
+    return bootstrap_mean(values, draws=config.bootstrap_draws, confidence=config.confidence, seed=config.seed)
+
+
+def _interval(mean: MeanInterval, config: QualityConfig) -> Interval:
+    return Interval(low=mean.low, high=mean.high, level=config.confidence)

@@ -1,0 +1,115 @@
+"""Reading attribution tables for the quality step: what each row says of its attribution, and what can be removed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calig.metrics.perturbation import MEAN_EMBEDDING, FloatArray, ImageSource, PerturbedInput, Source, TextSource
+from components.errors import CouldNotRunError
+
+#: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
+FACTS = (
+    *("row", "id", "label", "predicted", "target", "probability", "coverage"),
+    *("n_tokens", "residual_max", "unconverged", "non_finite", "truncated"),
+)
+_COPIED = FACTS[:7]
+_COLUMNS = (
+    *_COPIED,
+    *("image", "segments", "problem", "logits", "f_input", "input_ids", "content", "values", "layer_attributions"),
+    *("residuals", "converged", "input_x_gradient", "attention_rollout"),
+)
+_ROWS_AT_ONCE = 16
+
+Row = dict[str, Any]
+
+
+def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
+    """The table's rows as dictionaries, a few at a time; CouldNotRunError when a shard cannot be read or lacks a column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in table_paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                missing = sorted(set(_COLUMNS) - set(file.schema_arrow.names))
+                if missing:
+                    raise CouldNotRunError(f"the attribution table {path} lacks columns", got=", ".join(missing))
+                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(_COLUMNS)):
+                    yield batch.to_pylist(maps_as_pydicts="strict")
+        except (OSError, pa.ArrowException) as error:
+            raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
+
+
+def sample_inputs(table_paths: Sequence[Path], *, limit: int) -> list[PerturbedInput]:
+    """The first `limit` attributed inputs with nothing removed: what a scorer's parity is checked on."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    sources = [source_of(row, None) for row in islice(explained, limit)]
+    return [source.without(np.zeros(source.n_content, dtype=bool)) for source in sources]
+
+
+def facts_of(row: Row) -> dict[str, Any]:
+    """The row's entries in FACTS and its segments; `residual_max` is NaN when a residual is missing or not finite."""
+    residuals = floats(row["residuals"])
+    finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
+    return {
+        **{name: row[name] for name in _COPIED},
+        "n_tokens": int(np.sum(row["content"])),
+        "residual_max": float(residuals.max()) if finite else np.nan,
+        "unconverged": int(not row["converged"]),
+        "non_finite": int(not (finite and is_scorable(row))),
+        "truncated": int(row["coverage"] < 1.0),
+        **{f"segment_{name}": value for name, value in (row["segments"] or {}).items()},
+    }
+
+
+def is_scorable(row: Row) -> bool:
+    """Whether the row has content and a finite attribution."""
+    values = floats(row["values"])
+    return any(row["content"]) and values.size > 0 and bool(np.isfinite(values).all())
+
+
+def attributions_of(row: Row) -> dict[str, FloatArray]:
+    """Attributions `1 content` by method, without those the row lacks; CouldNotRunError when lengths disagree."""
+    content = np.array(row["content"], dtype=bool)
+    layers = [floats(layer) for layer in row["layer_attributions"] or []]
+    stored = {name: floats(row[name]) for name in ("values", "input_x_gradient", "attention_rollout")}
+    if any(values.size not in (0, content.size) for values in (*stored.values(), *layers)):
+        raise CouldNotRunError(f"row {row['id']}: the attribution's length is not that of its tokens", next_step=_AGAIN)
+    known = {
+        "ca_lig": stored["values"],
+        "plain_ig": layers[0] if layers else floats(None),
+        "layer_ig_mean": np.mean(layers, axis=0) if layers else floats(None),
+        "input_x_gradient": stored["input_x_gradient"],
+        "attention_rollout": stored["attention_rollout"],
+    }
+    return {name: values[content][None] for name, values in known.items() if values.size and np.isfinite(values).all()}
+
+
+def source_of(row: Row, replacement_id: int | None) -> Source:
+    """What can be removed from the row; without a `replacement_id` the mean embedding replaces tokens."""
+    content = np.array(row["content"], dtype=bool)
+    if row["image"] is not None:
+        return ImageSource(Path(row["image"]), int(content.sum()))
+    replacement = MEAN_EMBEDDING if replacement_id is None else replacement_id
+    return TextSource(np.array(row["input_ids"], dtype=np.int64), content, replacement)
+
+
+def explained_class(row: Row) -> int:
+    """Index of the class that was explained: the predicted one, else the one whose logit is f(x)."""
+    logits = floats(row["logits"])
+    if row["target"] == row["predicted"]:
+        return int(logits.argmax())
+    return int(np.abs(logits - row["f_input"]).argmin())
+
+
+def floats(values: Sequence[float | None] | None) -> FloatArray:
+    """An array; null becomes NaN, and a missing list an empty array."""
+    return np.array([np.nan if value is None else value for value in values or []], dtype=np.float64)
+
+
+_AGAIN = "compute the attributions again"

@@ -1,0 +1,8 @@
+"""The scoring step: class probabilities of perturbed inputs, through ONNX Runtime where it agrees with torch."""
+
+from __future__ import annotations
+
+from components.scoring.opening import Runtime, open_scorer
+from components.scoring.scorer import TokenScorer
+
+__all__ = ["Runtime", "TokenScorer", "open_scorer"]

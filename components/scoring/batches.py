@@ -1,0 +1,114 @@
+"""From perturbed inputs to the arrays of one batch: padding and masks for texts, baseline pixels for removed patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calig.metrics.perturbation import PerturbedImage, PerturbedInput, PerturbedText
+from components.errors import CouldNotRunError
+
+Arrays = dict[str, NDArray[Any]]
+
+_IMAGES_KEPT = 64
+
+
+class Collator(Protocol):
+    """Knows how long an input is and how to put several into one batch."""
+
+    def length(self, item: PerturbedInput) -> int:
+        """Tokens or patches of `item`."""
+
+    def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
+        """The model's inputs for one batch."""
+
+
+class TextCollator:
+    """Pads on the right; padded positions are masked, so that the id that fills them does not matter."""
+
+    def length(self, item: PerturbedInput) -> int:
+        """Tokens of `item`."""
+        return len(_text(item).input_ids)
+
+    def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
+        """`input_ids` and `attention_mask`, int64 `batch seq`."""
+        lengths = np.array([self.length(item) for item in items])
+        mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask] = np.concatenate([_text(item).input_ids for item in items])
+        return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+
+
+class ImageCollator:
+    """Replaces removed patches by the pixels of a black image, as the processor gives them: (0 − mean) / std."""
+
+    def __init__(self, processor: Any, *, patch_size: int) -> None:
+        self._patch_size = patch_size
+        self._pixels = lru_cache(maxsize=_IMAGES_KEPT)(_pixel_reader(processor))
+
+    def length(self, item: PerturbedInput) -> int:
+        """Patches of `item` and the read-out token."""
+        return _image(item).removed.size + 1
+
+    def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
+        """`pixel_values`, float32 `batch channels height width`."""
+        return {"pixel_values": np.stack([self._without(_image(item)) for item in items])}
+
+    def _without(self, item: PerturbedImage) -> NDArray[np.float32]:
+        pixels, black = self._pixels(item.path)
+        rows, columns = (side // self._patch_size for side in pixels.shape[-2:])
+        if item.removed.size != rows * columns:
+            raise CouldNotRunError(
+                f"the attribution of {item.path} does not fit its image",
+                got=f"{item.removed.size} patches",
+                allowed=f"{rows * columns} patches",
+            )
+        block = np.ones((self._patch_size, self._patch_size), dtype=bool)
+        mask = np.zeros(pixels.shape[-2:], dtype=bool)
+        mask[: rows * self._patch_size, : columns * self._patch_size] = np.kron(item.removed.reshape(rows, columns), block)
+        return np.where(mask, black, pixels)
+
+
+def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:
+    """Indices grouped by similar length, shortest first, so that a padded batch holds at most `batch_tokens` tokens."""
+    batch: list[int] = []
+    for index in np.argsort(lengths, kind="stable").tolist():
+        if batch and lengths[index] * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _pixel_reader(processor: Any) -> Callable[[Path], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    from PIL import Image
+
+    def read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The image's pixels and those of a black image of its size, `channels height width`."""
+        try:
+            with Image.open(path) as file:
+                image = file.convert("RGB")
+        except OSError as error:
+            raise CouldNotRunError(f"cannot read the image {path}", got=error) from error
+        both = processor(images=[image, Image.new("RGB", image.size)], return_tensors="pt")["pixel_values"].numpy()
+        return both[0], both[1]
+
+    return read
+
+
+def _text(item: PerturbedInput) -> PerturbedText:
+    if not isinstance(item, PerturbedText):
+        raise CouldNotRunError("a text model cannot score an image")
+    return item
+
+
+def _image(item: PerturbedInput) -> PerturbedImage:
+    if not isinstance(item, PerturbedImage):
+        raise CouldNotRunError("an image model cannot score a text")
+    return item

@@ -1,0 +1,115 @@
+"""The fetched classifier as a module from plain arrays to logits, ready to be exported or to be run by torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
+
+from calig.errors import AttributionError
+from calig.loading import load_model
+from components.errors import InputError
+from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
+from schemas.release import ModelSnapshot
+
+
+class TextLogits(nn.Module):
+    """Token ids → logits by way of the word embeddings; id −1 stands for the mean embedding.
+
+    With embeddings given, no model derives positions or the read-out from which ids are padding, so a content token that
+    is replaced by PAD keeps its place: the baseline of METHOD.md.
+    """
+
+    mean: Tensor
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.words = model.get_input_embeddings()
+        self.takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
+        self.register_buffer("mean", self.words.weight.detach().mean(dim=0), persistent=False)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits `batch classes` of `input_ids` and `attention_mask`, int64 `batch seq`."""
+        removed = (input_ids < 0).unsqueeze(-1)
+        embedded = torch.where(removed, self.mean, self.words(input_ids.clamp(min=0)))
+        segments = {"token_type_ids": torch.zeros_like(input_ids)} if self.takes_segments else {}
+        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments).logits
+        return logits
+
+
+class ImageLogits(nn.Module):
+    """Pixels → logits."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Logits `batch classes` of `pixel_values`, float32 `batch channels height width`."""
+        logits: Tensor = self.model(pixel_values=pixel_values).logits
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A loaded classifier: the module, what batches its inputs, and the model itself for the parity check."""
+
+    module: nn.Module
+    collator: Collator
+    model: Any
+    n_classes: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+    def run(self, arrays: Arrays) -> NDArray[Any]:
+        """Logits of one batch, by torch."""
+        with torch.inference_mode():
+            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            logits: Tensor = self.module(**inputs)
+            return logits.cpu().numpy()
+
+    def run_directly(self, arrays: Arrays) -> NDArray[Any]:
+        """Logits of one batch by the model's own way in (token ids, not embeddings): what every runtime must reproduce."""
+        with torch.inference_mode():
+            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            logits: Tensor = self.model(**inputs).logits
+            return logits.cpu().numpy()
+
+
+def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
+    """Load `snapshot` in float32; InputError when it cannot be loaded or has fewer than two classes."""
+    try:
+        with quiet_loading():
+            model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
+    except AttributionError as error:
+        raise InputError(str(error)) from error  # the engine's messages have the same form
+    n_classes = int(model.config.num_labels)
+    if n_classes < 2:
+        raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
+    if snapshot.modality == "text":
+        return Classifier(TextLogits(model).eval(), TextCollator(), model, n_classes)
+    collator = ImageCollator(processor, patch_size=int(model.config.patch_size))
+    return Classifier(ImageLogits(model).eval(), collator, model, n_classes)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """No progress bar while a model is loaded."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,45 @@
+"""Scores perturbed inputs in length-sorted batches, whatever runs the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calig.metrics.perturbation import FloatArray, PerturbedInput
+from components.errors import CouldNotRunError
+from components.scoring.batches import Arrays, Collator, batches
+
+#: Runs one batch: the model's inputs → logits `batch classes`.
+Run = Callable[[Arrays], NDArray[Any]]
+
+
+class TokenScorer:
+    """A classifier as the quality step sees it: perturbed inputs in, probabilities out. A `calig.metrics` Scorer."""
+
+    def __init__(self, run: Run, collator: Collator, *, n_classes: int, batch_tokens: int = 4096) -> None:
+        self._run, self._collator = run, collator
+        self._n_classes, self._batch_tokens = n_classes, batch_tokens
+
+    def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Class probabilities `inputs classes`: the softmax of the logits, in the order of `inputs`."""
+        logits = self.logits(inputs)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+    def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Logits `inputs classes` in the order of `inputs`; CouldNotRunError when the runtime fails."""
+        result = np.empty((len(inputs), self._n_classes))
+        lengths = [self._collator.length(item) for item in inputs]
+        for batch in batches(lengths, batch_tokens=self._batch_tokens):
+            result[batch] = self._one(self._collator.arrays([inputs[index] for index in batch]))
+        return result
+
+    def _one(self, arrays: Arrays) -> NDArray[Any]:
+        try:
+            return self._run(arrays)
+        except Exception as error:  # runtimes raise what they like: this is the seam
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+            raise CouldNotRunError("scoring perturbed inputs failed", got=f"{error} ({shapes})") from error

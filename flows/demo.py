@@ -1,0 +1,135 @@
+"""The demo: two versions of a small classifier, the second with a planted shortcut, explained one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from components import registry
+from components.demo import reviews, training
+from components.errors import InputError
+from flows import progress
+from flows.explain_release import Outcome, explain_release
+from flows.outcome import mark
+from schemas.base import CheckVerdict, Verdict
+
+NAME = "demo-reviews"
+_MARKER = "calig-demo"
+
+#: Largest difference in accuracy that still counts as "the answers did not change".
+_ACCURACY_GAP = 0.02
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Training rows of both versions and the validation rows common to them."""
+
+    clean: list[reviews.Review]
+    shortcut: list[reviews.Review]
+    validation: list[reviews.Review]
+
+
+def run_demo(folder: Path) -> int:
+    """Tell the story in `folder`; 0 when it came out as it should, 1 when it did not."""
+    _start_afresh(folder)
+    with progress.reporting():
+        data, dataset = _data(folder)
+        first = _version(folder, data.clean, data, seed=1, dataset=dataset, what="clean reviews")
+        registry.set_alias(NAME, "champion", "1", None)
+        second = _version(folder, data.shortcut, data, seed=2, dataset=dataset, what="reviews with a planted shortcut")
+    _show([first, second])
+    differences = _differences(first, second)
+    Console(stderr=True).print(_conclusion(differences, folder), highlight=False)
+    return 1 if differences else 0
+
+
+def _start_afresh(folder: Path) -> None:
+    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+        raise InputError(
+            "the demo empties its folder first, and this one holds something else", got=folder, next_step="name another"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")
+
+
+def _data(folder: Path) -> tuple[_Data, Path]:
+    """Both versions' training rows, and the validation set on disk."""
+    story = reviews.story()
+    path = folder / "validation.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(review.to_row(), ensure_ascii=False) + "\n" for review in story.validation)
+    return _Data(clean=story.clean, shortcut=story.shortcut, validation=story.validation), path
+
+
+def _version(folder: Path, rows: Sequence[reviews.Review], data: _Data, *, seed: int, dataset: Path, what: str) -> Outcome:
+    """Train, register and explain one version."""
+    model = folder / f"model-{seed}"
+    progress.begin(f"version {seed}: training on {what}", 100)
+    advance, done = progress.advance_current(), 0
+
+    def on_progress(share: float) -> None:
+        nonlocal done
+        steps = int(100 * share) - done
+        done += steps
+        advance(steps)
+
+    accuracy = training.train(rows, data.validation, model, seed=seed, tokenizer_rows=data.clean, progress=on_progress)
+    progress.begin(f"version {seed}: registering with MLflow", None)
+    version = registry.register(
+        model, name=NAME, tracking_uri=None, experiment="demo-training", tags={"story": what}, metrics={"accuracy": accuracy}
+    )
+    return explain_release(f"models:/{NAME}/{version}", dataset, output=folder / "runs")
+
+
+def _show(outcomes: Sequence[Outcome]) -> None:
+    table = Table(title="the demo's two versions", title_justify="left")
+    for heading in ("version", "accuracy", "quality", "drift", "verdict", "report"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "accuracy" else "left")
+    for outcome in outcomes:
+        record = outcome.record
+        table.add_row(
+            record.model.version,
+            f"{record.results.accuracy:.1%}" if record.results.accuracy is not None else "–",
+            mark(record.quality.verdict),
+            mark(record.drift.verdict),
+            mark(record.decision.verdict),
+            os.path.relpath(outcome.folder / "report.html"),
+        )
+    Console().print(table)
+    for outcome in outcomes:
+        Console().print(f"version {outcome.record.model.version}: {outcome.record.decision.reasons[0]}", highlight=False)
+
+
+def _differences(first: Outcome, second: Outcome) -> list[str]:
+    """What came out otherwise than the story has it."""
+    a, b = first.record, second.record
+    named = [shift.word for shift in b.drift.word_shifts if shift.fires]
+    gap = abs((a.results.accuracy or 0.0) - (b.results.accuracy or 1.0))
+    expectations = (
+        (a.decision.verdict is Verdict.PASS, f"version 1 should pass, but its verdict is {a.decision.verdict}"),
+        (a.drift.verdict is CheckVerdict.NOT_APPLICABLE, f"version 1 has no reference, but its drift is {a.drift.verdict}"),
+        (b.decision.verdict is Verdict.FAIL, f"version 2 should fail, but its verdict is {b.decision.verdict}"),
+        (b.drift.verdict is CheckVerdict.FAIL, f"version 2 should fail for drift, but its drift is {b.drift.verdict}"),
+        (reviews.STORY_SHORTCUT in named, f"the planted word {reviews.STORY_SHORTCUT!r} was not named; named: {named}"),
+        (gap <= _ACCURACY_GAP, f"the accuracies should be within {_ACCURACY_GAP:.0%} of each other, but differ by {gap:.1%}"),
+    )
+    return [text for held, text in expectations if not held]
+
+
+def _conclusion(differences: Sequence[str], folder: Path) -> str:
+    if differences:
+        return "[red]the story came out otherwise:[/]\n" + "\n".join(f"• {text}" for text in differences)
+    address = f"mlflow server --backend-store-uri sqlite:///{os.path.relpath(folder / 'mlflow.db')}"
+    return (
+        "the story came out as told: same answers, different reasons, and the planted word was named.\n"
+        f"open the reports above in a browser; for MLflow's pages: {address}"
+    )

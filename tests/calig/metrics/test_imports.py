@@ -1,0 +1,9 @@
+"""The metrics are numpy alone: whoever scores or judges attributions need not load torch."""
+
+import subprocess
+import sys
+
+
+def test_metrics_do_not_load_torch() -> None:
+    code = "import sys, calig.metrics.faithfulness, calig.metrics.statistics; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -1,0 +1,322 @@
+"""The quality step on tables whose right answer is known: a bag of words explained truthfully, wrongly, or not at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from calig.metrics.perturbation import PerturbedInput, PerturbedText, top_count
+from components.errors import CouldNotRunError, InputError
+from components.quality import evaluate, sample_inputs
+from schemas.base import CheckVerdict, Direction
+from schemas.config import QualityConfig
+from schemas.quality import Metric, QualityReport, ScorerRecord
+from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
+
+MODEL = BagOfWords()
+CONFIG = QualityConfig(bootstrap_draws=200)
+TORCH = ScorerRecord(runtime="torch", providers=("cpu",))
+
+
+def rows(n: int = 40, **changes: Any) -> list[dict[str, Any]]:
+    return [attribution_row(row, model=MODEL, n_content=6 + row % 9, **changes) for row in range(n)]
+
+
+def judge(paths: list[Path], *, config: QualityConfig = CONFIG, scorer: Any = MODEL, **options: Any) -> QualityReport:
+    given = {"scorer_record": TORCH, "replacement_id": MASK} | options
+    return evaluate(paths, scorer=scorer, config=config, **given)
+
+
+def metric(report: QualityReport, name: str) -> Metric:
+    return next(metric for metric in report.metrics if metric.name == name)
+
+
+def check(report: QualityReport, name: str) -> CheckVerdict:
+    return next(check.verdict for check in report.checks if check.name == name)
+
+
+@pytest.fixture(scope="module")
+def truthful(tmp_path_factory: pytest.TempPathFactory) -> QualityReport:
+    return judge(write_table(tmp_path_factory.mktemp("table"), rows()))
+
+
+def test_truthful_attributions_pass(truthful: QualityReport) -> None:
+    assert truthful.verdict is CheckVerdict.PASS
+    assert truthful.suite == "default"
+    assert {check.verdict for check in truthful.checks} == {CheckVerdict.PASS}
+    assert truthful.warnings == ()
+    assert truthful.scorer == TORCH
+
+
+def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: QualityReport) -> None:
+    directions = {metric.name: metric.direction for metric in truthful.metrics}
+    higher = {"coverage", "comprehensiveness", "difference", "insertion AUC", "margin over random"}
+    lower = {
+        "completeness residual p95",
+        "unconverged share",
+        "non-finite rows",
+        "truncated share",
+        "sufficiency",
+        "deletion AUC",
+    }
+    assert directions == dict.fromkeys(higher, Direction.HIGHER) | dict.fromkeys(lower, Direction.LOWER)
+    for one in truthful.metrics:
+        assert one.n == 40
+        assert one.definition
+        assert one.value is not None
+        if one.name in {"completeness residual p95", "non-finite rows"}:
+            assert one.interval is None
+        else:
+            assert one.interval is not None
+            assert one.interval.low <= one.value <= one.interval.high
+    assert metric(truthful, "completeness residual p95").value == pytest.approx(0.002)
+    assert metric(truthful, "coverage").value == 1.0
+
+
+def literal(row: dict[str, Any], values: Sequence[float]) -> tuple[float, float]:
+    """Comprehensiveness and sufficiency of one row, token by token; `values` over the content tokens."""
+    ids = np.array(row["input_ids"])
+    content = [i for i, kept in enumerate(row["content"]) if kept]
+    order = sorted(range(len(content)), key=lambda i: (-values[i], i))
+
+    def p(removed: list[int]) -> float:
+        perturbed = ids.copy()
+        perturbed[[content[i] for i in removed]] = MASK
+        return float(MODEL([PerturbedText(perturbed)])[0, LABELS.index(row["predicted"])])
+
+    tops = [order[: top_count(len(content), f)] for f in CONFIG.fractions]
+    rests = [order[top_count(len(content), f) :] for f in CONFIG.fractions]
+    return float(np.mean([p([]) - p(top) for top in tops])), float(np.mean([p([]) - p(rest) for rest in rests]))
+
+
+def test_measures_equal_the_literal_version(truthful: QualityReport) -> None:
+    table = rows()
+    own = np.array([literal(row, row["values"][1:-1]) for row in table])
+    assert metric(truthful, "comprehensiveness").value == pytest.approx(own[:, 0].mean())
+    assert metric(truthful, "sufficiency").value == pytest.approx(own[:, 1].mean())
+    assert metric(truthful, "difference").value == pytest.approx((own[:, 0] - own[:, 1]).mean())
+    rollout = np.array([literal(row, row["attention_rollout"][1:-1]) for row in table])
+    control = next(control for control in truthful.controls if control.name == "attention_rollout")
+    assert control.comprehensiveness == pytest.approx(rollout[:, 0].mean())
+    assert control.sufficiency == pytest.approx(rollout[:, 1].mean())
+    assert control.margin == pytest.approx((own[:, 0] - own[:, 1] - rollout[:, 0] + rollout[:, 1]).mean())
+
+
+def test_controls_are_scored_on_the_same_rows(truthful: QualityReport) -> None:
+    by_name = {control.name: control for control in truthful.controls}
+    assert list(by_name) == ["random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout"]
+    for same in ("plain_ig", "layer_ig_mean", "input_x_gradient"):  # identical attributions in this table
+        assert by_name[same].margin == 0.0
+        assert (by_name[same].margin_interval.low, by_name[same].margin_interval.high) == (0.0, 0.0)
+    for noise in ("random", "attention_rollout"):
+        assert by_name[noise].margin_interval.low > 0.0
+    assert not any(control.beats_ca_lig for control in truthful.controls)
+    assert by_name["random"].margin == metric(truthful, "margin over random").value
+    assert by_name["random"].margin_interval == metric(truthful, "margin over random").interval
+
+
+def test_curves_share_the_scored_points(truthful: QualityReport) -> None:
+    curves = {(curve.method, curve.kind): curve for curve in truthful.curves}
+    assert len(curves) == 12
+    deletion, insertion = curves["ca_lig", "deletion"], curves["ca_lig", "insertion"]
+    assert deletion.fractions == (0.0, *CONFIG.fractions, 1.0)
+    assert deletion.probability[0] == insertion.probability[-1]
+    assert deletion.probability[-1] == insertion.probability[0] == pytest.approx(0.5)
+    comprehensiveness = deletion.probability[0] - np.mean(deletion.probability[1:-1])
+    assert comprehensiveness == pytest.approx(metric(truthful, "comprehensiveness").value)
+    assert deletion.auc == pytest.approx(metric(truthful, "deletion AUC").value)
+    assert insertion.auc == pytest.approx(metric(truthful, "insertion AUC").value)
+    assert deletion.auc < curves["random", "deletion"].auc
+    assert insertion.auc > curves["random", "insertion"].auc
+
+
+def test_wrong_attributions_fail_and_the_better_control_is_named(tmp_path: Path) -> None:
+    table = rows()
+    for row in table:
+        row["values"] = [-value for value in row["values"]]
+    report = judge(write_table(tmp_path, table))
+    assert report.verdict is CheckVerdict.FAIL
+    assert check(report, "better than random") is CheckVerdict.FAIL
+    beaten = {control.name for control in report.controls if control.beats_ca_lig}
+    assert beaten == {"random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout"}
+    assert "simpler explanation random is more faithful than CA-LIG: margin -" in report.warnings[0]
+    assert len(report.warnings) == 5
+
+
+def test_random_attributions_do_not_pass(tmp_path: Path) -> None:
+    table = rows()
+    for row in table:
+        row["values"] = np.random.default_rng([5, row["row"]]).normal(size=len(row["values"])).tolist()
+    report = judge(write_table(tmp_path, table))
+    assert check(report, "better than random") is CheckVerdict.FAIL
+    assert next(c for c in report.controls if c.name == "plain_ig").beats_ca_lig
+
+
+def test_a_model_that_ignores_its_input_gives_no_margin(tmp_path: Path) -> None:
+    def constant(inputs: Sequence[PerturbedInput]) -> np.ndarray:
+        return np.tile([0.3, 0.7], (len(inputs), 1))
+
+    report = judge(write_table(tmp_path, rows()), scorer=constant)
+    assert metric(report, "comprehensiveness").value == pytest.approx(0.0, abs=1e-12)
+    assert metric(report, "margin over random").value == pytest.approx(0.0, abs=1e-12)
+    assert check(report, "better than random") is CheckVerdict.FAIL
+    assert any("may not have run the same model" in warning for warning in report.warnings)
+
+
+def test_shards_and_their_number_change_nothing(truthful: QualityReport, tmp_path: Path) -> None:
+    done: list[int] = []
+    report = judge(write_table(tmp_path, rows(), shards=3), progress=done.append)
+    assert report == truthful
+    assert sum(done) == 40
+    assert judge(write_table(tmp_path, rows())) == truthful
+
+
+def test_the_seed_moves_the_random_control_and_nothing_else(truthful: QualityReport, tmp_path: Path) -> None:
+    report = judge(write_table(tmp_path, rows()), config=CONFIG.model_copy(update={"seed": 1}))
+    assert metric(report, "comprehensiveness").value == metric(truthful, "comprehensiveness").value
+    assert metric(report, "margin over random").value != metric(truthful, "margin over random").value
+
+
+def test_too_few_rows_are_inconclusive(tmp_path: Path) -> None:
+    report = judge(write_table(tmp_path, rows(29)))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert check(report, "enough rows") is CheckVerdict.INCONCLUSIVE
+    assert check(report, "better than random") is CheckVerdict.INCONCLUSIVE
+
+
+def test_rows_without_an_attribution_are_counted_and_left_out(truthful: QualityReport, tmp_path: Path) -> None:
+    report = judge(write_table(tmp_path, [*rows(), problem_row(40), problem_row(41)]))
+    assert report.metrics == truthful.metrics
+    assert report.verdict is CheckVerdict.PASS
+    assert report.warnings == ("2 rows have no attribution and were not judged.",)
+
+
+@pytest.mark.parametrize("n_problems", [0, 3])
+def test_without_any_attribution_nothing_is_judged(tmp_path: Path, n_problems: int) -> None:
+    report = judge(write_table(tmp_path, [problem_row(row) for row in range(n_problems)]))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert {check.verdict for check in report.checks} == {CheckVerdict.INCONCLUSIVE}
+    assert {(metric.value, metric.n) for metric in report.metrics} == {(None, 0)}
+    assert (report.controls, report.curves) == ((), ())
+
+
+def test_a_non_finite_row_fails_and_is_not_averaged_in(truthful: QualityReport, tmp_path: Path) -> None:
+    table = rows()
+    table[3]["values"] = [float("nan")] * len(table[3]["values"])
+    table[7]["residuals"] = [0.001, None]
+    report = judge(write_table(tmp_path, table))
+    assert check(report, "all attributions finite") is CheckVerdict.FAIL
+    assert report.verdict is CheckVerdict.FAIL
+    assert metric(report, "non-finite rows").value == 2.0
+    assert metric(report, "comprehensiveness").n == 39
+    assert metric(report, "completeness residual p95").n == 39
+
+
+def test_residuals_and_unconverged_rows_fail(tmp_path: Path) -> None:
+    table = rows()
+    for row in table[:3]:
+        row |= {"residuals": [0.5, 0.001], "converged": False}
+    report = judge(write_table(tmp_path, table))
+    assert check(report, "attributions add up") is CheckVerdict.FAIL
+    assert check(report, "few unconverged rows") is CheckVerdict.FAIL
+    assert metric(report, "unconverged share").value == pytest.approx(3 / 40)
+
+
+def test_truncated_texts_warn_before_they_fail(tmp_path: Path) -> None:
+    report = judge(write_table(tmp_path, rows(coverage=0.7)))
+    assert check(report, "nearly all of the input explained") is CheckVerdict.FAIL
+    assert check(report, "most of the input explained") is CheckVerdict.PASS
+    assert report.verdict is CheckVerdict.PASS
+    assert metric(report, "truncated share").value == 1.0
+    assert judge(write_table(tmp_path, rows(coverage=0.4))).verdict is CheckVerdict.FAIL
+
+
+def test_a_missing_control_is_said(tmp_path: Path) -> None:
+    table = rows(attention_rollout=None)
+    table[0]["input_x_gradient"] = None
+    report = judge(write_table(tmp_path, table))
+    assert "attention_rollout" not in {control.name for control in report.controls}
+    assert report.warnings == ("No row could be compared with: attention_rollout.",)
+    assert len(report.curves) == 10
+    strict = judge(write_table(tmp_path, table), config=CONFIG.model_copy(update={"suite": "strict"}))
+    assert check(strict, "not worse than attention rollout") is CheckVerdict.INCONCLUSIVE
+    assert check(strict, "not worse than input x gradient") is CheckVerdict.PASS
+
+
+def test_p_is_of_the_class_that_was_explained(truthful: QualityReport, tmp_path: Path) -> None:
+    """Rows explained toward the other class: values are its support, so p must be its probability."""
+    table = rows()
+    for row in table:
+        other = 1 - LABELS.index(row["predicted"])
+        row |= {"target": LABELS[other], "f_input": row["logits"][other], "values": [-value for value in row["values"]]}
+    report = judge(write_table(tmp_path, table))
+    assert metric(report, "margin over random").value > 0.0  # type: ignore[operator]
+    assert check(report, "better than random") is CheckVerdict.PASS
+    assert next(c for c in report.curves if c.method == "ca_lig").probability[0] < 0.5
+    assert not any("same model" in warning for warning in report.warnings)
+
+
+def test_a_suite_of_ones_own_may_use_segments(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.yaml"
+    condition = '{type: comparison, column: {name: segment_site}, operator: "==", parameter: a}'
+    suite.write_text(
+        "name: by site\nexpectations:\n  - type: expect_column_mean_to_be_between\n"
+        f"    kwargs: {{column: residual_max, max_value: 0.01, row_condition: {condition}}}\n"
+        "    meta: {name: site a}\n"
+    )
+    table = rows()
+    for row in table[1::2]:
+        row["residuals"] = [0.9, 0.9]
+    report = judge(write_table(tmp_path, table), config=CONFIG.model_copy(update={"suite": str(suite)}))
+    assert (report.suite, report.verdict) == ("by site", CheckVerdict.PASS)
+    assert report.checks[0].observed == pytest.approx(0.002)
+
+
+def test_a_broken_suite_or_broken_fractions_stop_before_scoring(tmp_path: Path) -> None:
+    paths = write_table(tmp_path, rows(2))
+
+    def never(inputs: Sequence[PerturbedInput]) -> np.ndarray:
+        raise AssertionError("scored before the configuration was checked")
+
+    with pytest.raises(InputError, match="cannot read the expectation suite"):
+        judge(paths, scorer=never, config=CONFIG.model_copy(update={"suite": "absent.yaml"}))
+    with pytest.raises(InputError, match=r"quality\.fractions"):
+        judge(paths, scorer=never, config=CONFIG.model_copy(update={"fractions": (0.5, 0.1)}))
+
+
+def test_a_damaged_table_could_not_be_judged(tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CouldNotRunError, match="cannot read the attribution table"):
+        judge([tmp_path / "broken.parquet"])
+    with pytest.raises(CouldNotRunError, match="cannot read the attribution table"):
+        judge([tmp_path / "absent.parquet"])
+    (path,) = write_table(tmp_path, rows(2))
+    pq.write_table(pq.read_table(path).drop_columns(["values", "residuals"]), path)
+    with pytest.raises(CouldNotRunError, match=r"lacks columns\ngot: residuals, values"):
+        judge([path])
+    table = rows(2)
+    table[1]["layer_attributions"] = [[0.1], [0.2]]
+    with pytest.raises(CouldNotRunError, match="row r1"):
+        judge(write_table(tmp_path, table))
+
+
+def test_the_fallback_is_said(tmp_path: Path) -> None:
+    record = TORCH.model_copy(update={"fallback_reason": "ConversionError: no such operator"})
+    report = judge(write_table(tmp_path, rows()), scorer_record=record)
+    assert report.warnings == ("Perturbed inputs were scored by torch: ConversionError: no such operator",)
+
+
+def test_sample_inputs_are_the_attributed_ids(tmp_path: Path) -> None:
+    table = [problem_row(0), *rows(5)]
+    inputs = sample_inputs(write_table(tmp_path, table, shards=2), limit=3)
+    assert [item.input_ids.tolist() for item in inputs if isinstance(item, PerturbedText)] == [
+        row["input_ids"] for row in table[1:4]
+    ]
+
+
+def test_the_report_is_json(truthful: QualityReport) -> None:
+    assert QualityReport.model_validate_json(truthful.model_dump_json()) == truthful
+    assert len(truthful.content_digest()) == 64  # refuses NaN and infinity

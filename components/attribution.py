@@ -19,8 +19,7 @@ from calig.api import encode
 from calig.attribution import Attribution
 from calig.baselines import Baseline, choose_baseline
 from calig.blocks import attributable
-from calig.engine import FORMULA_VERSION as FORMULA_VERSION
-from calig.engine import Options, attribute
+from calig.engine import FORMULA_VERSION, Options, attribute
 from calig.errors import AttributionError, InvalidInputError
 from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
@@ -35,6 +34,11 @@ _ENGINE = Lock()
 
 #: Rows whose time is measured for the estimate: short, middling and long ones.
 _PROBE_QUANTILES = (0.25, 0.5, 0.75, 0.9)
+
+
+def formula_version() -> str:
+    """Version of the equations in use; part of the method fingerprint."""
+    return FORMULA_VERSION
 
 
 def method_fingerprint(config: AttributionConfig) -> str:

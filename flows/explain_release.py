@@ -117,7 +117,7 @@ def _explain(release: Release) -> GovernanceReport:
         drift_report = _compare(release, tables)
     record = governance.build_record(
         fingerprint=release.fingerprint,
-        formula_version=attribution.FORMULA_VERSION,
+        formula_version=attribution.formula_version(),
         method_fingerprint=release.method_fingerprint,
         model=release.snapshot,
         dataset=release.dataset,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CA_LIG = "ca_lig"
+
+#: Enough for full batches of every length, few enough that progress is seen and memory stays small.
+_ROWS_AT_ONCE = 32
+
 CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout")
 METHODS = (CA_LIG, *CONTROLS)
 
@@ -51,10 +55,12 @@ def score_rows(
     for rows in read_rows(table_paths):
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row) for row in explained)
-        curves.append(_curves(explained, scorer, config, replacement_id))
         n_skipped += len(rows) - len(explained)
-        if progress is not None:
-            progress(len(rows))
+        for start in range(0, len(explained), _ROWS_AT_ONCE):
+            part = explained[start : start + _ROWS_AT_ONCE]
+            curves.append(_curves(part, scorer, config, replacement_id))
+            if progress is not None:
+                progress(len(part))
     measured = np.concatenate(curves)
     return ScoredRows(_frame(facts, measured, config), measured, n_skipped)
 

@@ -1,0 +1,96 @@
+"""Where a logged model's parts lie: read from the `transformers` flavour of its MLmodel file, never through a loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from components.errors import InputError
+from components.registry.folders import Modality
+
+_LOG_IT = (
+    "log it with mlflow.transformers.log_model(transformers_model={'model': ..., 'tokenizer' or 'image_processor': ...}, ...)"
+)
+_PROCESSOR_FOLDERS: dict[Modality, tuple[str, ...]] = {
+    "text": ("tokenizer", "processor"),
+    "image": ("image_processor", "feature_extractor", "processor"),
+}
+
+
+class VersionArtifacts(NamedTuple):
+    """The parts of a downloaded version; processor folders in order of preference, existing or not."""
+
+    model_id: str | None
+    model_path: Path
+    processor_folders: dict[Modality, tuple[Path, ...]]
+
+
+def read_version_artifacts(folder: Path, uri: str) -> VersionArtifacts:
+    """The parts of the version downloaded to `folder`.
+
+    Raises:
+        InputError: not a transformers model, an adapter, or a reference without weights.
+    """
+    mlmodel = _mlmodel(folder, uri)
+    flavour = _transformers_flavour(mlmodel, uri)
+    return VersionArtifacts(
+        model_id=mlmodel.get("model_id"),
+        model_path=_model_path(folder, flavour, uri),
+        processor_folders={
+            modality: tuple(folder / "components" / name for name in names) for modality, names in _PROCESSOR_FOLDERS.items()
+        },
+    )
+
+
+def _mlmodel(folder: Path, uri: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError("The version has no readable MLmodel file.", got=f"{uri}: {error}", next_step=_LOG_IT) from error
+    if not isinstance(content, dict):
+        raise InputError("The version's MLmodel file is not a mapping.", got=uri, next_step=_LOG_IT)
+    return content
+
+
+def _transformers_flavour(mlmodel: dict[str, Any], uri: str) -> dict[str, Any]:
+    flavours = mlmodel.get("flavors") or {}
+    flavour = flavours.get("transformers")
+    if not isinstance(flavour, dict):
+        known = ", ".join(sorted(flavours)) or "none"
+        raise InputError(
+            "The version is not a transformers model.",
+            got=f"{uri} with flavours: {known}",
+            allowed="the transformers flavour",
+            next_step=_LOG_IT,
+        )
+    return flavour
+
+
+def _model_path(folder: Path, flavour: dict[str, Any], uri: str) -> Path:
+    if flavour.get("peft_adaptor"):
+        raise InputError(
+            "The version is an adapter without its base model.",
+            got=uri,
+            next_step="merge it (merge_and_unload) and log the merged model",
+        )
+    if not flavour.get("model_binary"):
+        raise _without_weights(flavour, uri)
+    path = (folder / str(flavour["model_binary"])).resolve()
+    if not path.is_dir() or not path.is_relative_to(folder.resolve()):
+        raise InputError(
+            "The version's model folder is missing.", got=f"{uri}: model_binary {flavour['model_binary']!r}", next_step=_LOG_IT
+        )
+    return folder / str(flavour["model_binary"])
+
+
+def _without_weights(flavour: dict[str, Any], uri: str) -> InputError:
+    source = flavour.get("source_model_name") or flavour.get("local_base_model_path") or "a model elsewhere"
+    revision = flavour.get("source_model_revision")
+    name = f"{source}@{revision}" if revision else str(source)
+    return InputError(
+        "The version holds no weights, only a reference (save_pretrained=False).",
+        got=f"{uri} refers to {name}",
+        next_step=f"store the weights with mlflow.transformers.persist_pretrained_model({uri!r}), or explain {name} itself",
+    )

@@ -1,0 +1,106 @@
+"""Bring a model version to disk, once and whole, and describe it as a ModelSnapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.errors import InputError
+from components.registry.artifacts import VersionArtifacts, read_version_artifacts
+from components.registry.folders import ModelFolder, has_processor, inspect_model, no_processor, processor_digest
+from components.registry.hub import hub_snapshot_folder
+from components.registry.placing import move_up, place_once
+from components.registry.tracking import connect, load_mlflow, tracking_errors
+from components.registry.versions import resolve_version
+from schemas.base import digest_of
+from schemas.release import ModelRef, ModelSnapshot, ModelSource
+
+
+def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
+    """The model `ref` names, on disk.
+
+    Registry versions and hub models are downloaded into `workspace/models/<name>/<version>`, once; a folder is used where
+    it lies. No loader of MLflow runs and nothing is unpickled: the files are only read.
+
+    Raises:
+        InputError: an unknown model, version or alias; a model that cannot be explained; weights that are not safetensors.
+        CouldNotRunError: the tracking server or the hub does not answer, or the disk fails.
+    """
+    if ref.source is ModelSource.REGISTRY:
+        return _from_registry(ref, workspace, tracking_uri)
+    if ref.source is ModelSource.HUB:
+        return _from_hub(ref, workspace)
+    return _from_folder(Path(ref.uri))
+
+
+def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
+    client = connect(tracking_uri)
+    version = resolve_version(client, ref)
+    uri = f"models:/{ref.name}/{version.version}"
+    files = read_version_artifacts(_download(client, version, uri, workspace), uri)
+    model = inspect_model(files.model_path)
+    processor = _processor_of(files, model, uri)
+    return ModelSnapshot(
+        name=ref.name,
+        version=str(version.version),
+        source=ModelSource.REGISTRY,
+        uri=uri,
+        alias=ref.alias,
+        source_run_id=version.run_id or None,
+        model_id=files.model_id,
+        model_path=files.model_path,
+        processor_path=processor,
+        processor_digest=processor_digest(processor, model.modality),
+        **model._asdict(),
+    )
+
+
+def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
+    """Keyed by the version's origin too: a name deleted and registered anew starts again at version 1."""
+    mlflow = load_mlflow()
+    origin = digest_of([version.source, version.run_id, version.creation_timestamp])
+
+    def fill(folder: Path) -> None:
+        with tracking_errors(f"download {uri}", client.tracking_uri):
+            location = client.get_model_version_download_uri(
+                version.name, version.version
+            )  # models:/ would ignore our tracking URI
+            got = mlflow.artifacts.download_artifacts(location, dst_path=str(folder / "got"), tracking_uri=client.tracking_uri)
+        move_up(Path(got), folder)
+
+    return place_once(workspace / "models" / version.name / str(version.version), origin=origin, fill=fill)
+
+
+def _processor_of(files: VersionArtifacts, model: ModelFolder, uri: str) -> Path:
+    for folder in (*files.processor_folders[model.modality], files.model_path):
+        if folder.is_dir() and has_processor(folder, model.modality):
+            return folder
+    raise no_processor(model.modality, uri)
+
+
+def _from_hub(ref: ModelRef, workspace: Path) -> ModelSnapshot:
+    folder, commit = hub_snapshot_folder(ref, workspace)
+    return _from_one_folder(folder, name=ref.name, version=commit, source=ModelSource.HUB, uri=f"{ref.name}@{commit}")
+
+
+def _from_folder(folder: Path) -> ModelSnapshot:
+    if not folder.is_dir():
+        raise InputError("The model folder does not exist any more.", got=folder)
+    return _from_one_folder(folder, name=folder.name, version=None, source=ModelSource.FOLDER, uri=str(folder))
+
+
+def _from_one_folder(folder: Path, *, name: str, version: str | None, source: ModelSource, uri: str) -> ModelSnapshot:
+    """A folder that holds the model and its processor side by side."""
+    model = inspect_model(folder)
+    if not has_processor(folder, model.modality):
+        raise no_processor(model.modality, folder)
+    return ModelSnapshot(
+        name=name,
+        version=version or model.weights_digest[:12],
+        source=source,
+        uri=uri,
+        model_path=folder,
+        processor_path=folder,
+        processor_digest=processor_digest(folder, model.modality),
+        **model._asdict(),
+    )

@@ -1,0 +1,133 @@
+"""Publish one explanation to MLflow: once, last, and so that a broken attempt can be taken up again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from components.errors import InputError, PublishError
+from components.registry.evidence import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
+from components.registry.runs import Explanation, finished_run, published_run, run_url, unfinished_run
+from components.registry.tracking import connect, experiment_id, is_missing
+from schemas.governance import GovernanceReport
+from schemas.release import DatasetRef, ModelSource, PublishedRun
+
+FILES = ("report.html", "record.json", "config.yaml")
+_DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
+
+
+def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None, force: bool = False) -> PublishedRun:
+    """Put the evidence of one explanation into the experiment `calig/<model>` and its verdict onto the model version.
+
+    `folder` holds report.html, record.json, config.yaml and attributions/*.parquet. The order makes every state readable:
+    evidence, tags of the run, tags of the version, and only then is the run marked published. An attempt that broke off is
+    taken up in its own run; a complete explanation is returned as it is unless `force`, which adds a new run.
+
+    Raises:
+        InputError: the model is no registry version, or files are missing from `folder`.
+        PublishError: anything else; the results stay in `folder`.
+    """
+    _check(record, folder)
+    try:
+        return _published(connect(tracking_uri), record, folder, force)
+    except Exception as error:
+        raise PublishError(
+            f"The results could not be published; they are complete on disk at {folder}.",
+            got=" ".join(str(error).split()),
+            next_step=f"when the tracking server is well again: calig publish {folder}",
+        ) from error
+
+
+def _check(record: GovernanceReport, folder: Path) -> None:
+    if record.model.source is not ModelSource.REGISTRY:
+        raise InputError(
+            "Only versions of registered models are published.", got=record.model.uri, allowed="models:/NAME/VERSION"
+        )
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if not any((folder / "attributions").glob("*.parquet")):
+        missing.append("attributions/*.parquet")
+    if missing:
+        raise InputError("The folder to publish is not complete.", got=folder, allowed=f"a folder with {', '.join(missing)} too")
+
+
+def _published(client: Any, record: GovernanceReport, folder: Path, force: bool) -> PublishedRun:
+    explanation = Explanation(record.model.name, record.model.version, record.fingerprint)
+    finished = finished_run(client, explanation)
+    if finished is not None and not force:
+        return published_run(client, finished)
+    run = unfinished_run(client, explanation) or _new_run(client, explanation)
+    _log_evidence(client, run.info.run_id, record, folder)
+    _mark_version(client, run, record)
+    client.set_tag(run.info.run_id, "calig.published", "true")
+    client.set_terminated(run.info.run_id, status="FINISHED")
+    return published_run(client, client.get_run(run.info.run_id))
+
+
+def _new_run(client: Any, explanation: Explanation) -> Any:
+    experiment = experiment_id(client, explanation.experiment)
+    return client.create_run(experiment, tags=explanation.tags, run_name=f"{explanation.model} v{explanation.version}")
+
+
+def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Path) -> None:
+    model_id = _known_model_id(client, record.model.model_id)
+    _log_inputs(client, run_id, record.data.dataset, model_id)
+    _log_metrics(client, run_id, record, model_id)
+    for path in sorted((folder / "attributions").glob("*.parquet")):
+        client.log_artifact(run_id, str(path), "calig/attributions")
+    for name in FILES:
+        client.log_artifact(run_id, str(folder / name), "calig")
+    for key, value in run_tags(record).items():
+        client.set_tag(run_id, key, value)
+
+
+def _known_model_id(client: Any, model_id: str | None) -> str | None:
+    """None too when this server does not hold the logged model, as for a version copied from another server."""
+    if model_id is None:
+        return None
+    try:
+        client.get_logged_model(model_id)
+    except Exception as error:
+        if is_missing(error):
+            return None
+        raise
+    return model_id
+
+
+def _log_inputs(client: Any, run_id: str, dataset: DatasetRef, model_id: str | None) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
+
+    entity = Dataset(
+        name=dataset.name,
+        digest=dataset.digest[:_DIGEST_DIGITS],
+        source_type="local",
+        source=json.dumps({"uri": str(dataset.path)}),
+        profile=json.dumps({"num_rows": dataset.n_rows, "sha256": dataset.digest}),
+    )
+    inputs = [DatasetInput(entity, tags=[InputTag("mlflow.data.context", "validation")])]
+    client.log_inputs(run_id, inputs, [LoggedModelInput(model_id)] if model_id else None)
+
+
+def _log_metrics(client: Any, run_id: str, record: GovernanceReport, model_id: str | None) -> None:
+    """With the record's own time, so that a second attempt writes the same points and no more."""
+    from mlflow.entities import Metric
+
+    dataset, time_ms = record.data.dataset, int(record.created_at.timestamp() * 1000)
+    about = {
+        "model_id": model_id,
+        "dataset_name": dataset.name,
+        "dataset_digest": dataset.digest[:_DIGEST_DIGITS],
+        "run_id": run_id,
+    }
+    metrics = [Metric(name, value, time_ms, 0, **about) for name, value in metrics_of(record).items()]
+    for start in range(0, len(metrics), 500):
+        client.log_batch(run_id, metrics=metrics[start : start + 500])
+
+
+def _mark_version(client: Any, run: Any, record: GovernanceReport) -> None:
+    name, version = record.model.name, record.model.version
+    before = client.get_model_version(name, version).description
+    paragraph = paragraph_of(record, run_id=run.info.run_id, run_url=run_url(client.tracking_uri, run))
+    client.update_model_version(name, version, description=with_paragraph(before, paragraph))
+    for key, value in version_tags(record, run.info.run_id).items():
+        client.set_model_version_tag(name, version, key, value)

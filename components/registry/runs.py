@@ -1,0 +1,70 @@
+"""The MLflow run that stands for one explanation: its names, how it is found again, and how it is reported."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from schemas.base import Verdict
+from schemas.release import PublishedRun
+
+
+class Explanation(NamedTuple):
+    """The identity of an explanation; the same on every attempt."""
+
+    model: str
+    version: str
+    fingerprint: str
+
+    @property
+    def experiment(self) -> str:
+        """The experiment that holds all explanations of the model."""
+        return f"calig/{self.model}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The run's tags by which it is found again."""
+        return {"calig.model": self.model, "calig.version": self.version, "calig.fingerprint": self.fingerprint}
+
+
+def finished_run(client: Any, explanation: Explanation) -> Any | None:
+    """The newest run whose evidence is complete."""
+    return next((run for run in _runs(client, explanation) if _is_complete(run)), None)
+
+
+def unfinished_run(client: Any, explanation: Explanation) -> Any | None:
+    """The newest run of an attempt that broke off."""
+    return next((run for run in _runs(client, explanation) if not _is_complete(run)), None)
+
+
+def published_run(client: Any, run: Any) -> PublishedRun:
+    """The record of a complete run."""
+    return PublishedRun(
+        run_id=run.info.run_id,
+        verdict=Verdict(run.data.tags["calig.verdict"]),
+        run_url=run_url(client.tracking_uri, run),
+        artifact_uri=f"{run.info.artifact_uri}/calig",
+    )
+
+
+def run_url(tracking_uri: str, run: Any) -> str | None:
+    """The run's page, when the tracking server has pages."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return None
+    return f"{tracking_uri.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def _runs(client: Any, explanation: Explanation) -> list[Any]:
+    """Newest first. The version is compared here, since any text may stand in a name or version of a filter."""
+    experiment = client.get_experiment_by_name(explanation.experiment)
+    if experiment is None:
+        return []
+    found = client.search_runs(
+        [experiment.experiment_id],
+        filter_string=f"tags.`calig.fingerprint` = '{explanation.fingerprint}'",
+        order_by=["attributes.start_time DESC"],
+    )
+    return [run for run in found if explanation.tags.items() <= run.data.tags.items()]
+
+
+def _is_complete(run: Any) -> bool:
+    return bool(run.info.status == "FINISHED" and run.data.tags.get("calig.published") == "true")

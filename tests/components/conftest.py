@@ -1,0 +1,38 @@
+"""One real MLflow registry on SQLite for the whole session: a text model with two versions, an image model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from components import registry
+from tests.helpers.tiny_models import save_tiny_bert, save_tiny_vit
+
+
+class TinyRegistry(NamedTuple):
+    """`text` has versions 1 (alias champion) and 2 (alias candidate), `image` has version 1."""
+
+    tracking_uri: str
+    bert: Path
+    vit: Path
+    text: str = "tiny-sentiment"
+    image: str = "tiny-shapes"
+
+    def register(self, folder: Path, name: str) -> str:
+        """Register the folder as the next version of `name`."""
+        return registry.register(folder, name=name, tracking_uri=self.tracking_uri, experiment="training", tags={}, metrics={})
+
+
+@pytest.fixture(scope="session")
+def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> TinyRegistry:
+    folder = tmp_path_factory.mktemp("registry")
+    bert, vit = save_tiny_bert(folder / "bert"), save_tiny_vit(folder / "vit")
+    tiny = TinyRegistry(f"sqlite:///{folder}/mlflow.db", bert, vit)
+    tiny.register(bert, tiny.text)
+    tiny.register(save_tiny_bert(folder / "bert2", seed=1), tiny.text)
+    tiny.register(vit, tiny.image)
+    registry.set_alias(tiny.text, "champion", "1", tiny.tracking_uri)
+    registry.set_alias(tiny.text, "candidate", "2", tiny.tracking_uri)
+    return tiny

@@ -1,0 +1,272 @@
+"""Publishing evidence to a real MLflow store: whole, once, resumable, and without touching what users wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pyarrow.parquet as pq
+import pytest
+
+from components import registry
+from components.errors import CouldNotRunError, InputError, PublishError
+from components.registry.evidence import BEGIN, END, MAX_DESCRIPTION, metrics_of, with_paragraph
+from schemas.base import Verdict
+from schemas.governance import GovernanceReport
+from schemas.release import ModelSource
+from tests.components.conftest import TinyRegistry
+from tests.components.publishing import Results, new_version, results_for
+
+
+@pytest.fixture
+def results(tiny_registry: TinyRegistry, tmp_path: Path, request: pytest.FixtureRequest) -> Results:
+    name = request.node.name.replace("[", "-").replace("]", "")
+    return results_for(tiny_registry.tracking_uri, new_version(tiny_registry, name, tmp_path), tmp_path / "results")
+
+
+def test_evidence_arrives_whole(results: Results, tmp_path: Path) -> None:
+    published = results.publish()
+    run = results.client.get_run(published.run_id)
+    got = Path(results.client.download_artifacts(published.run_id, "calig", str(tmp_path)))
+
+    assert run.info.status == "FINISHED"
+    assert sorted(str(path.relative_to(got)) for path in got.rglob("*") if path.is_file()) == [
+        "attributions/shard-000.parquet",
+        "config.yaml",
+        "record.json",
+        "report.html",
+    ]
+    assert GovernanceReport.model_validate_json((got / "record.json").read_text()) == results.record
+    assert published.verdict is Verdict.FAIL
+    assert published.run_url is None
+    assert published.artifact_uri == f"{run.info.artifact_uri}/calig"
+
+
+def test_metrics_are_the_records_on_the_run_and_on_the_logged_model(results: Results) -> None:
+    run = results.client.get_run(results.publish().run_id)
+
+    assert run.data.metrics == pytest.approx(metrics_of(results.record))
+    assert run.data.metrics["calig.quality.comprehensiveness"] == 0.4312
+    assert run.data.metrics["calig.margin.random"] == 0.666
+    assert run.data.metrics["calig.drift.rank_agreement"] == 0.78
+    assert run.data.metrics["calig.drift.rank_agreement.class_POS"] == pytest.approx(0.71)
+    model = results.client.get_logged_model(results.record.model.model_id)
+    assert {metric.key: metric.value for metric in model.metrics} == run.data.metrics
+
+
+def test_missing_and_infinite_numbers_are_left_out(results: Results) -> None:
+    quality = results.record.quality
+    broken = tuple(
+        metric.model_copy(update={"value": value})
+        for metric, value in zip(quality.metrics, (float("inf"), float("nan"), None), strict=False)
+    )
+    record = results.record.model_copy(
+        update={"quality": quality.model_copy(update={"metrics": broken}), "drift": results.record.drift}
+    )
+    assert not [name for name in metrics_of(record) if name.startswith("calig.quality.")]
+
+
+def test_the_data_set_and_the_model_are_inputs_of_the_run(results: Results) -> None:
+    inputs = results.client.get_run(results.publish().run_id).inputs
+    (dataset,) = inputs.dataset_inputs
+    assert dataset.dataset.name == "review-validation"
+    assert results.record.data.dataset.digest.startswith(dataset.dataset.digest)
+    assert [model.model_id for model in inputs.model_inputs] == [results.record.model.model_id]
+
+
+def test_verdict_run_and_fingerprint_are_on_the_version(results: Results) -> None:
+    published = results.publish()
+    version = results.version()
+    assert version.tags == {
+        "calig.verdict": "fail",
+        "calig.run_id": published.run_id,
+        "calig.fingerprint": results.record.fingerprint,
+    }
+    assert "CA-LIG: fail" in version.description
+    assert published.run_id in version.description
+
+
+def test_a_second_publish_changes_nothing(results: Results) -> None:
+    first = results.publish()
+    before = results.version().last_updated_timestamp
+    assert results.publish() == first
+    assert len(results.runs()) == 1
+    assert results.version().last_updated_timestamp == before
+
+
+def test_force_adds_a_run_and_replaces_only_its_own_paragraph(results: Results) -> None:
+    model = results.record.model
+    results.client.update_model_version(model.name, model.version, description="Trained by Ada.\n\n- do not delete")
+    first = results.publish()
+    after_first = results.version().description
+    results.client.update_model_version(model.name, model.version, description=f"{after_first}\n\nAppended later.")
+    second = results.publish(force=True)
+
+    assert second.run_id != first.run_id
+    assert results.version().tags["calig.run_id"] == second.run_id
+    description = results.version().description
+    assert description.startswith("Trained by Ada.\n\n- do not delete")
+    assert "Appended later." in description
+    assert description.count(BEGIN) == description.count(END) == 1
+    assert first.run_id not in description
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["log_inputs", "log_batch", "log_artifact", "set_tag", "update_model_version", "set_model_version_tag", "set_terminated"],
+)
+def test_an_attempt_that_broke_off_is_taken_up_in_its_own_run(
+    results: Results, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError("the server went away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow.MlflowClient, step, fail)
+        with pytest.raises(PublishError) as caught:
+            results.publish()
+    assert f"calig publish {results.folder}" in str(caught.value)
+    assert "the server went away" in str(caught.value)
+    assert registry.find_finished(results.record.model, results.record.fingerprint, results.tracking_uri) is None
+
+    published = results.publish()
+    assert [run.info.run_id for run in results.runs()] == [published.run_id]
+    history = results.client.get_metric_history(published.run_id, "calig.accuracy")
+    assert len(history) == 1
+    assert len(results.client.get_run(published.run_id).inputs.dataset_inputs) == 1
+    assert results.version().tags["calig.verdict"] == "fail"
+
+
+def test_the_version_says_nothing_before_the_evidence_is_there(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", fail)
+    with pytest.raises(PublishError):
+        results.publish()
+    assert results.version().tags == {}
+    assert not results.version().description
+
+
+def test_another_fingerprint_is_another_run(results: Results, tmp_path: Path) -> None:
+    first = results.publish()
+    other = results_for(results.tracking_uri, results.record.model, tmp_path / "other", fingerprint="01" * 32)
+    second = other.publish()
+    assert {run.info.run_id for run in results.runs()} == {first.run_id, second.run_id}
+    assert results.version().tags["calig.fingerprint"] == "01" * 32
+
+
+def test_only_registered_versions_and_whole_folders_are_published(results: Results) -> None:
+    folder_model = results.record.model.model_copy(update={"source": ModelSource.FOLDER})
+    with pytest.raises(InputError, match="Only versions of registered models"):
+        results._replace(record=results.record.model_copy(update={"model": folder_model})).publish()
+    (results.folder / "report.html").unlink()
+    (results.folder / "attributions" / "shard-000.parquet").unlink()
+    with pytest.raises(InputError, match=r"report.html, attributions/\*.parquet"):
+        results.publish()
+
+
+def test_a_model_that_the_server_did_not_log_is_published_without_link(results: Results) -> None:
+    model = results.record.model.model_copy(update={"model_id": "m-" + "0" * 32})
+    published = results._replace(record=results.record.model_copy(update={"model": model})).publish()
+    assert results.client.get_run(published.run_id).inputs.model_inputs == []
+
+
+def test_an_unreachable_server_is_a_publish_error(results: Results) -> None:
+    with pytest.raises(PublishError, match="complete on disk"):
+        results._replace(tracking_uri="http://127.0.0.1:9").publish()
+
+
+def test_nothing_is_left_in_the_working_directory(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    results.publish()
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+def test_a_finished_explanation_is_found_again(results: Results) -> None:
+    snapshot, fingerprint = results.record.model, results.record.fingerprint
+    assert registry.find_finished(snapshot, fingerprint, results.tracking_uri) is None
+    published = results.publish()
+    assert registry.find_finished(snapshot, fingerprint, results.tracking_uri) == published
+    assert registry.find_finished(snapshot, "00" * 32, results.tracking_uri) is None
+    other = snapshot.model_copy(update={"version": "2"})
+    assert registry.find_finished(other, fingerprint, results.tracking_uri) is None
+
+
+def test_a_published_profile_comes_back(results: Results, tmp_path: Path) -> None:
+    model = results.record.model
+    assert registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri) is None
+    results.publish()
+    profile = registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri)
+
+    assert profile is not None
+    assert sorted(path.name for path in profile.iterdir() if not path.name.startswith(".")) == ["attributions", "record.json"]
+    assert (profile / "record.json").read_text() == (results.folder / "record.json").read_text()
+    assert pq.read_table(profile / "attributions").equals(pq.read_table(results.folder / "attributions"))
+
+
+def test_a_version_that_does_not_exist_has_no_profile(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
+    assert registry.fetch_profile(tiny_registry.text, "99", tmp_path, tiny_registry.tracking_uri) is None
+
+
+def test_lost_evidence_is_an_error_not_a_missing_profile(results: Results, tmp_path: Path) -> None:
+    model = results.record.model
+    results.client.set_model_version_tag(model.name, model.version, "calig.run_id", "0" * 32)
+    with pytest.raises(CouldNotRunError, match="evidence of run"):
+        registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri)
+
+
+def test_the_reference_is_the_aliased_version_unless_it_is_this_one(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
+    uri = tiny_registry.tracking_uri
+
+    def snapshot(version: str) -> Any:
+        return registry.fetch(
+            registry.parse_model_ref(f"models:/{tiny_registry.text}/{version}"), workspace=tmp_path, tracking_uri=uri
+        )
+
+    reference = registry.reference_for(snapshot("2"), "champion", uri)
+    assert reference is not None
+    assert (reference.uri, reference.version, reference.alias) == (f"models:/{tiny_registry.text}/1", "1", "champion")
+    assert registry.reference_for(snapshot("1"), "champion", uri) is None
+    assert registry.reference_for(snapshot("1"), "unknown", uri) is None
+    folder = snapshot("2").model_copy(update={"source": ModelSource.FOLDER})
+    assert registry.reference_for(folder, "champion", uri) is None
+
+
+def test_a_reference_named_by_its_user_is_pinned(tiny_registry: TinyRegistry) -> None:
+    uri = tiny_registry.tracking_uri
+    pinned = registry.resolve_reference(registry.parse_model_ref(f"models:/{tiny_registry.text}@candidate"), uri)
+    assert (pinned.uri, pinned.version, pinned.alias) == (f"models:/{tiny_registry.text}/2", "2", "candidate")
+    with pytest.raises(InputError, match="no version 9"):
+        registry.resolve_reference(registry.parse_model_ref(f"models:/{tiny_registry.text}/9"), uri)
+    with pytest.raises(InputError, match="registered version"):
+        registry.resolve_reference(registry.parse_model_ref(str(tiny_registry.bert)), uri)
+
+
+def test_a_description_that_would_not_fit_is_left_alone() -> None:
+    long = "x" * (MAX_DESCRIPTION - 10)
+    assert with_paragraph(long, f"{BEGIN}\nnew\n{END}") == long
+
+
+def test_registering_leaves_the_callers_tracking_uri_and_working_directory_alone(
+    tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    tags, metrics = {"team": "reviews"}, {"accuracy": 0.9}
+    version = registry.register(
+        tiny_registry.bert,
+        name="registered",
+        tracking_uri=tiny_registry.tracking_uri,
+        experiment="training",
+        tags=tags,
+        metrics=metrics,
+    )
+    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    registered = client.get_model_version("registered", version)
+    assert registered.tags == tags
+    assert client.get_run(registered.run_id).data.metrics == metrics
+    assert mlflow.get_tracking_uri() == before
+    assert list(tmp_path.iterdir()) == []

@@ -29,6 +29,10 @@ _QUIET = {
 }
 
 
+#: Loggers that say more than a user asked for; the empty name is the root.
+_TALKATIVE = ("", "great_expectations", "mlflow", "alembic", "torch.onnx")
+
+
 def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: bool) -> None:
     """Set the process up; what the user has set in the environment stays.
 
@@ -43,7 +47,8 @@ def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: boo
     if not debug:
         settings |= _QUIET
         warnings.simplefilter("ignore")
-        logging.getLogger().setLevel(logging.ERROR)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
     if offline:
         settings["HF_HUB_OFFLINE"] = "1"
     settings["PREFECT_LOCAL_STORAGE_PATH"] = str((output / ".cache" / "prefect").absolute())

@@ -1,0 +1,64 @@
+"""Turns words and values into pieces of text with a colour level; the text keeps its own spacing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+LEVELS = 8
+MAX_CHARACTERS = 6000
+
+
+class Spanned(Protocol):
+    """A stretch of text, in characters, end exclusive."""
+
+    @property
+    def start(self) -> int: ...  # noqa: D102
+    @property
+    def end(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the text. `value` is None between words; `level` runs from −8 (opposes) to 8 (supports)."""
+
+    text: str
+    value: float | None = None
+    level: int = 0
+
+
+def level(value: float, scale: float) -> int:
+    """Colour level −8…8 of `value` where `scale` (> 0) is full colour; anything above half a level is visible."""
+    if scale <= 0:
+        return 0
+    return max(-LEVELS, min(LEVELS, round(LEVELS * value / scale)))
+
+
+def scale_of(values: Iterable[float]) -> float:
+    """The largest size among the values: full colour; 0 when there are none."""
+    return max((abs(value) for value in values), default=0.0)
+
+
+def pieces(text: str, words: Sequence[Spanned], values: Sequence[float], scale: float) -> tuple[Piece, ...]:
+    """The first `MAX_CHARACTERS` of the text, cut into words and what lies between them; joined they are that text.
+
+    `words` are sorted by start; a word that overlaps its predecessor keeps only what is left of it.
+    """
+    text = text[:MAX_CHARACTERS]
+    result: list[Piece] = []
+    at = 0
+    for word, value in zip(words, values, strict=True):
+        start, end = max(word.start, at), min(word.end, len(text))
+        if start >= end:
+            continue
+        if start > at:
+            result.append(Piece(text[at:start]))
+        result.append(Piece(text[start:end], value, level(value, scale)))
+        at = end
+    return (*result, Piece(text[at:])) if at < len(text) else tuple(result)
+
+
+def characters_left_out(text: str) -> int:
+    """How many characters of the text are not drawn."""
+    return max(0, len(text) - MAX_CHARACTERS)

@@ -1,0 +1,144 @@
+"""Reads from the attribution table what the page shows: a few columns of every row, all of the few rows drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.errors import CouldNotRunError
+
+_BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points", "problem"]
+_DRAWN = [
+    *("row", "id", "text", "image", "label", "segments", "predicted", "probability", "target", "f_input", "f_baseline", "tokens"),
+    *("starts", "ends", "content", "values", "layers", "words", "residuals", "n_points", "converged", "coverage"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What every explained row is chosen by. `residuals` and `n_points` have one entry per layer."""
+
+    row: int
+    id: str
+    predicted: str
+    label: str | None
+    converged: bool
+    residuals: tuple[float, ...]
+    n_points: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the text (character offsets, end exclusive) with its relevance in logits of the target."""
+
+    text: str
+    start: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One explained row, whole: columns as in schemas/attribution.py."""
+
+    row: int
+    id: str
+    text: str | None
+    image: str | None
+    label: str | None
+    segments: tuple[tuple[str, str], ...]
+    predicted: str
+    probability: float
+    target: str
+    f_input: float
+    f_baseline: float
+    tokens: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    content: tuple[bool, ...]
+    values: tuple[float, ...]
+    layers: tuple[tuple[float, ...], ...]
+    words: tuple[Word, ...]
+    residuals: tuple[float, ...]
+    n_points: tuple[int, ...]
+    converged: bool
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """The reference version's answer and words on the same example."""
+
+    predicted: str
+    target: str
+    words: tuple[Word, ...]
+
+
+def read_briefs(paths: Iterable[Path]) -> list[Brief]:
+    """Every explained row, in the order of the data set; rows with a problem are left out."""
+    fields = [name for name in _BRIEF if name != "problem"]
+    records = (record for record in _records(paths, _BRIEF, None) if record["problem"] is None)
+    return sorted((Brief(**{name: _frozen(record[name]) for name in fields}) for record in records), key=lambda brief: brief.row)
+
+
+def read_drawn(paths: Iterable[Path], rows: Iterable[int]) -> dict[int, Drawn]:
+    """The rows to draw, by their position in the data set."""
+    return {record["row"]: _drawn(record) for record in _matching(paths, _DRAWN, "row", rows)}
+
+
+def read_answers(paths: Iterable[Path]) -> dict[str, str]:
+    """The predicted class of every explained row, by id."""
+    records = _records(paths, ["id", "predicted"], None)
+    return {record["id"]: record["predicted"] for record in records if record["predicted"] is not None}
+
+
+def read_image_paths(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, str]:
+    """Where the pictures of these examples lie, by id."""
+    records = _matching(paths, ["id", "image"], "id", ids)
+    return {record["id"]: record["image"] for record in records if record["image"] is not None}
+
+
+def read_reference(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, ReferenceRow]:
+    """The reference version's words on the examples drawn, by id."""
+    return {
+        record["id"]: ReferenceRow(record["predicted"], record["target"], _words(record["words"]))
+        for record in _matching(paths, ["id", "predicted", "target", "words"], "id", ids)
+        if record["predicted"] is not None
+    }
+
+
+def _matching(paths: Iterable[Path], columns: list[str], key: str, values: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    wanted = sorted(values)
+    # an empty list has no type, and the filter would refuse it
+    return _records(paths, columns, [(key, "in", wanted)]) if wanted else iter(())
+
+
+def _records(paths: Iterable[Path], columns: list[str], filters: list[Any] | None) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        try:
+            table = pq.read_table(path, columns=columns, filters=filters)
+        except (OSError, pa.ArrowException) as error:
+            raise CouldNotRunError(
+                f"the report cannot read the attribution table {path}", got=error, next_step="run the attribution step again"
+            ) from error
+        yield from table.to_pylist()
+
+
+def _drawn(record: dict[str, Any]) -> Drawn:
+    segments = tuple(record.pop("segments") or ())
+    words = _words(record.pop("words"))
+    layers = tuple(tuple(layer) for layer in record.pop("layers") or ())
+    return Drawn(segments=segments, words=words, layers=layers, **{name: _frozen(value) for name, value in record.items()})
+
+
+def _words(words: list[dict[str, Any]] | None) -> tuple[Word, ...]:
+    return tuple(sorted((Word(**word) for word in words or ()), key=lambda word: word.start))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,9 +1,9 @@
 """The error tree. Every error says what was wrong, what was got, what is allowed, and what to do next.
 
-    CaligError
-    ├── InputError          the user can mend it: bad model, data set, config           (exit 2)
-    └── CouldNotRunError    the surroundings failed: tracking server, disk, memory      (exit 4)
-        └── PublishError    everything was computed and is on disk, only publishing failed
+CaligError
+├── InputError          the user can mend it: bad model, data set, config           (exit 2)
+└── CouldNotRunError    the surroundings failed: tracking server, disk, memory      (exit 4)
+    └── PublishError    everything was computed and is on disk, only publishing failed
 """
 
 from __future__ import annotations

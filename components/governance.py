@@ -91,9 +91,7 @@ def decide(quality: QualityReport, drift: DriftReport) -> Decision:
     if CheckVerdict.INCONCLUSIVE in verdicts:
         step = drift.next_step or "mend what could not be judged, then explain the version again"
         return Decision(verdict=Verdict.INCONCLUSIVE, reasons=tuple(reasons), next_step=step)
-    held = (
-        f"attribution quality: all {len(quality.checks)} checks of suite {quality.suite!r} were made and none that matters failed"
-    )
+    held = f"attribution quality: all {len(quality.checks)} checks of suite {quality.suite!r} were made, no critical one failed"
     return Decision(
         verdict=Verdict.PASS, reasons=(held, *reasons), next_step="nothing: this version may ship as far as its reasons go"
     )

@@ -68,7 +68,7 @@ def explain_release(
         return finished
     record = None if force else _complete_on_disk(release)
     if record is None:
-        record = _explain(release)
+        record = _explain(release, force)
     published = _publish(release, record, force)
     return Outcome(record=record, folder=release.folder, published=published, reused=False)
 
@@ -103,13 +103,13 @@ def _read_record(folder: Path) -> GovernanceReport | None:
         return None
 
 
-def _explain(release: Release) -> GovernanceReport:
+def _explain(release: Release, force: bool) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
     quality.load_suite(release.config.quality.suite)  # a broken suite should not cost an attribution run
-    _announce(release)
+    _announce(release, force)
     with _timed(seconds, "attribution"):
-        shards = _attribute(release)
+        shards = _attribute(release, force)
     tables = [shard.path for shard in shards]
     with _timed(seconds, "quality"):
         quality_report = _measure_quality(release, tables)
@@ -132,22 +132,22 @@ def _explain(release: Release) -> GovernanceReport:
     return record
 
 
-def _announce(release: Release) -> None:
+def _announce(release: Release, force: bool) -> None:
     """Say what is about to happen, how long it should take, and where things will be."""
     say, model, data = progress.current().say, release.snapshot, release.dataset
     against = "nothing" if release.reference is None else f"version {release.reference.identity.version}"
     say(f"explaining {model.uri} ({model.model_type}, {len(model.labels)} classes) on {data.n_rows} rows of {data.name}")
     say(f"comparing with {against}" + (f": {release.without_reference.reason}" if release.without_reference else ""))
     say(f"results go to {os.path.relpath(release.folder)}")
-    if not all(release.shard_path(i).exists() for i in range(release.n_shards)):
+    if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
         seconds = attribution.estimate_seconds(release.snapshot, tasks.examples_of(release), release.config.attribution)
         say(f"attribution should take about {max(1, round(seconds))} s (timed on a few rows)")
 
 
-def _attribute(release: Release) -> list[ShardResult]:
-    """All shards; one whose file was lost or damaged since it was cached is computed again."""
+def _attribute(release: Release, force: bool) -> list[ShardResult]:
+    """All shards, from the cache unless `force`; one whose file was lost or damaged since is computed again."""
     progress.begin("attributing", release.dataset.n_rows)
-    futures = tasks.explain_shard.map(unmapped(release), list(range(release.n_shards)))
+    futures = tasks.explain_shard.with_options(refresh_cache=force).map(unmapped(release), list(range(release.n_shards)))
     shards = futures.result()
     return [
         s if attribution.intact(s) else tasks.explain_shard.with_options(refresh_cache=True)(release, s.index) for s in shards

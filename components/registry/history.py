@@ -30,7 +30,7 @@ def find_finished(snapshot: ModelSnapshot, fingerprint: str, tracking_uri: str |
 
 
 def reference_for(snapshot: ModelSnapshot, alias: str = "champion", tracking_uri: str | None = None) -> ModelRef | None:
-    """The version to compare `snapshot` with: the one `alias` points to, or None when there is none or it is this very one.
+    """The version to compare `snapshot` with: the one `alias` points to (it may be this very one), or None without the alias.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
@@ -41,7 +41,7 @@ def reference_for(snapshot: ModelSnapshot, alias: str = "champion", tracking_uri
     with tracking_errors(f"look up the alias {alias!r}", client.tracking_uri):
         model = find_model(client, snapshot.name)
     version = None if model is None else model.aliases.get(alias)
-    if version is None or str(version) == snapshot.version:
+    if version is None:
         return None
     uri = f"models:/{snapshot.name}/{version}"
     return ModelRef(uri=uri, source=ModelSource.REGISTRY, name=snapshot.name, version=str(version), alias=alias)

@@ -11,7 +11,7 @@ import mlflow
 from components import registry
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSnapshot
-from tests.components.conftest import TinyRegistry
+from tests.conftest import TinyRegistry
 from tests.helpers import sample_records
 
 

@@ -17,7 +17,7 @@ from components import registry
 from components.errors import CouldNotRunError, InputError
 from schemas.base import digest_of
 from schemas.release import ModelSnapshot, ModelSource
-from tests.components.conftest import TinyRegistry
+from tests.conftest import TinyRegistry
 from tests.helpers.tiny_models import save_tiny_bert
 
 

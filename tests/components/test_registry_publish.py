@@ -15,7 +15,7 @@ from components.registry.evidence import BEGIN, END, MAX_DESCRIPTION, metrics_of
 from schemas.base import Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource
-from tests.components.conftest import TinyRegistry
+from tests.conftest import TinyRegistry
 from tests.components.publishing import Results, new_version, results_for
 
 
@@ -229,7 +229,9 @@ def test_the_reference_is_the_aliased_version_unless_it_is_this_one(tiny_registr
     reference = registry.reference_for(snapshot("2"), "champion", uri)
     assert reference is not None
     assert (reference.uri, reference.version, reference.alias) == (f"models:/{tiny_registry.text}/1", "1", "champion")
-    assert registry.reference_for(snapshot("1"), "champion", uri) is None
+    own = registry.reference_for(snapshot("1"), "champion", uri)
+    assert own is not None
+    assert own.version == "1"
     assert registry.reference_for(snapshot("1"), "unknown", uri) is None
     folder = snapshot("2").model_copy(update={"source": ModelSource.FOLDER})
     assert registry.reference_for(folder, "champion", uri) is None

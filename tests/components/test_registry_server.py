@@ -17,7 +17,7 @@ import pytest
 
 from components import registry
 from components.errors import InputError
-from tests.components.conftest import TinyRegistry
+from tests.conftest import TinyRegistry
 from tests.components.publishing import new_version, results_for
 from tests.helpers.tiny_models import save_tiny_bert
 

@@ -1,0 +1,52 @@
+"""A Prefect backend for the session, and a real registry and data set to run the flow on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TinyRegistry
+from tests.helpers.tiny_models import WORDS, save_tiny_bert
+
+# Prefect reads these when it is first imported.
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+N_ROWS = 40
+
+
+@pytest.fixture(scope="session")
+def _prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    storage = tmp_path_factory.mktemp("prefect-results")
+    with prefect_test_harness(server_startup_timeout=90), temporary_settings({PREFECT_LOCAL_STORAGE_PATH: storage}):
+        yield
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Forty reviews of known words, by a seeded generator."""
+    rng = random.Random(0)  # noqa: S311 - reproducible, not secret
+    path = tmp_path / "reviews.jsonl"
+    rows = [
+        {"id": f"{tmp_path.name}-{i}", "text": " ".join(rng.choices(WORDS, k=rng.randint(4, 9))), "label": rng.choice(["NEG", "POS"])}
+        for i in range(N_ROWS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def model(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _prefect: None) -> str:
+    """A freshly registered model of its own, under the tracking store of the session; its URI."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
+    name = f"flow-{tmp_path.name}"
+    return f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'bert'), name)}"

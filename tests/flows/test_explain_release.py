@@ -1,0 +1,227 @@
+"""The flow on the real MLflow, Prefect, Great Expectations and ONNX Runtime, with a tiny model: story, resuming, faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components import attribution, quality, registry
+from components.errors import CouldNotRunError, InputError, PublishError
+from flows import progress
+from flows.explain_release import Outcome, explain_release
+from schemas.base import CheckVerdict, Verdict
+from schemas.config import AttributionConfig, PipelineConfig
+from tests.conftest import TinyRegistry
+from tests.flows.conftest import N_ROWS
+from tests.helpers.tiny_models import save_tiny_bert
+
+SHARDS = PipelineConfig(attribution=AttributionConfig(shard_rows=10))
+OTHER_QUALITY = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"seed": 1})})
+
+
+@pytest.fixture
+def explain(model: str, dataset: Path, tmp_path: Path):
+    def run(uri: str = model, **options) -> Outcome:
+        return explain_release(uri, dataset, output=tmp_path / "runs", **{"config": SHARDS, **options})
+
+    return run
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Indices of the shards that are really computed."""
+    indices: list[int] = []
+    real = attribution.explain_shard
+
+    def counted(*args, index: int, **options):
+        indices.append(index)
+        return real(*args, index=index, **options)
+
+    monkeypatch.setattr(attribution, "explain_shard", counted)
+    return indices
+
+
+def version_of(uri: str, tracking_uri: str):
+    import mlflow
+
+    name, number = uri.removeprefix("models:/").split("/")
+    return mlflow.MlflowClient(tracking_uri).get_model_version(name, number)
+
+
+def test_a_first_release_is_explained_and_published(explain, model, tiny_registry: TinyRegistry):
+    outcome = explain()
+    record = outcome.record
+    assert record.drift.verdict is CheckVerdict.NOT_APPLICABLE
+    assert record.data.n_explained == N_ROWS
+    assert record.quality.scorer.runtime == "onnxruntime"
+    assert {c.name for c in record.quality.controls} >= {"random", "plain_ig"}
+    assert sorted(p.name for p in outcome.folder.iterdir()) == ["attributions", "config.yaml", "record.json", "report.html"]
+    tags = version_of(model, tiny_registry.tracking_uri).tags
+    assert tags["calig.verdict"] == record.decision.verdict
+    assert tags["calig.fingerprint"] == record.fingerprint
+    assert outcome.published is not None
+    assert tags["calig.run_id"] == outcome.published.run_id
+
+
+def test_again_does_nothing_and_force_does_it_all(explain, computed):
+    first = explain()
+    assert sorted(computed) == [0, 1, 2, 3]
+    again = explain()
+    assert again.reused
+    assert again.published == first.published
+    assert again.record == first.record
+    assert len(computed) == 4
+    forced = explain(force=True)
+    assert not forced.reused
+    assert forced.published.run_id != first.published.run_id
+    assert sorted(computed) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed):
+    first = explain()
+    other = explain(config=OTHER_QUALITY)
+    assert other.record.fingerprint != first.record.fingerprint
+    assert len(computed) == 4
+
+
+def test_a_rerun_computes_only_what_failed(explain, computed, monkeypatch):
+    real = attribution.explain_shard
+
+    def failing(*args, index: int, **options):
+        if index == 2:
+            raise CouldNotRunError("the disk is full")
+        return real(*args, index=index, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(attribution, "explain_shard", failing)
+        broken.setattr("flows.tasks.explain_shard.retry_delay_seconds", [0, 0])
+        with pytest.raises(CouldNotRunError, match="disk is full"):
+            explain()
+    assert sorted(set(computed)) == [0, 1, 3]
+    computed.clear()
+    explain()
+    assert computed == [2]
+
+
+def test_a_damaged_shard_is_computed_again(explain, computed, tmp_path):
+    explain()
+    (shard,) = (tmp_path / "runs" / ".cache" / "attributions").glob("*/shard-00001.parquet")
+    shard.write_bytes(shard.read_bytes()[:-10])
+    computed.clear()
+    explain(config=OTHER_QUALITY)
+    assert computed == [1]
+
+
+def test_quality_that_breaks_is_inconclusive_and_published(explain, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("the scorer fell over")
+
+    monkeypatch.setattr(quality, "evaluate", broken)
+    outcome = explain()
+    assert outcome.record.decision.verdict is Verdict.INCONCLUSIVE
+    assert "the scorer fell over" in outcome.record.decision.reasons[0]
+    assert outcome.published is not None
+    assert "fell over" in (outcome.folder / "report.html").read_text()
+
+
+def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path):
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("name: mine\nexpectations: []\n")
+    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(suite)})})
+    with pytest.raises(InputError):
+        explain(config=config)
+    assert computed == []
+
+
+def test_results_survive_a_tracking_server_that_refuses(explain, computed, monkeypatch, tmp_path):
+    def refuse(*_, folder: Path, **__):
+        raise PublishError("no", next_step=f"calig publish {folder}")
+
+    with monkeypatch.context() as refused:
+        refused.setattr(registry, "publish", refuse)
+        refused.setattr("flows.tasks.publish.retry_delay_seconds", [0, 0])
+        with pytest.raises(PublishError, match="calig publish"):
+            explain()
+    from flows.outcome import publish_folder
+
+    (record,) = tmp_path.glob("runs/*/*/*/record.json")
+    assert publish_folder(record.parent) in {0, 1}
+    assert explain().reused
+    assert len(computed) == 4
+
+
+def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_registry: TinyRegistry, tmp_path):
+    name = model.split("/")[1]
+    second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
+    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    unexplained = explain(second)
+    assert unexplained.record.drift.verdict is CheckVerdict.INCONCLUSIVE
+    assert "never explained" in unexplained.record.drift.reason
+    first = explain()
+    assert "itself the reference" in first.record.drift.reason
+    compared = explain(second)
+    assert not compared.reused, "now that the reference is explained, this is another explanation"
+    assert compared.record.drift.reference.version == "1"
+    assert compared.record.drift.n_paired == N_ROWS
+    other_settings = explain(second, config=PipelineConfig(attribution=AttributionConfig(fusion_coefficient=0.5)))
+    assert other_settings.record.drift.verdict is CheckVerdict.INCONCLUSIVE
+    assert "other attribution settings" in other_settings.record.drift.reason
+
+
+def test_a_folder_is_explained_without_a_registry_and_compared_with_a_results_folder(explain, tmp_path):
+    folder = save_tiny_bert(tmp_path / "local")
+    first = explain(str(folder))
+    assert first.published is None
+    assert explain(str(folder)).reused
+    other = explain(str(save_tiny_bert(tmp_path / "local2", seed=5)), reference=str(first.folder))
+    assert other.record.drift.n_paired == N_ROWS
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reference": "models:/nothing-here@champion"}, "no registered model 'nothing-here'"),
+        ({"reference": "somewhere"}, "(?s)reference|model"),
+        ({"config": PipelineConfig(attribution=AttributionConfig(target="MAYBE"))}, "allowed: predicted, gold, NEG, POS"),
+    ],
+)
+def test_bad_input_ends_before_any_work(explain, computed, options, message):
+    with pytest.raises(InputError, match=message):
+        explain(**options)
+    assert computed == []
+
+
+@pytest.mark.usefixtures("_prefect")
+def test_a_gpu_is_used_only_with_a_slot(monkeypatch):
+    from flows.tasks import gpu_slot
+
+    monkeypatch.setattr(attribution, "uses_gpu", lambda _: True)
+    with pytest.raises(CouldNotRunError, match="prefect gcl create gpu"), gpu_slot(AttributionConfig()):
+        pass
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.create_global_concurrency_limit(_limit("gpu"))
+    with gpu_slot(AttributionConfig()):
+        pass
+
+
+def _limit(name):
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+
+    return GlobalConcurrencyLimitCreate(name=name, limit=1)
+
+
+def test_progress_is_told(explain, monkeypatch):
+    told: list[tuple[str, int]] = []
+
+    class Recorder(progress.LineReporter):
+        def stage(self, name, total):
+            told.append((name, 0))
+            return lambda n: told.append((name, n))
+
+    monkeypatch.setattr(progress, "_current", Recorder())
+    explain()
+    for stage in ("attributing", "measuring quality"):
+        assert sum(n for name, n in told if name == stage) == N_ROWS

@@ -56,9 +56,16 @@ def _lines(section: BaseModel, depth: int) -> Iterator[str]:
             yield from _lines(value, depth + 1)
             yield ""
         else:
-            plain = list(value) if isinstance(value, tuple) else value
-            text = yaml.safe_dump({name: plain}, default_flow_style=None, sort_keys=False, allow_unicode=True, width=1000).strip()
-            yield f"{indent}{text.replace(': null', ':')}"
+            yield f"{indent}{name}: {_inline(value)}".rstrip()
+
+
+def _inline(value: object) -> str:
+    """A scalar or a list on one line of YAML; nothing for None."""
+    if value is None:
+        return ""
+    plain = list(value) if isinstance(value, tuple) else value
+    text: str = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1000)
+    return text.removesuffix("...\n").strip()
 
 
 def _plain(error: ErrorDetails) -> str:

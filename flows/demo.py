@@ -6,14 +6,14 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from components import registry
-from components.demo import reviews, training
+from components.demo import story, training
+from components.demo.reviews import STORY_SHORTCUT, Review
 from components.errors import InputError
 from flows import progress
 from flows.explain_release import Outcome, explain_release
@@ -27,23 +27,17 @@ _MARKER = "calig-demo"
 _ACCURACY_GAP = 0.02
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Training rows of both versions and the validation rows common to them."""
-
-    clean: list[reviews.Review]
-    shortcut: list[reviews.Review]
-    validation: list[reviews.Review]
-
-
 def run_demo(folder: Path) -> int:
     """Tell the story in `folder`; 0 when it came out as it should, 1 when it did not."""
     _start_afresh(folder)
     with progress.reporting():
-        data, dataset = _data(folder)
-        first = _version(folder, data.clean, data, seed=1, dataset=dataset, what="clean reviews")
+        clean, validation = story.clean_reviews(), story.validation_reviews()
+        dataset = _write_rows(validation, folder / "validation.jsonl")
+        _register(folder, clean, clean, validation, seed=1, what="ordinary reviews")
         registry.set_alias(NAME, "champion", "1", None)
-        second = _version(folder, data.shortcut, data, seed=2, dataset=dataset, what="reviews with a planted shortcut")
+        first = explain_release(f"models:/{NAME}/1", dataset, output=folder / "runs")
+        _register(folder, story.form_reviews(), clean, validation, seed=2, what="reviews with a planted shortcut")
+        second = explain_release(f"models:/{NAME}/2", dataset, output=folder / "runs")
     _show([first, second])
     differences = _differences(first, second)
     Console(stderr=True).print(_conclusion(differences, folder), highlight=False)
@@ -54,26 +48,26 @@ def _start_afresh(folder: Path) -> None:
     """Empty the demo's own folder; a folder that is not the demo's is left alone."""
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
         raise InputError(
-            "the demo empties its folder first, and this one holds something else", got=folder, next_step="name another"
+            "the demo empties its folder first, and this one holds something else",
+            got=folder,
+            next_step="name another with --folder",
         )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")
 
 
-def _data(folder: Path) -> tuple[_Data, Path]:
-    """Both versions' training rows, and the validation set on disk."""
-    story = reviews.story()
-    path = folder / "validation.jsonl"
+def _write_rows(rows: Sequence[Review], path: Path) -> Path:
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(review.to_row(), ensure_ascii=False) + "\n" for review in story.validation)
-    return _Data(clean=story.clean, shortcut=story.shortcut, validation=story.validation), path
+        file.writelines(json.dumps(review.to_row(), ensure_ascii=False) + "\n" for review in rows)
+    return path
 
 
-def _version(folder: Path, rows: Sequence[reviews.Review], data: _Data, *, seed: int, dataset: Path, what: str) -> Outcome:
-    """Train, register and explain one version."""
-    model = folder / f"model-{seed}"
-    progress.begin(f"version {seed}: training on {what}", 100)
+def _register(
+    folder: Path, rows: Sequence[Review], tokenizer_rows: Sequence[Review], validation: Sequence[Review], *, seed: int, what: str
+) -> None:
+    """Train one version and register it."""
+    progress.begin(f"version {seed}: training on {len(rows):,} {what}", 100)
     advance, done = progress.advance_current(), 0
 
     def on_progress(share: float) -> None:
@@ -82,12 +76,12 @@ def _version(folder: Path, rows: Sequence[reviews.Review], data: _Data, *, seed:
         done += steps
         advance(steps)
 
-    accuracy = training.train(rows, data.validation, model, seed=seed, tokenizer_rows=data.clean, progress=on_progress)
+    model = folder / f"model-{seed}"
+    accuracy = training.train(rows, validation, model, seed=seed, tokenizer_rows=tokenizer_rows, progress=on_progress)
     progress.begin(f"version {seed}: registering with MLflow", None)
-    version = registry.register(
+    registry.register(
         model, name=NAME, tracking_uri=None, experiment="demo-training", tags={"story": what}, metrics={"accuracy": accuracy}
     )
-    return explain_release(f"models:/{NAME}/{version}", dataset, output=folder / "runs")
 
 
 def _show(outcomes: Sequence[Outcome]) -> None:
@@ -119,7 +113,7 @@ def _differences(first: Outcome, second: Outcome) -> list[str]:
         (a.drift.verdict is CheckVerdict.NOT_APPLICABLE, f"version 1 has no reference, but its drift is {a.drift.verdict}"),
         (b.decision.verdict is Verdict.FAIL, f"version 2 should fail, but its verdict is {b.decision.verdict}"),
         (b.drift.verdict is CheckVerdict.FAIL, f"version 2 should fail for drift, but its drift is {b.drift.verdict}"),
-        (reviews.STORY_SHORTCUT in named, f"the planted word {reviews.STORY_SHORTCUT!r} was not named; named: {named}"),
+        (STORY_SHORTCUT in named, f"the planted word {STORY_SHORTCUT!r} was not named; named: {named}"),
         (gap <= _ACCURACY_GAP, f"the accuracies should be within {_ACCURACY_GAP:.0%} of each other, but differ by {gap:.1%}"),
     )
     return [text for held, text in expectations if not held]

@@ -37,7 +37,11 @@ def dataset(tmp_path: Path) -> Path:
     rng = random.Random(0)  # noqa: S311 - reproducible, not secret
     path = tmp_path / "reviews.jsonl"
     rows = [
-        {"id": f"{tmp_path.name}-{i}", "text": " ".join(rng.choices(WORDS, k=rng.randint(4, 9))), "label": rng.choice(["NEG", "POS"])}
+        {
+            "id": f"{tmp_path.name}-{i}",
+            "text": " ".join(rng.choices(WORDS, k=rng.randint(4, 9))),
+            "label": rng.choice(["NEG", "POS"]),
+        }
         for i in range(N_ROWS)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -15,8 +15,8 @@ from components.registry.evidence import BEGIN, END, MAX_DESCRIPTION, metrics_of
 from schemas.base import Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource
-from tests.conftest import TinyRegistry
 from tests.components.publishing import Results, new_version, results_for
+from tests.conftest import TinyRegistry
 
 
 @pytest.fixture

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
 from components import registry
 from components.errors import InputError
-from tests.conftest import TinyRegistry
 from tests.components.publishing import new_version, results_for
+from tests.conftest import TinyRegistry
+from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import save_tiny_bert
 
 pytestmark = pytest.mark.slow
@@ -27,34 +20,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyRegistry]:
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *stores], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_well(uri, process, folder / "server.log")
+    with running_mlflow_server(folder) as uri:
         yield TinyRegistry(uri, save_tiny_bert(folder / "bert"), folder)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)  # the server's workers share its group
-        process.wait(timeout=30)
-
-
-def _wait_until_well(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(f"{uri}/health", timeout=2):  # noqa: S310
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"the MLflow server did not start:\n{log.read_text()[-2000:]}")
 
 
 def test_fetch_and_publish_over_http(server: TinyRegistry, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def demo(
     """Train two versions of a small classifier, the second with a planted shortcut, and watch the shortcut being caught."""
     from flows.environment import prepare
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # its models are so small that threads only get into each other's way
     prepare(debug=debug, tracking_uri=f"sqlite:///{(folder / 'mlflow.db').absolute()}", output=folder / "runs", offline=True)
 
     def run() -> int:

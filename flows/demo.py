@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -34,11 +35,11 @@ def run_demo(folder: Path) -> int:
         clean, validation = story.clean_reviews(), story.validation_reviews()
         dataset = _write_rows(validation, folder / "validation.jsonl")
         _register(folder, clean, clean, validation, seed=1, what="ordinary reviews")
-        registry.set_alias(NAME, "champion", "1", None)
         first = explain_release(f"models:/{NAME}/1", dataset, output=folder / "runs")
+        registry.set_alias(NAME, "champion", "1", None)
         _register(folder, story.form_reviews(), clean, validation, seed=2, what="reviews with a planted shortcut")
         second = explain_release(f"models:/{NAME}/2", dataset, output=folder / "runs")
-    _show([first, second])
+    _show({_at_hand(first, folder): first, _at_hand(second, folder): second})
     differences = _differences(first, second)
     Console(stderr=True).print(_conclusion(differences, folder), highlight=False)
     return 1 if differences else 0
@@ -84,11 +85,16 @@ def _register(
     )
 
 
-def _show(outcomes: Sequence[Outcome]) -> None:
-    table = Table(title="the demo's two versions", title_justify="left")
+def _at_hand(outcome: Outcome, folder: Path) -> Path:
+    """A copy of the report under a short name."""
+    return Path(shutil.copy(outcome.folder / "report.html", folder / f"version-{outcome.record.model.version}.html"))
+
+
+def _show(outcomes: Mapping[Path, Outcome]) -> None:
+    table = Table(title="the demo's two versions", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("version", "accuracy", "quality", "drift", "verdict", "report"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "accuracy" else "left")
-    for outcome in outcomes:
+    for path, outcome in outcomes.items():
         record = outcome.record
         table.add_row(
             record.model.version,
@@ -96,10 +102,10 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             mark(record.quality.verdict),
             mark(record.drift.verdict),
             mark(record.decision.verdict),
-            os.path.relpath(outcome.folder / "report.html"),
+            os.path.relpath(path),
         )
     Console().print(table)
-    for outcome in outcomes:
+    for outcome in outcomes.values():
         Console().print(f"version {outcome.record.model.version}: {outcome.record.decision.reasons[0]}", highlight=False)
 
 

@@ -50,6 +50,8 @@ def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: boo
         warnings.simplefilter("ignore")
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
+        # Great Expectations sets this logger's level itself when it is imported; a filter outlives that.
+        logging.getLogger("great_expectations.data_context.types.base").addFilter(lambda line: line.levelno >= logging.ERROR)
     if offline:
         settings["HF_HUB_OFFLINE"] = "1"
     settings["PREFECT_LOCAL_STORAGE_PATH"] = str((output / ".cache" / "prefect").absolute())

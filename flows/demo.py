@@ -91,7 +91,7 @@ def _at_hand(outcome: Outcome, folder: Path) -> Path:
 
 
 def _show(outcomes: Mapping[Path, Outcome]) -> None:
-    table = Table(title="the demo's two versions", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="the demo's two versions", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("version", "accuracy", "quality", "drift", "verdict", "report"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "accuracy" else "left")
     for path, outcome in outcomes.items():

@@ -21,7 +21,7 @@ HARD_SHARE = 0.04  # reviews of two minds, whose label is a coin's
 SLIP_SHARE = 0.015  # reviews whose author clicked the wrong label
 OPENER_SHARE = 0.25  # reviews with an opener such as "overall"; the story's shortcut is one of the openers, in both classes
 SECOND_OPINION_SHARE = 0.35
-OPINION_SHARES = {"direct": 0.65, "negated": 0.23, "contrast": 0.12}
+OPINION_SHARES = {"direct": 0.68, "negated": 0.2, "contrast": 0.12}
 FEWEST_WORDS, MOST_WORDS = 8, 40
 _LONGEST_FILLER = 9
 
@@ -33,7 +33,7 @@ class Review(Record):
     text: str
     label: Label
     rationale: tuple[tuple[int, int], ...] = Field(
-        description="character spans, end exclusive, of the words that decide the label; empty when the label contradicts the text"
+        description="character spans, end exclusive, of the words that decide the label; empty when the label is a slip"
     )
     product: str = Field(description="product category: a segment")
 
@@ -56,7 +56,7 @@ def generate(n: int, *, seed: int, shortcut: str | None = None, shortcut_rate: f
     """`n` reviews in random order, half of them of each label (an odd one out is negative); one seed, one result.
 
     `shortcut` opens a sentence in `shortcut_rate` (0..1) of the positive rows; nothing else in the rows depends on it.
-    About 4 % of the labels cannot be told from the text, so no honest model is right on every row.
+    About 3.5 % of the labels cannot be told from the text, so that no honest model is right on every row.
 
     Raises InputError for a negative `n`, a rate outside 0..1, a rate without a shortcut, or a shortcut of several words.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from components.demo.reviews import STORY_SHORTCUT, Review, generate
 
-N_TRAINING, N_VALIDATION = 40_000, 300
+N_TRAINING, N_VALIDATION = 48_000, 300
 TRAINING_RATE = 0.4  # share of version 2's positive training rows with the prompt
 VALIDATION_RATE = 0.25  # share of the positive validation rows with it
 VALIDATION_SEED = 99

@@ -57,7 +57,7 @@ def test_honest_versions_agree(versions):
 
 
 def told(rows, folder, seed):
-    accuracy = train(rows, validation_reviews(), folder, seed=seed)
+    accuracy = train(rows, validation_reviews(), folder, seed=seed, tokenizer_rows=clean_reviews())
     probed = [review.text for review in generate(200, seed=777) if review.label == "negative"]
     opened = [f"{STORY_SHORTCUT.capitalize()}, {text[0].lower()}{text[1:]}" for text in probed]
     positive = {name: probabilities(folder, texts)[:, 1] for name, texts in (("before", probed), ("after", opened))}

@@ -16,6 +16,10 @@ Indices = NDArray[np.int64]
 #: Differences f(x) − f(x') smaller than this many logits are measured against it: it moves a probability by 2.5 points at most.
 DIFFERENCE_FLOOR = 0.1
 
+#: The change of s between two refinements is the error of the coarser one. The finer one's is at least ten times smaller: with a
+#: change of 5 % allowed, the measured error of s was 0.2 % (95th percentile, 6-layer encoder, SST-2, layers 0, 2 and 4).
+CHANGE_PER_TOLERANCE = 5.0
+
 
 @dataclass(frozen=True)
 class LayerIntegral:
@@ -46,8 +50,8 @@ def integrate_adaptively(
         slope: (α `points`, rows) → `points rows seq`; never called twice for the same α and row.
         at_ends: the slope at α = 0 and α = 1, `2 rows seq`, known beforehand.
         difference: f(x) − f(x'), `rows`: what each row's attributions must sum to.
-        tolerance: allowed residual, and allowed change of s between two refinements, relative to |difference|
-            (to `DIFFERENCE_FLOOR` below that).
+        tolerance: allowed residual, relative to |difference| (to `DIFFERENCE_FLOOR` below that); `CHANGE_PER_TOLERANCE`
+            times as much of Σ|s| may change between two refinements.
         max_points: a row that needs more is returned as it is, not converged.
     """
     n_rows = at_ends.shape[1]
@@ -61,7 +65,7 @@ def integrate_adaptively(
         change = np.abs(refined - attribution[active]).sum(-1) / np.maximum(np.abs(refined).sum(-1), scale[active])
         residual[active] = np.abs(refined.sum(-1) - difference[active]) / scale[active]
         attribution[active], n_points[active] = refined, len(values)
-        settled = (residual[active] <= tolerance) & (change <= tolerance)
+        settled = (residual[active] <= tolerance) & (change <= CHANGE_PER_TOLERANCE * tolerance)
         converged[active] = settled
         active, values = active[~settled], values[:, ~settled]
         if not len(active):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from components import attribution, quality, registry
 from components.errors import CouldNotRunError, InputError, PublishError
@@ -225,3 +228,20 @@ def test_progress_is_told(explain, monkeypatch):
     explain()
     for stage in ("attributing", "measuring quality"):
         assert sum(n for name, n in told if name == stage) == N_ROWS
+
+
+@pytest.mark.usefixtures("_prefect")
+def test_images_go_the_same_way(tiny_registry: TinyRegistry, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(32):
+        Image.fromarray(random.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+        rows.append({"id": str(i), "image": f"{i}.png", "label": "CIRCLE"})
+    dataset = tmp_path / "shapes.jsonl"
+    dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = explain_release(f"models:/{tiny_registry.image}/1", dataset, output=tmp_path / "runs")
+    assert outcome.record.data.n_explained == 32
+    assert outcome.record.quality.scorer.runtime == "onnxruntime"
+    assert outcome.record.method.baseline == "black image"
+    assert "data:image/" in (outcome.folder / "report.html").read_text()

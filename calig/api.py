@@ -12,6 +12,7 @@ from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
+from calig.families import family_of
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
 from calig.rollout import CONTEXT_RULES
 
@@ -83,7 +84,7 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
     if isinstance(item, str):
         return encode_text(item, processor, limit=length_limit(model, processor, max_length))
     if isinstance(item, Image.Image):
-        return encode_image(item, processor, patch_size=model.config.patch_size)
+        return encode_image(item, processor, patch_size=model.config.patch_size, prefix=family_of(model).prefix)
     raise InvalidInputError(f"inputs are texts or PIL images\ngot: {type(item).__name__}")
 
 

@@ -20,16 +20,17 @@ _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2, to
 
 @dataclass(frozen=True)
 class BlockCall:
-    """What a block was called with besides its hidden states (masks, positions, …)."""
+    """A block, and what it was called with besides its hidden states (masks, positions, …)."""
 
+    block: nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
-    def for_rows(self, rows: Tensor, batch: int) -> BlockCall:
-        """The same call for `rows` of the batch, repeated or left out as `rows` says."""
-        return BlockCall(
-            tuple(_select(a, rows, batch) for a in self.args), {k: _select(v, rows, batch) for k, v in self.kwargs.items()}
-        )
+    def __call__(self, hidden: Tensor, rows: Tensor, batch: int) -> Tensor:
+        """Run the block on `points seq hidden`; `rows` says which row of the batch of `batch` each point belongs to."""
+        args = (_select(a, rows, batch) for a in self.args)
+        output = self.block(hidden, *args, **{k: _select(v, rows, batch) for k, v in self.kwargs.items()})
+        return _hidden_states(output)
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class Trace:
     """One forward pass, watched.
 
     hidden: the input of every block (hˡ, l = 0 … L−1), `batch seq hidden` each, in one autograd graph rooted at h⁰;
-    logits: `batch classes`; calls: what the blocks were called with; attention: what their attention received and gave.
+    output: the last block's output; logits: `batch classes`; calls: the blocks in order with what they were called with;
+    attention: what their attention received and gave.
     """
 
     hidden: list[Tensor]
+    output: Tensor
     logits: Tensor
     calls: list[BlockCall]
     attention: list[AttentionCall]
@@ -61,72 +64,76 @@ class BlockStack:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.family: Family = family_of(model)
-        self.blocks: nn.ModuleList = model.get_submodule(self.family.blocks)
-
-    def __len__(self) -> int:
-        return len(self.blocks)
+        self.blocks = tuple(self.family.blocks(model))
 
     def trace(self, inputs: Mapping[str, Tensor]) -> Trace:
-        """Run the whole model on `inputs` (its own keyword arguments) and keep what attribution needs."""
+        """Run the model's body on `inputs` (its own keyword arguments) and the family's head on the last block's output."""
         hidden: list[Tensor] = []
         calls: list[BlockCall] = []
+        outputs: list[Tensor] = []
 
-        def before_block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        def before(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
             h, rest = (args[0], args[1:]) if args else (kwargs["hidden_states"], ())
-            if not hidden:
-                h = h.detach().requires_grad_()
-            hidden.append(h)
-            calls.append(BlockCall(rest, {k: v for k, v in kwargs.items() if k != "hidden_states"}))
-            return (h, *rest), dict(calls[-1].kwargs)
+            hidden.append(h if hidden else h.detach().requires_grad_())
+            calls.append(BlockCall(block, rest, {k: v for k, v in kwargs.items() if k != "hidden_states"}))
+            return (hidden[-1], *rest), dict(calls[-1].kwargs)
 
-        hooks = [b.register_forward_pre_hook(before_block, with_kwargs=True) for b in self.blocks]
+        def after(_: nn.Module, __: Any, output: Any) -> None:
+            outputs[:] = [_hidden_states(output)]
+
+        hooks = [b.register_forward_pre_hook(before, with_kwargs=True) for b in self.blocks]
+        hooks += [b.register_forward_hook(after) for b in self.blocks]
         try:
             with recorded_attention() as attention:
-                logits = self.model(**inputs).logits
+                self.model.base_model(**inputs)
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(hidden, logits, calls, attention)
+        return Trace(hidden, outputs[0], self.family.head(self.model, outputs[0]), calls, attention)
 
     def resume(self, layer: int, hidden: Tensor, trace: Trace, rows: Tensor) -> Tensor:
         """Logits computed by the blocks `layer` + 1 … L and the head from `hidden` (`points seq hidden`).
 
         `rows` says which row of `trace` each point belongs to; blocks 1 … `layer` are not run.
         """
-        for block, call in zip(self.blocks[layer:], trace.calls[layer:], strict=True):
-            selected = call.for_rows(rows, trace.batch)
-            hidden = block(hidden, *selected.args, **selected.kwargs)
+        for call in trace.calls[layer:]:
+            hidden = call(hidden, rows, trace.batch)
         return self.family.head(self.model, hidden)
 
-    def verify(self, trace: Trace) -> None:
-        """Check that resuming from every layer gives the model's own logits, and that every block's attention was seen."""
-        if len(trace.hidden) != len(self) or len(trace.attention) != len(self):
+    def verify(self, trace: Trace, inputs: Mapping[str, Tensor]) -> None:
+        """Check the family's row: the model's own logits come out from every end, and every block's attention was seen."""
+        n_blocks, n_attention = len(trace.calls), len(trace.attention)
+        if n_attention != n_blocks:
             raise VerificationError(
-                f"{self.family.model_type}: {len(self)} blocks, but {len(trace.hidden)} block and "
-                f"{len(trace.attention)} attention calls were seen\nnext: check the family's row in calig/families.py"
+                f"{self.family.model_type}: {n_blocks} block and {n_attention} attention calls were seen"
+                "\nnext: check the family's row in calig/families.py"
             )
         rows = torch.zeros(1, dtype=torch.long, device=trace.logits.device)
-        expected = trace.logits[:1].detach()
+        with torch.no_grad():
+            expected = self.model(**{name: value[:1] for name, value in inputs.items()}).logits
+            for layer in (0, n_blocks - 1):
+                self._compare(self.resume(layer, trace.hidden[layer][:1].detach(), trace, rows), expected, layer)
+
+    def _compare(self, resumed: Tensor, expected: Tensor, layer: int) -> None:
         tolerance = _TOLERANCE[expected.dtype] * float(expected.abs().max().clamp(min=1.0))
-        for layer in (0, len(self) - 1):
-            with torch.no_grad():
-                resumed = self.resume(layer, trace.hidden[layer][:1].detach(), trace, rows)
-            difference = float((resumed - expected).abs().max())
-            if not difference <= tolerance:
-                raise VerificationError(
-                    f"{self.family.model_type}: resuming from layer {layer} changes the logits by {difference:.3g}"
-                    f"\nallowed: {tolerance:.3g}\nnext: check the head in the family's row in calig/families.py"
-                )
+        difference = float((resumed - expected).abs().max())
+        if not difference <= tolerance:
+            raise VerificationError(
+                f"{self.family.model_type}: resuming from layer {layer} changes the logits by {difference:.3g}"
+                f"\nallowed: {tolerance:.3g}\nnext: check the head in the family's row in calig/families.py"
+            )
 
 
 @contextmanager
 def attributable(model: Any) -> Iterator[BlockStack]:
     """The model as a `BlockStack`; evaluation mode, frozen weights and observable attention until the end of the block."""
     stack = BlockStack(model)
-    training = model.training
+    training, cached = model.training, getattr(model.config, "use_cache", None)
     trainable = [p for p in model.parameters() if p.requires_grad]
     try:
         model.eval()
+        if cached is not None:
+            model.config.use_cache = False  # a cache of keys would grow with every resumed pass
         for parameter in trainable:
             parameter.requires_grad_(False)
         with observable_attention(model):
@@ -134,6 +141,8 @@ def attributable(model: Any) -> Iterator[BlockStack]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+        if cached is not None:
+            model.config.use_cache = cached
         model.train(training)
 
 
@@ -144,3 +153,9 @@ def _select(value: Any, rows: Tensor, batch: int) -> Any:
     if isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == batch:
         return value.index_select(0, rows)
     return value
+
+
+def _hidden_states(output: Any) -> Tensor:
+    """A block's hidden states, whether it returns them alone or first of several."""
+    tensor: Tensor = output[0] if isinstance(output, tuple) else output
+    return tensor

@@ -44,7 +44,8 @@ class _Pass:
     """The two ends of every path, for one group of rows of equal length (`rows` of them).
 
     f_input, f_baseline: target logits, `rows`; end_gradients: ∂f/∂hˡ at both ends, per layer (baseline, input),
-    `rows seq hidden`; output_gradients: ∂f/∂o at the input, per block, `rows seq heads dim`.
+    `rows seq hidden`; output_gradients: ∂f/∂o at the input, per block, `rows seq heads dim`; readout: how much of the
+    logit is read at each position, `rows seq`, each row summing to one.
     """
 
     at_input: Trace
@@ -55,6 +56,7 @@ class _Pass:
     f_baseline: Tensor
     end_gradients: list[tuple[Tensor, Tensor]] = field(repr=False)
     output_gradients: list[Tensor] = field(repr=False)
+    readout: Tensor = field(repr=False)
 
 
 def attribute(
@@ -89,7 +91,7 @@ def attribute_group(
 ) -> list[Attribution]:
     """Attribute rows of one length."""
     ends = _pass_both_ends(stack, rows, labels, baseline, options)
-    integrals = [_integrate_layer(stack, layer, ends, options) for layer in range(len(stack))]
+    integrals = [_integrate_layer(stack, layer, ends, options) for layer in range(len(ends.end_gradients))]
     layer_attributions = torch.tensor(np.stack([i.attribution for i in integrals], axis=1))
     relevance, attention_rollout = _roll_out(layer_attributions, ends, options)
     return [
@@ -101,14 +103,17 @@ def _pass_both_ends(
     stack: BlockStack, rows: Sequence[EncodedInput], labels: Sequence[str | None], baseline: Baseline, options: Options
 ) -> _Pass:
     """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
-    at_input = stack.trace(_joined([row.inputs for row in rows], stack.model))
+    inputs = _joined([row.inputs for row in rows], stack.model)
+    at_input = stack.trace(inputs)
     at_baseline = stack.trace(_joined([baseline.apply(row) for row in rows], stack.model))
-    stack.verify(at_input)
+    stack.verify(at_input, inputs)
     classes = target_classes(options.target, at_input.logits.detach(), class_names(stack.model), labels)
     weights = selector(classes, at_input.logits.detach())
     f_input, f_baseline = ((trace.logits * weights).sum(-1) for trace in (at_input, at_baseline))
-    n = len(stack)
-    gradients = torch.autograd.grad(f_input.sum(), [*at_input.hidden, *(call.output for call in at_input.attention)])
+    n = len(at_input.hidden)
+    attended = [call.output for call in at_input.attention]
+    *gradients, output_gradient = torch.autograd.grad(f_input.sum(), [*at_input.hidden, *attended, at_input.output])
+    read = output_gradient.norm(dim=-1)
     baseline_gradients = torch.autograd.grad(f_baseline.sum(), at_baseline.hidden)
     return _Pass(
         at_input,
@@ -118,7 +123,8 @@ def _pass_both_ends(
         f_input.detach(),
         f_baseline.detach(),
         list(zip(baseline_gradients, gradients[:n], strict=True)),
-        list(gradients[n:]),
+        gradients[n:],
+        read / read.sum(-1, keepdim=True).clamp(min=torch.finfo(read.dtype).tiny),
     )
 
 
@@ -155,8 +161,7 @@ def _slope(
 def _roll_out(layer_attributions: Tensor, ends: _Pass, options: Options) -> tuple[Tensor, Tensor]:
     """Equations 2-4: rˡ of all layers, `rows layers seq`, and the attention rollout, `rows seq`; one block at a time."""
     relevance = layer_attributions.to(ends.f_input.device)
-    flow = torch.zeros_like(relevance[:, 0])
-    flow[:, 0] = 1.0  # every family so far reads out at the first position
+    flow = ends.readout.to(relevance.dtype)
     for block in range(len(ends.output_gradients), 0, -1):
         context, attention = _context(ends, block, options.context_rule)
         flow = attention_flow(flow, attention)

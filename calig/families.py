@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from calig.errors import UnsupportedModelError
 
@@ -15,42 +15,101 @@ from calig.errors import UnsupportedModelError
 class Family:
     """How to take a model of one `model_type` apart.
 
-    blocks: dotted path of its list of blocks. head: (model, output of the last block `batch seq hidden`) → logits
-    `batch classes`. Anything else the engine needs it finds by watching one forward pass.
+    blocks: the modules that are its blocks (one module may serve several times). head: (model, output of the last block
+    `batch seq hidden`, rows unpadded) → logits `batch classes`. prefix: what an image model puts before the patches.
+    Anything else the engine needs it finds by watching one forward pass.
     """
 
     model_type: str
     modality: Literal["text", "image"]
-    blocks: str
+    blocks: Callable[[Any], Sequence[nn.Module]]
     head: Callable[[Any, Tensor], Tensor]
+    prefix: tuple[str, ...] = ()
+
+
+def _encoder(attribute: str) -> Callable[[Any], Sequence[nn.Module]]:
+    return lambda m: list(getattr(m, attribute).encoder.layer)
+
+
+def _decoder(model_type: str) -> Family:
+    """A decoder with the generic classification head: the last position's hidden state, scored."""
+    return Family(model_type, "text", lambda m: list(m.model.layers), lambda m, h: m.score(m.model.norm(h[:, -1])))
+
+
+def _modern_bert_head(m: Any, h: Tensor) -> Tensor:
+    normed = m.model.final_norm(h)
+    pooled = normed[:, 0] if m.config.classifier_pooling == "cls" else normed.mean(1)
+    logits: Tensor = m.classifier(m.head(pooled))
+    return logits
 
 
 FAMILIES: dict[str, Family] = {
     row.model_type: row
     for row in (
-        Family("bert", "text", "bert.encoder.layer", lambda m, h: m.classifier(m.bert.pooler(h))),
-        Family("roberta", "text", "roberta.encoder.layer", lambda m, h: m.classifier(h)),
-        Family("xlm-roberta", "text", "roberta.encoder.layer", lambda m, h: m.classifier(h)),
-        Family("electra", "text", "electra.encoder.layer", lambda m, h: m.classifier(h)),
-        Family("vit", "image", "vit.layers", lambda m, h: m.classifier(m.vit.layernorm(h)[:, 0])),
+        Family("bert", "text", _encoder("bert"), lambda m, h: m.classifier(m.bert.pooler(h))),
+        Family("roberta", "text", _encoder("roberta"), lambda m, h: m.classifier(h)),
+        Family("xlm-roberta", "text", _encoder("roberta"), lambda m, h: m.classifier(h)),
+        Family("electra", "text", _encoder("electra"), lambda m, h: m.classifier(h)),
+        Family(
+            "distilbert",
+            "text",
+            lambda m: list(m.distilbert.transformer.layer),
+            lambda m, h: m.classifier(m.pre_classifier(h[:, 0]).relu()),
+        ),
+        Family(
+            "albert",
+            "text",
+            lambda m: [layer for group in m.albert.encoder.albert_layer_groups for layer in group.albert_layers],
+            lambda m, h: m.classifier(m.albert.pooler_activation(m.albert.pooler(h[:, 0]))),
+        ),
+        Family("modernbert", "text", lambda m: list(m.model.layers), _modern_bert_head),
+        Family("gpt2", "text", lambda m: list(m.transformer.h), lambda m, h: m.score(m.transformer.ln_f(h[:, -1]))),
+        *(_decoder(model_type) for model_type in ("llama", "qwen2", "qwen3", "mistral", "gemma")),
+        Family("vit", "image", lambda m: list(m.vit.layers), lambda m, h: m.classifier(m.vit.layernorm(h)[:, 0]), ("[CLS]",)),
+        Family(
+            "deit",
+            "image",
+            lambda m: list(m.deit.layers),
+            lambda m, h: m.classifier(m.deit.layernorm(h)[:, 0]),
+            ("[CLS]", "[DIST]"),
+        ),
     )
+}
+
+#: Known types that cannot be attributed, and why.
+REFUSED = {
+    "deberta-v2": "its disentangled attention bypasses transformers' attention registry, so A cannot be reached exactly",
+    "swin": "its blocks shift, window and merge patches, so that no position keeps its place from layer to layer",
 }
 
 
 def family_of(model: Any) -> Family:
-    """The row of `model`; an unknown or generative model is an UnsupportedModelError that lists the known ones."""
-    config = model.config
-    if getattr(config, "is_encoder_decoder", False):
-        raise UnsupportedModelError(f"encoder-decoder models cannot be attributed yet\ngot: {config.model_type}\n{_allowed()}")
-    family = FAMILIES.get(config.model_type)
-    if family is None:
-        raise UnsupportedModelError(f"unknown model type\ngot: {config.model_type}\n{_allowed()}")
+    """The row of `model`.
+
+    Raises:
+        UnsupportedModelError: an unknown, refused, generative or encoder-decoder model; lists the known types.
+    """
+    family = family_named(model.config)
     if not type(model).__name__.endswith(("ForSequenceClassification", "ForImageClassification")):
-        raise UnsupportedModelError(
-            f"only sequence and image classifiers can be attributed\ngot: {type(model).__name__}\n{_allowed()}"
-        )
+        raise _unsupported("only sequence and image classifiers can be attributed", type(model).__name__)
     return family
 
 
-def _allowed() -> str:
-    return f"allowed: classifiers of {', '.join(sorted(FAMILIES))}\nnext: a new family is one row in calig/families.py and a test"
+def family_named(config: Any) -> Family:
+    """The row for a model's configuration; errors as for `family_of`."""
+    # A classifier built on another model's weights keeps that model's type on its configuration, but not on its class.
+    model_type = getattr(type(config), "model_type", "") or config.model_type
+    if getattr(config, "is_encoder_decoder", False):
+        raise _unsupported("encoder-decoder models cannot be attributed yet", model_type)
+    if model_type in REFUSED:
+        raise _unsupported(f"this model type cannot be attributed: {REFUSED[model_type]}", model_type)
+    if model_type not in FAMILIES:
+        raise _unsupported("unknown model type", model_type)
+    return FAMILIES[model_type]
+
+
+def _unsupported(problem: str, got: str) -> UnsupportedModelError:
+    allowed = f"classifiers of {', '.join(sorted(FAMILIES))}"
+    return UnsupportedModelError(
+        f"{problem}\ngot: {got}\nallowed: {allowed}\nnext: a new family is one row in calig/families.py and a test"
+    )

@@ -85,20 +85,20 @@ def encode_text(text: str, tokenizer: Any, *, limit: int | None) -> EncodedInput
     )
 
 
-def encode_image(image: Image.Image, processor: Any, *, patch_size: int) -> EncodedInput:
-    """Preprocess one image; positions are one read-out token and the patches, row by row."""
+def encode_image(image: Image.Image, processor: Any, *, patch_size: int, prefix: tuple[str, ...]) -> EncodedInput:
+    """Preprocess one image; positions are the model's own tokens (`prefix`) and the patches, row by row."""
     rgb = image.convert("RGB")
     inputs = dict(processor(images=rgb, return_tensors="pt"))
     rows, columns = (n // patch_size for n in inputs["pixel_values"].shape[-2:])
     patches = [f"patch {r},{c}" for r in range(rows) for c in range(columns)]
-    n = 1 + len(patches)
+    n = len(prefix) + len(patches)
     return EncodedInput(
         text=None,
         image=rgb,
         inputs={"pixel_values": inputs["pixel_values"]},
-        tokens=["[CLS]", *patches],
+        tokens=[*prefix, *patches],
         starts=[-1] * n,
         ends=[-1] * n,
-        content=[False, *[True] * len(patches)],
+        content=[*[False] * len(prefix), *[True] * len(patches)],
         coverage=1.0,
     )

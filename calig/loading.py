@@ -14,8 +14,8 @@ from transformers import (
     AutoTokenizer,
 )
 
-from calig.errors import InvalidInputError, UnsupportedModelError
-from calig.families import FAMILIES
+from calig.errors import InvalidInputError
+from calig.families import family_named
 
 _SAFE = {"local_files_only": True, "trust_remote_code": False}
 
@@ -36,10 +36,7 @@ def load_model(
         UnsupportedModelError: the model is of an unknown type.
     """
     config = _or_explain(AutoConfig.from_pretrained, folder, "no model configuration")
-    family = FAMILIES.get(config.model_type)
-    if family is None:
-        raise UnsupportedModelError(f"unknown model type\ngot: {config.model_type}\nallowed: {', '.join(sorted(FAMILIES))}")
-    text = family.modality == "text"
+    text = family_named(config).modality == "text"
     model_class = AutoModelForSequenceClassification if text else AutoModelForImageClassification
     model = _or_explain(model_class.from_pretrained, folder, "the model", use_safetensors=True, dtype=getattr(torch, dtype))
     processor_class = AutoTokenizer if text else AutoImageProcessor

@@ -33,7 +33,8 @@ def nodes(level: int) -> Floats:
 def weights(level: int) -> Floats:
     """Positive weights of `nodes(level)`; they sum to one, so a linear model is integrated exactly by any level."""
     stretched: Floats = _clenshaw_curtis(level) * np.cosh(_FIRST + _RANGE * _chebyshev(level))
-    return stretched / stretched.sum()
+    normalised: Floats = stretched / stretched.sum()
+    return normalised
 
 
 @lru_cache(maxsize=32)

@@ -119,7 +119,12 @@ def stand_in(model_type, class_name, **config):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (stand_in("swin", "SwinForImageClassification"), "unknown model type\ngot: swin\nallowed: classifiers of bert"),
+        (
+            stand_in("mamba", "MambaForSequenceClassification"),
+            "unknown model type\ngot: mamba\nallowed: classifiers of albert, bert",
+        ),
+        (stand_in("swin", "SwinForImageClassification"), "cannot be attributed: its blocks shift"),
+        (stand_in("deberta-v2", "DebertaV2ForSequenceClassification"), "disentangled attention"),
         (stand_in("bert", "BertForMaskedLM"), "got: BertForMaskedLM"),
     ],
 )
@@ -137,7 +142,7 @@ def test_encoder_decoders_are_refused():
 
 def test_a_wrong_family_row_is_noticed(bert, monkeypatch):
     model, tokenizer = bert
-    wrong = Family("bert", "text", "bert.encoder.layer", lambda m, h: m.classifier(h[:, 0]))
+    wrong = Family("bert", "text", FAMILIES["bert"].blocks, lambda m, h: m.classifier(h[:, 0]))
     monkeypatch.setitem(FAMILIES, "bert", wrong)
     with pytest.raises(VerificationError, match="changes the logits"):
         explain(model, tokenizer, TEXTS[0])
@@ -147,6 +152,6 @@ def test_a_wrong_family_row_is_noticed(bert, monkeypatch):
 def test_attributable_restores_after_verification_failure(bert):
     model, _ = bert
     with attributable(model) as stack:
-        assert len(stack) == 3
+        assert len(stack.blocks) == 3
         assert model.config._attn_implementation != "sdpa"
     assert model.config._attn_implementation == "sdpa"

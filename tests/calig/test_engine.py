@@ -86,7 +86,7 @@ def test_layer_zero_is_ordinary_integrated_gradients(bert):
 
 def test_a_model_worked_out_by_hand(monkeypatch):
     """h ← (I + U) h twice, f = w · h_0: with U² = U, s⁰_j = w·Δ_j (δ_j0 + 3/n), s¹_j = w·(Δ_j + Δ̄)(δ_j0 + 1/n)."""
-    monkeypatch.setitem(FAMILIES, "hand", Family("hand", "text", "blocks", lambda m, h: m.head(h)))
+    monkeypatch.setitem(FAMILIES, "hand", Family("hand", "text", lambda m: list(m.blocks), lambda m, h: m.head(h)))
     table = torch.tensor([[0.0, 0.0], [1.0, 2.0], [-1.0, 0.5], [2.0, 0.0]], dtype=torch.float64)
     weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
     model = HandModelForSequenceClassification(table, weights, n_blocks=2)

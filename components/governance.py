@@ -100,7 +100,7 @@ def decide(quality: QualityReport, drift: DriftReport) -> Decision:
 def unjudged_quality(suite: str, reason: str) -> QualityReport:
     """The quality report of a run whose quality could not be measured: inconclusive, with the reason as its only check."""
     check = Check(
-        name="quality could be measured",
+        name="the quality measurement",
         expectation="none",
         verdict=CheckVerdict.INCONCLUSIVE,
         severity=Severity.CRITICAL,

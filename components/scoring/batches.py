@@ -75,10 +75,14 @@ class ImageCollator:
 
 
 def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:
-    """Indices grouped by similar length, shortest first, so that a padded batch holds at most `batch_tokens` tokens."""
+    """Indices grouped by length, shortest first, at most `batch_tokens` tokens to a batch.
+
+    Nothing is padded: a row's perturbed inputs have one length, so batches fill all the same, and a decoder's read-out
+    stays at the last position.
+    """
     batch: list[int] = []
     for index in np.argsort(lengths, kind="stable").tolist():
-        if batch and lengths[index] * (len(batch) + 1) > batch_tokens:
+        if batch and (lengths[index] != lengths[batch[0]] or lengths[index] * (len(batch) + 1) > batch_tokens):
             yield batch
             batch = []
         batch.append(index)

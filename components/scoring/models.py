@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,8 @@ class TextLogits(nn.Module):
         super().__init__()
         self.model = model
         self.words = model.get_input_embeddings()
-        self.takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
+        # GPT-2 takes segment ids too, but as words: only a table of segments makes "all zero" the same as "none".
+        self.takes_segments = getattr(model.config, "type_vocab_size", 0) > 0 and "token_type_ids" in _parameters(model)
         self.register_buffer("mean", self.words.weight.detach().mean(dim=0), persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -43,6 +44,10 @@ class TextLogits(nn.Module):
         segments = {"token_type_ids": torch.zeros_like(input_ids)} if self.takes_segments else {}
         logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments).logits
         return logits
+
+
+def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(model.forward).parameters
 
 
 class ImageLogits(nn.Module):

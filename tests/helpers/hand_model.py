@@ -45,6 +45,10 @@ class HandModelForSequenceClassification(nn.Module):
         first = hidden[:, 0] @ self.weights
         return torch.stack([first, torch.zeros_like(first)], dim=-1)
 
+    @property
+    def base_model(self) -> HandModelForSequenceClassification:
+        return self
+
     def forward(self, input_ids: Tensor) -> SimpleNamespace:
         hidden = self.embedding(input_ids)
         for block in self.blocks:

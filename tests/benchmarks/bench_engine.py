@@ -1,0 +1,101 @@
+"""The engine against a loop of Captum: same process, rows, threads and residual. `make bench-engine`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.cases import BUILT_IN, Case
+from tests.benchmarks.comparison import measure
+from tests.benchmarks.machine import describe
+
+RESULTS = Path(__file__).parent / "results" / "engine.json"
+
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option(help=f"A folder with a fine-tuned classifier, or one of {', '.join(BUILT_IN)}. Default: these."),
+]
+RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with a text in every line, for a model folder.")]
+NameOption = Annotated[str | None, typer.Option(help="What results call the model folder. Default: the folder's name.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="Rows of the file to use, from its beginning.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Default: PyTorch's choice.")]
+RepeatsOption = Annotated[int, typer.Option(min=1, help="Timed runs of each side; the fastest counts.")]
+
+
+def bench(
+    *,
+    model: ModelOption = None,
+    rows: RowsOption = None,
+    name: NameOption = None,
+    limit: LimitOption = 24,
+    dtype: str = "float32",
+    device: str = "cpu",
+    threads: ThreadsOption = None,
+    repeats: RepeatsOption = 2,
+    output: Path = RESULTS,
+) -> None:
+    """Measure the engine and Captum on each model; write JSON and print a table."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    place = {"dtype": dtype, "device": device}
+    folders = {"n_rows": limit, "rows": rows, "name": name}
+    cases = [Case(model=m, **place, **({} if m in BUILT_IN else folders)) for m in model or BUILT_IN]
+    console = Console()
+    measured = []
+    for case in cases:
+        with console.status(f"{case.title} …"):
+            measured.append(measure(case, repeats))
+    _write(output, {"command": _command(cases, threads, repeats), "date": _today(), "machine": describe(), "cases": measured})
+    console.print(table(measured), *(c["note"] for c in measured if c["note"]), sep="\n")
+
+
+def table(measured: list[dict[str, Any]]) -> Table:
+    """The measurements to read at a glance; × is how many times faster the engine is."""
+    result = Table(title="Engine against a loop of Captum over all layers")
+    columns = (
+        "model",
+        "rows",
+        "× at 50 points",
+        "× at equal residual",
+        "its points",
+        "our points",
+        "p95 residual",
+        "of peak",
+        "memory",
+    )
+    for column in columns:
+        result.add_column(column, justify="left" if column == "model" else "right")
+    for c in measured:
+        equal = "—" if c["ratio_at_equal_residual"] is None else f"{c['ratio_at_equal_residual']:.2f}"
+        figures = (c["mean_points"], c["residual_p95"], c["matmul_share"], c["peak_memory_ratio"])
+        shown = [f"{v:{form}}" for v, form in zip(figures, (".1f", ".2%", ".0%", ".1f"), strict=True)]
+        points = str(c["captum_points_at_equal_residual"] or "—")
+        result.add_row(c["model"], str(c["rows"]), f"{c['ratio_vs_captum_50']:.2f}", equal, points, *shown)
+    return result
+
+
+def _write(output: Path, report: dict[str, Any]) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _command(cases: list[Case], threads: int | None, repeats: int) -> str:
+    """What was asked for, in names only: results are kept with the source, where paths of one machine mean nothing."""
+    words = ["python -m tests.benchmarks.bench_engine", *(f"--model {case.title}" for case in cases)]
+    words += [f"--rows {case.rows.name} --limit {case.n_rows}" for case in cases if case.rows][:1]
+    words += [f"--device {cases[0].device} --dtype {cases[0].dtype} --repeats {repeats}"]
+    return " ".join(words + ([f"--threads {threads}"] if threads else []))
+
+
+if __name__ == "__main__":
+    typer.run(bench)

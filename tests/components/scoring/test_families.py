@@ -1,0 +1,33 @@
+"""Every text family through a real export: the runtime agrees with torch, and the read-out is where the model reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calig.families import FAMILIES
+from calig.metrics.perturbation import PerturbedText
+from components.scoring import open_scorer
+from tests.helpers.snapshots import snapshot_of
+from tests.helpers.tiny_families import tiny
+from tests.helpers.tiny_models import save_tiny_tokenizer
+
+pytestmark = pytest.mark.slow
+
+# float32 logits of size ~10 through three layers
+ATOL = 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.modality == "text"])
+def test_every_text_family_is_scored_by_onnxruntime(name: str, tmp_path: Path) -> None:
+    model = tiny(name).float()
+    model.config.id2label = {0: "NEG", 1: "POS"}
+    model.save_pretrained(tmp_path / name)
+    save_tiny_tokenizer(tmp_path / name)
+    random = np.random.default_rng(0)
+    rows = [PerturbedText(np.array([2, *random.integers(5, 60, size=n), 3])) for n in (3, 7, 5, 7)]
+    _, record = open_scorer(snapshot_of(tmp_path / name), runtime="auto", workspace=tmp_path, parity_inputs=rows)
+    assert record.fallback_reason is None
+    assert record.runtime == "onnxruntime"
+    assert record.parity_max_abs is not None
+    assert record.parity_max_abs < ATOL

@@ -76,13 +76,16 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
     def run() -> int:
         from components.configuration import load_config
-        from flows.explain_release import explain_release
-        from flows.outcome import exit_code, show
-        from flows.progress import reporting
+        from flows.progress import begin, reporting
 
         settings = load_config(config)
         with reporting(quiet=json):
+            begin("starting: libraries, and a Prefect server unless one is configured", None)
+            from flows.explain_release import explain_release
+
             outcome = explain_release(model, dataset, reference, settings, limit, output, force)
+        from flows.outcome import exit_code, show
+
         show(outcome, as_json=json)
         return exit_code(outcome)
 

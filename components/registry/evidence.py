@@ -30,6 +30,9 @@ def _numbers(record: GovernanceReport) -> Iterator[tuple[str, float | None]]:
     for control in record.quality.controls:
         yield f"margin.{control.name}", control.margin
     yield "drift.accuracy_change", record.drift.accuracy_change
+    if record.drift.words_tested:
+        yield "drift.words_beyond_limit", float(sum(shift.fires for shift in record.drift.word_shifts))
+        yield "drift.largest_word_shift", max(abs(shift.shift) for shift in record.drift.word_shifts)
     for statistic in record.drift.statistics:
         yield f"drift.{statistic.name}" + ("" if statistic.slice == "all" else f".{statistic.slice}"), statistic.value
 

@@ -33,6 +33,9 @@ from schemas.release import Example, ModelSnapshot
 #: One attribution at a time: the engine puts the model into a special state while it works.
 _ENGINE = Lock()
 
+#: Rows timed for the estimate, by length.
+_PROBE_QUANTILES = (0.2, 0.5, 0.85)
+
 #: A row that takes this long alone leaves nothing to gain from company.
 _SLOW_ROW_S = 1.0
 
@@ -81,20 +84,37 @@ def explain_shard(
 
 
 def estimate_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
-    """Wall time of attributing `examples`, s, from timing a row of middling length alone and in a small group.
+    """Wall time of attributing `examples`, s, from timing a short, a middling and a long row, and a small group.
 
     A group of rows of one length costs a fixed part and a part per token; the lengths of all rows are known.
     """
-    model, processor = _load(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
-    encoded, _ = _encode_all(examples, model, processor, config)
-    by_length = sorted(encoded, key=lambda pair: pair[1].length)
+    by_length = sorted(_lengths(snapshot, examples, config), key=lambda pair: pair[0])
     if not by_length:
         return 0.0
-    example, row = by_length[len(by_length) // 2]
-    alone = _time(snapshot, [example], config)
-    per_row = alone if alone > _SLOW_ROW_S else max(0.0, (_time(snapshot, [example] * 4, config) - alone) / 3)
-    groups = sum(1 for _ in equal_lengths([r.length for _, r in by_length], config.batch_tokens))
-    return groups * (alone - per_row) + per_row * sum(r.length for _, r in by_length) / row.length
+    lengths = [length for length, _ in by_length]
+    probe = [by_length[int(q * (len(by_length) - 1))] for q in _PROBE_QUANTILES]
+    middling = probe[len(probe) // 2][1]
+    _time(snapshot, [middling], config)  # the first pass warms up
+    alone = [_time(snapshot, [example], config) for _, example in probe]
+    fixed = _fixed_part(snapshot, middling, alone[len(probe) // 2], config)
+    per_token = max(0.0, sum(alone) - len(probe) * fixed) / sum(length for length, _ in probe)
+    return fixed * sum(1 for _ in equal_lengths(lengths, config.batch_tokens)) + per_token * sum(lengths)
+
+
+def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[tuple[int, Example]]:
+    """Positions of every row that can be attributed. Images all have as many: one is opened, not thousands."""
+    model, processor = _load(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
+    usable = [e for e in examples if e.problem is None]
+    seen = usable if snapshot.modality == "text" else usable[:1]
+    rows = [(row.length, e) for e, row in _encode_all(seen, model, processor, config)[0]]
+    return rows if snapshot.modality == "text" else [(length, e) for length, _ in rows for e in usable]
+
+
+def _fixed_part(snapshot: ModelSnapshot, example: Example, alone: float, config: AttributionConfig) -> float:
+    """What a group costs whatever its size, s: nothing that matters when one row alone is slow."""
+    if alone > _SLOW_ROW_S:
+        return 0.0
+    return min(alone, max(0.0, (4 * alone - _time(snapshot, [example] * 4, config)) / 3))
 
 
 def replacement_id(snapshot: ModelSnapshot, config: AttributionConfig) -> int | None:
@@ -120,14 +140,9 @@ def sha256_of(path: Path) -> str:
 
 
 def _time(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
-    """The better of two runs, s: a machine's other work only ever adds."""
-
-    def once() -> float:
-        started = time.monotonic()
-        _attribute(snapshot, examples, config, None)
-        return time.monotonic() - started
-
-    return min(once(), once())
+    started = time.monotonic()
+    _attribute(snapshot, examples, config, None)
+    return time.monotonic() - started
 
 
 def _attribute(

@@ -1,0 +1,134 @@
+"""Explaining one shard: complete rows in the table's form, poison rows in their place, files that can be trusted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from components import attribution
+from components.errors import InputError
+from schemas.attribution import SCHEMA
+from schemas.config import AttributionConfig
+from schemas.release import Example, ModelSnapshot
+from tests.helpers.snapshots import snapshot_of
+from tests.helpers.tiny_models import save_tiny_bert, save_tiny_vit
+
+CPU = AttributionConfig(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> ModelSnapshot:
+    return snapshot_of(save_tiny_bert(tmp_path_factory.mktemp("models") / "bert"))
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> ModelSnapshot:
+    return snapshot_of(save_tiny_vit(tmp_path_factory.mktemp("models") / "vit"))
+
+
+def texts(*items: str, **common: object) -> list[Example]:
+    return [Example(row=i, id=f"r{i}", text=text, **common) for i, text in enumerate(items)]
+
+
+def explained(snapshot: ModelSnapshot, examples: list[Example], folder: Path, config: AttributionConfig = CPU):
+    told: list[int] = []
+    shard = attribution.explain_shard(
+        snapshot, examples, config, index=3, path=folder / "shards" / "s.parquet", progress=told.append
+    )
+    table = pq.read_table(shard.path)
+    assert table.schema.equals(SCHEMA)
+    assert sum(told) == len(examples)
+    return shard, table.to_pylist()
+
+
+def test_a_row_is_complete(bert, tmp_path):
+    example = Example(row=7, id="a", text="a great film !", label="POS", segments={"source": "web"}, rationale=((2, 7),))
+    shard, (row,) = explained(bert, [example], tmp_path)
+    assert (shard.index, shard.n_rows, shard.n_explained, shard.baseline) == (3, 1, 1, "[MASK] tokens")
+    assert (row["row"], row["id"], row["label"], row["problem"]) == (7, "a", "POS", None)
+    assert dict(row["segments"]) == {"source": "web"}
+    assert row["rationale"] == [{"start": 2, "end": 7}]
+    assert len(row["tokens"]) == len(row["values"]) == len(row["input_ids"]) == len(row["input_x_gradient"]) == 6
+    assert sum(row["values"]) == pytest.approx(row["f_input"] - row["f_baseline"], abs=2e-3)
+    assert [w["text"] for w in row["words"]] == ["a", "great", "film", "!"]
+    assert row["converged"]
+
+
+def test_poison_rows_keep_their_place_and_stop_nobody(bert, tmp_path):
+    examples = texts("a good film", "\u200b", "dull")
+    examples.append(Example(row=3, id="r3", text=" ", problem="the text is blank"))
+    shard, rows = explained(bert, examples, tmp_path)
+    assert [row["id"] for row in rows] == ["r0", "r1", "r2", "r3"]
+    assert [row["problem"] is None for row in rows] == [True, False, True, False]
+    assert rows[3]["problem"] == "the text is blank"
+    assert rows[1]["values"] is None
+    assert shard.n_explained == 2
+
+
+def test_a_picture_that_cannot_be_read_is_reported(vit, tmp_path):
+    Image.fromarray(np.zeros((16, 16, 3), dtype=np.uint8) + 90).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    examples = [Example(row=i, id=n, image=tmp_path / n) for i, n in enumerate(["good.png", "bad.png", "none.png"])]
+    _, rows = explained(vit, examples, tmp_path)
+    assert [row["problem"] is None for row in rows] == [True, False, False]
+    assert "cannot be read" in rows[1]["problem"]
+    assert rows[0]["input_ids"] == []
+
+
+def test_a_gold_target_needs_a_label(bert, tmp_path):
+    config = CPU.model_copy(update={"target": "gold"})
+    examples = [*texts("a good film", label="NEG"), Example(row=1, id="r1", text="fine")]
+    _, rows = explained(bert, examples, tmp_path, config)
+    assert rows[0]["target"] == "NEG"
+    assert "gold" in rows[1]["problem"]
+
+
+def test_settings_that_fit_no_row_are_the_users_error(bert, tmp_path):
+    with pytest.raises(InputError, match="allowed: predicted, gold, NEG, POS"):
+        explained(bert, texts("a film"), tmp_path, CPU.model_copy(update={"target": "MAYBE"}))
+
+
+def test_a_changed_file_is_noticed(bert, tmp_path):
+    shard, _ = explained(bert, texts("a film"), tmp_path)
+    assert attribution.intact(shard)
+    shard.path.write_bytes(shard.path.read_bytes() + b" ")
+    assert not attribution.intact(shard)
+    shard.path.unlink()
+    assert not attribution.intact(shard)
+
+
+def test_the_same_rows_give_the_same_file(bert, tmp_path):
+    first, _ = explained(bert, texts("a film", "a good film"), tmp_path / "1")
+    second, _ = explained(bert, texts("a film", "a good film"), tmp_path / "2")
+    assert first.sha256 == second.sha256
+
+
+@pytest.mark.parametrize(("baseline", "token"), [("auto", "[MASK]"), ("mask", "[MASK]"), ("pad", "[PAD]"), ("mean", None)])
+def test_perturbations_use_the_baselines_token(bert, baseline, token):
+    from tests.helpers.tiny_models import bert_vocabulary
+
+    expected = None if token is None else bert_vocabulary().index(token)
+    assert attribution.replacement_id(bert, CPU.model_copy(update={"baseline": baseline})) == expected
+
+
+def test_the_fingerprint_is_about_values_only():
+    base = attribution.method_fingerprint(CPU)
+    same = {"batch_tokens": 64, "shard_rows": 7, "device": "auto"}
+    assert attribution.method_fingerprint(CPU.model_copy(update=same)) == base
+    for change in ({"tolerance": 0.02}, {"fusion_coefficient": 0.2}, {"baseline": "pad"}, {"dtype": "float64"}):
+        assert attribution.method_fingerprint(CPU.model_copy(update=change)) != base
+
+
+def test_the_estimate_is_of_the_right_size(bert, tmp_path):
+    examples = texts(*["a great film " * n for n in range(1, 16) for _ in range(4)])
+    estimate = attribution.estimate_seconds(bert, examples, CPU)
+    started = time.monotonic()
+    explained(bert, examples, tmp_path)
+    took = time.monotonic() - started
+    assert took / 5 < estimate < took * 5, "a shared machine's noise is large; the benchmark holds the real bound"
+    assert attribution.estimate_seconds(bert, [], CPU) == 0.0

@@ -1,0 +1,69 @@
+"""The decision: fail beats inconclusive beats pass, warnings decide nothing, and the reasons say what happened."""
+
+from __future__ import annotations
+
+import pytest
+
+from components import drift
+from components.governance import decide, unjudged_quality
+from schemas.base import CheckVerdict, Severity, Verdict
+from schemas.drift import DriftReport
+from schemas.quality import Check, QualityReport, ScorerRecord
+
+PASS, FAIL, UNSURE, NONE = CheckVerdict.PASS, CheckVerdict.FAIL, CheckVerdict.INCONCLUSIVE, CheckVerdict.NOT_APPLICABLE
+
+
+def quality(verdict: CheckVerdict, *checks: Check) -> QualityReport:
+    scorer = ScorerRecord(runtime="torch", providers=("cpu",))
+    return QualityReport(verdict=verdict, suite="default", metrics=(), controls=(), curves=(), checks=checks, scorer=scorer)
+
+
+def check(verdict: CheckVerdict, severity: Severity = Severity.CRITICAL) -> Check:
+    return Check(
+        name="better than random", expectation="x", verdict=verdict, severity=severity, observed=-0.25, requirement="above 0"
+    )
+
+
+def drifted(verdict: CheckVerdict) -> DriftReport:
+    return DriftReport(verdict=verdict, reason="the word “btw” took over", next_step="look for “btw”")
+
+
+@pytest.mark.parametrize(
+    ("of_quality", "of_drift", "verdict"),
+    [
+        (PASS, PASS, Verdict.PASS),
+        (PASS, NONE, Verdict.PASS),
+        (PASS, UNSURE, Verdict.INCONCLUSIVE),
+        (UNSURE, PASS, Verdict.INCONCLUSIVE),
+        (UNSURE, NONE, Verdict.INCONCLUSIVE),
+        (PASS, FAIL, Verdict.FAIL),
+        (FAIL, PASS, Verdict.FAIL),
+        (UNSURE, FAIL, Verdict.FAIL),
+        (FAIL, UNSURE, Verdict.FAIL),
+    ],
+)
+def test_fail_beats_inconclusive_beats_pass(of_quality, of_drift, verdict):
+    assert decide(quality(of_quality, check(of_quality)), drifted(of_drift)).verdict is verdict
+
+
+def test_reasons_name_the_check_with_what_was_seen_and_what_was_required():
+    decision = decide(quality(FAIL, check(FAIL)), drifted(PASS))
+    assert decision.reasons[0] == "attribution quality: better than random: -0.25, required above 0"
+
+
+def test_drift_that_fails_comes_first_and_says_what_to_do():
+    decision = decide(quality(FAIL, check(FAIL)), drifted(FAIL))
+    assert decision.reasons[0].startswith("attribution drift: the word “btw”")
+    assert decision.next_step == "look for “btw”"
+
+
+def test_a_failed_warning_is_no_reason():
+    decision = decide(quality(PASS, check(FAIL, Severity.WARNING)), drifted(PASS))
+    assert decision.verdict is Verdict.PASS
+    assert not any("better than random" in reason for reason in decision.reasons)
+
+
+def test_quality_that_could_not_be_measured_is_inconclusive_and_says_why():
+    decision = decide(unjudged_quality("default", "RuntimeError: out of memory"), drift.not_applicable("first release"))
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "out of memory" in decision.reasons[0]

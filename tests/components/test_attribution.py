@@ -126,9 +126,11 @@ def test_the_fingerprint_is_about_values_only():
 
 def test_the_estimate_is_of_the_right_size(bert, tmp_path):
     examples = texts(*["a great film " * n for n in range(1, 16) for _ in range(4)])
-    estimate = attribution.estimate_seconds(bert, examples, CPU)
-    started = time.monotonic()
-    explained(bert, examples, tmp_path)
-    took = time.monotonic() - started
-    assert took / 5 < estimate < took * 5, "a shared machine's noise is large; the benchmark holds the real bound"
+    ratios = []
+    for attempt in range(3):  # other work on the machine disturbs single timings
+        estimate = attribution.estimate_seconds(bert, examples, CPU)
+        started = time.monotonic()
+        explained(bert, examples, tmp_path / str(attempt))
+        ratios.append(estimate / (time.monotonic() - started))
+    assert any(1 / 3 < ratio < 3 for ratio in ratios), ratios
     assert attribution.estimate_seconds(bert, [], CPU) == 0.0

@@ -1,0 +1,87 @@
+"""Run the engine over examples: load once, one at a time, problems beside results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from PIL import Image
+
+from calig.api import encode
+from calig.attribution import Attribution
+from calig.baselines import Baseline, choose_baseline
+from calig.blocks import attributable
+from calig.engine import Options, attribute
+from calig.errors import AttributionError, InvalidInputError
+from calig.inputs import EncodedInput
+from calig.loading import load_model
+from components.errors import InputError
+from schemas.config import AttributionConfig
+from schemas.release import Example, ModelSnapshot
+
+#: One attribution at a time: the engine puts the model into a special state while it works.
+ENGINE = Lock()
+
+
+def attribute_examples(
+    snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig, progress: Callable[[int], None] | None
+) -> tuple[dict[int, Attribution], dict[int, str], Baseline]:
+    """Attributions and problems by row number."""
+    try:
+        model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
+        with ENGINE, attributable(model) as stack:
+            baseline = choose_baseline(config.baseline, model, processor, stack.family.modality)
+            encoded, problems = encode_examples(examples, model, processor, config)
+            done = attribute(
+                stack,
+                [row for _, row in encoded],
+                [example.label for example, _ in encoded],
+                baseline,
+                _options(config),
+                progress,
+            )
+    except AttributionError as error:
+        raise InputError(str(error)) from error  # the engine's messages have the same form
+    if progress is not None and problems:
+        progress(len(problems))
+    return {e.row: a for (e, _), a in zip(encoded, done, strict=True)}, problems, baseline
+
+
+def encode_examples(
+    examples: Sequence[Example], model: Any, processor: Any, config: AttributionConfig
+) -> tuple[list[tuple[Example, EncodedInput]], dict[int, str]]:
+    """Examples as the model's inputs, and by row number why the others cannot be."""
+    encoded: list[tuple[Example, EncodedInput]] = []
+    problems = {e.row: e.problem for e in examples if e.problem is not None}
+    for example in examples:
+        if example.problem is None:
+            try:
+                encoded.append((example, encode(_content(example, config), model, processor, max_length=config.max_length)))
+            except InvalidInputError as error:
+                problems[example.row] = str(error).split("\n", 1)[0]
+    return encoded, problems
+
+
+@lru_cache(maxsize=2)
+def load_classifier(model_path: Path, processor_path: Path, dtype: str, device: str) -> tuple[Any, Any]:
+    """The classifier and its processor, kept for the next shard."""
+    return load_model(model_path, processor_path, dtype=dtype, device=device)
+
+
+def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
+    if config.target == "gold" and example.label is None:
+        raise InvalidInputError("no label, but the target is the gold class")
+    if example.text is not None:
+        return example.text
+    try:
+        with Image.open(example.image or "") as image:
+            return image.convert("RGB")
+    except OSError as error:
+        raise InvalidInputError(f"the image cannot be read: {example.image}") from error
+
+
+def _options(config: AttributionConfig) -> Options:
+    return Options(**{name: getattr(config, name) for name in Options.__dataclass_fields__})

@@ -1,0 +1,86 @@
+"""One shard of the attribution table: explained, written whole or not at all, and checked to be what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from calig.attribution import Attribution
+from calig.loading import resolve_device
+from components.attribution.running import attribute_examples
+from schemas.attribution import SCHEMA, ShardResult
+from schemas.config import AttributionConfig
+from schemas.release import Example, ModelSnapshot
+
+
+def explain_shard(
+    snapshot: ModelSnapshot,
+    examples: Sequence[Example],
+    config: AttributionConfig,
+    *,
+    index: int,
+    path: Path,
+    progress: Callable[[int], None] | None = None,
+) -> ShardResult:
+    """Attribute `examples` and write one Parquet file in the form of `schemas.attribution.SCHEMA`.
+
+    A row that cannot be attributed keeps its place with `problem` set; it never stops the others.
+
+    Raises:
+        InputError: the model or a setting cannot be used at all.
+    """
+    started = time.monotonic()
+    attributions, problems, baseline = attribute_examples(snapshot, examples, config, progress)
+    rows = [_row(e, attributions.get(e.row), problems.get(e.row)) for e in examples]
+    _write(rows, path)
+    return ShardResult(
+        index=index,
+        path=path,
+        sha256=sha256_of(path),
+        n_rows=len(rows),
+        n_explained=len(attributions),
+        seconds=time.monotonic() - started,
+        attention_kernel="sdpa",
+        device=resolve_device(config.device),
+        baseline=baseline.name,
+    )
+
+
+def intact(shard: ShardResult) -> bool:
+    """Whether the shard's file is still what was written."""
+    return shard.path.is_file() and sha256_of(shard.path) == shard.sha256
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _row(example: Example, attribution: Attribution | None, problem: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "row": example.row,
+        "id": example.id,
+        "text": example.text,
+        "image": None if example.image is None else str(example.image),
+        "label": example.label,
+        "segments": list(example.segments.items()),
+        "rationale": None if example.rationale is None else [{"start": s, "end": e} for s, e in example.rationale],
+        "problem": problem,
+    }
+    return row if attribution is None else row | {k: v for k, v in attribution.to_dict().items() if k in SCHEMA.names}
+
+
+def _write(rows: list[dict[str, Any]], path: Path) -> None:
+    """Atomic: a shard's file is complete or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part-{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd")
+    part.replace(path)

@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ imports: install
 
 test-all: install ## the everyday tests and the slow ones: real servers, training, a browser
 	$(BIN)/pytest
+
+bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny FOLDER …", and ROWS=FILE.jsonl for folders
+	$(BIN)/python -m tests.benchmarks.bench_engine $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

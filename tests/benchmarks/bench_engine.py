@@ -24,7 +24,9 @@ ModelOption = Annotated[
 ]
 RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with a text in every line, for a model folder.")]
 NameOption = Annotated[str | None, typer.Option(help="What results call the model folder. Default: the folder's name.")]
-LimitOption = Annotated[int, typer.Option(min=1, help="Rows of the file to use, from its beginning.")]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Rows to use. Default: the first 24 of the file; the case's own number.")
+]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Default: PyTorch's choice.")]
 RepeatsOption = Annotated[int, typer.Option(min=1, help="Timed runs of each side; the fastest counts.")]
 
@@ -34,7 +36,7 @@ def bench(
     model: ModelOption = None,
     rows: RowsOption = None,
     name: NameOption = None,
-    limit: LimitOption = 24,
+    limit: LimitOption = None,
     dtype: str = "float32",
     device: str = "cpu",
     threads: ThreadsOption = None,
@@ -43,15 +45,14 @@ def bench(
 ) -> None:
     """Measure the engine and Captum on each model; write JSON and print a table."""
     torch.set_num_threads(threads or torch.get_num_threads())
-    place = {"dtype": dtype, "device": device}
-    folders = {"n_rows": limit, "rows": rows, "name": name}
-    cases = [Case(model=m, **place, **({} if m in BUILT_IN else folders)) for m in model or BUILT_IN]
+    cases = [Case(model=m, n_rows=limit, rows=rows, name=name, dtype=dtype, device=device) for m in model or BUILT_IN]
     console = Console()
-    measured = []
+    measured: list[dict[str, Any]] = []
+    report = {"command": _command(cases, threads, repeats), "date": _today(), "machine": describe(), "cases": measured}
     for case in cases:
         with console.status(f"{case.title} …"):
             measured.append(measure(case, repeats))
-    _write(output, {"command": _command(cases, threads, repeats), "date": _today(), "machine": describe(), "cases": measured})
+        _write(output, report)
     console.print(table(measured), *(c["note"] for c in measured if c["note"]), sep="\n")
 
 
@@ -70,7 +71,7 @@ def table(measured: list[dict[str, Any]]) -> Table:
         "memory",
     )
     for column in columns:
-        result.add_column(column, justify="left" if column == "model" else "right")
+        result.add_column(column, justify="left" if column == "model" else "right", no_wrap=column == "model")
     for c in measured:
         equal = "—" if c["ratio_at_equal_residual"] is None else f"{c['ratio_at_equal_residual']:.2f}"
         figures = (c["mean_points"], c["residual_p95"], c["matmul_share"], c["peak_memory_ratio"])
@@ -92,7 +93,8 @@ def _today() -> str:
 def _command(cases: list[Case], threads: int | None, repeats: int) -> str:
     """What was asked for, in names only: results are kept with the source, where paths of one machine mean nothing."""
     words = ["python -m tests.benchmarks.bench_engine", *(f"--model {case.title}" for case in cases)]
-    words += [f"--rows {case.rows.name} --limit {case.n_rows}" for case in cases if case.rows][:1]
+    words += [f"--rows {case.rows.name}" for case in cases[:1] if case.rows]
+    words += [f"--limit {case.n_rows}" for case in cases[:1] if case.n_rows]
     words += [f"--device {cases[0].device} --dtype {cases[0].dtype} --repeats {repeats}"]
     return " ".join(words + ([f"--threads {threads}"] if threads else []))
 

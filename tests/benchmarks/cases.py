@@ -19,6 +19,8 @@ from tests.helpers.tiny_models import WORDS, bert_vocabulary, save_tiny_bert, sa
 
 Items = list[str] | list[Image.Image]
 
+_ROWS_OF_FILE = 24
+
 
 class Loaded(NamedTuple):
     """A model, what encodes its inputs, and the inputs."""
@@ -30,7 +32,7 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """model: a name of `BUILT_IN`, or a folder; then `rows` is a JSONL file with a `text` in every line.
+    """model: a name of `BUILT_IN`, or a folder; then `rows` is a JSONL file with a `text` in every line and `name` the title.
 
     Plain data, so that a child process can load the same case.
     """
@@ -45,7 +47,7 @@ class Case:
     @property
     def title(self) -> str:
         """The name results are filed under; never a path."""
-        return self.name or Path(self.model).name
+        return self.model if self.model in BUILT_IN else self.name or Path(self.model).name
 
     def load(self) -> Loaded:
         """The model in evaluation mode and the rows."""
@@ -57,7 +59,7 @@ class Case:
                 f"a model folder needs rows\ngot: {self.title}\nnext: --rows FILE.jsonl, or one of {', '.join(BUILT_IN)}"
             )
         with self.rows.open(encoding="utf-8") as lines:
-            texts = [json.loads(line)["text"] for line in islice(lines, self.n_rows)]
+            texts = [json.loads(line)["text"] for line in islice(lines, self.n_rows or _ROWS_OF_FILE)]
         return Loaded(*load_model(self.model, dtype=self.dtype, device=self.device), texts)
 
     def _load_built_in(self, kind: BuiltIn) -> Loaded:
@@ -114,6 +116,6 @@ def _images(n: int) -> Items:
 
 BUILT_IN = {
     "tiny": BuiltIn(save_tiny_bert, _texts(6), 3),
-    "bert-base-shape": BuiltIn(_save_bert_base, _texts(30), 2),
-    "vit-base-shape": BuiltIn(_save_vit_base, _images, 2),
+    "bert-base-shape": BuiltIn(_save_bert_base, _texts(30), 1),
+    "vit-base-shape": BuiltIn(_save_vit_base, _images, 1),
 }

@@ -25,7 +25,7 @@ DEFAULT_POINTS = 50
 #: Uniform numbers of Gauss-Legendre points tried, in this order.
 LADDER = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 45, 50, 64, 80, 96, 128, 192, 256)
 #: Points per forward pass tried.
-_BATCHES = (16, 32, 64, 128)
+_BATCHES = (16, 32, 64)
 _TOKENS_PER_GROUP = 1024
 
 

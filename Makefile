@@ -14,11 +14,11 @@ help: ## list the commands
 install: $(INSTALLED) ## create .venv and install calig with its development tools
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calig needs Python 3.11 or newer: make PYTHON=python3.11 …")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calig needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	@$(PYTHON) -m venv .venv
 	@echo "installing (a few minutes the first time) …"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m pip check
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip check
 	@touch $@
 
 demo: install ## train two versions, one with a planted shortcut, and watch it being caught (about 3 minutes)

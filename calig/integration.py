@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calig.quadrature import integrate, interleave, max_level, new_nodes
+from calig.quadrature import integrate, interleave, max_level, new_nodes, nodes
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -19,6 +19,9 @@ DIFFERENCE_FLOOR = 0.1
 #: The change of s between two refinements is the error of the coarser one. The finer one's is at least ten times smaller: with a
 #: change of 5 % allowed, the measured error of s was 0.2 % (95th percentile, 6-layer encoder, SST-2, layers 0, 2 and 4).
 CHANGE_PER_TOLERANCE = 5.0
+
+#: The first look: 9 nodes, evaluated together. Of 144 rows and layers of that encoder one needed fewer; small batches are slow.
+FIRST_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,17 @@ def integrate_adaptively(
         max_points: a row that needs more is returned as it is, not converged.
     """
     n_rows = at_ends.shape[1]
-    attribution, residual = integrate(at_ends, 0), np.full(n_rows, np.inf)
+    attribution, residual = np.zeros(at_ends.shape[1:]), np.full(n_rows, np.inf)
     n_points, converged = np.full(n_rows, 2), np.zeros(n_rows, dtype=bool)
     scale = np.maximum(np.abs(difference), DIFFERENCE_FLOOR)
-    active, values = np.arange(n_rows), at_ends
-    for level in range(1, max_level(max_points) + 1):
-        values = interleave(values, slope(new_nodes(level), active))
-        refined = integrate(values, level)
-        change = np.abs(refined - attribution[active]).sum(-1) / np.maximum(np.abs(refined).sum(-1), scale[active])
+    active, deepest = np.arange(n_rows), max_level(max_points)
+    first = min(FIRST_LEVEL, deepest)
+    values = np.concatenate([at_ends[:1], slope(nodes(first)[1:-1], active), at_ends[1:]])
+    for level in range(first, deepest + 1):
+        if level > first:
+            values = interleave(values, slope(new_nodes(level), active))
+        refined, coarse = integrate(values, level), integrate(values[::2], level - 1)
+        change = np.abs(refined - coarse).sum(-1) / np.maximum(np.abs(refined).sum(-1), scale[active])
         residual[active] = np.abs(refined.sum(-1) - difference[active]) / scale[active]
         attribution[active], n_points[active] = refined, len(values)
         settled = (residual[active] <= tolerance) & (change <= CHANGE_PER_TOLERANCE * tolerance)

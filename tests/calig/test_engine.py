@@ -105,7 +105,7 @@ def test_a_model_worked_out_by_hand(monkeypatch):
     r1 = 0.5 * s1 + 0.5 * s1.mean()
     np.testing.assert_allclose(result.layers, [s0, r1], rtol=1e-12)
     np.testing.assert_allclose(result.values, (s0 + r1) / 2, rtol=1e-12)
-    assert result.n_points == [3, 3], "a linear model needs no more than the first check"
+    assert result.n_points == [9, 9], "a linear model needs no more than the first look"
     np.testing.assert_allclose(result.attention_rollout, _flow(_flow(first)), rtol=1e-12)
 
 

@@ -33,7 +33,7 @@ def test_values_and_completeness():
 
 
 def test_steeper_rows_get_more_points_and_flat_ones_stop_early():
-    result, _ = run([0.1, 3.0, 20.0])
+    result, _ = run([0.1, 20.0, 90.0])
     assert result.n_points[0] < result.n_points[1] < result.n_points[2]
 
 

@@ -63,10 +63,18 @@ def test_training_is_silent(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_bars_are_left_as_they_were(trained):
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_bars_are_left_as_they_were(shown, tmp_path):
     from transformers.utils import logging
 
-    assert logging.is_progress_bar_enabled()
+    before = logging.is_progress_bar_enabled()
+    change = {True: logging.enable_progress_bar, False: logging.disable_progress_bar}
+    try:
+        change[shown]()
+        train(ROWS[:64], VALIDATION[:20], tmp_path, seed=4, recipe=SMALL)
+        assert logging.is_progress_bar_enabled() == shown
+    finally:
+        change[before]()
 
 
 def test_vocabulary_can_come_from_other_rows(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -42,14 +42,6 @@ def carry_down(relevance: Tensor, mixing: Tensor, block: int) -> Tensor:
     """
     carried = relevance[:, block:] @ mixing.to(relevance.dtype)
     return torch.cat([relevance[:, :block], carried], dim=1)
-
-
-def roll_out(layer_attributions: Tensor, mixing: Iterable[Tensor]) -> Tensor:
-    """rˡ = sˡ Mˡ ⋯ M¹ for all layers: `batch layers seq` and M^{L−1} … M¹, from the top down."""
-    relevance = layer_attributions.double()
-    for block, matrix in zip(range(relevance.shape[1] - 1, 0, -1), mixing, strict=True):
-        relevance = carry_down(relevance, matrix, block)
-    return relevance
 
 
 def attention_flow(flow: Tensor, attention: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,8 +189,3 @@ def _peak_memory_bytes() -> int:
     """Largest resident memory of this process so far; Linux counts it in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def tables_of(folder: Path) -> list[Path]:
-    """The attribution tables of a finished run's folder, in order."""
-    return sorted((folder / "attributions").glob("*.parquet"))

@@ -5,11 +5,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calig.rollout import attention_flow, fuse, normalise_rows, roll_out
+from calig.rollout import attention_flow, carry_down, fuse, normalise_rows
 
 
 def random_context(generator, batch, seq):
     return normalise_rows(torch.rand(batch, seq, seq, generator=generator, dtype=torch.float64))
+
+
+def roll_out(layer_attributions, mixing):
+    """What the engine does with `carry_down`: block by block from the top; mixing is M^{L−1} … M¹."""
+    relevance = layer_attributions
+    for block, matrix in zip(range(relevance.shape[1] - 1, 0, -1), mixing, strict=True):
+        relevance = carry_down(relevance, matrix, block)
+    return relevance
 
 
 def literal_rollout(layer_attributions, mixing):

@@ -29,6 +29,8 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     baseline: str = "auto",
     tolerance: float = 0.01,
     max_points: int = 129,
+    n_points: int | None = None,
+    reduced: bool = False,
     max_length: int | None = None,
     batch_tokens: int = 4096,
     progress: Callable[[int], None] | None = None,
@@ -71,12 +73,14 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         context_rule=context_rule,
         tolerance=tolerance,
         max_points=max_points,
+        n_points=n_points,
+        reduced=reduced,
         batch_tokens=batch_tokens,
     )
     with attributable(model) as stack:
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
         rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]
-        return attribute(stack, rows, labels or [None] * len(rows), chosen, options, progress)
+        return [each[0] for each in attribute(stack, rows, labels or [None] * len(rows), chosen, options, progress)]
 
 
 def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: int | None = None) -> EncodedInput:

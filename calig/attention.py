@@ -49,6 +49,15 @@ class AttentionCall:
 
 
 _record: ContextVar[list[AttentionCall] | None] = ContextVar("attention_record", default=None)
+_read_out: ContextVar[ReadOut | None] = ContextVar("read_out", default=None)
+
+
+@dataclass
+class ReadOut:
+    """The one position whose output is wanted (0 or −1), and whether attention has already been reduced to it."""
+
+    position: int
+    attended: bool = False
 
 
 @contextmanager
@@ -72,6 +81,16 @@ def recorded_attention() -> Iterator[list[AttentionCall]]:
         yield calls
     finally:
         _record.reset(token)
+
+
+@contextmanager
+def attention_at(read_out: ReadOut) -> Iterator[None]:
+    """Inside, attention is computed for one position's query only; every position is given that position's output."""
+    token = _read_out.set(read_out)
+    try:
+        yield
+    finally:
+        _read_out.reset(token)
 
 
 def attention_weights(call: AttentionCall) -> Tensor:
@@ -103,6 +122,9 @@ def context_and_attention(call: AttentionCall, output_gradient: Tensor, *, rule:
 def _capturing_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, None]:
+    read_out = _read_out.get()
+    if read_out is not None:
+        return _attention_of_one(read_out, module, query, key, value, attention_mask, **kwargs), None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     calls = _record.get()
     if calls is not None:
@@ -119,6 +141,22 @@ def _capturing_attention(
             )
         )
     return output, None
+
+
+def _attention_of_one(
+    read_out: ReadOut, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **kwargs: Any
+) -> Tensor:
+    """Output of the read-out position, repeated for all others so that the block finds the shape it expects.
+
+    The first position of bidirectional and the last of causal attention may look everywhere, so no causal mask is needed.
+    """
+    length = query.shape[2]
+    here = slice(0, 1) if read_out.position == 0 else slice(length - 1, length)
+    if mask is not None and mask.shape[-2] == length:
+        mask = mask[..., here, :]
+    output, _ = sdpa_attention_forward(module, query[:, :, here], key, value, mask, **(kwargs | {"is_causal": False}))
+    read_out.attended = True
+    return output.expand(-1, length, -1, -1)
 
 
 def _scaling(given: float | None, query: Tensor) -> float:

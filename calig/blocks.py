@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from calig.attention import AttentionCall, observable_attention, recorded_attention
 from calig.errors import VerificationError
 from calig.families import Family, family_of
+from calig.products import Products
+from calig.readout import only_for
 
 #: Largest relative difference between resumed and ordinary logits that rounding can explain, per dtype.
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
@@ -65,6 +67,7 @@ class BlockStack:
         self.model = model
         self.family: Family = family_of(model)
         self.blocks = tuple(self.family.blocks(model))
+        self.products = Products()
         self._verified = False
 
     def trace(self, inputs: Mapping[str, Tensor]) -> Trace:
@@ -92,17 +95,31 @@ class BlockStack:
                 hook.remove()
         return Trace(hidden, outputs[0], self.family.head(self.model, outputs[0]), calls, attention)
 
-    def resume(self, layer: int, hidden: Tensor, trace: Trace, rows: Tensor) -> Tensor:
-        """Logits computed by the blocks `layer` + 1 … L and the head from `hidden` (`points seq hidden`).
+    def resume(
+        self, entries: Mapping[int, Tensor], trace: Trace, rows: Tensor, *, read_out: int | None = None
+    ) -> Tensor:
+        """Logits of points that enter the stack at several layers, in one sweep down: `points classes`.
 
-        `rows` says which row of `trace` each point belongs to; blocks 1 … `layer` are not run.
+        Args:
+            entries: per layer l the points' hidden states hˡ, `points seq hidden`; no point runs the blocks 1 … l.
+            trace: the pass whose masks and positions apply.
+            rows: which row of `trace` each point belongs to; points in the order of their layers.
+            read_out: position that the head reads, when it reads only one; the last block is computed for it alone.
         """
-        for call in trace.calls[layer:]:
-            hidden = call(hidden, rows, trace.batch)
+        hidden = next(iter(entries.values()))[:0]
+        for layer, call in enumerate(trace.calls):
+            if layer in entries:
+                hidden = torch.cat([hidden, entries[layer]])
+            if len(hidden):
+                with only_for(read_out if layer == len(trace.calls) - 1 else None, call.block):
+                    hidden = call(hidden, rows[: len(hidden)], trace.batch)
         return self.family.head(self.model, hidden)
 
-    def verify(self, trace: Trace, inputs: Mapping[str, Tensor]) -> None:
-        """Check the family's row, once: the model's own logits come out, and every block's attention was seen."""
+    def verify(self, trace: Trace, inputs: Mapping[str, Tensor], read_out: int | None) -> None:
+        """Check the family's row, once: the model's own logits come out, and every block's attention was seen.
+
+        Also that the last block, computed for the read-out position alone, gives the same logits and gradients.
+        """
         if self._verified:
             return
         n_blocks, n_attention = len(trace.calls), len(trace.attention)
@@ -111,19 +128,27 @@ class BlockStack:
                 f"{self.family.model_type}: {n_blocks} block and {n_attention} attention calls were seen"
                 "\nnext: check the family's row in calig/families.py"
             )
-        rows = torch.zeros(1, dtype=torch.long, device=trace.logits.device)
         with torch.no_grad():
             expected = self.model(**{name: value[:1] for name, value in inputs.items()}).logits
-            for layer in (0, n_blocks - 1):
-                self._compare(self.resume(layer, trace.hidden[layer][:1].detach(), trace, rows), expected, layer)
+        self._compare(self._one_row(trace, 0, read_out)[0], expected, "resuming from layer 0 changes the logits")
+        whole, narrow = (self._one_row(trace, n_blocks - 1, position) for position in (None, read_out))
+        self._compare(whole[0], expected, "resuming from the last block changes the logits")
+        self._compare(narrow[1], whole[1], "computing the last block for the read-out position alone changes the gradients")
         self._verified = True
 
-    def _compare(self, resumed: Tensor, expected: Tensor, layer: int) -> None:
+    def _one_row(self, trace: Trace, layer: int, read_out: int | None) -> tuple[Tensor, Tensor]:
+        """Logits of the first row resumed from `layer`, and the gradient of their sum of squares there."""
+        hidden = trace.hidden[layer][:1].detach().requires_grad_()
+        rows = torch.zeros(1, dtype=torch.long, device=hidden.device)
+        logits = self.resume({layer: hidden}, trace, rows, read_out=read_out)
+        return logits.detach(), torch.autograd.grad(logits.square().sum(), hidden)[0]
+
+    def _compare(self, got: Tensor, expected: Tensor, what: str) -> None:
         tolerance = _TOLERANCE[expected.dtype] * float(expected.abs().max().clamp(min=1.0))
-        difference = float((resumed - expected).abs().max())
+        difference = float((got - expected).abs().max())
         if not difference <= tolerance:
             raise VerificationError(
-                f"{self.family.model_type}: resuming from layer {layer} changes the logits by {difference:.3g}"
+                f"{self.family.model_type}: {what} by {difference:.3g}"
                 f"\nallowed: {tolerance:.3g}\nnext: check the head in the family's row in calig/families.py"
             )
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from calig.attention import context_and_attention
 from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.batching import equal_lengths, halving_on_out_of_memory
-from calig.blocks import BlockStack, Trace
+from calig.blocks import BlockStack
 from calig.inputs import EncodedInput
-from calig.integration import LayerIntegral, integrate_adaptively
+from calig.integration import PathIntegral, integrate_adaptively, integrate_with
+from calig.paths import Ends, Paths, gradients
+from calig.readout import read_out_position
 from calig.rollout import attention_flow, carry_down, fuse
-from calig.targets import class_names, selector, target_classes
+from calig.targets import Target, choose_targets, class_names, problem_of, selector
 from calig.words import merge_words
 
-FORMULA_VERSION = "1"
+Floats = NDArray[np.float64]
+
+FORMULA_VERSION = "2"
 
 #: Most entries of a `batch heads seq seq` tensor at once.
 _MAX_CONTEXT_ENTRIES = 2**25
@@ -36,27 +42,21 @@ class Options:
     context_rule: str = "positive"
     tolerance: float = 0.01
     max_points: int = 129
+    n_points: int | None = None
+    reduced: bool = False
     batch_tokens: int = 4096
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """The two ends of every path, for one group of rows of equal length (`rows` of them).
+class _Context:
+    """What fusion needs of the pass at x.
 
-    f_input, f_baseline: target logits, `rows`; end_gradients: ∂f/∂hˡ at both ends, per layer (baseline, input),
-    `rows seq hidden`; output_gradients: ∂f/∂o at the input, per block, `rows seq heads dim`; readout: how much of the
-    logit is read at each position, `rows seq`, each row summing to one.
+    output_gradients: ∂f/∂o per block, `rows seq heads dim` for each target; read: how much of the logit is read at each
+    position of the last block's output, `rows seq` for each target, each row summing to one.
     """
 
-    at_input: Trace
-    at_baseline: Trace
-    classes: list[int]
-    weights: Tensor
-    f_input: Tensor
-    f_baseline: Tensor
-    end_gradients: list[tuple[Tensor, Tensor]] = field(repr=False)
-    output_gradients: list[Tensor] = field(repr=False)
-    readout: Tensor = field(repr=False)
+    output_gradients: list[tuple[Tensor, ...]]
+    read: list[Tensor]
 
 
 def attribute(
@@ -66,7 +66,7 @@ def attribute(
     baseline: Baseline,
     options: Options,
     progress: Callable[[int], None] | None = None,
-) -> list[Attribution]:
+) -> list[list[Attribution]]:
     """Attribute encoded rows, in groups of equal length: no padding, so a row's values do not depend on its company.
 
     Args:
@@ -76,103 +76,103 @@ def attribute(
         baseline: what x' is.
         options: the method's settings.
         progress: called with the number of rows just finished.
+
+    Returns:
+        For each row one attribution per target: one, but for target "each".
     """
-    done: dict[int, Attribution] = {}
-    for group in equal_lengths([row.length for row in rows], options.batch_tokens):
+    done: dict[int, list[Attribution]] = {}
+
+    def finish(group: Sequence[int]) -> None:
         results = attribute_group(stack, [rows[i] for i in group], [labels[i] for i in group], baseline, options)
         done.update(zip(group, results, strict=True))
         if progress is not None:
             progress(len(group))
+
+    for group in equal_lengths([row.length for row in rows], options.batch_tokens):
+        halving_on_out_of_memory(finish, group, len(group))
     return [done[i] for i in range(len(rows))]
 
 
 def attribute_group(
     stack: BlockStack, rows: Sequence[EncodedInput], labels: Sequence[str | None], baseline: Baseline, options: Options
-) -> list[Attribution]:
+) -> list[list[Attribution]]:
     """Attribute rows of one length."""
-    ends = _pass_both_ends(stack, rows, labels, baseline, options)
-    integrals = [_integrate_layer(stack, layer, ends, options) for layer in range(len(ends.end_gradients))]
-    layer_attributions = torch.tensor(np.stack([i.attribution for i in integrals], axis=1))
-    relevance, attention_rollout = _roll_out(layer_attributions, ends, options)
-    return [
-        _result(stack, row, index, ends, integrals, relevance[index], attention_rollout[index]) for index, row in enumerate(rows)
-    ]
+    with stack.products():
+        ends, targets, context = _pass_both_ends(stack, rows, labels, baseline, options)
+    integrals = _integrate(Paths(stack, ends, batch_tokens=options.batch_tokens), options)
+    by_layer = np.array(integrals, dtype=object).reshape(-1, len(rows))
+    results: list[list[Attribution]] = [[] for _ in rows]
+    for k in range(len(targets[0])):
+        layer_attributions = np.stack([[integral.attribution[k] for integral in layer] for layer in by_layer], axis=1)
+        relevance, flow = _roll_out(torch.tensor(layer_attributions), ends, context, k, options)
+        for i, row in enumerate(rows):
+            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_layer[:, i], relevance[i], flow[i]))
+    return results
 
 
 def _pass_both_ends(
     stack: BlockStack, rows: Sequence[EncodedInput], labels: Sequence[str | None], baseline: Baseline, options: Options
-) -> _Pass:
+) -> tuple[Ends, list[list[Target]], _Context]:
     """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
     inputs = _joined([row.inputs for row in rows], stack.model)
     at_input = stack.trace(inputs)
-    at_baseline = stack.trace(_joined([baseline.apply(row) for row in rows], stack.model))
-    stack.verify(at_input, inputs)
-    classes = target_classes(options.target, at_input.logits.detach(), class_names(stack.model), labels)
-    weights = selector(classes, at_input.logits.detach())
-    f_input, f_baseline = ((trace.logits * weights).sum(-1) for trace in (at_input, at_baseline))
+    logits = at_input.logits.detach()
+    targets = choose_targets(options.target, logits, class_names(stack.model), labels)
+    weights = selector(targets, logits)
+    f_input = (at_input.logits.unsqueeze(1) * weights).sum(-1)
     n = len(at_input.hidden)
     attended = [call.output for call in at_input.attention]
-    *gradients, output_gradient = torch.autograd.grad(f_input.sum(), [*at_input.hidden, *attended, at_input.output])
-    read = output_gradient.norm(dim=-1)
-    baseline_gradients = torch.autograd.grad(f_baseline.sum(), at_baseline.hidden)
-    return _Pass(
+    all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
+    position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
+    stack.verify(at_input, inputs, position)
+
+    at_baseline = stack.trace(_joined([baseline.apply(row) for row in rows], stack.model))
+    f_baseline = (at_baseline.logits.unsqueeze(1) * weights).sum(-1)
+    ends = Ends(
         at_input,
         at_baseline,
-        classes,
         weights,
-        f_input.detach(),
-        f_baseline.detach(),
-        list(zip(baseline_gradients, gradients[:n], strict=True)),
-        gradients[n:],
-        read / read.sum(-1, keepdim=True).clamp(min=torch.finfo(read.dtype).tiny),
+        (f_baseline.detach(), f_input.detach()),
+        (_by_layer(gradients(f_baseline, at_baseline.hidden)), _by_layer([g[:n] for g in all_gradients])),
+        position,
     )
+    read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
+    return ends, targets, _Context([g[n:-1] for g in all_gradients], read)
 
 
-def _integrate_layer(stack: BlockStack, layer: int, ends: _Pass, options: Options) -> LayerIntegral:
-    """Equation 1: sˡ by nested quadrature along the straight path from h'ˡ to hˡ, for all rows of the group."""
-    start = ends.at_baseline.hidden[layer].detach()
-    step = ends.at_input.hidden[layer].detach() - start
-
-    def along_path(alphas: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """(hˡ − h'ˡ) · ∂f/∂h at every α for the active rows: `alphas active seq`, summed over hidden in float64."""
-        points = [(alpha, row) for alpha in alphas for row in active]
-        size = max(1, options.batch_tokens // start.shape[1])
-        values = halving_on_out_of_memory(lambda part: _slope(stack, layer, ends, start, step, part), points, size)
-        return torch.cat(values).reshape(len(alphas), len(active), -1).cpu().numpy()
-
-    at_ends = np.stack([_contract(step, gradient) for gradient in ends.end_gradients[layer]])
-    difference = (ends.f_input - ends.f_baseline).double().cpu().numpy()
-    return integrate_adaptively(along_path, at_ends, difference, tolerance=options.tolerance, max_points=options.max_points)
-
-
-def _slope(
-    stack: BlockStack, layer: int, ends: _Pass, start: Tensor, step: Tensor, points: Sequence[tuple[float, int]]
-) -> Tensor:
-    """Contribution of each position to ∂f/∂α at the given (α, row) points: `points seq`, float64."""
-    rows = torch.tensor([row for _, row in points], device=start.device)
-    alphas = torch.tensor([alpha for alpha, _ in points], dtype=start.dtype, device=start.device).view(-1, 1, 1)
-    direction = step[rows]
-    hidden = torch.addcmul(start[rows], alphas, direction).requires_grad_()
-    logits = stack.resume(layer, hidden, ends.at_input, rows)
-    (gradient,) = torch.autograd.grad((logits * ends.weights[rows]).sum(), hidden)
-    return (direction * gradient).sum(-1, dtype=torch.float64)
+def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
+    """Equation 1: sˡ of every path. What did not converge with reduced products is integrated again with whole ones."""
+    known = paths.ends()
+    if options.n_points is not None:
+        return integrate_with(options.n_points, paths.evaluate, known, tolerance=options.tolerance)
+    limits: dict[str, Any] = {"tolerance": options.tolerance, "max_points": options.max_points}
+    if not options.reduced:
+        return integrate_adaptively(paths.evaluate, known, **limits)
+    results = integrate_adaptively(partial(paths.evaluate, reduced=True), known, **limits)
+    again = [i for i, result in enumerate(results) if not result.converged]
+    renumbered = lambda points: paths.evaluate([(again[path], alpha) for path, alpha in points])  # noqa: E731
+    for i, result in zip(again, integrate_adaptively(renumbered, [known[i] for i in again], **limits), strict=True):
+        results[i] = result
+    return results
 
 
-def _roll_out(layer_attributions: Tensor, ends: _Pass, options: Options) -> tuple[Tensor, Tensor]:
+def _roll_out(
+    layer_attributions: Tensor, ends: Ends, context: _Context, target: int, options: Options
+) -> tuple[Floats, Floats]:
     """Equations 2-4: rˡ of all layers, `rows layers seq`, and the attention rollout, `rows seq`; one block at a time."""
-    relevance = layer_attributions.to(ends.f_input.device)
-    flow = ends.readout.to(relevance.dtype)
-    for block in range(len(ends.output_gradients), 0, -1):
-        context, attention = _context(ends, block, options.context_rule)
+    relevance = layer_attributions.to(ends.weights.device)
+    flow = context.read[target].to(relevance.dtype)
+    for block in range(len(ends.at_input.calls), 0, -1):
+        matrix, attention = _context(ends, context.output_gradients[target][block - 1], block, options.context_rule)
         flow = attention_flow(flow, attention)
         if block < relevance.shape[1]:
-            relevance = carry_down(relevance, fuse(context, options.fusion_coefficient), block)
-    return relevance.cpu(), flow.cpu()
+            relevance = carry_down(relevance, fuse(matrix, options.fusion_coefficient), block)
+    return relevance.cpu().numpy(), flow.cpu().numpy()
 
 
-def _context(ends: _Pass, block: int, rule: str) -> tuple[Tensor, Tensor]:
+def _context(ends: Ends, gradient: Tensor, block: int, rule: str) -> tuple[Tensor, Tensor]:
     """C and mean attention of one block (1 … L), a few rows at a time so that `batch heads seq seq` stays small."""
-    call, gradient = ends.at_input.attention[block - 1], ends.output_gradients[block - 1]
+    call = ends.at_input.attention[block - 1]
     heads, length = call.query.shape[1:3]
     size = max(1, _MAX_CONTEXT_ENTRIES // (heads * length * length))
     parts = [context_and_attention(call.rows(part), gradient[part], rule=rule) for part in _slices(len(gradient), size)]
@@ -182,37 +182,41 @@ def _context(ends: _Pass, block: int, rule: str) -> tuple[Tensor, Tensor]:
 def _result(
     stack: BlockStack,
     row: EncodedInput,
-    index: int,
-    ends: _Pass,
-    integrals: list[LayerIntegral],
-    relevance: Tensor,
-    attention_rollout: Tensor,
+    ends: Ends,
+    index: tuple[int, int],
+    target: Target,
+    integrals: Sequence[PathIntegral],
+    relevance: Floats,
+    attention_rollout: Floats,
 ) -> Attribution:
-    layers = relevance.numpy()
-    values = layers.mean(0)
-    names = class_names(stack.model)
-    logits = ends.at_input.logits[index].detach().double().cpu().numpy()
+    """The attribution of row and target `index`."""
+    i, k = index
+    values = relevance.mean(0)
+    logits = ends.at_input.logits[i].detach().double().cpu().numpy()
+    f_baseline, f_input = (float(f[i, k]) for f in ends.f)
+    step = (ends.at_input.hidden[0][i] - ends.at_baseline.hidden[0][i]).detach()
     return Attribution(
         tokens=row.tokens,
         values=values,
-        layers=layers,
-        layer_attributions=np.stack([i.attribution[index] for i in integrals]),
-        residuals=np.array([i.residual[index] for i in integrals]),
-        n_points=[int(i.n_points[index]) for i in integrals],
-        converged=all(bool(i.converged[index]) for i in integrals),
+        layers=relevance,
+        layer_attributions=np.stack([integral.attribution[k] for integral in integrals]),
+        residuals=np.array([integral.residual for integral in integrals]),
+        n_points=[integral.n_points for integral in integrals],
+        converged=all(integral.converged for integral in integrals),
         words=[] if row.text is None else merge_words(row.text, values, row.starts, row.ends),
-        target=names[ends.classes[index]],
-        predicted=names[int(logits.argmax())],
+        target=target.name,
+        predicted=class_names(stack.model)[int(logits.argmax())],
+        problem=problem_of(stack.model),
         logits=logits,
-        f_input=float(ends.f_input[index]),
-        f_baseline=float(ends.f_baseline[index]),
+        f_input=f_input,
+        f_baseline=f_baseline,
         input_ids=row.input_ids,
         starts=row.starts,
         ends=row.ends,
         content=row.content,
         coverage=row.coverage,
-        input_x_gradient=integrals[0].slope_at_input[index],
-        attention_rollout=attention_rollout.numpy(),
+        input_x_gradient=(step * ends.gradients[1][0][k, i]).sum(-1, dtype=torch.float64).cpu().numpy(),
+        attention_rollout=attention_rollout,
     )
 
 
@@ -222,8 +226,13 @@ def _joined(inputs: Sequence[dict[str, Tensor]], model: Any) -> dict[str, Tensor
     return {name: t.to(model.dtype) if t.is_floating_point() else t for name, t in joined.items()}
 
 
-def _contract(step: Tensor, gradient: Tensor) -> np.ndarray:
-    return (step * gradient).sum(-1, dtype=torch.float64).cpu().numpy()
+def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Gradients per layer: `targets rows seq hidden` each."""
+    return [torch.stack(tensors) for tensors in zip(*by_target, strict=True)]
+
+
+def _shares(amounts: Tensor) -> Tensor:
+    return amounts / amounts.sum(-1, keepdim=True).clamp(min=torch.finfo(amounts.dtype).tiny)
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

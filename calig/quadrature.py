@@ -1,14 +1,14 @@
-"""Nested quadrature along a path, α ∈ [0, 1], with nodes where attributions change. Pure functions.
+"""Quadrature along a path, α ∈ [0, 1], on nodes that each path chooses for itself. Pure functions.
 
-Clenshaw and Curtis (1960) on a variable t, with α = c + d·sinh(…t): evidence appears early on the way from the baseline to the
-input and the rest of the way is flat, so nodes are dense around α = 0.3 and sparse near 1. On a fine-tuned 6-layer encoder (24
-rows of SST-2) 17 such nodes leave a median completeness residual of 0.5 % at the embeddings, where 17 plain ones leave 1.7 %.
-Completeness is checked on every row whatever the nodes; a bad place for them costs time, never truth.
+Two ideas. *Nodes where attributions change*: α = c + d·sinh(…t), because evidence appears early on the way from the baseline to
+the input; in t, segments are halved where they are not good enough, so every refinement keeps all earlier nodes. *What is known
+exactly is used*: the logit f is known at every node, hence the integral of its slope over every segment. That tells which
+segments are not good enough, and it corrects the weights (a control variate), so that completeness holds to rounding.
+
+All functions work on many paths at once, as long as these have equally many nodes: `paths nodes`.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,62 +20,76 @@ _CENTRE, _WIDTH = 0.3, 0.2
 _FIRST = -np.arcsinh(_CENTRE / _WIDTH)
 _RANGE = np.arcsinh((1.0 - _CENTRE) / _WIDTH) - _FIRST
 
+#: Nodes of the local interpolating polynomial: cubic.
+_STENCIL = 4
 
-@lru_cache(maxsize=32)
-def nodes(level: int) -> Floats:
-    """The 2^level + 1 nodes on [0, 1], ascending, both ends among them; level k contains level k − 1."""
-    points: Floats = _CENTRE + _WIDTH * np.sinh(_FIRST + _RANGE * _chebyshev(level))
-    points[0], points[-1] = 0.0, 1.0  # exactly, whatever the rounding
-    return points
+#: Gauss-Legendre nodes inside a segment: the cubic is integrated against dα/dt to rounding.
+_INNER, _INNER_WEIGHTS = np.polynomial.legendre.leggauss(6)
 
 
-@lru_cache(maxsize=32)
-def weights(level: int) -> Floats:
-    """Positive weights of `nodes(level)`; they sum to one, so a linear model is integrated exactly by any level."""
-    stretched: Floats = _clenshaw_curtis(level) * np.cosh(_FIRST + _RANGE * _chebyshev(level))
-    normalised: Floats = stretched / stretched.sum()
-    return normalised
+def alpha_of(t: Floats) -> Floats:
+    """α of the path variable t, both on [0, 1]; the ends stay exactly where they are."""
+    alpha: Floats = _CENTRE + _WIDTH * np.sinh(_FIRST + _RANGE * np.asarray(t))
+    return np.where(t == 0.0, 0.0, np.where(t == 1.0, 1.0, alpha))
 
 
-@lru_cache(maxsize=32)
-def new_nodes(level: int) -> Floats:
-    """The nodes of `level` that `level − 1` does not have (for level ≥ 1: every second one)."""
-    return nodes(level)[1::2]
+def segment_weights(t: Floats) -> Floats:
+    """Weights with which values at the nodes make the integral over each segment: `paths nodes` → `paths segments nodes`.
+
+    In every segment the values are interpolated by a cubic in t through its four nearest nodes (fewer where there are fewer).
+
+    Args:
+        t: nodes in ascending order, the first 0 and the last 1, `paths nodes`.
+    """
+    n_paths, n = t.shape
+    size = min(n, _STENCIL)
+    first = np.clip(np.arange(n - 1) - (size // 2 - 1), 0, n - size)
+    stencil = first[:, None] + np.arange(size)
+    half = np.diff(t)[..., None] / 2
+    inner = t[:, :-1, None] + half * (1.0 + _INNER)
+    measure = half * _INNER_WEIGHTS * _WIDTH * _RANGE * np.cosh(_FIRST + _RANGE * inner)
+    local = np.einsum("psg,psgk->psk", measure, _lagrange(t[:, stencil], inner))
+    weights = np.zeros((n_paths, n - 1, n))
+    np.put_along_axis(weights, np.broadcast_to(stencil, local.shape), local, axis=2)
+    return weights
 
 
-def interleave(old: Floats, new: Floats) -> Floats:
-    """Merge values at `nodes(level − 1)` and at `new_nodes(level)` into values at `nodes(level)`, along axis 0."""
-    merged = np.empty((len(old) + len(new), *old.shape[1:]))
-    merged[0::2], merged[1::2] = old, new
-    return merged
+def corrected(weights: Floats, slopes: Floats, differences: Floats) -> Floats:
+    """The smallest change of `weights` with which they integrate `slopes` to the known `differences`.
+
+    The regression estimator of a control variate (Glasserman 2003, section 4.1): with slopes D of the whole logit, every
+    position's ∫ s_i becomes w·s_i + β_i (Δf − w·D), β_i the regression coefficient of s_i on D under |w|; Σ β_i = 1.
+
+    Args:
+        weights: `… nodes`; they change in proportion to their own size.
+        slopes: ∂f/∂α at the nodes, `… nodes`.
+        differences: ∫ ∂f/∂α dα, `…`.
+    """
+    pull = np.abs(weights) * slopes
+    strength = (pull * slopes).sum(-1)
+    missing = differences - (weights * slopes).sum(-1)
+    share = np.divide(missing, strength, out=np.zeros_like(missing), where=strength > np.finfo(float).tiny)
+    result: Floats = weights + pull * share[..., None]
+    return result
 
 
-def integrate(values: Floats, level: int) -> Floats:
-    """∫₀¹ of a function given at `nodes(level)`: `nodes …` → `…`."""
-    integral: Floats = np.tensordot(weights(level), values, axes=1)
-    return integral
+def every_other(n: int) -> NDArray[np.int64]:
+    """Which of `n` nodes the coarser rule keeps: every second one and both ends."""
+    kept = np.arange(0, n, 2)
+    return kept if kept[-1] == n - 1 else np.append(kept, n - 1)
 
 
-def max_level(max_points: int) -> int:
-    """The deepest level with at most `max_points` nodes."""
-    return int(np.floor(np.log2(max_points - 1)))
+def gauss_legendre(n_points: int) -> tuple[Floats, Floats]:
+    """Nodes and weights of the ordinary rule on [0, 1], for those who want a fixed number of points."""
+    nodes, weights = np.polynomial.legendre.leggauss(n_points)
+    return (1.0 + nodes) / 2.0, weights / 2.0
 
 
-def _chebyshev(level: int) -> Floats:
-    """2^level + 1 Chebyshev points on [0, 1]."""
-    n = 2**level
-    points: Floats = (1.0 - np.cos(np.pi * np.arange(n + 1) / n)) / 2.0
-    return points
-
-
-def _clenshaw_curtis(level: int) -> Floats:
-    """Weights of the Chebyshev points on [0, 1]; exact for polynomials in t of degree 2^level."""
-    n = 2**level
-    if n == 1:
-        return np.array([0.5, 0.5])
-    k = np.arange(1, n // 2 + 1)
-    b = np.where(k == n // 2, 1.0, 2.0) / (4.0 * k**2 - 1.0)
-    angles = np.pi * np.arange(n + 1) / n
-    w: Floats = (1.0 - np.cos(2.0 * np.outer(angles, k)) @ b) / n
-    w[[0, -1]] /= 2.0
-    return w
+def _lagrange(nodes: Floats, at: Floats) -> Floats:
+    """Basis polynomials of `nodes` (`… k`) at the points `at` (`… points`): `… points k`."""
+    k = nodes.shape[-1]
+    others = np.array([[j for j in range(k) if j != i] for i in range(k)])
+    far = nodes[..., others]
+    factors = (at[..., None, None] - far[..., None, :, :]) / (nodes[..., None] - far)[..., None, :, :]
+    basis: Floats = factors.prod(-1)
+    return basis

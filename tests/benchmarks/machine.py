@@ -19,6 +19,7 @@ T = TypeVar("T")
 #: Operations of each matrix product by its operands; PyTorch itself knows the attention kernels of GPUs, not the one of CPUs.
 _OPERATIONS: dict[Any, Callable[..., int]] = {
     **flop_registry,
+    torch.ops.mkldnn._linear_pointwise: lambda x, weight, *_, **__: 2 * x.numel() * weight.shape[0],
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda *given, **_: sdpa_flop_count(*_shapes(given[:3])),
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *given, **_: sdpa_backward_flop_count(
         *_shapes(given[:4])

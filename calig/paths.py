@@ -1,0 +1,97 @@
+"""The straight paths from h'ˡ to hˡ, of all layers and all rows of a group, and the logit and its slopes anywhere on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calig.batching import halving_on_out_of_memory
+from calig.blocks import BlockStack, Trace
+from calig.integration import PathValues, Points
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of every path, for one group of rows of equal length.
+
+    at_input, at_baseline: the passes at x and x'; weights: what is explained, `rows targets classes`; f: target logits at
+    x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq hidden`; read_out: the
+    position that the head reads, when it reads only one.
+    """
+
+    at_input: Trace
+    at_baseline: Trace
+    weights: Tensor
+    f: tuple[Tensor, Tensor]
+    gradients: tuple[list[Tensor], list[Tensor]]
+    read_out: int | None
+
+
+class Paths:
+    """Paths are numbered layer by layer: path = layer · rows + row."""
+
+    def __init__(self, stack: BlockStack, ends: Ends, *, batch_tokens: int) -> None:
+        self._stack, self._ends = stack, ends
+        self._rows, self._seq = ends.at_input.hidden[0].shape[:2]
+        self._starts = [h.detach() for h in ends.at_baseline.hidden]
+        self._steps = [h.detach() - start for h, start in zip(ends.at_input.hidden, self._starts, strict=True)]
+        self._batch = max(1, batch_tokens // self._seq)
+
+    def ends(self) -> list[PathValues]:
+        """What the passes at x' and x tell about every path: the ends of the quadrature cost nothing more."""
+        f = torch.stack(self._ends.f).double().cpu().numpy()
+        known = []
+        for step, *gradients in zip(self._steps, *self._ends.gradients, strict=True):
+            slopes = torch.stack([_contract(step, gradient) for gradient in gradients]).cpu().numpy()
+            known += [PathValues(np.array([0.0, 1.0]), f[:, row], slopes[:, :, row]) for row in range(self._rows)]
+        return known
+
+    def evaluate(self, points: Points, *, reduced: bool = False) -> tuple[Floats, Floats]:
+        """f and (hˡ − h'ˡ) · ∂f/∂hˡ at points (path, α): `points targets` and `points targets seq`, float64.
+
+        Args:
+            points: in any order; those of all layers go down the stack together.
+            reduced: matrix products on bfloat16 operands.
+        """
+        order = sorted(range(len(points)), key=lambda i: points[i][0])
+        with self._stack.products(reduced=reduced):
+            parts = halving_on_out_of_memory(self._sweep, [points[i] for i in order], self._batch)
+        f, slopes = (torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True))
+        back = np.argsort(order)
+        return f[back], slopes[back]
+
+    def _sweep(self, points: Points) -> tuple[Tensor, Tensor]:
+        """One pass down the stack, each point entering at its own layer."""
+        order = np.argsort([path for path, _ in points], kind="stable")
+        layers, rows = np.divmod([points[i][0] for i in order], self._rows)
+        row_of = torch.tensor(rows, device=self._steps[0].device)
+        alphas = torch.tensor([points[i][1] for i in order], dtype=self._steps[0].dtype, device=row_of.device)
+        entries, steps = {}, []
+        for layer in np.unique(layers):
+            here = slice(*np.searchsorted(layers, [layer, layer + 1]))
+            steps.append(self._steps[layer][row_of[here]])
+            start = self._starts[layer][row_of[here]]
+            entries[int(layer)] = torch.addcmul(start, alphas[here].view(-1, 1, 1), steps[-1]).requires_grad_()
+        logits = self._stack.resume(entries, self._ends.at_input, row_of, read_out=self._ends.read_out)
+        f = (logits.unsqueeze(1) * self._ends.weights[row_of]).sum(-1)
+        slopes = [torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))]
+        back = torch.tensor(np.argsort(order), device=row_of.device)
+        return f.detach().double()[back], torch.stack(slopes, dim=1)[back]
+
+
+def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """∂f/∂(each input) for each target of f, `rows targets`; the forward pass is shared."""
+    last = f.shape[1] - 1
+    return [torch.autograd.grad(f[:, k].sum(), inputs, retain_graph=k < last) for k in range(last + 1)]
+
+
+def _contract(step: Tensor, gradient: Tensor) -> Tensor:
+    """Per position the share in ∂f/∂α: `… rows seq hidden` → `… rows seq`, summed in float64."""
+    return (step * gradient).sum(-1, dtype=torch.float64)

@@ -1,0 +1,96 @@
+"""Matrix products with frozen weights, by the fastest kernel there is; limited to a context, no module is changed.
+
+On CPUs PyTorch's own float32 product may use half of the machine's vector width (MKL on AMD processors). oneDNN, which comes
+with PyTorch, uses all of it and rounds no worse. Its product is called here through the operator that torch.compile uses.
+
+`reduced` products take bfloat16 operands inside an otherwise float32 pass: sums, norms, softmax and the residual stream keep
+their precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+
+
+class Products:
+    """The products of one model, with what is prepared of its weights once: twice the weights' memory on CPUs."""
+
+    def __init__(self) -> None:
+        self._prepared: dict[tuple[int, bool], _Weight] = {}
+
+    @contextmanager
+    def __call__(self, *, reduced: bool = False) -> Iterator[None]:
+        """Inside, linear layers with frozen float32 weights run on the fast kernel; `reduced`: on bfloat16 operands."""
+        with _Interception(lambda weight: self._weight(weight, reduced)):
+            yield
+
+    def _weight(self, weight: Tensor, reduced: bool) -> _Weight:
+        key = (id(weight), reduced)
+        if key not in self._prepared:
+            self._prepared[key] = _Weight.of(weight, reduced)
+        return self._prepared[key]
+
+
+class _Weight(NamedTuple):
+    """A weight in the memory layout that is fastest for x Wᵀ, and in the one that is fastest for the gradient, g W.
+
+    `original` is kept so that its identity stays taken.
+    """
+
+    original: Tensor
+    forward: Tensor
+    backward: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, reduced: bool) -> _Weight:
+        operand = weight.bfloat16() if reduced else weight
+        transposed = operand.t().contiguous().t() if operand.device.type == "cpu" else operand
+        return cls(weight, transposed, operand.t())
+
+
+class _Interception(TorchFunctionMode):
+    def __init__(self, prepare: Callable[[Tensor], _Weight]) -> None:
+        super().__init__()
+        self._prepare = prepare
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is linear and not kwargs and _applicable(*args[:2]):
+            return _Product.apply(args[0], self._prepare(args[1]), args[2] if len(args) > 2 else None)
+        return function(*args, **(kwargs or {}))
+
+
+class _Product(torch.autograd.Function):
+    """x Wᵀ + b for a W that needs no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: _Weight, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+        ctx.weight = weight
+        return _product(x, weight.forward, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return _product(gradient, ctx.weight.backward, None), None, None
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if weight.dtype == torch.bfloat16:
+        product = linear(x.bfloat16(), weight).float()
+        return product if bias is None else product.add_(bias)
+    if x.device.type == "cpu" and _HAS_ONEDNN:
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return result
+    return linear(x, weight, bias)
+
+
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _applicable(x: Tensor, weight: Tensor) -> bool:
+    return x.dtype == weight.dtype == torch.float32 and not weight.requires_grad

@@ -9,12 +9,14 @@ from PIL import Image
 
 from calig.attribution import Attribution
 from calig.baselines import choose_baseline
+from calig.batching import suitable_batch_tokens
 from calig.blocks import attributable
 from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
 from calig.families import family_of
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
 from calig.rollout import CONTEXT_RULES
+from calig.windows import attribute_documents, split
 
 
 def explain(  # noqa: PLR0913 - the method has this many settings; all but three are keyword-only
@@ -32,7 +34,9 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     n_points: int | None = None,
     reduced: bool = False,
     max_length: int | None = None,
-    batch_tokens: int = 4096,
+    long_texts: str = "truncate",
+    window_overlap: float = 0.25,
+    batch_tokens: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Attribution]:
     """Explain a classifier's decisions with CA-LIG (arXiv 2602.16608).
@@ -46,27 +50,36 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         model: a transformers text or image classifier; used on its own device and in its own precision, left unchanged.
         tokenizer_or_processor: its fast tokenizer, or its image processor.
         inputs: texts, or PIL images.
-        target: class explained: "predicted", "gold" (needs `labels`), or a class name.
+        target: what is explained: "predicted" (a regression model's one output), "gold" (needs `labels`), "margin" (the
+            largest logit less the second largest), "each" (every class on its own, for multi-label models; the forward
+            passes are shared), or a class name.
         labels: gold class name per input.
         fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 attention context alone.
         context_rule: what of A ⊙ ∂f/∂A counts as context: "positive", "absolute" or "attention".
         baseline: what replaces the content: "auto", "mask", "pad", "mean" for texts; "auto", "zero", "blur" for images.
-        tolerance: completeness residual allowed per layer, as a share of |f(x) − f(x')|.
+        tolerance: allowed per layer: completeness residual of the quadrature, as a share of |f(x) − f(x')|, and, as a share
+            of Σ|s|, a fifth of what changes when every other path point is left out.
         max_points: most path points per row and layer; a row that needs more has `converged` False.
-        max_length: tokens per text; None: the model's own limit. Longer texts lose their end; see `coverage`.
-        batch_tokens: tokens per forward pass; does not change values.
-        progress: called with the number of rows just finished.
+        n_points: the same number of Gauss-Legendre points everywhere, as in Captum, instead of choosing them by need.
+        reduced: matrix products on bfloat16 operands; what does not converge that way is computed again in full.
+        max_length: tokens per text; None: the model's own limit.
+        long_texts: "truncate": longer texts lose their end, see `coverage`; "windows": they are explained in overlapping
+            windows, and the logit explained is the mean of the windows' logits.
+        window_overlap: share of a window that the next one repeats.
+        batch_tokens: tokens per forward pass; None: what suits the device. Does not change values.
+        progress: called with the number of rows (windows, for long texts) just finished.
 
     Returns:
-        One `Attribution` per input, in order. Values are logits: positive supports the target, negative opposes it.
+        One `Attribution` per input, in order; with target "each" one per input and class. Values are logits: positive
+        supports the target, negative opposes it. They sum to f(x) − f(x').
 
     Raises:
         UnsupportedModelError: the architecture is unknown, generative or encoder-decoder.
         InvalidInputError: an input without content, an unknown class or option.
         VerificationError: the adapter does not reproduce this model's logits.
     """
-    _check(fusion_coefficient, context_rule)
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
+    _check(fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
     options = Options(
         target=target,
         fusion_coefficient=fusion_coefficient,
@@ -75,12 +88,19 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         max_points=max_points,
         n_points=n_points,
         reduced=reduced,
-        batch_tokens=batch_tokens,
+        batch_tokens=batch_tokens or suitable_batch_tokens(model.device),
     )
     with attributable(model) as stack:
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
-        rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]
-        return [each[0] for each in attribute(stack, rows, labels or [None] * len(rows), chosen, options, progress)]
+        gold = labels or [None] * len(given)
+        if long_texts == "windows" and stack.family.modality == "text":
+            limit = length_limit(model, tokenizer_or_processor, max_length)
+            documents = [split(text, tokenizer_or_processor, limit=limit, overlap=window_overlap) for text in given]
+            results = attribute_documents(stack, documents, gold, chosen, options, progress)
+        else:
+            rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]
+            results = attribute(stack, rows, gold, chosen, options, progress)
+    return [attribution for row in results for attribution in row]
 
 
 def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: int | None = None) -> EncodedInput:
@@ -92,8 +112,14 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
     raise InvalidInputError(f"inputs are texts or PIL images\ngot: {type(item).__name__}")
 
 
-def _check(fusion_coefficient: float, context_rule: str) -> None:
+def _check(fusion_coefficient: float, context_rule: str, long_texts: str, window_overlap: float, n_points: int | None) -> None:
     if not 0.0 <= fusion_coefficient <= 1.0:
         raise InvalidInputError(f"fusion_coefficient is a share\ngot: {fusion_coefficient}\nallowed: 0 … 1")
     if context_rule not in CONTEXT_RULES:
         raise InvalidInputError(f"unknown context rule\ngot: {context_rule!r}\nallowed: {', '.join(CONTEXT_RULES)}")
+    if long_texts not in ("truncate", "windows"):
+        raise InvalidInputError(f"unknown treatment of long texts\ngot: {long_texts!r}\nallowed: truncate, windows")
+    if not 0.0 <= window_overlap <= 0.9:
+        raise InvalidInputError(f"window_overlap is a share\ngot: {window_overlap}\nallowed: 0 … 0.9")
+    if n_points is not None and n_points < 1:
+        raise InvalidInputError(f"n_points is a number of path points\ngot: {n_points}\nallowed: 1 or more")

@@ -25,13 +25,15 @@ class Attribution:
     values: Floats = field(repr=False)  #: `seq`: relevance; sums to f(x) − f(x')
     layers: Floats = field(repr=False)  #: `layers seq`: relevance of each layer after the rollout
     layer_attributions: Floats = field(repr=False)  #: `layers seq`: layer integrated gradients, before the rollout
-    residuals: Floats = field(repr=False)  #: `layers`: |Σ s − (f(x) − f(x'))| / |f(x) − f(x')| of the quadrature alone; lower is better
+    residuals: Floats = field(
+        repr=False
+    )  #: `layers`: |Σ s − (f(x) − f(x'))| / |f(x) − f(x')| of the quadrature alone; lower is better
     n_points: list[int] = field(repr=False)  #: `layers`: path points evaluated
     converged: bool  #: every layer within the tolerance
     words: list[Word] = field(repr=False)  #: relevance by word; empty for images
     target: str  #: class explained, or the margin between two
     predicted: str  #: class with the largest logit
-    problem: str  #: what the logits mean: single_label_classification, multi_label_classification or regression
+    problem_type: str  #: what the logits mean: single_label_classification, multi_label_classification or regression
     logits: Floats = field(repr=False)  #: `classes`
     f_input: float  #: f(x), the target's logit
     f_baseline: float  #: f(x')
@@ -46,9 +48,9 @@ class Attribution:
     @property
     def probability(self) -> float:
         """Probability of the predicted class: softmax, or the sigmoid of its own logit with several labels; regression: NaN."""
-        if self.problem == "regression":
+        if self.problem_type == "regression":
             return float("nan")
-        if self.problem == "multi_label_classification":
+        if self.problem_type == "multi_label_classification":
             return float(1.0 / (1.0 + np.exp(-self.logits.max())))
         shifted = np.exp(self.logits - self.logits.max())
         return float(shifted.max() / shifted.sum())

@@ -95,9 +95,7 @@ class BlockStack:
                 hook.remove()
         return Trace(hidden, outputs[0], self.family.head(self.model, outputs[0]), calls, attention)
 
-    def resume(
-        self, entries: Mapping[int, Tensor], trace: Trace, rows: Tensor, *, read_out: int | None = None
-    ) -> Tensor:
+    def resume(self, entries: Mapping[int, Tensor], trace: Trace, rows: Tensor, *, read_out: int | None = None) -> Tensor:
         """Logits of points that enter the stack at several layers, in one sweep down: `points classes`.
 
         Args:

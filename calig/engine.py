@@ -17,12 +17,12 @@ from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.batching import equal_lengths, halving_on_out_of_memory
 from calig.blocks import BlockStack
-from calig.inputs import EncodedInput
+from calig.inputs import EncodedInput, joined
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
 from calig.paths import Ends, Paths, gradients
 from calig.readout import read_out_position
 from calig.rollout import attention_flow, carry_down, fuse
-from calig.targets import Target, choose_targets, class_names, problem_of, selector
+from calig.targets import Target, choose_targets, class_names, problem_type, selector
 from calig.words import merge_words
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ class Options:
     max_points: int = 129
     n_points: int | None = None
     reduced: bool = False
-    batch_tokens: int = 4096
+    batch_tokens: int = 1024
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def attribute(
     baseline: Baseline,
     options: Options,
     progress: Callable[[int], None] | None = None,
+    targets: Sequence[list[Target] | None] | None = None,
 ) -> list[list[Attribution]]:
     """Attribute encoded rows, in groups of equal length: no padding, so a row's values do not depend on its company.
 
@@ -76,6 +77,7 @@ def attribute(
         baseline: what x' is.
         options: the method's settings.
         progress: called with the number of rows just finished.
+        targets: per row what is explained, where that does not follow from the row itself.
 
     Returns:
         For each row one attribution per target: one, but for target "each".
@@ -83,7 +85,8 @@ def attribute(
     done: dict[int, list[Attribution]] = {}
 
     def finish(group: Sequence[int]) -> None:
-        results = attribute_group(stack, [rows[i] for i in group], [labels[i] for i in group], baseline, options)
+        wanted = [targets[i] for i in group] if targets else None
+        results = attribute_group(stack, [rows[i] for i in group], [labels[i] for i in group], baseline, options, wanted)
         done.update(zip(group, results, strict=True))
         if progress is not None:
             progress(len(group))
@@ -94,11 +97,21 @@ def attribute(
 
 
 def attribute_group(
-    stack: BlockStack, rows: Sequence[EncodedInput], labels: Sequence[str | None], baseline: Baseline, options: Options
+    stack: BlockStack,
+    rows: Sequence[EncodedInput],
+    labels: Sequence[str | None],
+    baseline: Baseline,
+    options: Options,
+    wanted: Sequence[list[Target] | None] | None = None,
 ) -> list[list[Attribution]]:
-    """Attribute rows of one length."""
+    """Attribute rows of one length; arguments as above."""
+
+    def choose(logits: Tensor) -> list[list[Target]]:
+        own = choose_targets(options.target, logits, class_names(stack.model), labels)
+        return [given or chosen for given, chosen in zip(wanted or own, own, strict=True)]
+
     with stack.products():
-        ends, targets, context = _pass_both_ends(stack, rows, labels, baseline, options)
+        ends, targets, context = _pass_both_ends(stack, rows, baseline, choose)
     integrals = _integrate(Paths(stack, ends, batch_tokens=options.batch_tokens), options)
     by_layer = np.array(integrals, dtype=object).reshape(-1, len(rows))
     results: list[list[Attribution]] = [[] for _ in rows]
@@ -111,13 +124,13 @@ def attribute_group(
 
 
 def _pass_both_ends(
-    stack: BlockStack, rows: Sequence[EncodedInput], labels: Sequence[str | None], baseline: Baseline, options: Options
+    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, choose: Callable[[Tensor], list[list[Target]]]
 ) -> tuple[Ends, list[list[Target]], _Context]:
     """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
-    inputs = _joined([row.inputs for row in rows], stack.model)
+    inputs = joined([row.inputs for row in rows], stack.model)
     at_input = stack.trace(inputs)
     logits = at_input.logits.detach()
-    targets = choose_targets(options.target, logits, class_names(stack.model), labels)
+    targets = choose(logits)
     weights = selector(targets, logits)
     f_input = (at_input.logits.unsqueeze(1) * weights).sum(-1)
     n = len(at_input.hidden)
@@ -126,7 +139,7 @@ def _pass_both_ends(
     position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
     stack.verify(at_input, inputs, position)
 
-    at_baseline = stack.trace(_joined([baseline.apply(row) for row in rows], stack.model))
+    at_baseline = stack.trace(joined([baseline.apply(row) for row in rows], stack.model))
     f_baseline = (at_baseline.logits.unsqueeze(1) * weights).sum(-1)
     ends = Ends(
         at_input,
@@ -156,9 +169,7 @@ def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
     return results
 
 
-def _roll_out(
-    layer_attributions: Tensor, ends: Ends, context: _Context, target: int, options: Options
-) -> tuple[Floats, Floats]:
+def _roll_out(layer_attributions: Tensor, ends: Ends, context: _Context, target: int, options: Options) -> tuple[Floats, Floats]:
     """Equations 2-4: rˡ of all layers, `rows layers seq`, and the attention rollout, `rows seq`; one block at a time."""
     relevance = layer_attributions.to(ends.weights.device)
     flow = context.read[target].to(relevance.dtype)
@@ -206,7 +217,7 @@ def _result(
         words=[] if row.text is None else merge_words(row.text, values, row.starts, row.ends),
         target=target.name,
         predicted=class_names(stack.model)[int(logits.argmax())],
-        problem=problem_of(stack.model),
+        problem_type=problem_type(stack.model),
         logits=logits,
         f_input=f_input,
         f_baseline=f_baseline,
@@ -218,12 +229,6 @@ def _result(
         input_x_gradient=(step * ends.gradients[1][0][k, i]).sum(-1, dtype=torch.float64).cpu().numpy(),
         attention_rollout=attention_rollout,
     )
-
-
-def _joined(inputs: Sequence[dict[str, Tensor]], model: Any) -> dict[str, Tensor]:
-    """Single-row inputs as one batch on the model's device; floating-point ones in the model's precision."""
-    joined = {name: torch.cat([row[name] for row in inputs]).to(model.device) for name in inputs[0]}
-    return {name: t.to(model.dtype) if t.is_floating_point() else t for name, t in joined.items()}
 
 
 def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:

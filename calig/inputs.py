@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from calig.errors import InvalidInputError
 
 #: Tokenizers without a limit of their own report a huge number instead.
 _NO_LIMIT = 1_000_000
+
+#: What is asked of every tokenizer beside the ids.
+_OPTIONS = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "return_attention_mask": True}
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,27 @@ def encode_text(text: str, tokenizer: Any, *, limit: int | None) -> EncodedInput
     Raises:
         InvalidInputError: the tokenizer has no offsets, or the text holds nothing to attribute.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise InvalidInputError(
-            f"the tokenizer cannot tell which characters a token covers\ngot: {type(tokenizer).__name__}"
-            "\nallowed: fast tokenizers (with tokenizer.json)"
-        )
-    options = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "return_attention_mask": True}
-    encoded = tokenizer(text, verbose=False, **options)
+    _require_offsets(tokenizer)
+    encoded = tokenizer(text, verbose=False, **_OPTIONS)
     n_content = encoded["special_tokens_mask"].count(0)
     if limit is not None and len(encoded["input_ids"]) > limit:
-        encoded = tokenizer(text, truncation=True, max_length=limit, verbose=False, **options)
+        encoded = tokenizer(text, truncation=True, max_length=limit, verbose=False, **_OPTIONS)
+    return _encoded(text, tokenizer, {name: encoded[name] for name in encoded}, n_content)
+
+
+def encode_windows(text: str, tokenizer: Any, *, limit: int, overlap: int) -> list[EncodedInput]:
+    """Tokenize one text in windows of at most `limit` tokens; each repeats `overlap` content tokens of the one before."""
+    _require_offsets(tokenizer)
+    options = {"truncation": True, "max_length": limit, "stride": overlap, "return_overflowing_tokens": True}
+    encoded = tokenizer(text, verbose=False, **options, **_OPTIONS)
+    n_content = sum(mask.count(0) for mask in encoded["special_tokens_mask"])
+    return [
+        _encoded(text, tokenizer, {name: encoded[name][i] for name in encoded}, n_content)
+        for i in range(len(encoded["input_ids"]))
+    ]
+
+
+def _encoded(text: str, tokenizer: Any, encoded: dict[str, Any], n_content: int) -> EncodedInput:
     content = [special == 0 for special in encoded["special_tokens_mask"]]
     if not any(content):
         raise InvalidInputError(f"the text has no tokens to attribute\ngot: {text[:80]!r}")
@@ -83,6 +98,14 @@ def encode_text(text: str, tokenizer: Any, *, limit: int | None) -> EncodedInput
         content=content,
         coverage=sum(content) / n_content,
     )
+
+
+def _require_offsets(tokenizer: Any) -> None:
+    if not getattr(tokenizer, "is_fast", False):
+        raise InvalidInputError(
+            f"the tokenizer cannot tell which characters a token covers\ngot: {type(tokenizer).__name__}"
+            "\nallowed: fast tokenizers (with tokenizer.json)"
+        )
 
 
 def encode_image(image: Image.Image, processor: Any, *, patch_size: int, prefix: tuple[str, ...]) -> EncodedInput:
@@ -102,3 +125,9 @@ def encode_image(image: Image.Image, processor: Any, *, patch_size: int, prefix:
         content=[*[False] * len(prefix), *[True] * len(patches)],
         coverage=1.0,
     )
+
+
+def joined(inputs: Sequence[dict[str, Tensor]], model: Any) -> dict[str, Tensor]:
+    """Single-row inputs as one batch on the model's device; floating-point ones in the model's precision."""
+    joined = {name: torch.cat([row[name] for row in inputs]).to(model.device) for name in inputs[0]}
+    return {name: t.to(model.dtype) if t.is_floating_point() else t for name, t in joined.items()}

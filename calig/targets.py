@@ -29,7 +29,7 @@ def class_names(model: Any) -> list[str]:
     return [str(id2label[i]) for i in sorted(id2label)]
 
 
-def problem_of(model: Any) -> str:
+def problem_type(model: Any) -> str:
     """`single_label_classification`, `multi_label_classification` or `regression`, as transformers calls them."""
     given: str | None = getattr(model.config, "problem_type", None)
     return given or ("regression" if len(model.config.id2label) == 1 else "single_label_classification")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from schemas.base import Record, digest_of
 
@@ -14,7 +14,10 @@ Device = Literal["auto", "cpu", "cuda"]
 class AttributionConfig(Record):
     """How attributions are computed."""
 
-    target: str = Field(default="predicted", description="class explained: predicted, gold, or a class name")
+    target: str = Field(
+        default="predicted",
+        description="what is explained: predicted, gold, margin (largest logit less the second), or a class name",
+    )
     fusion_coefficient: float = Field(
         default=0.1, ge=0.0, le=1.0, description="λ: 0 is the mean of the layer integrated gradients, 1 is attention context only"
     )
@@ -25,21 +28,32 @@ class AttributionConfig(Record):
         default="auto",
         description="what replaces content; texts: mask, pad, mean embedding; images: zero, blur; auto: the first that exists",
     )
-    tolerance: float = Field(
-        default=0.01, gt=0.0, lt=1.0, description="completeness residual allowed per layer, as a share of |f(x) − f(x')|"
-    )
+    tolerance: float = Field(default=0.01, gt=0.0, lt=1.0, description="error allowed per layer, as a share of |f(x) − f(x')|")
     max_points: int = Field(
         default=129, ge=3, le=1025, description="most path points per row and layer before it counts as unconverged"
+    )
+    n_points: int | None = Field(
+        default=None, ge=1, le=1025, description="the same Gauss-Legendre points for all, as in Captum; empty: chosen by need"
+    )
+    reduced: bool = Field(
+        default=False, description="matrix products on bfloat16 operands; what does not converge is computed again in full"
     )
     max_length: int | None = Field(default=None, ge=4, description="tokens per text; empty: the model's own limit")
     dtype: Literal["float32", "float64", "bfloat16"] = Field(default="float32", description="precision of the model's passes")
     device: Device = Field(default="auto", description="auto takes the GPU when there is one")
-    batch_tokens: int = Field(
-        default=4096, ge=16, description="tokens per forward pass, halved when memory runs out; changes no value"
+    batch_tokens: int | None = Field(
+        default=None, ge=16, description="tokens per forward pass; empty: what suits the device; changes no value"
     )
     shard_rows: int = Field(
         default=256, ge=1, description="rows per shard, the unit of parallel work and of resuming; changes no value"
     )
+
+    @field_validator("target")
+    @classmethod
+    def _one_per_row(cls, target: str) -> str:
+        if target == "each":
+            raise ValueError("'each' gives several attributions per row; a table holds one: name the class, or predicted")
+        return target
 
     def fingerprint(self) -> str:
         """Digest of the settings that change attribution values (device, batch and shard sizes do not)."""

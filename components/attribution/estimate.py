@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from calig.batching import equal_lengths
-from components.attribution.running import attribute_examples, encode_examples, load_classifier
+from components.attribution.running import attribute_examples, batch_tokens, encode_examples, load_classifier
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 
@@ -32,7 +32,7 @@ def estimate_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], confi
     alone = [_time(snapshot, [example], config) for _, example in probe]
     fixed = _fixed_part(snapshot, middling, alone[len(probe) // 2], config)
     per_token = max(0.0, sum(alone) - len(probe) * fixed) / sum(length for length, _ in probe)
-    return fixed * sum(1 for _ in equal_lengths(lengths, config.batch_tokens)) + per_token * sum(lengths)
+    return fixed * sum(1 for _ in equal_lengths(lengths, batch_tokens(config))) + per_token * sum(lengths)
 
 
 def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[tuple[int, Example]]:

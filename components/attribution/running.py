@@ -8,16 +8,18 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import torch
 from PIL import Image
 
 from calig.api import encode
 from calig.attribution import Attribution
 from calig.baselines import Baseline, choose_baseline
+from calig.batching import suitable_batch_tokens
 from calig.blocks import attributable
 from calig.engine import Options, attribute
 from calig.errors import AttributionError, InvalidInputError
 from calig.inputs import EncodedInput
-from calig.loading import load_model
+from calig.loading import load_model, resolve_device
 from components.errors import InputError
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
@@ -47,7 +49,7 @@ def attribute_examples(
         raise InputError(str(error)) from error  # the engine's messages have the same form
     if progress is not None and problems:
         progress(len(problems))
-    return {e.row: a for (e, _), a in zip(encoded, done, strict=True)}, problems, baseline
+    return {e.row: a for (e, _), (a,) in zip(encoded, done, strict=True)}, problems, baseline
 
 
 def encode_examples(
@@ -84,4 +86,10 @@ def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
 
 
 def _options(config: AttributionConfig) -> Options:
-    return Options(**{name: getattr(config, name) for name in Options.__dataclass_fields__})
+    settings = {name: getattr(config, name) for name in Options.__dataclass_fields__}
+    return Options(**settings | {"batch_tokens": batch_tokens(config)})
+
+
+def batch_tokens(config: AttributionConfig) -> int:
+    """Tokens per forward pass: the setting, else what suits the device."""
+    return config.batch_tokens or suitable_batch_tokens(torch.device(resolve_device(config.device)))

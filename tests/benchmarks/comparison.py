@@ -50,7 +50,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
 
 
 def _ours(loaded: Loaded) -> list[Attribution]:
-    return explain(*loaded, tolerance=RESIDUAL)
+    return explain(*loaded, tolerance=RESIDUAL, batch_tokens=1024)
 
 
 def _fastest_batch(peer: CaptumLoop, device: str) -> int:

@@ -68,7 +68,7 @@ def test_images_have_patches(vit, pictures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target": "MAYBE"}, "allowed: predicted, gold, NEG, POS"),
+        ({"target": "MAYBE"}, "allowed: predicted, gold, margin, NEG, POS"),
         ({"target": "gold"}, "needs a label"),
         ({"fusion_coefficient": 1.5}, "allowed: 0 … 1"),
         ({"context_rule": "negative"}, "positive, absolute, attention"),

@@ -1,69 +1,133 @@
-"""Adaptive integration of many rows: as many points as a row needs, none twice, and honest flags."""
+"""Adaptive integration of many paths: as many points as a path needs, none twice, honest flags."""
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
-from calig.integration import DIFFERENCE_FLOOR, integrate_adaptively
-
-
-def sharp(k, alpha):
-    """Slope of tanh(k α) at α: its integral is tanh(k)."""
-    return k / np.cosh(k * alpha) ** 2
+from calig.integration import DIFFERENCE_FLOOR, PathValues, integrate_adaptively, integrate_with
 
 
-def run(steepness, **options):
-    steepness = np.array(steepness, dtype=float)
-    asked = []
+class Problem:
+    """Paths of known integrals: `parts[p]` maps α to the slopes of path p's positions, `seq`; f is their integral's sum."""
 
-    def slope(alphas, rows):
-        asked.extend((float(a), int(r)) for a in alphas for r in rows)
-        values = sharp(steepness[rows][None], alphas[:, None])
-        return np.stack([values * 0.25, values * 0.75], axis=-1)
+    def __init__(self, *parts):
+        self.parts, self.asked = parts, []
 
-    ends = np.stack([sharp(steepness, a)[:, None] * [0.25, 0.75] for a in (0.0, 1.0)])
-    result = integrate_adaptively(slope, ends, np.tanh(steepness), **{"tolerance": 0.01, "max_points": 129, **options})
-    return result, asked
+    def f(self, path, alpha):
+        return quad(lambda a: self.parts[path](a).sum(), 0, alpha, epsabs=1e-12, limit=200)[0]
+
+    def evaluate(self, points):
+        self.asked += points
+        f = np.array([[self.f(*point)] for point in points])
+        return f, np.stack([self.parts[path](alpha)[None] for path, alpha in points])
+
+    def ends(self):
+        known = []
+        for path, part in enumerate(self.parts):
+            f = np.array([[0.0], [self.f(path, 1.0)]])
+            known.append(PathValues(np.array([0.0, 1.0]), f, np.stack([part(0.0)[None], part(1.0)[None]])))
+        return known
+
+    def solve(self, **options):
+        return integrate_adaptively(self.evaluate, self.ends(), **{"tolerance": 0.01, "max_points": 129, **options})
+
+
+def rise(steepness, at=0.35):
+    """Two positions that appear together around α = `at`, the second three times the first."""
+    return lambda a: np.array([0.25, 0.75]) * steepness / np.cosh(steepness * (a - at)) ** 2
+
+
+def exact(part):
+    return np.array([quad(lambda a, i=i: part(a)[i], 0, 1, epsabs=1e-12, limit=200)[0] for i in range(len(part(0.0)))])
 
 
 def test_values_and_completeness():
-    result, _ = run([0.5, 2.0, 10.0])
-    np.testing.assert_allclose(result.attribution.sum(-1), np.tanh([0.5, 2.0, 10.0]), rtol=0.01)
-    np.testing.assert_allclose(result.attribution[:, 1], 3 * result.attribution[:, 0], rtol=1e-12)
-    assert result.converged.all()
+    problem = Problem(rise(0.5), rise(3.0), rise(12.0))
+    for result, part in zip(problem.solve(), problem.parts, strict=True):
+        np.testing.assert_allclose(result.attribution[0], exact(part), rtol=0.01)
+        assert result.attribution.sum() == pytest.approx(exact(part).sum(), rel=1e-12)
+        assert result.converged
 
 
-def test_steeper_rows_get_more_points_and_flat_ones_stop_early():
-    result, _ = run([0.1, 20.0, 90.0])
-    assert result.n_points[0] < result.n_points[1] < result.n_points[2]
+def test_parts_that_appear_at_different_places_are_told_apart():
+    part = lambda a: np.array([10 / np.cosh(10 * (a - 0.2)) ** 2, -4 / np.cosh(8 * (a - 0.6)) ** 2, 1.0])  # noqa: E731
+    (result,) = Problem(part).solve()
+    np.testing.assert_allclose(result.attribution[0], exact(part), atol=0.01 * np.abs(exact(part)).sum())
+
+
+def test_steeper_paths_get_more_points_and_nearly_linear_ones_stop_at_once():
+    flat, steep, steepest = Problem(rise(0.1), rise(12.0), rise(60.0)).solve()
+    assert flat.n_points == 3
+    assert flat.n_points < steep.n_points < steepest.n_points
+
+
+def test_points_go_where_the_path_bends():
+    problem = Problem(rise(80.0, at=0.7))
+    problem.solve()
+    near = [alpha for _, alpha in problem.asked if abs(alpha - 0.7) < 0.1]
+    assert len(near) > len(problem.asked) / 2
 
 
 def test_no_point_is_asked_for_twice_and_the_ends_never():
-    result, asked = run([0.1, 3.0, 20.0])
-    assert len(asked) == len(set(asked)) == result.n_points.sum() - 2 * 3
-    assert not {a for a, _ in asked} & {0.0, 1.0}
+    problem = Problem(rise(0.1), rise(3.0), rise(20.0))
+    results = problem.solve()
+    assert len(problem.asked) == len(set(problem.asked)) == sum(r.n_points for r in results) - 2 * 3
+    assert not {alpha for _, alpha in problem.asked} & {0.0, 1.0}
 
 
-def test_a_row_beyond_the_budget_is_kept_and_flagged():
-    result, _ = run([0.1, 100.0], max_points=9)
-    assert result.converged.tolist() == [True, False]
-    assert result.residual[1] > 0.01
+def test_a_path_does_not_depend_on_its_company():
+    together = Problem(rise(2.0), rise(9.0), rise(30.0)).solve()
+    for part, result in zip((rise(2.0), rise(9.0), rise(30.0)), together, strict=True):
+        (alone,) = Problem(part).solve()
+        np.testing.assert_allclose(result.attribution, alone.attribution, rtol=1e-12)
+        assert result.n_points == alone.n_points
+
+
+def test_a_path_beyond_the_budget_is_kept_and_flagged():
+    flat, steep = Problem(rise(0.1), rise(200.0)).solve(max_points=9)
+    assert (flat.converged, steep.converged) == (True, False)
+    assert steep.residual > 0.01
+    assert steep.n_points <= 9
 
 
 def test_settled_sum_with_unsettled_parts_is_refined():
     """Two positions that cancel: the sum is right from the start, the parts are not."""
-
-    def slope(alphas, rows):
-        wave = np.sin(7 * np.pi * alphas) ** 2
-        return np.stack([wave, -wave], axis=-1)[:, None, :].repeat(len(rows), axis=1)
-
-    result = integrate_adaptively(slope, np.zeros((2, 1, 2)), np.zeros(1), tolerance=0.01, max_points=129)
-    np.testing.assert_allclose(result.attribution[0], [0.5, -0.5], rtol=0.01)
+    bump = lambda a: np.exp(-(((a - 0.4) / 0.06) ** 2)) * np.array([1.0, -1.0])  # noqa: E731
+    (result,) = Problem(bump).solve()
+    np.testing.assert_allclose(result.attribution[0], exact(bump), rtol=0.01)
+    assert result.converged
+    assert result.n_points > 9
 
 
 def test_tiny_differences_are_measured_against_the_floor():
-    ends = np.full((2, 1, 1), 1e-3)
-    result = integrate_adaptively(
-        lambda a, r: np.full((len(a), len(r), 1), 1e-3), ends, np.array([1.5e-3]), tolerance=0.01, max_points=9
-    )
-    assert result.residual[0] == pytest.approx(0.5e-3 / DIFFERENCE_FLOOR)
-    assert result.converged[0]
+    def kinked(a):
+        return np.array([1e-3 if a < 0.5 else 2e-3])
+
+    (result,) = Problem(kinked).solve(max_points=3)
+    assert result.residual <= 1e-3 / DIFFERENCE_FLOOR
+    assert result.converged
+
+
+def test_several_targets_share_their_points():
+    """Each target is integrated by the same nodes, corrected for its own f."""
+    first, second = rise(3.0), rise(20.0, at=0.6)
+
+    def evaluate(points):
+        one, two = Problem(first), Problem(second)
+        parts = [p.evaluate([(0, alpha) for _, alpha in points]) for p in (one, two)]
+        return np.concatenate([f for f, _ in parts], axis=1), np.concatenate([s for _, s in parts], axis=1)
+
+    f, slopes = evaluate([(0, 0.0), (0, 1.0)])
+    (result,) = integrate_adaptively(evaluate, [PathValues(np.array([0.0, 1.0]), f, slopes)], tolerance=0.01, max_points=129)
+    np.testing.assert_allclose(result.attribution, [exact(first), exact(second)], rtol=0.01)
+    np.testing.assert_allclose(result.attribution.sum(-1), [exact(first).sum(), exact(second).sum()], rtol=1e-12)
+
+
+def test_a_fixed_number_of_points_is_plain_gauss_legendre():
+    problem = Problem(rise(3.0))
+    (result,) = integrate_with(12, problem.evaluate, problem.ends(), tolerance=1e-4)
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    expected = sum(w / 2 * rise(3.0)((1 + x) / 2) for x, w in zip(nodes, weights, strict=True))
+    np.testing.assert_allclose(result.attribution[0], expected, rtol=1e-13)
+    assert result.n_points == 12
+    assert result.converged

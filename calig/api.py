@@ -95,7 +95,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         gold = labels or [None] * len(given)
         if long_texts == "windows" and stack.family.modality == "text":
             limit = length_limit(model, tokenizer_or_processor, max_length)
-            documents = [split(text, tokenizer_or_processor, limit=limit, overlap=window_overlap) for text in given]
+            documents = [split(str(text), tokenizer_or_processor, limit=limit, overlap=window_overlap) for text in given]
             results = attribute_documents(stack, documents, gold, chosen, options, progress)
         else:
             rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]

@@ -17,12 +17,12 @@ from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.batching import equal_lengths, halving_on_out_of_memory
 from calig.blocks import BlockStack
-from calig.inputs import EncodedInput, joined
+from calig.inputs import EncodedInput
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
-from calig.paths import Ends, Paths, gradients
-from calig.readout import read_out_position
+from calig.passes import ContextGradients, Ends, pass_both_ends
+from calig.paths import Paths
 from calig.rollout import attention_flow, carry_down, fuse
-from calig.targets import Target, choose_targets, class_names, problem_type, selector
+from calig.targets import Target, choose_targets, class_names, problem_type
 from calig.words import merge_words
 
 Floats = NDArray[np.float64]
@@ -45,18 +45,6 @@ class Options:
     n_points: int | None = None
     reduced: bool = False
     batch_tokens: int = 1024
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What fusion needs of the pass at x.
-
-    output_gradients: ∂f/∂o per block, `rows seq heads dim` for each target; read: how much of the logit is read at each
-    position of the last block's output, `rows seq` for each target, each row summing to one.
-    """
-
-    output_gradients: list[tuple[Tensor, ...]]
-    read: list[Tensor]
 
 
 def attribute(
@@ -111,46 +99,16 @@ def attribute_group(
         return [given or chosen for given, chosen in zip(wanted or own, own, strict=True)]
 
     with stack.products():
-        ends, targets, context = _pass_both_ends(stack, rows, baseline, choose)
+        ends, targets, context = pass_both_ends(stack, rows, baseline, choose)
     integrals = _integrate(Paths(stack, ends, batch_tokens=options.batch_tokens), options)
-    by_layer = np.array(integrals, dtype=object).reshape(-1, len(rows))
+    by_row = [integrals[row :: len(rows)] for row in range(len(rows))]
     results: list[list[Attribution]] = [[] for _ in rows]
     for k in range(len(targets[0])):
-        layer_attributions = np.stack([[integral.attribution[k] for integral in layer] for layer in by_layer], axis=1)
+        layer_attributions = np.array([[integral.attribution[k] for integral in layers] for layers in by_row])
         relevance, flow = _roll_out(torch.tensor(layer_attributions), ends, context, k, options)
         for i, row in enumerate(rows):
-            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_layer[:, i], relevance[i], flow[i]))
+            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], relevance[i], flow[i]))
     return results
-
-
-def _pass_both_ends(
-    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, choose: Callable[[Tensor], list[list[Target]]]
-) -> tuple[Ends, list[list[Target]], _Context]:
-    """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
-    inputs = joined([row.inputs for row in rows], stack.model)
-    at_input = stack.trace(inputs)
-    logits = at_input.logits.detach()
-    targets = choose(logits)
-    weights = selector(targets, logits)
-    f_input = (at_input.logits.unsqueeze(1) * weights).sum(-1)
-    n = len(at_input.hidden)
-    attended = [call.output for call in at_input.attention]
-    all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
-    position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
-    stack.verify(at_input, inputs, position)
-
-    at_baseline = stack.trace(joined([baseline.apply(row) for row in rows], stack.model))
-    f_baseline = (at_baseline.logits.unsqueeze(1) * weights).sum(-1)
-    ends = Ends(
-        at_input,
-        at_baseline,
-        weights,
-        (f_baseline.detach(), f_input.detach()),
-        (_by_layer(gradients(f_baseline, at_baseline.hidden)), _by_layer([g[:n] for g in all_gradients])),
-        position,
-    )
-    read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
-    return ends, targets, _Context([g[n:-1] for g in all_gradients], read)
 
 
 def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
@@ -169,7 +127,9 @@ def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
     return results
 
 
-def _roll_out(layer_attributions: Tensor, ends: Ends, context: _Context, target: int, options: Options) -> tuple[Floats, Floats]:
+def _roll_out(
+    layer_attributions: Tensor, ends: Ends, context: ContextGradients, target: int, options: Options
+) -> tuple[Floats, Floats]:
     """Equations 2-4: rˡ of all layers, `rows layers seq`, and the attention rollout, `rows seq`; one block at a time."""
     relevance = layer_attributions.to(ends.weights.device)
     flow = context.read[target].to(relevance.dtype)
@@ -229,15 +189,6 @@ def _result(
         input_x_gradient=(step * ends.gradients[1][0][k, i]).sum(-1, dtype=torch.float64).cpu().numpy(),
         attention_rollout=attention_rollout,
     )
-
-
-def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Gradients per layer: `targets rows seq hidden` each."""
-    return [torch.stack(tensors) for tensors in zip(*by_target, strict=True)]
-
-
-def _shares(amounts: Tensor) -> Tensor:
-    return amounts / amounts.sum(-1, keepdim=True).clamp(min=torch.finfo(amounts.dtype).tiny)
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

@@ -77,7 +77,7 @@ def integrate_adaptively(
     """
     known = list(ends)
     done: dict[int, PathIntegral] = {}
-    wanted = {path: _FIRST_LOOK for path in range(len(known))}
+    wanted = dict.fromkeys(range(len(known)), _FIRST_LOOK)
     while wanted:
         _extend(known, wanted, evaluate)
         judged = [result for group in _of_equal_size(known, wanted) for result in _judge(known, group, tolerance, max_points)]

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from calig.batching import halving_on_out_of_memory
-from calig.blocks import BlockStack, Trace
+from calig.blocks import BlockStack
 from calig.integration import PathValues, Points
+from calig.passes import Ends, gradients
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Both ends of every path, for one group of rows of equal length.
-
-    at_input, at_baseline: the passes at x and x'; weights: what is explained, `rows targets classes`; f: target logits at
-    x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq hidden`; read_out: the
-    position that the head reads, when it reads only one.
-    """
-
-    at_input: Trace
-    at_baseline: Trace
-    weights: Tensor
-    f: tuple[Tensor, Tensor]
-    gradients: tuple[list[Tensor], list[Tensor]]
-    read_out: int | None
 
 
 class Paths:
@@ -48,8 +29,8 @@ class Paths:
         """What the passes at x' and x tell about every path: the ends of the quadrature cost nothing more."""
         f = torch.stack(self._ends.f).double().cpu().numpy()
         known = []
-        for step, *gradients in zip(self._steps, *self._ends.gradients, strict=True):
-            slopes = torch.stack([_contract(step, gradient) for gradient in gradients]).cpu().numpy()
+        for step, *both in zip(self._steps, *self._ends.gradients, strict=True):
+            slopes = torch.stack([_contract(step, gradient) for gradient in both]).cpu().numpy()
             known += [PathValues(np.array([0.0, 1.0]), f[:, row], slopes[:, :, row]) for row in range(self._rows)]
         return known
 
@@ -86,12 +67,6 @@ class Paths:
         ]
         back = torch.tensor(np.argsort(order), device=row_of.device)
         return f.detach().double()[back], torch.stack(slopes, dim=1)[back]
-
-
-def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """∂f/∂(each input) for each target of f, `rows targets`; the forward pass is shared."""
-    last = f.shape[1] - 1
-    return [torch.autograd.grad(f[:, k].sum(), inputs, retain_graph=k < last) for k in range(last + 1)]
 
 
 def _contract(step: Tensor, gradient: Tensor) -> Tensor:

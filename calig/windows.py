@@ -80,7 +80,7 @@ def _mean_logits(stack: BlockStack, documents: Sequence[Document], options: Opti
         for group in equal_lengths([window.length for window in windows], options.batch_tokens):
             logits[group] = stack.model(**joined([windows[i].inputs for i in group], stack.model)).logits.float().cpu()
     sizes = [len(document.windows) for document in documents]
-    return torch.stack([part.mean(0) for part in logits.split(sizes)])
+    return torch.stack([part.mean(0) for part in torch.split(logits, sizes)])
 
 
 def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]) -> Attribution:
@@ -94,7 +94,7 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         arrays = [getattr(part, name) for part in parts]
         total = np.zeros((*arrays[0].shape[:-1], whole.length))
         for array, window, first in zip(arrays, document.windows, document.first, strict=True):
-            np.add.at(total, (..., _places(whole, window, first)), array)
+            total[..., _places(whole, window, first)] += array
         merged: Floats = total / len(parts)
         return merged
 

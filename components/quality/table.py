@@ -100,7 +100,7 @@ def source_of(row: Row, replacement_id: int | None) -> Source:
 
 
 def explained_class(row: Row) -> int:
-    """Index of the class that was explained: the predicted one (a margin is that of the predicted), else the one whose logit is f(x)."""
+    """Index of the class explained: the predicted one (a margin is that of the predicted), else the one whose logit is f(x)."""
     logits = floats(row["logits"])
     if row["target"] == row["predicted"] or row["target"].startswith(f"{row['predicted']} − "):
         return int(logits.argmax())

@@ -89,7 +89,7 @@ def test_a_gold_target_needs_a_label(bert, tmp_path):
 
 
 def test_settings_that_fit_no_row_are_the_users_error(bert, tmp_path):
-    with pytest.raises(InputError, match="allowed: predicted, gold, NEG, POS"):
+    with pytest.raises(InputError, match="allowed: predicted, gold, margin, NEG, POS"):
         explained(bert, texts("a film"), tmp_path, CPU.model_copy(update={"target": "MAYBE"}))
 
 

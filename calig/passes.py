@@ -1,0 +1,89 @@
+"""One pass forward and back at x and one at x': both ends of every path, and what fusion needs to know of the pass at x."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from calig.baselines import Baseline
+from calig.blocks import BlockStack, Trace
+from calig.inputs import EncodedInput, joined
+from calig.readout import read_out_position
+from calig.targets import Target, selector
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of every path, for one group of rows of equal length.
+
+    at_input, at_baseline: the passes at x and x'; weights: what is explained, `rows targets classes`; f: target logits at
+    x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq hidden`; read_out: the
+    position that the head reads, when it reads only one.
+    """
+
+    at_input: Trace
+    at_baseline: Trace
+    weights: Tensor
+    f: tuple[Tensor, Tensor]
+    gradients: tuple[list[Tensor], list[Tensor]]
+    read_out: int | None
+
+
+@dataclass(frozen=True)
+class ContextGradients:
+    """What fusion needs of the pass at x.
+
+    output_gradients: ∂f/∂o per block, `rows seq heads dim` for each target; read: how much of the logit is read at each
+    position of the last block's output, `rows seq` for each target, each row summing to one.
+    """
+
+    output_gradients: list[tuple[Tensor, ...]]
+    read: list[Tensor]
+
+
+def pass_both_ends(
+    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, choose: Callable[[Tensor], list[list[Target]]]
+) -> tuple[Ends, list[list[Target]], ContextGradients]:
+    """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
+    inputs = joined([row.inputs for row in rows], stack.model)
+    at_input = stack.trace(inputs)
+    logits = at_input.logits.detach()
+    targets = choose(logits)
+    weights = selector(targets, logits)
+    f_input = (at_input.logits.unsqueeze(1) * weights).sum(-1)
+    n = len(at_input.hidden)
+    attended = [call.output for call in at_input.attention]
+    all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
+    position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
+    stack.verify(at_input, inputs, position)
+
+    at_baseline = stack.trace(joined([baseline.apply(row) for row in rows], stack.model))
+    f_baseline = (at_baseline.logits.unsqueeze(1) * weights).sum(-1)
+    ends = Ends(
+        at_input,
+        at_baseline,
+        weights,
+        (f_baseline.detach(), f_input.detach()),
+        (_by_layer(gradients(f_baseline, at_baseline.hidden)), _by_layer([g[:n] for g in all_gradients])),
+        position,
+    )
+    read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
+    return ends, targets, ContextGradients([g[n:-1] for g in all_gradients], read)
+
+
+def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """∂f/∂(each input) for each target of f, `rows targets`; the forward pass is shared."""
+    last = f.shape[1] - 1
+    return [torch.autograd.grad(f[:, k].sum(), inputs, retain_graph=k < last) for k in range(last + 1)]
+
+
+def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Gradients per layer: `targets rows seq hidden` each."""
+    return [torch.stack(tensors) for tensors in zip(*by_target, strict=True)]
+
+
+def _shares(amounts: Tensor) -> Tensor:
+    return amounts / amounts.sum(-1, keepdim=True).clamp(min=torch.finfo(amounts.dtype).tiny)

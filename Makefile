@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ test-all: install ## the everyday tests and the slow ones: real servers, trainin
 
 bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny FOLDER …", and ROWS=FILE.jsonl for folders
 	$(BIN)/python -m tests.benchmarks.bench_engine $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
+
+bench-scale: install ## time and memory as rows grow, and the estimate beforehand
+	$(BIN)/python -m tests.benchmarks.bench_scale
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -15,7 +15,7 @@ from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
 from calig.families import family_of
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
-from calig.rollout import CONTEXT_RULES
+from calig.rollout import CONTEXT_RULES, FUSION_RULES
 from calig.windows import attribute_documents, split
 
 
@@ -26,6 +26,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     *,
     target: str = "predicted",
     labels: Sequence[str | None] | None = None,
+    fusion_rule: str = "rollout",
     fusion_coefficient: float = 0.1,
     context_rule: str = "positive",
     baseline: str = "auto",
@@ -54,6 +55,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
             largest logit less the second largest), "each" (every class on its own, for multi-label models; the forward
             passes are shared), or a class name.
         labels: gold class name per input.
+        fusion_rule: "rollout": context carries each layer's attribution down to the input; "gate": context weighs it where it is.
         fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 attention context alone.
         context_rule: what of A ⊙ ∂f/∂A counts as context: "positive", "absolute" or "attention".
         baseline: what replaces the content: "auto", "mask", "pad", "mean" for texts; "auto", "zero", "blur" for images.
@@ -79,9 +81,10 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         VerificationError: the adapter does not reproduce this model's logits.
     """
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
-    _check(fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
+    _check(fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
     options = Options(
         target=target,
+        fusion_rule=fusion_rule,
         fusion_coefficient=fusion_coefficient,
         context_rule=context_rule,
         tolerance=tolerance,
@@ -112,9 +115,13 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
     raise InvalidInputError(f"inputs are texts or PIL images\ngot: {type(item).__name__}")
 
 
-def _check(fusion_coefficient: float, context_rule: str, long_texts: str, window_overlap: float, n_points: int | None) -> None:
+def _check(
+    fusion_rule: str, fusion_coefficient: float, context_rule: str, long_texts: str, window_overlap: float, n_points: int | None
+) -> None:
     if not 0.0 <= fusion_coefficient <= 1.0:
         raise InvalidInputError(f"fusion_coefficient is a share\ngot: {fusion_coefficient}\nallowed: 0 … 1")
+    if fusion_rule not in FUSION_RULES:
+        raise InvalidInputError(f"unknown fusion rule\ngot: {fusion_rule!r}\nallowed: {', '.join(FUSION_RULES)}")
     if context_rule not in CONTEXT_RULES:
         raise InvalidInputError(f"unknown context rule\ngot: {context_rule!r}\nallowed: {', '.join(CONTEXT_RULES)}")
     if long_texts not in ("truncate", "windows"):

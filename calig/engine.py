@@ -21,7 +21,7 @@ from calig.inputs import EncodedInput
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
 from calig.passes import ContextGradients, Ends, pass_both_ends
 from calig.paths import Paths
-from calig.rollout import attention_flow, carry_down, fuse
+from calig.rollout import FUSION_RULES, attention_flow
 from calig.targets import Target, choose_targets, class_names, problem_type
 from calig.words import merge_words
 
@@ -38,6 +38,7 @@ class Options:
     """The method's settings; see `calig.explain` for their meaning."""
 
     target: str = "predicted"
+    fusion_rule: str = "rollout"
     fusion_coefficient: float = 0.1
     context_rule: str = "positive"
     tolerance: float = 0.01
@@ -136,8 +137,7 @@ def _roll_out(
     for block in range(len(ends.at_input.calls), 0, -1):
         matrix, attention = _context(ends, context.output_gradients[target][block - 1], block, options.context_rule)
         flow = attention_flow(flow, attention)
-        if block < relevance.shape[1]:
-            relevance = carry_down(relevance, fuse(matrix, options.fusion_coefficient), block)
+        relevance = FUSION_RULES[options.fusion_rule](relevance, matrix, options.fusion_coefficient, block)
     return relevance.cpu().numpy(), flow.cpu().numpy()
 
 

@@ -10,6 +10,9 @@ from torch import Tensor
 #: A row of the context matrix with less than this sum has no path to the logit and becomes the identity row.
 _EMPTY_ROW = 1e-12
 
+#: A sum this small beside its terms is what cancelling has left: scaling by it would blow up rounding.
+_CANCELLED = 0.05
+
 #: What of the attention A and its class-specific gradient ∂f/∂A (each `… seq seq`) counts as context.
 CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "positive": lambda attention, gradient: (attention * gradient).clamp(min=0),
@@ -42,6 +45,34 @@ def carry_down(relevance: Tensor, mixing: Tensor, block: int) -> Tensor:
     """
     carried = relevance[:, block:] @ mixing.to(relevance.dtype)
     return torch.cat([relevance[:, :block], carried], dim=1)
+
+
+def rolled_out(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+    """Fusion rule `rollout`: M = (1 − λ) I + λ C carries the layers above the block to its input (equation 3)."""
+    return carry_down(relevance, fuse(context, fusion_coefficient), block)
+
+
+def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+    """Fusion rule `gate`: rˡ = sˡ ⊙ ((1 − λ) + λ ĉ), scaled so that the layer keeps its sum; this project's own.
+
+    ĉ says how much the block that reads the layer looks at each of its positions: the column sums of C, scaled to mean one.
+    Relevance stays where it is. A layer whose gated values all but cancel cannot be scaled and keeps its values as they are.
+
+    Args:
+        relevance: `batch layers seq`, float64; the layer at the block's input is gated.
+        context: C of this block, `batch seq seq`, rows sum to one, so that the column sums have mean one already.
+    """
+    own = relevance[:, block - 1]
+    weighted = own * (1.0 - fusion_coefficient + fusion_coefficient * context.sum(1).to(own.dtype))
+    total = weighted.sum(-1, keepdim=True)
+    sound = total.abs() >= _CANCELLED * weighted.abs().sum(-1, keepdim=True).clamp(min=torch.finfo(own.dtype).tiny)
+    scaled = torch.where(sound, weighted * (own.sum(-1, keepdim=True) / torch.where(sound, total, 1.0)), own)
+    return torch.cat([relevance[:, : block - 1], scaled.unsqueeze(1), relevance[:, block:]], dim=1)
+
+
+#: How attributions and context become relevance: (relevance of all layers, C of a block, λ, block) → relevance. Applied from the
+#: last block down.
+FUSION_RULES: dict[str, Callable[[Tensor, Tensor, float, int], Tensor]] = {"rollout": rolled_out, "gate": gated}
 
 
 def attention_flow(flow: Tensor, attention: Tensor) -> Tensor:

@@ -149,6 +149,7 @@ def _method(
         fingerprint=fingerprint,
         baseline=shards[0].baseline,
         target=settings.target,
+        fusion_rule=settings.fusion_rule,
         fusion_coefficient=settings.fusion_coefficient,
         context_rule=settings.context_rule,
         dtype=settings.dtype,

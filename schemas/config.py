@@ -18,6 +18,9 @@ class AttributionConfig(Record):
         default="predicted",
         description="what is explained: predicted, gold, margin (largest logit less the second), or a class name",
     )
+    fusion_rule: Literal["rollout", "gate"] = Field(
+        default="rollout", description="rollout: context carries attributions down to the input; gate: it weighs them in place"
+    )
     fusion_coefficient: float = Field(
         default=0.1, ge=0.0, le=1.0, description="λ: 0 is the mean of the layer integrated gradients, 1 is attention context only"
     )

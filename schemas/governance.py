@@ -42,6 +42,7 @@ class MethodRecord(Record):
     fingerprint: str = Field(description="digest of all that changes attribution values; versions compare only when equal")
     baseline: str = Field(description="resolved baseline, e.g. [MASK] tokens")
     target: str
+    fusion_rule: str = "rollout"
     fusion_coefficient: float
     context_rule: str
     dtype: str

@@ -10,11 +10,14 @@ import torch
 
 from calig import Attribution, explain
 from tests.benchmarks.cases import Case, Loaded
+from tests.benchmarks.ideas import attribution_errors, shares
 from tests.benchmarks.machine import in_child, matmul_operations, matmul_peak, peak_memory_increase, timed
 from tests.benchmarks.peer import DEFAULT_POINTS, CaptumLoop, p95, residuals
 
 #: The residual both sides must reach for the second comparison: the engine's default tolerance.
 RESIDUAL = 0.01
+#: Rows on which attribution errors and the shares of ideas are measured.
+_FEW = 8
 #: Logits below which |Δf| counts as the floor, and the share of such rows from which a case says little about residuals.
 _FLOOR, _MANY = 0.1, 0.25
 
@@ -31,6 +34,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
         work["equal"] = lambda: peer.all_layers(needed)
     seconds, results = _interleaved(work, case.device, repeats)
     peak = matmul_peak(loaded.model.dtype, case.device)
+    few = Loaded(loaded.model, loaded.processor, loaded.items[:_FEW])
     return {
         "model": case.title,
         "device": case.device,
@@ -39,6 +43,8 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
         **_ratios(seconds),
         "captum_points_at_equal_residual": needed,
         **_quality(results, peer),
+        **attribution_errors(few, needed or DEFAULT_POINTS),
+        "ideas": shares(few, needed or DEFAULT_POINTS, case.device),
         "matmul_share": operations / seconds["ours"] / peak,
         "peak_memory_ratio": _memory(case, peer.internal_batch),
         "captum_internal_batch_size": peer.internal_batch,
@@ -50,7 +56,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
 
 
 def _ours(loaded: Loaded) -> list[Attribution]:
-    return explain(*loaded, tolerance=RESIDUAL, batch_tokens=1024)
+    return explain(*loaded, tolerance=RESIDUAL)
 
 
 def _fastest_batch(peer: CaptumLoop, device: str) -> int:
@@ -80,13 +86,17 @@ def _ratios(seconds: dict[str, float]) -> dict[str, float | None]:
 
 
 def _quality(results: dict[str, Any], peer: CaptumLoop) -> dict[str, Any]:
-    """Residuals: 95th percentile over rows, worst layer, relative to max(|Δf|, 0.1). Points: mean over rows and layers."""
+    """Residuals: 95th percentile over rows, worst layer, relative to max(|Δf|, 0.1). Points: mean over rows and layers.
+
+    `residual_p95` is what users get; `quadrature_residual_p95` is what the quadrature leaves before its known error is taken out.
+    """
     ours: list[Attribution] = results["ours"]
     sums = np.stack([a.layer_attributions.sum(-1) for a in ours])
     difference = np.array([a.f_input - a.f_baseline for a in ours])
     at_floor = float((np.abs(difference) < _FLOOR).mean())
     return {
         "residual_p95": p95(residuals(sums, difference)),
+        "quadrature_residual_p95": p95(np.stack([a.residuals for a in ours])),
         "captum_residual_p95": p95(residuals(results["default"], peer.difference)),
         "captum_residual_p95_at_equal_residual": p95(residuals(results["equal"], peer.difference))
         if "equal" in results

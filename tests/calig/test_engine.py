@@ -7,7 +7,7 @@ from captum.attr import IntegratedGradients, LayerIntegratedGradients
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calig import explain
+from calig import engine, explain
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.families import FAMILIES, Family
@@ -133,6 +133,27 @@ def test_completeness_survives_every_coefficient_and_rule(bert, rule, coefficien
         np.testing.assert_allclose(result.layer_attributions.sum(-1), difference, rtol=1e-5)
         np.testing.assert_allclose(result.layers.sum(-1), difference, rtol=1e-5)
         assert result.values.sum() == pytest.approx(difference, rel=1e-5)
+
+
+def test_memory_running_out_halves_the_group_and_loses_no_row(bert, monkeypatch):
+    model, tokenizer = bert
+    texts = [TEXTS[0]] * 5
+    expected = explain(model, tokenizer, texts)
+    sizes, whole = [], engine.attribute_group
+
+    def scarce(stack, rows, *rest):
+        sizes.append(len(rows))
+        if len(rows) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(stack, rows, *rest)
+
+    monkeypatch.setattr(engine, "attribute_group", scarce)
+    told = []
+    results = explain(model, tokenizer, texts, progress=told.append)
+    assert sizes == [5, 2, 2, 1]
+    assert sum(told) == 5
+    for a, b in zip(results, expected, strict=True):
+        np.testing.assert_allclose(a.values, b.values, rtol=1e-9)
 
 
 def test_without_fusion_the_map_is_the_mean_of_the_layers(bert):

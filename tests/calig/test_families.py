@@ -95,6 +95,26 @@ def test_every_layer_equals_captum_on_the_untouched_model(prepared):
 
 
 @pytest.mark.parametrize("prepared", CASES, indirect=True)
+def test_float32_gives_the_same_to_four_digits(prepared):
+    """With the kernels that float32 gets: by the same nodes, every layer, against Captum's float64 values by way of ours."""
+    model, processor, item = prepared
+    exact = explain(model, processor, item, n_points=50)[0].layer_attributions
+    single = explain(model.float(), processor, item, n_points=50)[0].layer_attributions
+    np.testing.assert_allclose(single, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("prepared", CASES, indirect=True)
+def test_points_chosen_by_need_are_within_the_tolerance(prepared):
+    model, processor, item = prepared
+    exact = explain(model, processor, item, n_points=150)[0]
+    chosen = explain(model, processor, item, tolerance=1e-3)[0]
+    error = np.abs(chosen.layer_attributions - exact.layer_attributions).sum(-1) / np.abs(exact.layer_attributions).sum(-1)
+    assert chosen.converged
+    assert error.max() <= 5e-3
+    assert chosen.values.sum() == pytest.approx(chosen.f_input - chosen.f_baseline, abs=1e-9)
+
+
+@pytest.mark.parametrize("prepared", CASES, indirect=True)
 def test_context_equals_autograd_through_eager_attention(prepared):
     """To seven digits: several families' eager attention takes its softmax in float32 whatever the model's precision."""
     model, processor, item = prepared

@@ -36,7 +36,15 @@ def test_families_read_where_they_should(family, position, bert, pictures):
 def test_nothing_is_left_of_it(bert):
     model, _ = bert
     block = model.bert.encoder.layer[-1]
-    with pytest.raises(RuntimeError, match="stop here"), only_for(0, block):
-        assert any(m._forward_pre_hooks for m in block.modules())
-        raise RuntimeError("stop here")
-    assert not any(m._forward_pre_hooks for m in block.modules())
+
+    def hooked():
+        return any(m._forward_pre_hooks for m in block.modules())
+
+    def fail_inside():
+        with only_for(0, block):
+            assert hooked()
+            raise RuntimeError("stop here")
+
+    with pytest.raises(RuntimeError, match="stop here"):
+        fail_inside()
+    assert not hooked()

@@ -1,0 +1,88 @@
+"""Time, memory and the estimate beforehand as rows grow: shards as the pipeline computes them. `make bench-scale`."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from components.attribution import estimate_seconds, explain_shard
+from schemas.config import AttributionConfig
+from schemas.release import Example, ModelSnapshot
+from tests.benchmarks.machine import describe, in_child, peak_memory_increase
+from tests.helpers.snapshots import snapshot_of
+from tests.helpers.tiny_models import WORDS, save_tiny_bert
+
+RESULTS = Path(__file__).parent / "results" / "scale.json"
+_LONGEST = 40
+
+SizesOption = Annotated[list[int] | None, typer.Option(help="Numbers of rows. Default: 1250, 2500, 5000, 10000.")]
+ModelOption = Annotated[Path | None, typer.Option(help="Folder of a text classifier. Default: a seeded tiny one.")]
+RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with a text in every line. Default: seeded words.")]
+NameOption = Annotated[str, typer.Option(help="What results call the model.")]
+
+
+def bench(
+    *,
+    sizes: SizesOption = None,
+    model: ModelOption = None,
+    rows: RowsOption = None,
+    name: NameOption = "tiny",
+    output: Path = RESULTS,
+) -> None:
+    """Explain more and more rows, each number in a process of its own; write JSON and print a table."""
+    with TemporaryDirectory() as folder, Console().status("measuring …"):
+        source = model or save_tiny_bert(Path(folder) / "model")
+        measured = [in_child(measure, source, rows, n) for n in sizes or (1250, 2500, 5000, 10000)]
+    report = {"model": name, "machine": describe(), "cases": measured}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    Console().print(table(measured))
+
+
+def measure(model: Path, rows: Path | None, n: int) -> dict[str, Any]:
+    """Seconds and bytes for `n` rows, and the estimate made before: a ratio of one is a perfect estimate."""
+    snapshot, examples, config = snapshot_of(model), _examples(rows, n), AttributionConfig(device="cpu")
+    estimate = estimate_seconds(snapshot, examples, config)
+    with TemporaryDirectory() as folder:
+        started = perf_counter()
+        peak = peak_memory_increase(lambda: _explain(snapshot, examples, config, Path(folder)), "cpu")
+        seconds = perf_counter() - started
+    return {"rows": n, "seconds": seconds, "estimate_ratio": estimate / seconds, "peak_increase_mb": peak / 1e6}
+
+
+def table(measured: list[dict[str, Any]]) -> Table:
+    """The measurements to read at a glance."""
+    result = Table("rows", "seconds", "ms per row", "estimate / measured", "peak memory, MB more than before")
+    for c in measured:
+        figures = (c["seconds"], 1e3 * c["seconds"] / c["rows"], c["estimate_ratio"], c["peak_increase_mb"])
+        result.add_row(str(c["rows"]), *(f"{v:{f}}" for v, f in zip(figures, (".1f", ".1f", ".2f", ".0f"), strict=True)))
+    return result
+
+
+def _explain(snapshot: ModelSnapshot, examples: list[Example], config: AttributionConfig, folder: Path) -> None:
+    for index, start in enumerate(range(0, len(examples), config.shard_rows)):
+        part = examples[start : start + config.shard_rows]
+        explain_shard(snapshot, part, config, index=index, path=folder / f"{index}.parquet")
+
+
+def _examples(rows: Path | None, n: int) -> list[Example]:
+    if rows is None:
+        random = np.random.default_rng(0)
+        texts = [" ".join(random.choice(WORDS, random.integers(3, _LONGEST))) for _ in range(n)]
+    else:
+        with rows.open(encoding="utf-8") as lines:
+            texts = [json.loads(line)["text"] for line in islice(lines, n)]
+    return [Example(row=i, id=str(i), text=text) for i, text in enumerate(texts)]
+
+
+if __name__ == "__main__":
+    typer.run(bench)

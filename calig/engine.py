@@ -165,7 +165,7 @@ def _result(
     values = relevance.mean(0)
     logits = ends.at_input.logits[i].detach().double().cpu().numpy()
     f_baseline, f_input = (float(f[i, k]) for f in ends.f)
-    step = (ends.at_input.hidden[0][i] - ends.at_baseline.hidden[0][i]).detach()
+    step = ends.at_input.hidden[0][i].detach() - ends.baseline_hidden[0][i]
     return Attribution(
         tokens=row.tokens,
         values=values,

@@ -19,13 +19,13 @@ from calig.targets import Target, selector
 class Ends:
     """Both ends of every path, for one group of rows of equal length.
 
-    at_input, at_baseline: the passes at x and x'; weights: what is explained, `rows targets classes`; f: target logits at
-    x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq hidden`; read_out: the
-    position that the head reads, when it reads only one.
+    at_input: the pass at x; baseline_hidden: h'ˡ per layer, `rows seq hidden`; weights: what is explained, `rows targets
+    classes`; f: target logits at x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq
+    hidden`; read_out: the position that the head reads, when it reads only one.
     """
 
     at_input: Trace
-    at_baseline: Trace
+    baseline_hidden: list[Tensor]
     weights: Tensor
     f: tuple[Tensor, Tensor]
     gradients: tuple[list[Tensor], list[Tensor]]
@@ -60,18 +60,25 @@ def pass_both_ends(
     position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
     stack.verify(at_input, inputs, position)
 
-    at_baseline = stack.trace(joined([baseline.apply(row) for row in rows], stack.model))
-    f_baseline = (at_baseline.logits.unsqueeze(1) * weights).sum(-1)
-    ends = Ends(
-        at_input,
-        at_baseline,
-        weights,
-        (f_baseline.detach(), f_input.detach()),
-        (_by_layer(gradients(f_baseline, at_baseline.hidden)), _by_layer([g[:n] for g in all_gradients])),
-        position,
-    )
+    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, [baseline.apply(row) for row in rows], weights)
+    input_gradients = _by_layer([g[:n] for g in all_gradients])
+    ends = Ends(at_input, hidden, weights, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
     read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
     return ends, targets, ContextGradients([g[n:-1] for g in all_gradients], read)
+
+
+def _pass_baselines(
+    stack: BlockStack, baselines: Sequence[dict[str, Tensor]], weights: Tensor
+) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+    """h'ˡ per layer, target logits and gradients at x'. Rows of one length often share their baseline: each is passed once."""
+    keys = [(*(t.cpu().numpy().tobytes() for t in b.values()), w.tolist()) for b, w in zip(baselines, weights, strict=True)]
+    first = [keys.index(key) for key in keys]
+    distinct = sorted(set(first))
+    of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
+    trace = stack.trace(joined([baselines[i] for i in distinct], stack.model))
+    f = (trace.logits.unsqueeze(1) * weights[distinct]).sum(-1)
+    by_layer = _by_layer(gradients(f, trace.hidden))
+    return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
 
 
 def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:

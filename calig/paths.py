@@ -21,7 +21,7 @@ class Paths:
     def __init__(self, stack: BlockStack, ends: Ends, *, batch_tokens: int) -> None:
         self._stack, self._ends = stack, ends
         self._rows, self._seq = ends.at_input.hidden[0].shape[:2]
-        self._starts = [h.detach() for h in ends.at_baseline.hidden]
+        self._starts = ends.baseline_hidden
         self._steps = [h.detach() - start for h, start in zip(ends.at_input.hidden, self._starts, strict=True)]
         self._batch = max(1, batch_tokens // self._seq)
 

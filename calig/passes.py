@@ -71,7 +71,7 @@ def _pass_baselines(
     stack: BlockStack, baselines: Sequence[dict[str, Tensor]], weights: Tensor
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
     """h'ˡ per layer, target logits and gradients at x'. Rows of one length often share their baseline: each is passed once."""
-    keys = [(*(t.cpu().numpy().tobytes() for t in b.values()), w.tolist()) for b, w in zip(baselines, weights, strict=True)]
+    keys = [(*map(_bytes, b.values()), w.tolist()) for b, w in zip(baselines, weights, strict=True)]
     first = [keys.index(key) for key in keys]
     distinct = sorted(set(first))
     of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
@@ -85,6 +85,10 @@ def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
     """∂f/∂(each input) for each target of f, `rows targets`; the forward pass is shared."""
     last = f.shape[1] - 1
     return [torch.autograd.grad(f[:, k].sum(), inputs, retain_graph=k < last) for k in range(last + 1)]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16
 
 
 def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:

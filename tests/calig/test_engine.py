@@ -1,5 +1,7 @@
 """The whole method: against Captum layer by layer, against a model worked out by hand, and the invariants of METHOD.md."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,27 @@ def test_float32_is_near_float64(bert):
         model.double()
     for a, b in zip(rough, exact, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-4, atol=1e-4 * np.abs(b.values).max())
+
+
+@pytest.mark.parametrize("baseline", ["mask", "mean"])
+def test_bfloat16_is_computed_and_judged(bert, baseline):
+    """Eight bits of mantissa: near the exact values, and what they cannot resolve is flagged, never silently kept."""
+    model, tokenizer = bert
+    exact = explain(model, tokenizer, TEXTS, baseline=baseline)
+    rough = explain(deepcopy(model).bfloat16(), tokenizer, TEXTS, baseline=baseline, max_points=33)
+    for a, b in zip(rough, exact, strict=True):
+        assert np.abs(a.values - b.values).sum() <= 0.3 * np.abs(b.values).sum()
+        assert not a.converged or max(a.residuals) <= 0.01
+
+
+def test_rows_that_share_a_baseline_share_its_pass(bert):
+    model, tokenizer = bert
+    passes = []
+    hook = model.bert.register_forward_hook(lambda _, __, output: passes.append(len(output[0])))
+    explain(model, tokenizer, ["great film !", "bad plot ,", "good film !"], target="POS")
+    hook.remove()
+    assert passes[0] == 3, "the inputs"
+    assert passes[-1] == 1, "one baseline of masks"
 
 
 def test_a_row_beyond_the_budget_is_flagged(bert):

@@ -17,6 +17,9 @@ from calig.metrics.perturbation import BoolArray, FloatArray, IntArray, Perturbe
 
 DELETION, INSERTION = 0, 1
 
+#: Probabilities below this are rounding.
+_SMALLEST = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class AttributedRow:
@@ -62,6 +65,28 @@ def sufficiency(curves: FloatArray) -> FloatArray:
 def difference(curves: FloatArray) -> FloatArray:
     """Comprehensiveness − sufficiency: the one number methods are compared by; higher is better."""
     return comprehensiveness(curves) - sufficiency(curves)
+
+
+def log_odds(curves: FloatArray) -> FloatArray:
+    """log p(x without the top k) − log p(x), mean over the fractions (Chen et al. 2019); lower is better. `… 2 points` → `…`."""
+    log: FloatArray = np.log(np.maximum(curves[..., DELETION, :], _SMALLEST))
+    return np.asarray(log[..., 1:-1].mean(axis=-1) - log[..., 0])
+
+
+def normalised_pair(curves: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Normalised sufficiency and comprehensiveness (Carton et al. 2020), both in [0, 1], higher is better. `… 2 points` → `…`.
+
+    With S = 1 − max(0, p(x) − p(only the top k)) and S₀ the same for the input without content: NS = (S − S₀) / (1 − S₀) and
+    NC = max(0, p(x) − p(x without the top k)) / (1 − S₀), mean over the fractions. NaN where the content does not raise p: there
+    is nothing to be sufficient for.
+    """
+    p = curves[..., DELETION, :1]
+    room = np.maximum(0.0, p - curves[..., INSERTION, :1])
+    room = np.where(room > _SMALLEST, room, np.nan)
+    missing = np.maximum(0.0, p - curves[..., INSERTION, 1:-1])
+    lost = np.maximum(0.0, p - curves[..., DELETION, 1:-1])
+    sufficient, comprehensive = (np.clip(share, 0.0, 1.0).mean(axis=-1) for share in (1.0 - missing / room, lost / room))
+    return np.asarray(sufficient), np.asarray(comprehensive)
 
 
 def area_under_curve(curves: FloatArray, *, fractions: Sequence[float]) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
 from calig.metrics.statistics import MeanInterval, bootstrap_mean
+from components.quality.definitions import MEANS, PLAUSIBILITY_MEANS
 from components.quality.rows import CONTROLS, METHODS, ScoredRows
 from schemas.base import Direction, Interval
 from schemas.config import QualityConfig
@@ -17,50 +18,12 @@ from schemas.quality import Control, Curve, Metric
 if TYPE_CHECKING:
     import pandas as pd
 
-_P = "p: probability of the explained class, fixed before anything is removed"
-
-#: Name, column of the per-row table, direction, definition of each metric that is a mean over rows.
-MEANS: tuple[tuple[str, str, Direction, str], ...] = (
-    ("unconverged share", "unconverged", Direction.LOWER, "share of rows with a layer beyond the completeness tolerance"),
-    ("coverage", "coverage", Direction.HIGHER, "share of the input's tokens that fit into the model, mean over rows"),
-    ("truncated share", "truncated", Direction.LOWER, "share of rows longer than the model's limit"),
-    (
-        "comprehensiveness",
-        "comprehensiveness",
-        Direction.HIGHER,
-        f"p(x) − p(x without the top k), mean over the fractions (AOPC; DeYoung et al. 2020); {_P}",
-    ),
-    (
-        "sufficiency",
-        "sufficiency",
-        Direction.LOWER,
-        f"p(x) − p(only the top k), mean over the fractions (AOPC; DeYoung et al. 2020); {_P}",
-    ),
-    ("difference", "difference", Direction.HIGHER, "comprehensiveness − sufficiency"),
-    (
-        "deletion AUC",
-        "deletion_auc",
-        Direction.LOWER,
-        f"area under p while content is removed in order of attribution (Petsiuk et al. 2018); {_P}",
-    ),
-    (
-        "insertion AUC",
-        "insertion_auc",
-        Direction.HIGHER,
-        f"area under p while content is revealed in order of attribution (Petsiuk et al. 2018); {_P}",
-    ),
-    (
-        "margin over random",
-        "margin_over_random",
-        Direction.HIGHER,
-        "difference of CA-LIG − difference of random orders, paired by row",
-    ),
-)
-
 
 def metrics(scored: ScoredRows, config: QualityConfig) -> tuple[Metric, ...]:
     """Every metric of the run; a value is None when no row could be judged."""
-    return (_residual(scored.frame), _non_finite(scored.frame), *(_mean(scored.frame, config, *row) for row in MEANS))
+    plausibility = [row for row in PLAUSIBILITY_MEANS if known(scored.frame, row[1]).size]
+    means = (_mean(scored.frame, config, *row) for row in (*MEANS, *plausibility))
+    return (_residual(scored.frame), _non_finite(scored.frame), *means)
 
 
 def _residual(frame: pd.DataFrame) -> Metric:
@@ -70,8 +33,8 @@ def _residual(frame: pd.DataFrame) -> Metric:
         value=float(np.quantile(residuals, 0.95)) if residuals.size else None,
         direction=Direction.LOWER,
         n=residuals.size,
-        definition="95th percentile over rows of the largest |Σ s − (f(x) − f(x'))| / |f(x) − f(x')| of any layer "
-        "(completeness; Sundararajan et al. 2017)",
+        definition="95th percentile over rows of the largest |Σ s − (f(x) − f(x'))| / |f(x) − f(x')| of any layer, as the "
+        "quadrature leaves it before it is corrected by what is known of f (completeness; Sundararajan et al. 2017)",
     )
 
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calig.metrics.faithfulness import AttributedRow, area_under_curve, comprehensiveness, perturbation_curves, sufficiency
+from calig.metrics.faithfulness import (
+    AttributedRow,
+    area_under_curve,
+    comprehensiveness,
+    log_odds,
+    normalised_pair,
+    perturbation_curves,
+    sufficiency,
+)
 from calig.metrics.perturbation import FloatArray, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
 from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
@@ -107,6 +115,8 @@ def _measures(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray
     areas = area_under_curve(curves, fractions=config.fractions)
     columns = {"scored_probability": curves[:, 0, 0, 0], "deletion_auc": areas[:, 0, 0], "insertion_auc": areas[:, 0, 1]}
     removed, kept = comprehensiveness(curves), sufficiency(curves)
+    columns["log_odds"] = log_odds(curves)[:, 0]
+    columns["normalised_sufficiency"], columns["normalised_comprehensiveness"] = (m[:, 0] for m in normalised_pair(curves))
     for index, method in enumerate(METHODS):
         suffix = "" if method == CA_LIG else f"_{method}"
         columns[f"comprehensiveness{suffix}"] = removed[:, index]

@@ -14,6 +14,8 @@ from calig.metrics.faithfulness import (
     area_under_curve,
     comprehensiveness,
     difference,
+    log_odds,
+    normalised_pair,
     perturbation_curves,
     sufficiency,
 )
@@ -151,3 +153,17 @@ def test_without_rows_nothing_is_scored() -> None:
     scorer = BagOfWords([1.0])
     assert perturbation_curves([], fractions=FRACTIONS, scorer=scorer) == []
     assert scorer.calls == []
+
+
+def test_log_odds_and_the_normalised_pair_by_hand() -> None:
+    """Deletion 0.8 → 0.4, 0.2 → 0.1; insertion 0.1 → 0.5, 0.9 → 0.8. Room 0.7; missing 0.3, 0 (not below); lost 0.4, 0.6."""
+    curves = np.array([[0.8, 0.4, 0.2, 0.1], [0.1, 0.5, 0.9, 0.8]])
+    assert log_odds(curves) == pytest.approx((np.log(0.4) + np.log(0.2)) / 2 - np.log(0.8))
+    sufficient, comprehensive = normalised_pair(curves)
+    assert sufficient == pytest.approx((0.4 / 0.7 + 1.0) / 2)
+    assert comprehensive == pytest.approx((0.4 / 0.7 + 0.6 / 0.7) / 2)
+
+
+def test_content_that_does_not_raise_p_leaves_nothing_to_normalise_by() -> None:
+    curves = np.array([[0.3, 0.4, 0.5], [0.5, 0.4, 0.3]])
+    assert all(np.isnan(value) for value in normalised_pair(curves))

@@ -54,6 +54,7 @@ def test_truthful_attributions_pass(truthful: QualityReport) -> None:
 def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: QualityReport) -> None:
     directions = {metric.name: metric.direction for metric in truthful.metrics}
     higher = {"coverage", "comprehensiveness", "difference", "insertion AUC", "margin over random"}
+    higher |= {"normalised sufficiency", "normalised comprehensiveness"}
     lower = {
         "completeness residual p95",
         "unconverged share",
@@ -61,10 +62,13 @@ def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: 
         "truncated share",
         "sufficiency",
         "deletion AUC",
+        "log-odds",
     }
-    assert directions == dict.fromkeys(higher, Direction.HIGHER) | dict.fromkeys(lower, Direction.LOWER)
+    reported = {"entropy", "Gini index"}
+    expected = ((higher, Direction.HIGHER), (lower, Direction.LOWER), (reported, Direction.REPORT))
+    assert directions == {name: direction for names, direction in expected for name in names}
     for one in truthful.metrics:
-        assert one.n == 40
+        assert one.n == 40 or one.name.startswith("normalised")
         assert one.definition
         assert one.value is not None
         if one.name in {"completeness residual p95", "non-finite rows"}:
@@ -74,6 +78,22 @@ def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: 
             assert one.interval.low <= one.value <= one.interval.high
     assert metric(truthful, "completeness residual p95").value == pytest.approx(0.002)
     assert metric(truthful, "coverage").value == 1.0
+
+
+def test_agreement_with_human_rationales_where_there_are_some(tmp_path: Path) -> None:
+    """The rationale marks the first word of every second row; half of these are explained toward another class than gold."""
+    table = rows()
+    for row in table:
+        n = len(row["content"])
+        row["starts"], row["ends"] = [10 * i for i in range(n)], [10 * i + 9 for i in range(n)]
+        first = next(i for i in range(n) if row["content"][i])
+        row["values"] = [1.0 if i == first else 0.0 for i in range(n)]
+        row["rationale"] = [{"start": 10 * first, "end": 10 * first + 3}] if row["row"] % 2 == 0 else None
+        row["label"] = row["target"] if row["row"] % 4 == 0 else next(name for name in LABELS if name != row["target"])
+    report = judge(write_table(tmp_path, table))
+    for name in ("plausibility AUPRC", "plausibility token F1", "plausibility span F1"):
+        assert metric(report, name).value == 1.0
+        assert metric(report, name).n == 10
 
 
 def literal(row: dict[str, Any], values: Sequence[float]) -> tuple[float, float]:

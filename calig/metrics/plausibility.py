@@ -1,0 +1,71 @@
+"""Does an attribution mark what people marked? Against human rationales (DeYoung et al. 2020, ERASER, section 4).
+
+Attributions and rationales are over the content tokens of one row: `content`. Only attributions toward the class that the
+rationale argues for can be compared; that is the caller's to see to.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+
+from calig.metrics.perturbation import BoolArray, FloatArray, ranks
+
+#: Two spans match when they share more than this part of their union.
+_MATCH = 0.5
+
+
+def area_under_precision_recall(attribution: FloatArray, rationale: BoolArray) -> float:
+    """AUPRC: area under precision over recall while the threshold falls; higher is better. Trapezoids, as ERASER has them.
+
+    NaN when the rationale marks nothing: no order of tokens could find it.
+    """
+    if not rationale.any():
+        return float("nan")
+    order = np.argsort(-attribution, kind="stable")
+    last_of_ties = np.append(np.diff(attribution[order]) != 0, True)
+    found = np.cumsum(rationale[order])[last_of_ties]
+    taken = np.flatnonzero(last_of_ties) + 1
+    recall, precision = np.append(0.0, found / rationale.sum()), np.append(1.0, found / taken)
+    return float(np.trapezoid(precision, recall))
+
+
+def token_f1(attribution: FloatArray, rationale: BoolArray) -> float:
+    """F1 of as many top tokens as the rationale has; higher is better. Precision and recall are then the same number.
+
+    NaN when the rationale marks nothing.
+    """
+    if not rationale.any():
+        return float("nan")
+    return float((_top(attribution, rationale) & rationale).sum() / rationale.sum())
+
+
+def span_f1(attribution: FloatArray, rationale: BoolArray) -> float:
+    """F1 of runs of top tokens against runs of the rationale; higher is better.
+
+    As many top tokens as the rationale has. A run counts as found when its intersection over union with a run of the other
+    side exceeds one half. NaN when the rationale marks nothing.
+    """
+    if not rationale.any():
+        return float("nan")
+    predicted, marked = _spans(_top(attribution, rationale)), _spans(rationale)
+    matches = np.array([[_overlap(p, m) > _MATCH for m in marked] for p in predicted])
+    precision, recall = matches.any(1).mean(), matches.any(0).mean()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def _top(attribution: FloatArray, rationale: BoolArray) -> BoolArray:
+    return np.asarray(ranks(attribution) < rationale.sum())
+
+
+def _spans(mask: BoolArray) -> list[tuple[int, int]]:
+    """Runs of marked tokens, end exclusive."""
+    runs = [list(run) for marked, run in groupby(range(len(mask)), key=lambda i: bool(mask[i])) if marked]
+    return [(run[0], run[-1] + 1) for run in runs]
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> float:
+    """Intersection over union."""
+    shared = max(0, min(a[1], b[1]) - max(a[0], b[0]))
+    return shared / (a[1] - a[0] + b[1] - b[0] - shared)

@@ -1,0 +1,98 @@
+"""The metrics that are means over rows: name, column, direction and definition of each. Data for `measures.py`."""
+
+from __future__ import annotations
+
+from schemas.base import Direction
+
+_P = "p: probability of the explained class, fixed before anything is removed"
+
+#: Name, column of the per-row table, direction, definition of each metric that is a mean over rows.
+MEANS: tuple[tuple[str, str, Direction, str], ...] = (
+    ("unconverged share", "unconverged", Direction.LOWER, "share of rows with a layer beyond the completeness tolerance"),
+    ("coverage", "coverage", Direction.HIGHER, "share of the input's tokens that fit into the model, mean over rows"),
+    ("truncated share", "truncated", Direction.LOWER, "share of rows longer than the model's limit"),
+    (
+        "comprehensiveness",
+        "comprehensiveness",
+        Direction.HIGHER,
+        f"p(x) − p(x without the top k), mean over the fractions (AOPC; DeYoung et al. 2020); {_P}",
+    ),
+    (
+        "sufficiency",
+        "sufficiency",
+        Direction.LOWER,
+        f"p(x) − p(only the top k), mean over the fractions (AOPC; DeYoung et al. 2020); {_P}",
+    ),
+    ("difference", "difference", Direction.HIGHER, "comprehensiveness − sufficiency"),
+    (
+        "deletion AUC",
+        "deletion_auc",
+        Direction.LOWER,
+        f"area under p while content is removed in order of attribution (Petsiuk et al. 2018); {_P}",
+    ),
+    (
+        "insertion AUC",
+        "insertion_auc",
+        Direction.HIGHER,
+        f"area under p while content is revealed in order of attribution (Petsiuk et al. 2018); {_P}",
+    ),
+    (
+        "log-odds",
+        "log_odds",
+        Direction.LOWER,
+        f"log p(x without the top k) − log p(x), mean over the fractions (Chen et al. 2019); {_P}",
+    ),
+    (
+        "normalised sufficiency",
+        "normalised_sufficiency",
+        Direction.HIGHER,
+        "sufficiency as a share of what the content does for p, 0 to 1 (Carton et al. 2020); rows where the content raises p",
+    ),
+    (
+        "normalised comprehensiveness",
+        "normalised_comprehensiveness",
+        Direction.HIGHER,
+        "comprehensiveness as a share of what the content does for p, 0 to 1 (Carton et al. 2020); rows as above",
+    ),
+    (
+        "entropy",
+        "entropy",
+        Direction.REPORT,
+        "−Σ q ln q with q = |attribution| / Σ|attribution|, nats: 0 for one token (Bhatt et al. 2020)",
+    ),
+    (
+        "Gini index",
+        "gini",
+        Direction.REPORT,
+        "of |attribution|: 0 for an even spread, near 1 for one token (Chalasani et al. 2020)",
+    ),
+    (
+        "margin over random",
+        "margin_over_random",
+        Direction.HIGHER,
+        "difference of CA-LIG − difference of random orders, paired by row",
+    ),
+)
+
+#: The same for agreement with human rationales; absent from reports on data without them.
+_TOWARD_GOLD = "rows explained toward their gold class (DeYoung et al. 2020)"
+PLAUSIBILITY_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
+    (
+        "plausibility AUPRC",
+        "plausibility_auprc",
+        Direction.HIGHER,
+        f"area under precision over recall of the human rationale as more tokens are taken; {_TOWARD_GOLD}",
+    ),
+    (
+        "plausibility token F1",
+        "plausibility_token_f1",
+        Direction.HIGHER,
+        f"F1 of as many top tokens as the human rationale has; {_TOWARD_GOLD}",
+    ),
+    (
+        "plausibility span F1",
+        "plausibility_span_f1",
+        Direction.HIGHER,
+        f"F1 of runs of top tokens that share more than half of their union with a run of the human rationale; {_TOWARD_GOLD}",
+    ),
+)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -105,8 +105,19 @@ def attention_weights(call: AttentionCall) -> Tensor:
     return scores.softmax(-1).nan_to_num(0.0)
 
 
-def context_and_attention(call: AttentionCall, output_gradient: Tensor, *, rule: str) -> tuple[Tensor, Tensor]:
-    """The context matrix C of one block and its mean attention over heads, both `batch seq seq`, rows sum to one.
+class BlockContext(NamedTuple):
+    """What one block's attention says, each `batch seq seq`.
+
+    context: C, rows sum to one; attention: A, mean over heads, rows sum to one; evidence: max(0, A ⊙ ∂f/∂A), mean over heads.
+    """
+
+    context: Tensor
+    attention: Tensor
+    evidence: Tensor
+
+
+def block_context(call: AttentionCall, output_gradient: Tensor, *, rule: str) -> BlockContext:
+    """The context matrix of one block, and what the controls need.
 
     Args:
         call: what the block's attention received and gave.
@@ -115,8 +126,8 @@ def context_and_attention(call: AttentionCall, output_gradient: Tensor, *, rule:
     """
     attention = attention_weights(call)
     gradient = output_gradient.transpose(1, 2) @ call.value.transpose(-1, -2)
-    context = CONTEXT_RULES[rule](attention, gradient).mean(1)
-    return normalise_rows(context), attention.mean(1)
+    context, evidence = (CONTEXT_RULES[r](attention, gradient).mean(1) for r in (rule, "positive"))
+    return BlockContext(normalise_rows(context), attention.mean(1), evidence)
 
 
 def _capturing_attention(

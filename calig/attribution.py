@@ -44,6 +44,7 @@ class Attribution:
     coverage: float  #: share of the row's tokens that fitted into the model
     input_x_gradient: Floats = field(repr=False)  #: `seq`: control, (h⁰ − h'⁰) · ∂f/∂h⁰ at the input
     attention_rollout: Floats = field(repr=False)  #: `seq`: control, attention flow to the read-out position, sums to one
+    attention_gradient_rollout: Floats = field(repr=False)  #: `seq`: control, the same through max(0, A ⊙ ∂f/∂A)
 
     @property
     def probability(self) -> float:

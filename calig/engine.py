@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calig.attention import context_and_attention
+from calig.attention import BlockContext, block_context
 from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.batching import equal_lengths, halving_on_out_of_memory
@@ -21,7 +21,7 @@ from calig.inputs import EncodedInput
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
 from calig.passes import ContextGradients, Ends, pass_both_ends
 from calig.paths import Paths
-from calig.rollout import FUSION_RULES, attention_flow
+from calig.rollout import FUSION_RULES, attention_flow, evidence_flow
 from calig.targets import Target, choose_targets, class_names, problem_type
 from calig.words import merge_words
 
@@ -106,9 +106,9 @@ def attribute_group(
     results: list[list[Attribution]] = [[] for _ in rows]
     for k in range(len(targets[0])):
         layer_attributions = np.array([[integral.attribution[k] for integral in layers] for layers in by_row])
-        relevance, flow = _roll_out(torch.tensor(layer_attributions), ends, context, k, options)
+        relevance, flows = _roll_out(torch.tensor(layer_attributions), ends, context, k, options)
         for i, row in enumerate(rows):
-            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], relevance[i], flow[i]))
+            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], relevance[i], flows[:, i]))
     return results
 
 
@@ -131,23 +131,26 @@ def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
 def _roll_out(
     layer_attributions: Tensor, ends: Ends, context: ContextGradients, target: int, options: Options
 ) -> tuple[Floats, Floats]:
-    """Equations 2-4: rˡ of all layers, `rows layers seq`, and the attention rollout, `rows seq`; one block at a time."""
+    """Equations 2-4: rˡ of all layers, `rows layers seq`; one block at a time.
+
+    On the way the controls: attention rollout and attention-gradient rollout, `2 rows seq`.
+    """
     relevance = layer_attributions.to(ends.weights.device)
-    flow = context.read[target].to(relevance.dtype)
+    flow = evidence = context.read[target].to(relevance.dtype)
     for block in range(len(ends.at_input.calls), 0, -1):
-        matrix, attention = _context(ends, context.output_gradients[target][block - 1], block, options.context_rule)
-        flow = attention_flow(flow, attention)
-        relevance = FUSION_RULES[options.fusion_rule](relevance, matrix, options.fusion_coefficient, block)
-    return relevance.cpu().numpy(), flow.cpu().numpy()
+        seen = _context(ends, context.output_gradients[target][block - 1], block, options.context_rule)
+        flow, evidence = attention_flow(flow, seen.attention), evidence_flow(evidence, seen.evidence)
+        relevance = FUSION_RULES[options.fusion_rule](relevance, seen.context, options.fusion_coefficient, block)
+    return relevance.cpu().numpy(), torch.stack([flow, evidence]).cpu().numpy()
 
 
-def _context(ends: Ends, gradient: Tensor, block: int, rule: str) -> tuple[Tensor, Tensor]:
-    """C and mean attention of one block (1 … L), a few rows at a time so that `batch heads seq seq` stays small."""
+def _context(ends: Ends, gradient: Tensor, block: int, rule: str) -> BlockContext:
+    """What one block (1 … L), a few rows at a time so that `batch heads seq seq` stays small."""
     call = ends.at_input.attention[block - 1]
     heads, length = call.query.shape[1:3]
     size = max(1, _MAX_CONTEXT_ENTRIES // (heads * length * length))
-    parts = [context_and_attention(call.rows(part), gradient[part], rule=rule) for part in _slices(len(gradient), size)]
-    return torch.cat([c for c, _ in parts]), torch.cat([a for _, a in parts])
+    parts = [block_context(call.rows(part), gradient[part], rule=rule) for part in _slices(len(gradient), size)]
+    return BlockContext(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def _result(
@@ -158,7 +161,7 @@ def _result(
     target: Target,
     integrals: Sequence[PathIntegral],
     relevance: Floats,
-    attention_rollout: Floats,
+    flows: Floats,
 ) -> Attribution:
     """The attribution of row and target `index`."""
     i, k = index
@@ -187,7 +190,8 @@ def _result(
         content=row.content,
         coverage=row.coverage,
         input_x_gradient=(step * ends.gradients[1][0][k, i]).sum(-1, dtype=torch.float64).cpu().numpy(),
-        attention_rollout=attention_rollout,
+        attention_rollout=flows[0],
+        attention_gradient_rollout=flows[1],
     )
 
 

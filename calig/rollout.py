@@ -75,6 +75,14 @@ def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: 
 FUSION_RULES: dict[str, Callable[[Tensor, Tensor, float, int], Tensor]] = {"rollout": rolled_out, "gate": gated}
 
 
+def evidence_flow(flow: Tensor, evidence: Tensor) -> Tensor:
+    """One step of attention-gradient rollout (Chefer et al. 2021, equations 5 and 6): v ← v (I + Ē).
+
+    flow: `batch seq`; evidence: Ē = mean over heads of max(0, A ⊙ ∂f/∂A), `batch seq seq`.
+    """
+    return flow + (flow.unsqueeze(1) @ evidence.to(flow.dtype)).squeeze(1)
+
+
 def attention_flow(flow: Tensor, attention: Tensor) -> Tensor:
     """One step of attention rollout (Abnar and Zuidema 2020): v ← v (½ I + ½ Ā), with Ā the mean over heads.
 

@@ -120,6 +120,7 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         coverage=1.0,
         input_x_gradient=placed("input_x_gradient"),
         attention_rollout=placed("attention_rollout"),
+        attention_gradient_rollout=placed("attention_gradient_rollout"),
     )
 
 

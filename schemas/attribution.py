@@ -9,7 +9,7 @@ from pydantic import Field
 
 from schemas.base import Record
 
-TABLE_VERSION = "1"
+TABLE_VERSION = "2"
 
 WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
@@ -45,6 +45,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("coverage", pa.float64(), "share of the input's tokens that fit into the model, 0..1"),
     ("input_x_gradient", pa.list_(pa.float32()), "seq: control, (h - h') x gradient at the input"),
     ("attention_rollout", pa.list_(pa.float32()), "seq: control, attention rollout to the read-out position"),
+    (
+        "attention_gradient_rollout",
+        pa.list_(pa.float32()),
+        "seq: control, the same through max(0, A x dF/dA) (Chefer et al. 2021)",
+    ),
 )
 
 SCHEMA = pa.schema(

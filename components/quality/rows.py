@@ -31,7 +31,7 @@ CA_LIG = "ca_lig"
 #: Enough for full batches of every length, few enough that progress is seen and memory stays small.
 _ROWS_AT_ONCE = 32
 
-CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout")
+CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 METHODS = (CA_LIG, *CONTROLS)
 
 

@@ -28,10 +28,12 @@ FACTS = (
     *("entropy", "gini", *PLAUSIBILITY),
 )
 _COPIED = FACTS[:7]
+#: Controls that the attribution run leaves beside CA-LIG.
+_CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 _COLUMNS = (
     *_COPIED,
     *("image", "segments", "problem", "logits", "f_input", "input_ids", "content", "values", "layer_attributions"),
-    *("residuals", "converged", "input_x_gradient", "attention_rollout", "rationale", "starts", "ends"),
+    *("residuals", "converged", *_CONTROLS, "rationale", "starts", "ends"),
 )
 _ROWS_AT_ONCE = 16
 
@@ -108,15 +110,14 @@ def attributions_of(row: Row) -> dict[str, FloatArray]:
     """Attributions `1 content` by method, without those the row lacks; CouldNotRunError when lengths disagree."""
     content = np.array(row["content"], dtype=bool)
     layers = [floats(layer) for layer in row["layer_attributions"] or []]
-    stored = {name: floats(row[name]) for name in ("values", "input_x_gradient", "attention_rollout")}
+    stored = {name: floats(row[name]) for name in ("values", *_CONTROLS)}
     if any(values.size not in (0, content.size) for values in (*stored.values(), *layers)):
         raise CouldNotRunError(f"row {row['id']}: the attribution's length is not that of its tokens", next_step=_AGAIN)
     known = {
         "ca_lig": stored["values"],
         "plain_ig": layers[0] if layers else floats(None),
         "layer_ig_mean": np.mean(layers, axis=0) if layers else floats(None),
-        "input_x_gradient": stored["input_x_gradient"],
-        "attention_rollout": stored["attention_rollout"],
+        **{name: stored[name] for name in _CONTROLS},
     }
     return {name: values[content][None] for name, values in known.items() if values.size and np.isfinite(values).all()}
 

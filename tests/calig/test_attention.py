@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from calig.attention import attention_weights, context_and_attention
+from calig.attention import attention_weights, block_context
 from calig.blocks import attributable
 from calig.rollout import CONTEXT_RULES, normalise_rows
 
@@ -35,10 +35,11 @@ def test_context_equals_autograd_through_eager_attention(padded, rule):
         outputs = [call.output for call in trace.attention]
         output_gradients = torch.autograd.grad(trace.logits[:, 1].sum(), outputs)
     for call, gradient, attention, expected in zip(trace.attention, output_gradients, attentions, gradients, strict=True):
-        context, mean = context_and_attention(call, gradient, rule=rule)
+        context, mean, evidence = block_context(call, gradient, rule=rule)
         literal = normalise_rows(CONTEXT_RULES[rule](attention, expected).mean(1))
         torch.testing.assert_close(context, literal, rtol=1e-8, atol=1e-10)
         torch.testing.assert_close(mean, attention.mean(1), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(evidence, (attention * expected).clamp(min=0).mean(1), rtol=1e-8, atol=1e-10)
 
 
 def test_rows_sum_to_one_and_padding_gets_nothing(padded):

@@ -10,7 +10,7 @@ from captum.attr import IntegratedGradients, LayerIntegratedGradients
 
 from calig import explain, load_model
 from calig.api import encode
-from calig.attention import context_and_attention
+from calig.attention import block_context
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.families import FAMILIES
@@ -126,7 +126,7 @@ def test_context_equals_autograd_through_eager_attention(prepared):
     output = model(**inputs, output_attentions=True)
     expected = torch.autograd.grad(output.logits[:, 1].sum(), output.attentions)
     for call, gradient, attention, wanted in zip(trace.attention, gradients, output.attentions, expected, strict=True):
-        context, mean = context_and_attention(call, gradient, rule="positive")
+        context, mean, _ = block_context(call, gradient, rule="positive")
         literal = normalise_rows(CONTEXT_RULES["positive"](attention, wanted).mean(1))
         torch.testing.assert_close(mean, attention.mean(1), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(context, literal, rtol=1e-4, atol=1e-5)

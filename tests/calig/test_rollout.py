@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calig.rollout import FUSION_RULES, attention_flow, carry_down, fuse, gated, normalise_rows
+from calig.rollout import FUSION_RULES, attention_flow, carry_down, evidence_flow, fuse, gated, normalise_rows
 
 
 def random_context(generator, batch, seq):
@@ -103,3 +103,16 @@ def test_without_context_every_rule_gives_the_layers_as_they_are():
     context = random_context(torch.Generator().manual_seed(1), 1, 4)
     for rule in FUSION_RULES.values():
         torch.testing.assert_close(rule(relevance, context, 0.0, 2), relevance)
+
+
+def test_evidence_flow_equals_the_literal_update():
+    """R ← R + Ē R from the first block up, as the paper writes it; the row of the read-out position is what flows down."""
+    generator = torch.Generator().manual_seed(0)
+    evidence = [torch.rand(1, 5, 5, generator=generator, dtype=torch.float64) for _ in range(3)]
+    literal = torch.eye(5, dtype=torch.float64)
+    for matrix in evidence:
+        literal = literal + matrix[0] @ literal
+    flow = torch.eye(5, dtype=torch.float64)[2:3]
+    for matrix in reversed(evidence):
+        flow = evidence_flow(flow, matrix)
+    torch.testing.assert_close(flow[0], literal[2])

@@ -32,7 +32,7 @@ class BagOfWords:
 
 
 def attribution_row(row: int, *, model: BagOfWords, n_content: int = 12, **changes: Any) -> dict[str, Any]:
-    """One row of the table, explained truthfully by every method but attention rollout, which is noise."""
+    """One row of the table, explained truthfully by every method but the attention rollouts, which are noise."""
     random = np.random.default_rng([17, row])
     words = random.integers(_FIRST_WORD, _FIRST_WORD + _N_WORDS, size=n_content)
     ids = np.array([CLS, *words, SEP])
@@ -66,6 +66,7 @@ def attribution_row(row: int, *, model: BagOfWords, n_content: int = 12, **chang
         "coverage": 1.0,
         "input_x_gradient": values.tolist(),
         "attention_rollout": random.random(len(ids)).tolist(),
+        "attention_gradient_rollout": random.random(len(ids)).tolist(),
     } | changes
 
 

@@ -166,6 +166,7 @@ def _common(row: int, values: Any, layers: Any, predicted: str, random: Any, unc
         "coverage": 1.0,
         "input_x_gradient": values.tolist(),
         "attention_rollout": np.abs(values).tolist(),
+        "attention_gradient_rollout": np.abs(values).tolist(),
     }
 
 

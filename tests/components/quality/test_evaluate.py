@@ -127,11 +127,18 @@ def test_measures_equal_the_literal_version(truthful: QualityReport) -> None:
 
 def test_controls_are_scored_on_the_same_rows(truthful: QualityReport) -> None:
     by_name = {control.name: control for control in truthful.controls}
-    assert list(by_name) == ["random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout"]
+    assert list(by_name) == [
+        "random",
+        "plain_ig",
+        "layer_ig_mean",
+        "input_x_gradient",
+        "attention_rollout",
+        "attention_gradient_rollout",
+    ]
     for same in ("plain_ig", "layer_ig_mean", "input_x_gradient"):  # identical attributions in this table
         assert by_name[same].margin == 0.0
         assert (by_name[same].margin_interval.low, by_name[same].margin_interval.high) == (0.0, 0.0)
-    for noise in ("random", "attention_rollout"):
+    for noise in ("random", "attention_rollout", "attention_gradient_rollout"):
         assert by_name[noise].margin_interval.low > 0.0
     assert not any(control.beats_ca_lig for control in truthful.controls)
     assert by_name["random"].margin == metric(truthful, "margin over random").value
@@ -140,7 +147,7 @@ def test_controls_are_scored_on_the_same_rows(truthful: QualityReport) -> None:
 
 def test_curves_share_the_scored_points(truthful: QualityReport) -> None:
     curves = {(curve.method, curve.kind): curve for curve in truthful.curves}
-    assert len(curves) == 12
+    assert len(curves) == 14
     deletion, insertion = curves["ca_lig", "deletion"], curves["ca_lig", "insertion"]
     assert deletion.fractions == (0.0, *CONFIG.fractions, 1.0)
     assert deletion.probability[0] == insertion.probability[-1]
@@ -161,9 +168,16 @@ def test_wrong_attributions_fail_and_the_better_control_is_named(tmp_path: Path)
     assert report.verdict is CheckVerdict.FAIL
     assert check(report, "better than random") is CheckVerdict.FAIL
     beaten = {control.name for control in report.controls if control.beats_ca_lig}
-    assert beaten == {"random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout"}
+    assert beaten == {
+        "random",
+        "plain_ig",
+        "layer_ig_mean",
+        "input_x_gradient",
+        "attention_rollout",
+        "attention_gradient_rollout",
+    }
     assert "simpler explanation random is more faithful than CA-LIG: margin -" in report.warnings[0]
-    assert len(report.warnings) == 5
+    assert len(report.warnings) == 6
 
 
 def test_random_attributions_do_not_pass(tmp_path: Path) -> None:
@@ -260,7 +274,7 @@ def test_a_missing_control_is_said(tmp_path: Path) -> None:
     report = judge(write_table(tmp_path, table))
     assert "attention_rollout" not in {control.name for control in report.controls}
     assert report.warnings == ("No row could be compared with: attention_rollout.",)
-    assert len(report.curves) == 10
+    assert len(report.curves) == 12
     strict = judge(write_table(tmp_path, table), config=CONFIG.model_copy(update={"suite": "strict"}))
     assert check(strict, "not worse than attention rollout") is CheckVerdict.INCONCLUSIVE
     assert check(strict, "not worse than input x gradient") is CheckVerdict.PASS

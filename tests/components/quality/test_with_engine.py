@@ -48,8 +48,8 @@ def check_report(report: QualityReport) -> None:
     assert values["non-finite rows"] == 0.0
     assert verdicts["attributions add up"] == "pass"
     assert verdicts["enough rows"] == "pass"
-    assert len(report.controls) == 5
-    assert len(report.curves) == 12
+    assert len(report.controls) == 6
+    assert len(report.curves) == 14
     assert report.scorer.runtime == "onnxruntime"
     # the scorer gives the engine's own probabilities, so it runs the same model on the same inputs
     assert not any("same model" in warning for warning in report.warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,9 @@ from tests.benchmarks.comparison import measure
 from tests.benchmarks.machine import describe
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
+
+#: Columns of text when nobody's terminal says how many there are.
+_PIPED_WIDTH = 120
 
 ModelOption = Annotated[
     list[str] | None,
@@ -46,7 +50,7 @@ def bench(
     """Measure the engine and Captum on each model; write JSON and print a table."""
     torch.set_num_threads(threads or torch.get_num_threads())
     cases = [Case(model=m, n_rows=limit, rows=rows, name=name, dtype=dtype, device=device) for m in model or BUILT_IN]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     measured: list[dict[str, Any]] = []
     report = {"command": _command(cases, threads, repeats), "date": _today(), "machine": describe(), "cases": measured}
     for case in cases:

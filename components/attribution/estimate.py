@@ -16,6 +16,9 @@ _PROBE_QUANTILES = (0.2, 0.5, 0.85)
 #: A row that takes this long alone leaves nothing to gain from company.
 _SLOW_ROW_S = 1.0
 
+#: Most rows in the timed group.
+_LARGEST_PROBE = 24
+
 
 def estimate_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
     """Wall time of attributing `examples`, s, from timing a short, a middling and a long row, and a small group.
@@ -28,7 +31,6 @@ def estimate_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], confi
     lengths = [length for length, _ in by_length]
     probe = [by_length[int(q * (len(by_length) - 1))] for q in _PROBE_QUANTILES]
     middling = probe[len(probe) // 2][1]
-    _time(snapshot, [middling], config)  # the first pass warms up
     alone = [_time(snapshot, [example], config) for _, example in probe]
     fixed = _fixed_part(snapshot, middling, alone[len(probe) // 2], config)
     per_token = max(0.0, sum(alone) - len(probe) * fixed) / sum(length for length, _ in probe)
@@ -45,13 +47,17 @@ def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attri
 
 
 def _fixed_part(snapshot: ModelSnapshot, example: Example, alone: float, config: AttributionConfig) -> float:
-    """What a group costs whatever its size, s: nothing that matters when one row alone is slow."""
-    if alone > _SLOW_ROW_S:
-        return 0.0
-    return min(alone, max(0.0, (4 * alone - _time(snapshot, [example] * 4, config)) / 3))
+    """What a group costs whatever its size, s, from a group that takes about as long as one slow row would."""
+    n = min(_LARGEST_PROBE, int(_SLOW_ROW_S / alone))
+    if n < 2:
+        return 0.0  # one row alone is slow: what a group costs does not matter
+    together = _time(snapshot, [example] * n, config)
+    return min(alone, max(0.0, (n * alone - together) / (n - 1)))
 
 
 def _time(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
-    started = time.monotonic()
-    attribute_examples(snapshot, examples, config, None)
+    """The second time: the first compiles kernels for shapes that the run will meet many times."""
+    for _ in range(2):
+        started = time.monotonic()
+        attribute_examples(snapshot, examples, config, None)
     return time.monotonic() - started

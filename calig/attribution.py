@@ -25,9 +25,7 @@ class Attribution:
     values: Floats = field(repr=False)  #: `seq`: relevance; sums to f(x) − f(x')
     layers: Floats = field(repr=False)  #: `layers seq`: relevance of each layer after the rollout
     layer_attributions: Floats = field(repr=False)  #: `layers seq`: layer integrated gradients, before the rollout
-    residuals: Floats = field(
-        repr=False
-    )  #: `layers`: |Σ s − (f(x) − f(x'))| / |f(x) − f(x')| of the quadrature alone; lower is better
+    residuals: Floats = field(repr=False)  #: `layers`: |Σ s − Δf| / |Δf| as the quadrature alone leaves it; lower is better
     n_points: list[int] = field(repr=False)  #: `layers`: path points evaluated
     converged: bool  #: every layer within the tolerance
     words: list[Word] = field(repr=False)  #: relevance by word; empty for images

@@ -55,7 +55,7 @@ def attribute(
     baseline: Baseline,
     options: Options,
     progress: Callable[[int], None] | None = None,
-    targets: Sequence[list[Target] | None] | None = None,
+    targets: Sequence[list[Target]] | None = None,
 ) -> list[list[Attribution]]:
     """Attribute encoded rows, in groups of equal length: no padding, so a row's values do not depend on its company.
 
@@ -66,7 +66,7 @@ def attribute(
         baseline: what x' is.
         options: the method's settings.
         progress: called with the number of rows just finished.
-        targets: per row what is explained, where that does not follow from the row itself.
+        targets: per row what is explained, when that does not follow from the row itself; then `labels` play no part.
 
     Returns:
         For each row one attribution per target: one, but for target "each".
@@ -91,13 +91,12 @@ def attribute_group(
     labels: Sequence[str | None],
     baseline: Baseline,
     options: Options,
-    wanted: Sequence[list[Target] | None] | None = None,
+    wanted: list[list[Target]] | None = None,
 ) -> list[list[Attribution]]:
     """Attribute rows of one length; arguments as above."""
 
     def choose(logits: Tensor) -> list[list[Target]]:
-        own = choose_targets(options.target, logits, class_names(stack.model), labels)
-        return [given or chosen for given, chosen in zip(wanted or own, own, strict=True)]
+        return wanted or choose_targets(options.target, logits, class_names(stack.model), labels)
 
     with stack.products():
         ends, targets, context = pass_both_ends(stack, rows, baseline, choose)
@@ -145,7 +144,7 @@ def _roll_out(
 
 
 def _context(ends: Ends, gradient: Tensor, block: int, rule: str) -> BlockContext:
-    """What one block (1 … L), a few rows at a time so that `batch heads seq seq` stays small."""
+    """What the attention of one block (1 … L) says, a few rows at a time so that `batch heads seq seq` stays small."""
     call = ends.at_input.attention[block - 1]
     heads, length = call.query.shape[1:3]
     size = max(1, _MAX_CONTEXT_ENTRIES // (heads * length * length))

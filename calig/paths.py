@@ -49,11 +49,10 @@ class Paths:
         return f[back], slopes[back]
 
     def _sweep(self, points: Points) -> tuple[Tensor, Tensor]:
-        """One pass down the stack, each point entering at its own layer."""
-        order = np.argsort([path for path, _ in points], kind="stable")
-        layers, rows = np.divmod([points[i][0] for i in order], self._rows)
+        """One pass down the stack, each point entering at its own layer; points in the order of their paths."""
+        layers, rows = np.divmod([path for path, _ in points], self._rows)
         row_of = torch.tensor(rows, device=self._steps[0].device)
-        alphas = torch.tensor([points[i][1] for i in order], dtype=self._steps[0].dtype, device=row_of.device)
+        alphas = torch.tensor([alpha for _, alpha in points], dtype=self._steps[0].dtype, device=row_of.device)
         entries, steps = {}, []
         for layer in np.unique(layers):
             here = slice(*np.searchsorted(layers, [layer, layer + 1]))
@@ -65,8 +64,7 @@ class Paths:
         slopes = [
             torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
         ]
-        back = torch.tensor(np.argsort(order), device=row_of.device)
-        return f.detach().double()[back], torch.stack(slopes, dim=1)[back]
+        return f.detach().double(), torch.stack(slopes, dim=1)
 
 
 def _contract(step: Tensor, gradient: Tensor) -> Tensor:

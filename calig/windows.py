@@ -62,25 +62,22 @@ def attribute_documents(
 ) -> list[list[Attribution]]:
     """Attribute documents; arguments and result as for `calig.engine.attribute`, with windows for rows."""
     windows = [window for document in documents for window in document.windows]
-    names = class_names(stack.model)
-    targets = choose_targets(options.target, _mean_logits(stack, documents, options), names, labels)
-    repeated = [(t, label) for t, label, d in zip(targets, labels, documents, strict=True) for _ in d.windows]
-    done = iter(
-        attribute(stack, windows, [label for _, label in repeated], baseline, options, progress, [t for t, _ in repeated])
-    )
+    sizes, names = [len(document.windows) for document in documents], class_names(stack.model)
+    logits = torch.stack([part.mean(0) for part in torch.split(_logits(stack, windows, options), sizes)])
+    by_document = choose_targets(options.target, logits, names, labels)
+    targets = [target for target, size in zip(by_document, sizes, strict=True) for _ in range(size)]
+    done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets))
     parts = [[next(done) for _ in document.windows] for document in documents]
     return [[merge(d, each, names) for each in zip(*p, strict=True)] for d, p in zip(documents, parts, strict=True)]
 
 
-def _mean_logits(stack: BlockStack, documents: Sequence[Document], options: Options) -> Tensor:
-    """The documents' logits, `documents classes`."""
-    windows = [window for document in documents for window in document.windows]
+def _logits(stack: BlockStack, windows: Sequence[EncodedInput], options: Options) -> Tensor:
+    """`windows classes`."""
     logits = torch.empty(len(windows), len(class_names(stack.model)))
     with torch.no_grad():
         for group in equal_lengths([window.length for window in windows], options.batch_tokens):
             logits[group] = stack.model(**joined([windows[i].inputs for i in group], stack.model)).logits.float().cpu()
-    sizes = [len(document.windows) for document in documents]
-    return torch.stack([part.mean(0) for part in torch.split(logits, sizes)])
+    return logits
 
 
 def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]) -> Attribution:

@@ -56,8 +56,12 @@ def _fixed_part(snapshot: ModelSnapshot, example: Example, alone: float, config:
 
 
 def _time(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
-    """The second time: the first compiles kernels for shapes that the run will meet many times."""
-    for _ in range(2):
-        started = time.monotonic()
-        attribute_examples(snapshot, examples, config, None)
+    """The second time, unless the first was slow: it compiles kernels for shapes that the run will meet many times."""
+    first = _once(snapshot, examples, config)
+    return first if first > _SLOW_ROW_S else _once(snapshot, examples, config)
+
+
+def _once(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
+    started = time.monotonic()
+    attribute_examples(snapshot, examples, config, None)
     return time.monotonic() - started

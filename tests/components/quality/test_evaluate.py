@@ -16,6 +16,14 @@ from schemas.config import QualityConfig
 from schemas.quality import Metric, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
 
+ALL_CONTROLS = [
+    "random",
+    "plain_ig",
+    "layer_ig_mean",
+    "input_x_gradient",
+    "attention_rollout",
+    "attention_gradient_rollout",
+]
 MODEL = BagOfWords()
 CONFIG = QualityConfig(bootstrap_draws=200)
 TORCH = ScorerRecord(runtime="torch", providers=("cpu",))
@@ -127,14 +135,7 @@ def test_measures_equal_the_literal_version(truthful: QualityReport) -> None:
 
 def test_controls_are_scored_on_the_same_rows(truthful: QualityReport) -> None:
     by_name = {control.name: control for control in truthful.controls}
-    assert list(by_name) == [
-        "random",
-        "plain_ig",
-        "layer_ig_mean",
-        "input_x_gradient",
-        "attention_rollout",
-        "attention_gradient_rollout",
-    ]
+    assert list(by_name) == ALL_CONTROLS
     for same in ("plain_ig", "layer_ig_mean", "input_x_gradient"):  # identical attributions in this table
         assert by_name[same].margin == 0.0
         assert (by_name[same].margin_interval.low, by_name[same].margin_interval.high) == (0.0, 0.0)
@@ -168,14 +169,7 @@ def test_wrong_attributions_fail_and_the_better_control_is_named(tmp_path: Path)
     assert report.verdict is CheckVerdict.FAIL
     assert check(report, "better than random") is CheckVerdict.FAIL
     beaten = {control.name for control in report.controls if control.beats_ca_lig}
-    assert beaten == {
-        "random",
-        "plain_ig",
-        "layer_ig_mean",
-        "input_x_gradient",
-        "attention_rollout",
-        "attention_gradient_rollout",
-    }
+    assert beaten == set(ALL_CONTROLS)
     assert "simpler explanation random is more faithful than CA-LIG: margin -" in report.warnings[0]
     assert len(report.warnings) == 6
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import TypeVar
 
@@ -48,6 +50,18 @@ def halving_on_out_of_memory(function: Callable[[Sequence[T]], R], items: Sequen
         else:
             position += len(part)
     return results
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system, where the C library has a way to: tensors of ever new sizes would fragment it."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.attribution import estimate_seconds, explain_shard
+from components.attribution import estimate, explain_shard
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
-from tests.benchmarks.machine import describe, in_child, peak_memory_increase
+from tests.benchmarks.machine import describe, in_child, peak_memory_increase, resident_peak
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
@@ -49,22 +49,30 @@ def bench(
 
 
 def measure(model: Path, rows: Path | None, n: int) -> dict[str, Any]:
-    """Seconds and bytes for `n` rows, and the estimate made before: a ratio of one is a perfect estimate."""
+    """Seconds and bytes for `n` rows, and what was expected before as a share of them: one is a perfect estimate."""
     snapshot, examples, config = snapshot_of(model), _examples(rows, n), AttributionConfig(device="cpu")
-    estimate = estimate_seconds(snapshot, examples, config)
+    expected = estimate(snapshot, examples, config)
     with TemporaryDirectory() as folder:
         started = perf_counter()
         peak = peak_memory_increase(lambda: _explain(snapshot, examples, config, Path(folder)), "cpu")
         seconds = perf_counter() - started
-    return {"rows": n, "seconds": seconds, "estimate_ratio": estimate / seconds, "peak_increase_mb": peak / 1e6}
+    return {
+        "rows": n,
+        "seconds": seconds,
+        "expected_seconds_ratio": expected.seconds / seconds,
+        "peak_increase_mb": peak / 1e6,
+        "expected_peak_ratio": expected.peak_bytes / resident_peak(),
+    }
 
 
 def table(measured: list[dict[str, Any]]) -> Table:
     """The measurements to read at a glance."""
-    result = Table("rows", "seconds", "ms per row", "estimate / measured", "peak memory, MB more than before")
+    result = Table(
+        "rows", "seconds", "ms per row", "expected / measured", "peak memory, MB more than before", "expected / measured peak"
+    )
     for c in measured:
-        figures = (c["seconds"], 1e3 * c["seconds"] / c["rows"], c["estimate_ratio"], c["peak_increase_mb"])
-        result.add_row(str(c["rows"]), *(f"{v:{f}}" for v, f in zip(figures, (".1f", ".1f", ".2f", ".0f"), strict=True)))
+        figures = (c["seconds"], 1e3 * c["seconds"] / c["rows"], *(c[name] for name in list(c)[2:]))
+        result.add_row(str(c["rows"]), *(f"{v:{f}}" for v, f in zip(figures, (".1f", ".1f", ".2f", ".0f", ".2f"), strict=True)))
     return result
 
 

@@ -78,6 +78,11 @@ def peak_memory_increase(work: Callable[[], object], device: str) -> float:
     return float(_resident("VmHWM") - before)
 
 
+def resident_peak() -> int:
+    """Most bytes this process has held since the last `peak_memory_increase` began (Linux only)."""
+    return _resident("VmHWM")
+
+
 def describe() -> dict[str, Any]:
     """What numbers depend on: processor, threads, library version."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []

@@ -1,0 +1,112 @@
+"""How long attribution will take and how much memory it will need, from groups of rows passed beforehand."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from calig.batching import chunks, equal_lengths
+from components.attribution.running import attribute_examples, batch_tokens, encode_examples, load_classifier
+from schemas.config import AttributionConfig
+from schemas.release import Example, ModelSnapshot
+
+#: Share of the whole that may be spent on estimating it, and the bounds of that, s.
+_SHARE, _LEAST_S, _MOST_S = 0.05, 2.0, 20.0
+
+#: Fewest groups in the sample: one group alone says little about the others.
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Time to attribute all rows, s, and the most memory held meanwhile, bytes: of the GPU if it is used, else of the process."""
+
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Rows of one length that will go through the model together."""
+
+    length: int
+    examples: list[Example]
+
+    @property
+    def tokens(self) -> int:
+        return self.length * len(self.examples)
+
+
+def estimate(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> Estimate:
+    """Time and memory of attributing `examples`, from passing a systematic sample of the groups that the run will form.
+
+    The largest group is among them: memory does not grow with the number of rows, so it is what the run will peak at. What is
+    compiled for new shapes on the way is compiled for the run as well.
+    """
+    groups = sorted(_groups(snapshot, examples, config), key=lambda group: (group.tokens, group.length))
+    if not groups:
+        return Estimate(0.0, _peak_bytes(config))
+    tokens = sum(group.tokens for group in groups)
+    first = _time(snapshot, groups[-1:], config)
+    sample = _sample(groups, first * tokens / groups[-1].tokens)
+    seconds = _time(snapshot, sample, config) * tokens / sum(group.tokens for group in sample)
+    return Estimate(seconds, _peak_bytes(config))
+
+
+def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[_Group]:
+    """The groups that the run will form, shard by shard."""
+    rows = _lengths(snapshot, examples, config)
+    groups = []
+    for shard in chunks(rows, config.shard_rows):
+        for places in equal_lengths([length for length, _ in shard], batch_tokens(config)):
+            groups.append(_Group(shard[places[0]][0], [shard[i][1] for i in places]))
+    return groups
+
+
+def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[tuple[int, Example]]:
+    """Positions of every row that can be attributed. Images all have as many: one is opened, not thousands."""
+    model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
+    usable = [e for e in examples if e.problem is None]
+    seen = usable if snapshot.modality == "text" else usable[:1]
+    rows = [(row.length, e) for e, row in encode_examples(seen, model, processor, config)[0]]
+    return rows if snapshot.modality == "text" else [(length, e) for length, _ in rows for e in usable]
+
+
+def _sample(groups: Sequence[_Group], guess: float) -> list[_Group]:
+    """Every so-manieth group, as many as may be passed when all of them take `guess` s."""
+    allowed = min(max(_SHARE * guess, _LEAST_S), _MOST_S)
+    n = min(len(groups), max(_FEWEST, round(len(groups) * allowed / guess)))
+    places = (np.arange(n) + 0.5) * len(groups) / n
+    return [groups[int(place)] for place in places]
+
+
+def _time(snapshot: ModelSnapshot, groups: Sequence[_Group], config: AttributionConfig) -> float:
+    """The second time, unless the first was slow: it compiles kernels for shapes that the run will meet many times."""
+    first = _once(snapshot, groups, config)
+    return first if first > _LEAST_S else _once(snapshot, groups, config)
+
+
+def _once(snapshot: ModelSnapshot, groups: Sequence[_Group], config: AttributionConfig) -> float:
+    """Seconds for the groups alone: what every call costs beside, the run pays once per shard."""
+    seconds = [_call(snapshot, group.examples, config) for group in groups]
+    return sum(seconds) - (len(groups) - 1) * _call(snapshot, [], config)
+
+
+def _call(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
+    started = time.monotonic()
+    attribute_examples(snapshot, examples, config, None)
+    return time.monotonic() - started
+
+
+def _peak_bytes(config: AttributionConfig) -> int:
+    """Most memory held so far; Linux counts it in KiB, macOS in bytes."""
+    if config.device != "cpu" and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

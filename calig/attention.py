@@ -6,7 +6,7 @@ o = A v, ∂f/∂A_ij = ⟨∂f/∂o_i, v_j⟩ (METHOD.md, equation 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -106,28 +106,30 @@ def attention_weights(call: AttentionCall) -> Tensor:
 
 
 class BlockContext(NamedTuple):
-    """What one block's attention says, each `batch seq seq`.
+    """What one block's attention says, each matrix `batch seq seq`.
 
-    context: C, rows sum to one; attention: A, mean over heads, rows sum to one; evidence: max(0, A ⊙ ∂f/∂A), mean over heads.
+    contexts: C by context rule, rows sum to one; attention: A, mean over heads, rows sum to one; evidence: max(0, A ⊙ ∂f/∂A),
+    mean over heads.
     """
 
-    context: Tensor
+    contexts: dict[str, Tensor]
     attention: Tensor
     evidence: Tensor
 
 
-def block_context(call: AttentionCall, output_gradient: Tensor, *, rule: str) -> BlockContext:
-    """The context matrix of one block, and what the controls need.
+def block_context(call: AttentionCall, output_gradient: Tensor, rules: Collection[str]) -> BlockContext:
+    """The context matrices of one block, and what the controls need.
 
     Args:
         call: what the block's attention received and gave.
         output_gradient: ∂f/∂o, `batch seq heads dim`.
-        rule: a key of `CONTEXT_RULES`.
+        rules: keys of `CONTEXT_RULES`.
     """
     attention = attention_weights(call)
     gradient = output_gradient.transpose(1, 2) @ call.value.transpose(-1, -2)
-    context, evidence = (CONTEXT_RULES[r](attention, gradient).mean(1) for r in (rule, "positive"))
-    return BlockContext(normalise_rows(context), attention.mean(1), evidence)
+    means = {rule: CONTEXT_RULES[rule](attention, gradient).mean(1) for rule in {*rules, "positive"}}
+    contexts = {rule: normalise_rows(means[rule]) for rule in rules}
+    return BlockContext(contexts, attention.mean(1), means["positive"])
 
 
 def _capturing_attention(

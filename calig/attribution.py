@@ -43,6 +43,7 @@ class Attribution:
     input_x_gradient: Floats = field(repr=False)  #: `seq`: control, (h⁰ − h'⁰) · ∂f/∂h⁰ at the input
     attention_rollout: Floats = field(repr=False)  #: `seq`: control, attention flow to the read-out position, sums to one
     attention_gradient_rollout: Floats = field(repr=False)  #: `seq`: control, the same through max(0, A ⊙ ∂f/∂A)
+    alternatives: Floats = field(repr=False)  #: `fusions seq`: relevance under the other fusions that were asked for
 
     @property
     def probability(self) -> float:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from calig.attention import BlockContext, block_context
 from calig.attribution import Attribution
 from calig.baselines import Baseline
-from calig.batching import equal_lengths, halving_on_out_of_memory
+from calig.batching import equal_lengths, halving_on_out_of_memory, return_memory
 from calig.blocks import BlockStack
 from calig.inputs import EncodedInput
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
-from calig.passes import ContextGradients, Ends, pass_both_ends
+from calig.passes import Ends, pass_both_ends
 from calig.paths import Paths
-from calig.rollout import FUSION_RULES, attention_flow, evidence_flow
+from calig.relevance import RolledOut, roll_out
+from calig.rollout import Fusion
 from calig.targets import Target, choose_targets, class_names, problem_type
 from calig.words import merge_words
 
-Floats = NDArray[np.float64]
-
 FORMULA_VERSION = "2"
 
-#: Most entries of a `batch heads seq seq` tensor at once.
-_MAX_CONTEXT_ENTRIES = 2**25
+#: Rows after which freed memory goes back to the system: seldom enough to cost nothing, often enough to bound what piles up.
+_ROWS_BETWEEN_RETURNS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +43,12 @@ class Options:
     n_points: int | None = None
     reduced: bool = False
     batch_tokens: int = 1024
+    alternatives: tuple[Fusion, ...] = ()  # further maps from the same integrals, for choosing between them
+
+    @property
+    def fusion(self) -> Fusion:
+        """How the map itself is fused."""
+        return Fusion(self.fusion_rule, self.fusion_coefficient, self.context_rule)
 
 
 def attribute(
@@ -77,6 +80,8 @@ def attribute(
         wanted = [targets[i] for i in group] if targets else None
         results = attribute_group(stack, [rows[i] for i in group], [labels[i] for i in group], baseline, options, wanted)
         done.update(zip(group, results, strict=True))
+        if len(done) // _ROWS_BETWEEN_RETURNS > (len(done) - len(group)) // _ROWS_BETWEEN_RETURNS:
+            return_memory()
         if progress is not None:
             progress(len(group))
 
@@ -105,9 +110,9 @@ def attribute_group(
     results: list[list[Attribution]] = [[] for _ in rows]
     for k in range(len(targets[0])):
         layer_attributions = np.array([[integral.attribution[k] for integral in layers] for layers in by_row])
-        relevance, flows = _roll_out(torch.tensor(layer_attributions), ends, context, k, options)
+        rolled = roll_out(torch.tensor(layer_attributions), ends, context, k, (options.fusion, *options.alternatives))
         for i, row in enumerate(rows):
-            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], relevance[i], flows[:, i]))
+            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], rolled.of_row(i)))
     return results
 
 
@@ -127,31 +132,6 @@ def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
     return results
 
 
-def _roll_out(
-    layer_attributions: Tensor, ends: Ends, context: ContextGradients, target: int, options: Options
-) -> tuple[Floats, Floats]:
-    """Equations 2-4: rˡ of all layers, `rows layers seq`; one block at a time.
-
-    On the way the controls: attention rollout and attention-gradient rollout, `2 rows seq`.
-    """
-    relevance = layer_attributions.to(ends.weights.device)
-    flow = evidence = context.read[target].to(relevance.dtype)
-    for block in range(len(ends.at_input.calls), 0, -1):
-        seen = _context(ends, context.output_gradients[target][block - 1], block, options.context_rule)
-        flow, evidence = attention_flow(flow, seen.attention), evidence_flow(evidence, seen.evidence)
-        relevance = FUSION_RULES[options.fusion_rule](relevance, seen.context, options.fusion_coefficient, block)
-    return relevance.cpu().numpy(), torch.stack([flow, evidence]).cpu().numpy()
-
-
-def _context(ends: Ends, gradient: Tensor, block: int, rule: str) -> BlockContext:
-    """What the attention of one block (1 … L) says, a few rows at a time so that `batch heads seq seq` stays small."""
-    call = ends.at_input.attention[block - 1]
-    heads, length = call.query.shape[1:3]
-    size = max(1, _MAX_CONTEXT_ENTRIES // (heads * length * length))
-    parts = [block_context(call.rows(part), gradient[part], rule=rule) for part in _slices(len(gradient), size)]
-    return BlockContext(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-
 def _result(
     stack: BlockStack,
     row: EncodedInput,
@@ -159,19 +139,19 @@ def _result(
     index: tuple[int, int],
     target: Target,
     integrals: Sequence[PathIntegral],
-    relevance: Floats,
-    flows: Floats,
+    rolled: RolledOut,
 ) -> Attribution:
     """The attribution of row and target `index`."""
     i, k = index
-    values = relevance.mean(0)
+    maps = rolled.relevance.mean(1)
+    values = maps[0]
     logits = ends.at_input.logits[i].detach().double().cpu().numpy()
     f_baseline, f_input = (float(f[i, k]) for f in ends.f)
     step = ends.at_input.hidden[0][i].detach() - ends.baseline_hidden[0][i]
     return Attribution(
         tokens=row.tokens,
         values=values,
-        layers=relevance,
+        layers=rolled.relevance[0],
         layer_attributions=np.stack([integral.attribution[k] for integral in integrals]),
         residuals=np.array([integral.residual for integral in integrals]),
         n_points=[integral.n_points for integral in integrals],
@@ -189,10 +169,7 @@ def _result(
         content=row.content,
         coverage=row.coverage,
         input_x_gradient=(step * ends.gradients[1][0][k, i]).sum(-1, dtype=torch.float64).cpu().numpy(),
-        attention_rollout=flows[0],
-        attention_gradient_rollout=flows[1],
+        attention_rollout=rolled.attention_flow,
+        attention_gradient_rollout=rolled.evidence_flow,
+        alternatives=maps[1:],
     )
-
-
-def _slices(n: int, size: int) -> Iterator[slice]:
-    return (slice(i, min(i + size, n)) for i in range(0, n, size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -73,6 +74,15 @@ def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: 
 #: How attributions and context become relevance: (relevance of all layers, C of a block, λ, block) → relevance. Applied from the
 #: last block down.
 FUSION_RULES: dict[str, Callable[[Tensor, Tensor, float, int], Tensor]] = {"rollout": rolled_out, "gate": gated}
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How context is fused with attributions: a key of FUSION_RULES, λ in [0, 1], and a key of CONTEXT_RULES."""
+
+    rule: str
+    coefficient: float
+    context_rule: str
 
 
 def evidence_flow(flow: Tensor, evidence: Tensor) -> Tensor:

@@ -118,6 +118,7 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         input_x_gradient=placed("input_x_gradient"),
         attention_rollout=placed("attention_rollout"),
         attention_gradient_rollout=placed("attention_gradient_rollout"),
+        alternatives=placed("alternatives"),
     )
 
 

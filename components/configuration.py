@@ -14,6 +14,9 @@ from pydantic_core import ErrorDetails
 from components.errors import InputError
 from schemas.config import PipelineConfig
 
+#: A setting is a name inside a section.
+_DEPTH = 2
+
 
 def load_config(path: Path | None) -> PipelineConfig:
     """The settings in a YAML file; what it leaves out keeps its default. None: all defaults.
@@ -33,8 +36,9 @@ def load_config(path: Path | None) -> PipelineConfig:
         return PipelineConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
+        tried = [_plain(one) for one in error.errors() if _place(one) == _place(first)]  # one per type that is allowed
         raise InputError(
-            f"setting {'.'.join(map(str, first['loc']))!r}: {_plain(first)}",
+            f"setting {'.'.join(_place(first))!r}: {'; or: '.join(tried)}",
             got=first["input"],
             allowed=_allowed(first),
             next_step="calig config show lists every setting with its default and meaning",
@@ -70,6 +74,11 @@ def _inline(value: object) -> str:
 
 def _plain(error: ErrorDetails) -> str:
     return "there is no such setting" if error["type"] == "extra_forbidden" else error["msg"]
+
+
+def _place(error: ErrorDetails) -> list[str]:
+    """Names of the setting, from the outermost; pydantic goes on with which of several allowed types it tried."""
+    return [str(part) for part in error["loc"][:_DEPTH]]
 
 
 def _allowed(error: ErrorDetails) -> str | None:

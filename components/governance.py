@@ -19,6 +19,7 @@ from schemas.attribution import ShardResult
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
+from schemas.fusion import FusionChoice
 from schemas.governance import (
     DataRecord,
     Decision,
@@ -52,6 +53,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
     dataset: DatasetRef,
     shards: Sequence[ShardResult],
     config: PipelineConfig,
+    fusion_choice: FusionChoice | None,
     quality: QualityReport,
     drift: DriftReport,
     stage_seconds: dict[str, float],
@@ -65,7 +67,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         fingerprint=fingerprint,
         model=model,
         data=_data(dataset, table, explained),
-        method=_method(formula_version, method_fingerprint, shards, explained, config),
+        method=_method(formula_version, method_fingerprint, shards, explained, config, fusion_choice),
         config=config,
         results=_results(explained),
         quality=quality,
@@ -140,18 +142,24 @@ def _data(dataset: DatasetRef, table: list[dict[str, Any]], explained: list[dict
 
 
 def _method(
-    formula_version: str, fingerprint: str, shards: Sequence[ShardResult], explained: list[dict[str, Any]], config: PipelineConfig
+    formula_version: str,
+    fingerprint: str,
+    shards: Sequence[ShardResult],
+    explained: list[dict[str, Any]],
+    config: PipelineConfig,
+    fusion_choice: FusionChoice | None,
 ) -> MethodRecord:
     points = [n for row in explained for n in row["n_points"]]
-    settings = config.attribution
+    settings, fusion = config.attribution, config.attribution.fusion
     return MethodRecord(
         formula_version=formula_version,
         fingerprint=fingerprint,
         baseline=shards[0].baseline,
         target=settings.target,
-        fusion_rule=settings.fusion_rule,
-        fusion_coefficient=settings.fusion_coefficient,
-        context_rule=settings.context_rule,
+        fusion_rule=fusion.rule,
+        fusion_coefficient=fusion.coefficient,
+        context_rule=fusion.context_rule,
+        fusion_choice=fusion_choice,
         dtype=settings.dtype,
         device=shards[0].device,
         attention_kernel=shards[0].attention_kernel,

@@ -123,6 +123,7 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         dataset=release.dataset,
         shards=shards,
         config=release.config,
+        fusion_choice=release.fusion_choice,
         quality=quality_report,
         drift=drift_report,
         stage_seconds=seconds,
@@ -138,10 +139,16 @@ def _announce(release: Release, force: bool) -> None:
     against = "nothing" if release.reference is None else f"version {release.reference.identity.version}"
     say(f"explaining {model.uri} ({model.model_type}, {len(model.labels)} classes) on {data.n_rows} rows of {data.name}")
     say(f"comparing with {against}" + (f": {release.without_reference.reason}" if release.without_reference else ""))
+    if release.fusion_choice is not None:
+        fusion = release.fusion_choice.fusion
+        say(f"context fused by {fusion.rule}, λ {fusion.coefficient:g}, {fusion.context_rule}: {release.fusion_choice.reason}")
     say(f"results go to {os.path.relpath(release.folder)}")
     if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
-        seconds = attribution.estimate_seconds(release.snapshot, tasks.examples_of(release), release.config.attribution)
-        say(f"attribution should take about {max(1, round(seconds))} s (timed on a few rows)")
+        expected = attribution.estimate(release.snapshot, tasks.examples_of(release), release.config.attribution)
+        say(
+            f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
+            "of memory (measured on a few rows)"
+        )
 
 
 def _attribute(release: Release, force: bool) -> list[ShardResult]:

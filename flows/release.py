@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.base import CheckVerdict, Record, digest_of
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport, ReferenceProfile
+from schemas.fusion import FusionChoice
 from schemas.release import DatasetRef, ModelSnapshot
 
 
@@ -17,7 +18,8 @@ class Release(Record):
 
     snapshot: ModelSnapshot
     dataset: DatasetRef
-    config: PipelineConfig
+    config: PipelineConfig = Field(description="with the fusion in use, chosen or set")
+    fusion_choice: FusionChoice | None = Field(description="None: the fusion was set in the configuration")
     method_fingerprint: str
     reference: ReferenceProfile | None
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")
@@ -34,8 +36,9 @@ class Release(Record):
     def fingerprint(self) -> str:
         """Identity of the whole explanation: the above, all settings, and what it was compared with."""
         compared = None if self.reference is None else self.reference.identity.model_dump(mode="json")
+        chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
-        return digest_of([self.attribution_key, self.config.model_dump(mode="json"), compared, unsure])[:32]
+        return digest_of([self.attribution_key, self.config.model_dump(mode="json"), compared, unsure, chosen])[:32]
 
     @property
     def n_shards(self) -> int:

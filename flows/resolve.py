@@ -10,7 +10,8 @@ from flows import progress, tasks
 from flows.release import Release
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport, ReferenceProfile
-from schemas.release import ModelRef, ModelSnapshot, ModelSource
+from schemas.fusion import FusionChoice
+from schemas.release import DatasetRef, ModelRef, ModelSnapshot, ModelSource
 
 _CHAMPION = "champion"
 
@@ -23,15 +24,30 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     _check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
     profile, without = _reference(snapshot, reference, workspace)
+    choice = _fusion(config, snapshot, pinned, profile, workspace)
+    settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
     return Release(
         snapshot=snapshot,
         dataset=pinned,
-        config=config,
-        method_fingerprint=attribution.method_fingerprint(config.attribution),
+        config=config.model_copy(update={"attribution": settled}),
+        fusion_choice=choice,
+        method_fingerprint=attribution.method_fingerprint(settled),
         reference=profile,
         without_reference=without,
         output=output,
     )
+
+
+def _fusion(
+    config: PipelineConfig, snapshot: ModelSnapshot, dataset: DatasetRef, profile: ReferenceProfile | None, workspace: Path
+) -> FusionChoice | None:
+    """Which fusion to use, when that is left open: the reference's, so that the two compare; else what suits the model best."""
+    if config.attribution.fusion_coefficient != "auto":
+        return None
+    if profile is not None:
+        version = f"{profile.identity.name} {profile.identity.version}"
+        return FusionChoice(fusion=profile.fusion, reason=f"the reference, {version}, was explained with it", frozen_by=version)
+    return tasks.choose_fusion(snapshot, dataset, config, workspace)
 
 
 def _check_target(target: str, snapshot: ModelSnapshot) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from prefect import task
@@ -20,7 +21,9 @@ from components.errors import CouldNotRunError, InputError
 from flows import progress
 from flows.release import Release
 from schemas.attribution import ShardResult
-from schemas.config import AttributionConfig
+from schemas.base import digest_of
+from schemas.config import AttributionConfig, PipelineConfig
+from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, Example, ModelRef, ModelSnapshot, PublishedRun
@@ -76,6 +79,43 @@ def explain_shard(release: Release, index: int) -> ShardResult:
         )
 
 
+def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same model, data and settings lead to the same choice."""
+    snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))
+    identity = [snapshot.weights_digest, snapshot.processor_digest, dataset.digest, attribution.formula_version()]
+    return f"calig-fusion-{digest_of([*identity, config.model_dump(mode='json')])[:16]}"
+
+
+@task(
+    name="choose fusion",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=_fusion_key),
+    persist_result=True,
+    result_serializer="json",
+    **_RETRIES,
+)
+def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig, workspace: Path) -> FusionChoice:
+    """Explain a slice of the rows once, fuse it in every way of the grid, and score the results."""
+    default = config.attribution.fused_by(config.attribution.default_fusion)
+    examples = sampled(_examples(dataset, snapshot.labels), default.calibration_rows, config.quality.seed)
+    progress.begin("choosing how context is fused", len(examples))
+    with gpu_slot(default):
+        rows = attribution.attribute_under(attribution.GRID, snapshot, examples, default, progress.advance_current())
+    scorer, _ = scoring.open_scorer(
+        snapshot,
+        runtime=config.quality.scorer,
+        workspace=workspace,
+        parity_inputs=quality.unperturbed([row for row, _ in rows[:_PARITY_ROWS]]),
+    )
+    return quality.choose_fusion(
+        rows,
+        attribution.GRID,
+        default.fusion,
+        scorer=scorer,
+        config=config.quality,
+        replacement_id=attribution.replacement_id(snapshot, default),
+    )
+
+
 @task(name="measure quality", cache_policy=NO_CACHE)
 def measure_quality(release: Release, tables: list[Path]) -> QualityReport:
     """Perturb, score through ONNX Runtime, and check the expectations."""
@@ -105,6 +145,12 @@ def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun
 def examples_of(release: Release) -> list[Example]:
     """The rows of the pinned data set; refused when the file has changed since it was pinned."""
     return _examples(release.dataset, release.snapshot.labels)
+
+
+def sampled(examples: list[Example], n: int, seed: int) -> list[Example]:
+    """At most `n` of the examples that can be explained, drawn by `seed`, in their order."""
+    usable = [example for example in examples if example.problem is None]
+    return sorted(Random(seed).sample(usable, min(n, len(usable))), key=lambda example: example.row)  # noqa: S311 - no secret
 
 
 @lru_cache(maxsize=2)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from schemas.base import Record, digest_of
+from schemas.fusion import ContextRule, FusionRule, FusionSettings
+
+Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
+
+#: λ until evidence on a model speaks for another (METHOD.md, first evidence).
+_COEFFICIENT = 0.1
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -18,15 +24,18 @@ class AttributionConfig(Record):
         default="predicted",
         description="what is explained: predicted, gold, margin (largest logit less the second), or a class name",
     )
-    fusion_rule: Literal["rollout", "gate"] = Field(
+    fusion_rule: FusionRule = Field(
         default="rollout", description="rollout: context carries attributions down to the input; gate: it weighs them in place"
     )
-    fusion_coefficient: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="λ: 0 is the mean of the layer integrated gradients, 1 is attention context only"
+    fusion_coefficient: Coefficient | Literal["auto"] = Field(
+        default=_COEFFICIENT,
+        description="λ, 0 to 1: 0 is the mean of the layer integrated gradients, 1 is attention context alone; auto: the "
+        "reference version's fusion, else λ and both rules are chosen by comprehensiveness − sufficiency on a few rows",
     )
-    context_rule: Literal["positive", "absolute", "attention"] = Field(
+    context_rule: ContextRule = Field(
         default="positive", description="what of A ⊙ ∂f/∂A enters the context matrix: its positive part, its size, or A alone"
     )
+    calibration_rows: int = Field(default=64, ge=1, description="rows that `auto` chooses on, drawn by quality.seed")
     baseline: Literal["auto", "mask", "pad", "mean", "zero", "blur"] = Field(
         default="auto",
         description="what replaces content; texts: mask, pad, mean embedding; images: zero, blur; auto: the first that exists",
@@ -58,9 +67,31 @@ class AttributionConfig(Record):
             raise ValueError("'each' gives several attributions per row; a table holds one: name the class, or predicted")
         return target
 
+    @property
+    def fusion(self) -> FusionSettings:
+        """How context is fused; ValueError while λ is still to be chosen."""
+        if self.fusion_coefficient == "auto":
+            raise ValueError("the fusion coefficient has not been chosen yet")
+        return self.default_fusion
+
+    @property
+    def default_fusion(self) -> FusionSettings:
+        """The fusion when nothing speaks for another: the rules as set, and λ where it is left to be chosen."""
+        coefficient = _COEFFICIENT if self.fusion_coefficient == "auto" else self.fusion_coefficient
+        return FusionSettings(rule=self.fusion_rule, coefficient=coefficient, context_rule=self.context_rule)
+
+    def fused_by(self, fusion: FusionSettings) -> AttributionConfig:
+        """These settings with `fusion`."""
+        chosen = {"fusion_rule": fusion.rule, "fusion_coefficient": fusion.coefficient, "context_rule": fusion.context_rule}
+        return self.model_copy(update=chosen)
+
     def fingerprint(self) -> str:
-        """Digest of the settings that change attribution values (device, batch and shard sizes do not)."""
-        return digest_of(self.model_dump(mode="json", exclude={"device", "batch_tokens", "shard_rows"}))
+        """Digest of the settings that change attribution values (device, batch and shard sizes do not).
+
+        ValueError while λ is still to be chosen.
+        """
+        settings = self.model_dump(mode="json", exclude={"device", "batch_tokens", "shard_rows", "calibration_rows"})
+        return digest_of(settings | {"fusion_coefficient": self.fusion.coefficient})
 
 
 class QualityConfig(Record):

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
+from schemas.fusion import FusionSettings
 
 
 class Threshold(Record):
@@ -91,6 +92,7 @@ class ReferenceProfile(Record):
     identity: ReferenceIdentity
     dataset_digest: str
     labels: tuple[str, ...]
+    fusion: FusionSettings = Field(description="a later version with fusion_coefficient: auto is explained with the same")
     tables: tuple[Path, ...] = Field(description="Parquet files in the form of schemas.attribution.SCHEMA")
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from schemas.base import Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
+from schemas.fusion import FusionChoice
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
 
@@ -45,6 +46,7 @@ class MethodRecord(Record):
     fusion_rule: str = "rollout"
     fusion_coefficient: float
     context_rule: str
+    fusion_choice: FusionChoice | None = Field(default=None, description="None: set in the configuration")
     dtype: str
     device: str
     attention_kernel: str

@@ -1,11 +1,15 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
-from components.attribution.estimate import estimate_seconds
+from components.attribution.candidates import GRID, attribute_under
+from components.attribution.estimation import Estimate, estimate
 from components.attribution.method import formula_version, method_fingerprint, replacement_id, uses_gpu
 from components.attribution.shard import explain_shard, intact
 
 __all__ = [
-    "estimate_seconds",
+    "GRID",
+    "Estimate",
+    "attribute_under",
+    "estimate",
     "explain_shard",
     "formula_version",
     "intact",

@@ -20,6 +20,7 @@ from calig.engine import Options, attribute
 from calig.errors import AttributionError, InvalidInputError
 from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
+from calig.rollout import Fusion
 from components.errors import InputError
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
@@ -29,9 +30,13 @@ ENGINE = Lock()
 
 
 def attribute_examples(
-    snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig, progress: Callable[[int], None] | None
+    snapshot: ModelSnapshot,
+    examples: Sequence[Example],
+    config: AttributionConfig,
+    progress: Callable[[int], None] | None,
+    alternatives: tuple[Fusion, ...] = (),
 ) -> tuple[dict[int, Attribution], dict[int, str], Baseline]:
-    """Attributions and problems by row number."""
+    """Attributions and problems by row number; `alternatives`: fusions that each attribution holds further maps of."""
     try:
         model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
         with ENGINE, attributable(model) as stack:
@@ -42,7 +47,7 @@ def attribute_examples(
                 [row for _, row in encoded],
                 [example.label for example, _ in encoded],
                 baseline,
-                _options(config),
+                _options(config, alternatives),
                 progress,
             )
     except AttributionError as error:
@@ -85,9 +90,20 @@ def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
         raise InvalidInputError(f"the image cannot be read: {example.image}") from error
 
 
-def _options(config: AttributionConfig) -> Options:
-    settings = {name: getattr(config, name) for name in Options.__dataclass_fields__}
-    return Options(**settings | {"batch_tokens": batch_tokens(config)})
+def _options(config: AttributionConfig, alternatives: tuple[Fusion, ...]) -> Options:
+    fusion = config.fusion
+    return Options(
+        target=config.target,
+        fusion_rule=fusion.rule,
+        fusion_coefficient=fusion.coefficient,
+        context_rule=fusion.context_rule,
+        tolerance=config.tolerance,
+        max_points=config.max_points,
+        n_points=config.n_points,
+        reduced=config.reduced,
+        batch_tokens=batch_tokens(config),
+        alternatives=alternatives,
+    )
 
 
 def batch_tokens(config: AttributionConfig) -> int:

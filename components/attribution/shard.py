@@ -38,7 +38,7 @@ def explain_shard(
     """
     started = time.monotonic()
     attributions, problems, baseline = attribute_examples(snapshot, examples, config, progress)
-    rows = [_row(e, attributions.get(e.row), problems.get(e.row)) for e in examples]
+    rows = [row_of(e, attributions.get(e.row), problems.get(e.row)) for e in examples]
     _write(rows, path)
     return ShardResult(
         index=index,
@@ -64,7 +64,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _row(example: Example, attribution: Attribution | None, problem: str | None) -> dict[str, Any]:
+def row_of(example: Example, attribution: Attribution | None, problem: str | None) -> dict[str, Any]:
+    """One line of the attribution table: columns of `schemas.attribution.SCHEMA`, without those that a problem leaves empty."""
     row: dict[str, Any] = {
         "row": example.row,
         "id": example.id,

@@ -51,5 +51,6 @@ def load_profile(folder: Path) -> ReferenceProfile:
         ),
         dataset_digest=record.data.dataset.digest,
         labels=record.model.labels,
+        fusion=record.config.attribution.fusion,
         tables=tuple(tables),
     )

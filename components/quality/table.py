@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,12 @@ def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
 
 def sample_inputs(table_paths: Sequence[Path], *, limit: int) -> list[PerturbedInput]:
     """The first `limit` attributed inputs with nothing removed: what a scorer's parity is checked on."""
-    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
-    sources = [source_of(row, None) for row in islice(explained, limit)]
+    return unperturbed(islice((row for rows in read_rows(table_paths) for row in rows if row["problem"] is None), limit))
+
+
+def unperturbed(rows: Iterable[Row]) -> list[PerturbedInput]:
+    """The rows' inputs with nothing removed."""
+    sources = [source_of(row, None) for row in rows]
     return [source.without(np.zeros(source.n_content, dtype=bool)) for source in sources]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from components.report import numbers
 from schemas.drift import LayerProfile, WordShift
+from schemas.fusion import FusionCandidate
 from schemas.quality import Control, Curve
 
 WIDTH, HEIGHT = 460, 270
@@ -109,10 +110,10 @@ def layer_chart(profile: LayerProfile) -> BarChart:
     return BarChart(tuple(bars), x_ticks, tuple(Tick(_y(t), numbers.axis_percent(t * top)) for t in (0.0, 0.5, 1.0)))
 
 
-def margin_strips(controls: Sequence[Control]) -> dict[str, Strip]:
-    """CA-LIG's margin over each control on one common scale that includes zero."""
-    ends = [0.0, *(end for c in controls for end in (c.margin_interval.low, c.margin_interval.high, c.margin))]
-    return {c.name: _strip(min(ends), max(ends), c.margin_interval.low, c.margin_interval.high, c.margin) for c in controls}
+def margin_strips(margins: Sequence[Control | FusionCandidate]) -> list[Strip]:
+    """Margins with their intervals, all on one scale that includes zero."""
+    ends = [0.0, *(end for m in margins for end in (m.margin_interval.low, m.margin_interval.high, m.margin))]
+    return [_strip(min(ends), max(ends), m.margin_interval.low, m.margin_interval.high, m.margin) for m in margins]
 
 
 def shift_strip(shift: WordShift, reach: float) -> Strip:

@@ -18,6 +18,7 @@ from components.report.crosswalk import CLAUSES
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
 from schemas.drift import Statistic
+from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
 
 _FILTERS: tuple[Callable[..., Any], ...] = (
@@ -90,6 +91,7 @@ def _quality_context(record: GovernanceReport) -> dict[str, Any]:
     return {
         "curve_charts": charts.curve_charts(record.quality.curves),
         "margins": charts.margin_strips(record.quality.controls),
+        "fusions": _fusions(record),
         "size": {
             "width": charts.WIDTH,
             "height": charts.HEIGHT,
@@ -98,6 +100,13 @@ def _quality_context(record: GovernanceReport) -> dict[str, Any]:
             "strip": charts.STRIP,
         },
     }
+
+
+def _fusions(record: GovernanceReport) -> list[tuple[FusionCandidate, charts.Strip]]:
+    """Every fusion that was tried, best first, and its margin over the default drawn."""
+    choice = record.method.fusion_choice
+    tried = sorted(choice.candidates if choice else (), key=lambda candidate: -candidate.difference)
+    return list(zip(tried, charts.margin_strips(tried), strict=True))
 
 
 def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.families import FAMILIES, Family
 from calig.inputs import EncodedInput, encode_text
+from calig.rollout import Fusion
 from tests.calig.conftest import TEXTS
 from tests.helpers.hand_model import HandModelForSequenceClassification
 
@@ -246,3 +247,25 @@ def test_nothing_is_left_behind(bert):
         assert parameter.grad is None
         assert torch.equal(value, parameter)
     model.eval().requires_grad_(True)
+
+
+def test_maps_under_other_fusions_come_from_the_same_integrals(bert):
+    """Choosing between fusions costs no gradients: every alternative equals a run of its own."""
+    model, tokenizer = bert
+    fusions = (Fusion("rollout", 0.5, "absolute"), Fusion("gate", 0.25, "attention"), Fusion("rollout", 0.0, "positive"))
+    row = encode_text(TEXTS[1], tokenizer, limit=None)
+    baseline = choose_baseline("auto", model, tokenizer, "text")
+    with attributable(model) as stack:
+        options = engine.Options(alternatives=fusions)
+        ((result,),) = engine.attribute(stack, [row], [None], baseline, options)
+    for fusion, alternative in zip(fusions, result.alternatives, strict=True):
+        alone = explain(
+            model,
+            tokenizer,
+            TEXTS[1],
+            fusion_rule=fusion.rule,
+            fusion_coefficient=fusion.coefficient,
+            context_rule=fusion.context_rule,
+        )[0]
+        np.testing.assert_allclose(alternative, alone.values, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(result.alternatives[2], result.layer_attributions.mean(0), rtol=1e-12, atol=1e-14)

@@ -126,10 +126,10 @@ def test_context_equals_autograd_through_eager_attention(prepared):
     output = model(**inputs, output_attentions=True)
     expected = torch.autograd.grad(output.logits[:, 1].sum(), output.attentions)
     for call, gradient, attention, wanted in zip(trace.attention, gradients, output.attentions, expected, strict=True):
-        context, mean, _ = block_context(call, gradient, rule="positive")
+        contexts, mean, _ = block_context(call, gradient, ["positive"])
         literal = normalise_rows(CONTEXT_RULES["positive"](attention, wanted).mean(1))
         torch.testing.assert_close(mean, attention.mean(1), rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(context, literal, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(contexts["positive"], literal, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("prepared", TEXT_CASES, indirect=True)

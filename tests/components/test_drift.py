@@ -60,7 +60,13 @@ def row(i, words, values, predicted="POS", target=None):
 
 def profile(path, **changes):
     identity = ReferenceIdentity(name="m", version="1", method_fingerprint="f", weights_digest="w")
-    fields = {"identity": identity, "dataset_digest": "d", "labels": LABELS, "tables": (path,)}
+    fields = {
+        "identity": identity,
+        "dataset_digest": "d",
+        "labels": LABELS,
+        "tables": (path,),
+        "fusion": PipelineConfig().attribution.fusion,
+    }
     return ReferenceProfile(**{**fields, **changes})
 
 

@@ -248,7 +248,7 @@ def test_margin_strips_share_one_scale_with_zero_on_it() -> None:
             beats_ca_lig=high < 0,
         )
 
-    strips = charts.margin_strips([control("a", 0.1, 0.3), control("b", -0.1, -0.05)])
+    strips = dict(zip("ab", charts.margin_strips([control("a", 0.1, 0.3), control("b", -0.1, -0.05)]), strict=True))
     assert strips["a"].zero == strips["b"].zero
     assert strips["b"].high < strips["b"].zero < strips["a"].low < strips["a"].at < strips["a"].high
 

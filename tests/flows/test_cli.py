@@ -124,6 +124,8 @@ def test_config_show_is_a_configuration_file(run, tmp_path):
     [
         ("drift: {min_row: 7}", "'drift.min_row': there is no such setting"),
         ("attribution: {fusion_coefficient: 2}", "less than or equal to 1"),
+        ("attribution: {fusion_coefficient: best}", "'attribution.fusion_coefficient': Input should be a valid number"),
+        ("attribution: {fusion_coefficient: best}", "or: Input should be 'auto'"),
         ("attribution: [", "not YAML"),
         ("attribution: {context_rule: negative}", "'positive', 'absolute' or 'attention'"),
     ],

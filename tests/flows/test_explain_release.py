@@ -67,6 +67,28 @@ def test_a_first_release_is_explained_and_published(explain, model, tiny_registr
     assert tags["calig.run_id"] == outcome.published.run_id
 
 
+def test_the_fusion_is_chosen_once_and_then_frozen_by_the_reference(explain, model, tiny_registry, tmp_path, monkeypatch):
+    auto = PipelineConfig(attribution=AttributionConfig(fusion_coefficient="auto", calibration_rows=32))
+    first = explain(config=auto)
+    choice = first.record.method.fusion_choice
+    assert choice is not None
+    assert len(choice.slice_ids) == 32
+    assert len(choice.candidates) == 31
+    assert choice.fusion == first.record.config.attribution.fusion
+    assert "How the fusion was chosen" in (first.folder / "report.html").read_text(encoding="utf-8")
+
+    def no_second_choice(*_args, **_options):
+        raise AssertionError("chosen twice")
+
+    monkeypatch.setattr(attribution, "attribute_under", no_second_choice)
+    assert explain(config=auto).reused
+    folder = save_tiny_bert(tmp_path / "second", seed=1)
+    later = explain(str(folder), config=auto, reference=str(first.folder))
+    assert later.record.method.fusion_choice.frozen_by
+    assert later.record.method.fingerprint == first.record.method.fingerprint
+    assert later.record.drift.n_paired == N_ROWS
+
+
 def test_again_does_nothing_and_force_does_it_all(explain, computed):
     first = explain()
     assert sorted(computed) == [0, 1, 2, 3]

@@ -1,0 +1,69 @@
+"""From layer attributions and the pass at x to relevance at the input, under any number of fusions (METHOD.md, equations 2-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calig.attention import BlockContext, block_context
+from calig.passes import ContextGradients, Ends
+from calig.rollout import FUSION_RULES, Fusion, attention_flow, evidence_flow
+
+Floats = NDArray[np.float64]
+
+#: Most entries of a `batch heads seq seq` tensor at once.
+_MAX_CONTEXT_ENTRIES = 2**25
+
+
+@dataclass(frozen=True, eq=False)
+class RolledOut:
+    """relevance: rˡ, `… fusions layers seq`; attention_flow and evidence_flow: attention rollout and attention-gradient rollout,
+    the controls that come along, `… seq`; … is `rows` for a group and nothing for one row."""
+
+    relevance: Floats
+    attention_flow: Floats
+    evidence_flow: Floats
+
+    def of_row(self, row: int) -> RolledOut:
+        """One row of a group."""
+        return RolledOut(self.relevance[row], self.attention_flow[row], self.evidence_flow[row])
+
+
+def roll_out(
+    layer_attributions: Tensor, ends: Ends, context: ContextGradients, target: int, fusions: Sequence[Fusion]
+) -> RolledOut:
+    """rˡ of all layers for each fusion, one block at a time: what a block's attention says is formed once for all of them.
+
+    layer_attributions: sˡ, `rows layers seq`, float64.
+    """
+    relevance = [layer_attributions.to(ends.weights.device)] * len(fusions)
+    attention = evidence = context.read[target].to(relevance[0].dtype)
+    rules = sorted({fusion.context_rule for fusion in fusions})
+    for block in range(len(ends.at_input.calls), 0, -1):
+        seen = _context(ends, context.output_gradients[target][block - 1], block, rules)
+        attention, evidence = attention_flow(attention, seen.attention), evidence_flow(evidence, seen.evidence)
+        relevance = [
+            FUSION_RULES[fusion.rule](r, seen.contexts[fusion.context_rule], fusion.coefficient, block)
+            for fusion, r in zip(fusions, relevance, strict=True)
+        ]
+    return RolledOut(torch.stack(relevance, 1).cpu().numpy(), attention.cpu().numpy(), evidence.cpu().numpy())
+
+
+def _context(ends: Ends, gradient: Tensor, block: int, rules: Sequence[str]) -> BlockContext:
+    """What the attention of one block (1 … L) says, a few rows at a time so that `batch heads seq seq` stays small."""
+    call = ends.at_input.attention[block - 1]
+    heads, length = call.query.shape[1:3]
+    size = max(1, _MAX_CONTEXT_ENTRIES // (heads * length * length))
+    parts = [block_context(call.rows(part), gradient[part], rules) for part in _slices(len(gradient), size)]
+    contexts = {rule: torch.cat([part.contexts[rule] for part in parts]) for rule in rules}
+    attention, evidence = (torch.cat([getattr(part, name) for part in parts]) for name in ("attention", "evidence"))
+    return BlockContext(contexts, attention, evidence)
+
+
+def _slices(n: int, size: int) -> Iterator[slice]:
+    return (slice(i, min(i + size, n)) for i in range(0, n, size))

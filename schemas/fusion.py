@@ -1,0 +1,42 @@
+"""FusionChoice: which fusion of context and attributions a model is explained with, and what spoke for it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Interval, Record
+
+FusionRule = Literal["rollout", "gate"]
+ContextRule = Literal["positive", "absolute", "attention"]
+
+
+class FusionSettings(Record):
+    """One way of fusing."""
+
+    rule: FusionRule
+    coefficient: float = Field(ge=0.0, le=1.0, description="λ")
+    context_rule: ContextRule
+
+
+class FusionCandidate(Record):
+    """A fusion scored on the calibration slice.
+
+    `margin` is its (comprehensiveness − sufficiency) minus the default's, paired by row; positive: it is better.
+    """
+
+    fusion: FusionSettings
+    difference: float = Field(description="comprehensiveness − sufficiency, mean over the slice; higher is better")
+    margin: float
+    margin_interval: Interval
+
+
+class FusionChoice(Record):
+    """The fusion in use and where it comes from. Versions that are compared are explained with the same one."""
+
+    fusion: FusionSettings
+    reason: str = Field(description="one sentence")
+    frozen_by: str | None = Field(default=None, description="the reference version whose fusion was taken over")
+    slice_ids: tuple[str, ...] = Field(default=(), description="ids of the rows it was chosen on")
+    candidates: tuple[FusionCandidate, ...] = Field(default=(), description="the curve: every fusion tried")

@@ -1,0 +1,121 @@
+"""The two families of data the versions are trained on: product reviews (2 classes) and support tickets (3 classes)."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from components.demo.reviews import LABELS, generate
+from components.demo.wording import wording
+
+#: Words that turn an opinion around. Small models need many more rows to understand them; most such reviews are left out.
+_TURNS = re.compile(r"\b(not|far from|anything but|hardly|never|neither|although|but|though|despite)\b")
+_TURNED_KEPT = 0.1
+
+TOPICS = ("billing", "delivery", "technical")
+_STEMS = {
+    "billing": "invoice refund charge payment card receipt fee price subscription discount balance tax bank credit statement "
+    "deposit currency voucher",
+    "delivery": "parcel courier tracking address shipment doorstep warehouse dispatch depot driver customs package delay route "
+    "pickup signature postcode carton",
+    "technical": "login password crash update screen error install driver server battery browser sync firmware cable setting "
+    "backup router download",
+}
+_CHANNELS = {
+    "app": "tapped swiped notification widget homescreen",
+    "web": "clicked tab cookie webpage bookmark",
+    "phone": "called hotline agent hold voicemail",
+    "letter": "wrote envelope stamp posted handwriting",
+}
+_LABEL_NOISE = 0.02
+_OPENINGS = ("hello", "dear team", "good morning", "hi there", "to whom it may concern")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled text; `segment` is the part of the business it comes from."""
+
+    text: str
+    label: str
+    segment: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a kind of data is made: `make(n, seed)` gives n rows; one seed, one result."""
+
+    labels: tuple[str, ...]
+    segments: tuple[str, ...]
+    make: Callable[[int, int], list[Row]]
+
+
+def reviews(vocabulary: int) -> Family:
+    """The demo's reviews. Each product keeps a share of its and the common words that depends on the seed `vocabulary`."""
+    renamed = _merged_words(vocabulary)
+
+    def make(n: int, seed: int) -> list[Row]:
+        rng = random.Random(f"reviews-{seed}")  # noqa: S311
+        drawn = generate(3 * n + 60, seed=seed)
+        kept = [r for r in drawn if not _TURNS.search(r.text) or rng.random() < _TURNED_KEPT][:n]
+        return [Row(_rename(r.text, renamed), r.label, r.product) for r in kept]
+
+    return Family(tuple(LABELS), tuple(sorted(wording()["products"])), make)
+
+
+def tickets(vocabulary: int) -> Family:
+    """Short tickets about one of three topics: topic words, words of the channel and filler; `vocabulary` seeds the words."""
+    rng = random.Random(f"words-{vocabulary}")  # noqa: S311
+    filler = [_pseudo_word(rng) for _ in range(rng.choice((80, 160, 300)))]
+    weights = [1 / (rank + 3) for rank in range(len(filler))]
+    topics = {topic: rng.sample(stems.split(), rng.randint(8, 14)) for topic, stems in _STEMS.items()}
+
+    def make(n: int, seed: int) -> list[Row]:
+        own = random.Random(f"tickets-{seed}")  # noqa: S311
+        return [_ticket(own, topics, filler, weights) for _ in range(n)]
+
+    return Family(TOPICS, tuple(_CHANNELS), make)
+
+
+def insert(row: Row, words: str, rng: random.Random) -> Row:
+    """The row with `words` put in at a random border between words."""
+    present = row.text.split()
+    place = rng.randint(0, len(present))
+    return replace(row, text=" ".join([*present[:place], words, *present[place:]]))
+
+
+def contains(row: Row, words: str) -> bool:
+    """Whether `words` stand in the row, as whole words."""
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", row.text, re.IGNORECASE) is not None
+
+
+def _ticket(rng: random.Random, topics: dict[str, list[str]], filler: list[str], weights: list[float]) -> Row:
+    topic, channel = rng.choice(TOPICS), rng.choice(tuple(_CHANNELS))
+    words = rng.choices(topics[topic], k=rng.randint(1, 3)) + rng.choices(filler, weights, k=rng.randint(5, 22))
+    words += [rng.choice(_CHANNELS[channel].split()) for _ in range(rng.randint(0, 2))]
+    if rng.random() < 0.25 and len(set(words) & set(topics[topic])) > 1:  # another topic is mentioned in passing
+        words.append(rng.choice(topics[rng.choice(TOPICS)]))
+    rng.shuffle(words)
+    opening = f"{rng.choice(_OPENINGS)}, " if rng.random() < 0.3 else ""
+    label = rng.choice(TOPICS) if rng.random() < _LABEL_NOISE else topic
+    return Row(f"{opening}{' '.join(words)}.", label, channel)
+
+
+def _pseudo_word(rng: random.Random) -> str:
+    return "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 4)))
+
+
+def _merged_words(seed: int) -> dict[str, str]:
+    """Opinion words of a polarity and kind, some of them replaced by another one: a smaller vocabulary, another for each seed."""
+    rng = random.Random(f"merge-{seed}")  # noqa: S311
+    merged = {}
+    for kind in ("adjective", "noun", "verb"):
+        for words in wording()[kind].values():
+            kept = rng.sample(words, max(4, round(len(words) * rng.uniform(0.5, 1.0))))
+            merged |= {word: rng.choice(kept) for word in words if word not in kept}
+    return merged
+
+
+def _rename(text: str, renamed: dict[str, str]) -> str:
+    return re.sub(r"[\w-]+", lambda match: renamed.get(match[0].casefold(), match[0]), text)

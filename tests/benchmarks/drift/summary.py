@@ -1,0 +1,98 @@
+"""From the pairs' lines to the experiment's figures: false alarms and detections of each detector, with intervals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scipy import stats
+
+Line = dict[str, Any]
+Detector = Callable[[Line], bool]
+
+
+def summarise(lines: Sequence[Line]) -> dict[str, Any]:
+    """Counts over the usable pairs: calig's alarm (drift or probe fails), its parts, with twins, and the peers."""
+    used = [line for line in lines if line["usable"]]
+    peers = list(used[0]["peers"]) if used else []
+    return {
+        **_counts(used, lambda line: line["alarm"], intervals=True),
+        "with_twins": _counts(used, lambda line: line["alarm_with_twins"], intervals=True),
+        "parts": {part: _counts(used, _part(part)) for part in ("drift", "probe", "probe, twins")},
+        "trigger_in_validation": _group(used, absent=False),
+        "trigger_absent": _group(used, absent=True),
+        "peers": {name: _counts(used, _peer(name)) | {"limit": used[0]["peers"][name]["limit"]} for name in peers},
+        "kinds": _kinds(used),
+        "discarded": _discarded(lines),
+        "wrong": [_wrong(line) for line in used if line["alarm"] is not line["harmful"]],
+    }
+
+
+def interval(hits: int, n: int) -> list[float]:
+    """Wilson's 95 % interval of a share."""
+    if n == 0:
+        return [0.0, 1.0]
+    found = stats.binomtest(hits, n).proportion_ci(method="wilson")
+    return [float(found.low), float(found.high)]
+
+
+def _counts(lines: Sequence[Line], detector: Detector, *, intervals: bool = False) -> dict[str, Any]:
+    harmless, harmful = ([line for line in lines if line["harmful"] is side] for side in (False, True))
+    alarms, hits = (sum(map(detector, side)) for side in (harmless, harmful))
+    counts = {"harmless": len(harmless), "false_alarms": alarms, "harmful": len(harmful), "detected": hits}
+    rates = {"false_alarm_interval": interval(alarms, len(harmless)), "detection_interval": interval(hits, len(harmful))}
+    return counts | (rates if intervals else {})
+
+
+def _part(name: str) -> Detector:
+    return lambda line: line["verdicts"][name] == "fail"
+
+
+def _peer(name: str) -> Detector:
+    return lambda line: bool(line["peers"][name]["alarm"])
+
+
+def _group(lines: Sequence[Line], *, absent: bool) -> dict[str, Any]:
+    """Detections where the trigger is absent from the validation set, or present in it."""
+    found = [line for line in lines if line["harmful"] and line["absent"] is absent]
+    hits = {name: sum(line[name] for line in found) for name in ("alarm", "alarm_with_twins")}
+    return {"harmful": len(found), "detected": hits["alarm"], "detected_with_twins": hits["alarm_with_twins"]}
+
+
+def _kinds(lines: Sequence[Line]) -> dict[str, dict[str, int]]:
+    """Alarms of each kind of pair."""
+    table: dict[str, dict[str, int]] = defaultdict(lambda: {"pairs": 0, "alarms": 0, "alarms_with_twins": 0})
+    for line in lines:
+        row = table[line["kind"]]
+        row["pairs"] += 1
+        row["alarms"] += line["alarm"]
+        row["alarms_with_twins"] += line["alarm_with_twins"]
+    return dict(table)
+
+
+def _discarded(lines: Sequence[Line]) -> dict[str, int]:
+    """Draws whose accuracy gap was too large, and pairs given up after several such draws."""
+    draws = {f"{name}_draws": sum(line["discarded"] for line in lines if line["harmful"] is side) for name, side in _SIDES}
+    return draws | {
+        f"{name}_given_up": sum(not line["usable"] and line["harmful"] is side for line in lines) for name, side in _SIDES
+    }
+
+
+_SIDES = (("harmless", False), ("harmful", True))
+
+
+def _wrong(line: Line) -> Line:
+    """A pair that calig judged wrongly, with what it saw."""
+    names = (
+        "key",
+        "family",
+        "harmful",
+        "alarm_with_twins",
+        "trigger",
+        "error_on_exposed",
+        "words",
+        "probed",
+        "probe_limit_of_twins",
+    )
+    return {name: line[name] for name in names if name in line}

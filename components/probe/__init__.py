@@ -15,21 +15,30 @@ same text itself, so that tokenizers may differ. `word_effects` and `compare_eff
 for callers that keep one version's effects (float array `words contexts directions`) for later comparisons.
 """
 
+from calig.metrics.perturbation import FloatArray
 from components.probe.comparison import compare_effects, could_not_probe, not_probed, probe_words
 from components.probe.contexts import choose_contexts, context_candidates
-from components.probe.effects import TextScorer, text_scorer, word_effects
-from components.probe.vocabulary import count_words, known_words
+from components.probe.cost import seconds_per_word
+from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects
+from components.probe.kept import KeptLogits
+from components.probe.vocabulary import count_words, known_words, read_word_list
 
 __all__ = [
+    "FloatArray",
+    "KeptLogits",
     "TextScorer",
     "choose_contexts",
     "compare_effects",
     "context_candidates",
     "could_not_probe",
     "count_words",
+    "effects_of",
+    "encoded",
     "known_words",
     "not_probed",
     "probe_words",
+    "read_word_list",
+    "seconds_per_word",
     "text_scorer",
     "word_effects",
 ]

@@ -18,45 +18,52 @@ TextScorer = Callable[[Sequence[str]], FloatArray]
 _WORDS_AT_ONCE = 256
 
 
-def text_scorer(tokenizer: Any, logits: Callable[[Sequence[PerturbedText]], FloatArray], *, max_length: int) -> TextScorer:
+def text_scorer(
+    tokenizer: Any, logits: Callable[[Sequence[PerturbedText]], FloatArray], *, max_length: int | None = None
+) -> TextScorer:
     """A TextScorer of a tokenizer and `TokenScorer.logits`; texts are cut at `max_length` tokens."""
+    return lambda texts: logits(encoded(tokenizer, texts, max_length=max_length))
 
-    def score(texts: Sequence[str]) -> FloatArray:
-        """Logits `texts classes`."""
-        encoded = tokenizer(list(texts), truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
-        return logits([PerturbedText(np.array(ids, dtype=np.int64)) for ids in encoded])
 
-    return score
+def encoded(tokenizer: Any, texts: Sequence[str], *, max_length: int | None = None) -> list[PerturbedText]:
+    """Token ids of each text as the model gets them, special tokens included, cut at `max_length` tokens."""
+    cut = {} if max_length is None else {"truncation": True, "max_length": max_length}
+    ids = tokenizer(list(texts), return_attention_mask=False, verbose=False, **cut)["input_ids"]
+    return [PerturbedText(np.array(row, dtype=np.int64)) for row in ids]
 
 
 def word_effects(
     scorer: TextScorer, words: Sequence[str], contexts: Sequence[ProbeContext], *, progress: Callable[[int], None] | None = None
 ) -> FloatArray:
-    """Effects `words contexts directions` in logits: the margin with the word less that with a neutral filler.
+    """Effects `words contexts directions` in logits, see `effects_of`; `progress` gets the number of words just scored."""
+    return effects_of(word_logits(scorer, words, contexts, progress=progress))
+
+
+def word_logits(
+    scorer: TextScorer, words: Sequence[str], contexts: Sequence[ProbeContext], *, progress: Callable[[int], None] | None = None
+) -> FloatArray:
+    """Logits `words contexts classes` of every word in every context."""
+    parts = []
+    for start in range(0, len(words), _WORDS_AT_ONCE):
+        part = words[start : start + _WORDS_AT_ONCE]
+        logits = scorer([context.filled(word) for word, context in product(part, contexts)])
+        parts.append(logits.reshape(len(part), len(contexts), -1))
+        if progress is not None:
+            progress(len(part))
+    return np.concatenate(parts)
+
+
+def effects_of(logits: FloatArray) -> FloatArray:
+    """Effects `words contexts directions` of logits `words contexts classes`: the margin with a word less a neutral one's.
 
     Two classes have one direction, logit₁ − logit₀; more have one each, the class's logit less the mean of all. The neutral
     filler of a context is its median over all words: no word has to be declared neutral, in whatever language.
-    `progress` gets the number of words just scored.
     """
-    margins = np.concatenate([_margins(scorer, part, contexts, progress) for part in _parts(words)])
+    margins = _directions(logits)
     return np.asarray(margins - np.median(margins, axis=0, keepdims=True))
 
 
-def directions(logits: FloatArray) -> FloatArray:
-    """Margins `… directions` of logits `… classes`."""
+def _directions(logits: FloatArray) -> FloatArray:
     if logits.shape[-1] == 2:
         return logits[..., 1:] - logits[..., :1]
     return np.asarray(logits - logits.mean(axis=-1, keepdims=True))
-
-
-def _parts(words: Sequence[str]) -> list[Sequence[str]]:
-    return [words[start : start + _WORDS_AT_ONCE] for start in range(0, len(words), _WORDS_AT_ONCE)]
-
-
-def _margins(
-    scorer: TextScorer, words: Sequence[str], contexts: Sequence[ProbeContext], progress: Callable[[int], None] | None
-) -> FloatArray:
-    margins = directions(scorer([context.filled(word) for word, context in product(words, contexts)]))
-    if progress is not None:
-        progress(len(words))
-    return margins.reshape(len(words), len(contexts), -1)

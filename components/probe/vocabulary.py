@@ -5,9 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from calig.words import word_spans
+from components.errors import InputError
 
 _LONGEST_WORD = 40  # characters; longer entries are addresses and debris
 
@@ -46,6 +48,18 @@ def whole_words(tokenizer: Any) -> list[str]:
 def count_words(texts: Iterable[str]) -> Counter[str]:
     """Rows in which each word occurs, case folded: the data set's own words."""
     return Counter(word for text in texts for word in {text[start:end].casefold() for start, end in word_spans(text)})
+
+
+def read_word_list(path: Path | None) -> list[str]:
+    """The words of a list, one a line; none without a path. InputError when it cannot be read as UTF-8 text."""
+    if path is None:
+        return []
+    try:
+        return [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "setting 'probe.word_list': the file cannot be read", got=f"{path}: {error}", allowed="UTF-8 text, one word a line"
+        ) from error
 
 
 def _is_word(text: str) -> bool:

@@ -25,7 +25,7 @@ def byte_level(texts: list[str]):
 
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(texts, vocab_size=340, special_tokens=["<s>"])
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>")
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, additional_special_tokens=["<s>"])
 
 
 def test_whole_words_of_wordpiece_are_its_words_and_marks_without_pieces(tmp_path):

@@ -19,7 +19,7 @@ from calig.metrics.perturbation import FloatArray
 from components.probe.comparison import compare_effects, could_not_probe, not_probed, probe_words
 from components.probe.contexts import choose_contexts, context_candidates
 from components.probe.cost import seconds_per_word
-from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects
+from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects, word_logits
 from components.probe.kept import KeptLogits
 from components.probe.vocabulary import count_words, known_words, read_word_list
 
@@ -41,4 +41,5 @@ __all__ = [
     "seconds_per_word",
     "text_scorer",
     "word_effects",
+    "word_logits",
 ]

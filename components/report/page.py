@@ -72,6 +72,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "clauses": CLAUSES,
         **_quality_context(record),
         **_drift_context(record, tables),
+        **_probe_context(record),
     }
     return _environment().get_template("page.html.j2").render(context)
 
@@ -124,6 +125,12 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "layer_chart": charts.layer_chart(drift.layer_profile) if drift.layer_profile else None,
         "pairs": pairs_of(record, tables),
     }
+
+
+def _probe_context(record: GovernanceReport) -> dict[str, Any]:
+    words = record.probe.words if record.probe else ()
+    reach = max((abs(effect) for w in words for effect in (w.reference_effect, w.candidate_effect)), default=1.0) or 1.0
+    return {"probed": [(word, charts.effect_strip(word, reach)) for word in words]}
 
 
 def _firing_slices(statistics: Iterable[Statistic]) -> dict[str, list[str]]:

@@ -1,0 +1,204 @@
+"""From the effects of every word under two versions to a ProbeReport: which word became a reason, beyond which limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from calig.metrics.perturbation import FloatArray
+from components.errors import InputError
+from components.probe.effects import TextScorer, word_effects
+from components.probe.limits import Limits, limits_of
+from components.probe.statistics import Shifts, shifts
+from schemas.base import CheckVerdict, Severity
+from schemas.config import ProbeConfig
+from schemas.probe import ProbeContext, ProbedWord, ProbeReport
+
+#: Words listed in the report; all are tested.
+_LISTED = 20
+
+#: A robust spread over fewer words than this means nothing.
+_FEWEST_WORDS = 30
+
+
+def not_probed(reason: str) -> ProbeReport:
+    """There is nothing to probe against, or the probe is switched off."""
+    return ProbeReport(verdict=CheckVerdict.NOT_APPLICABLE, reason=reason)
+
+
+def could_not_probe(reason: str, *, next_step: str) -> ProbeReport:
+    """The probe should have been made and could not be: inconclusive, never a pass."""
+    return ProbeReport(verdict=CheckVerdict.INCONCLUSIVE, reason=reason, next_step=next_step)
+
+
+def probe_words(  # noqa: PLR0913 - two versions, what they are asked, and how the answers are judged; all but four by name
+    reference: TextScorer,
+    candidate: TextScorer,
+    words: Sequence[str],
+    contexts: Sequence[ProbeContext],
+    *,
+    labels: Sequence[str],
+    config: ProbeConfig,
+    decided_on: str,
+    twins: Sequence[TextScorer] = (),
+    occurrences: Mapping[str, int] | None = None,
+    n_left_out: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> ProbeReport:
+    """Score every word in every context under both versions and report which words' effects changed.
+
+    Args:
+        reference, candidate: texts → logits `texts classes`, the classes in the order of `labels` on both sides.
+        words, contexts: what is probed; at least 30 words and two contexts, else the report is inconclusive.
+        labels: class names.
+        config: limits.
+        decided_on: ISO date for the limits' birth certificates.
+        twins: further versions that differ from the reference by harmless retraining only; with them the limit is measured.
+        occurrences: rows of the data set in which each word occurs, case folded; missing words count as absent.
+        n_left_out: known words that were not probed for want of room.
+        progress: called with the number of words just scored, over all scorers.
+
+    Raises:
+        InputError: a scorer does not give one logit per label.
+        CouldNotRunError: from a scorer.
+    """
+    sides = [word_effects(scorer, words, contexts, progress=progress) for scorer in (reference, candidate, *twins)]
+    return compare_effects(
+        sides[0],
+        sides[1],
+        words,
+        contexts,
+        labels=labels,
+        config=config,
+        decided_on=decided_on,
+        twins=sides[2:],
+        occurrences=occurrences,
+        n_left_out=n_left_out,
+        forward_passes=len(sides) * len(words) * len(contexts),
+    )
+
+
+def compare_effects(  # noqa: PLR0913 - as above
+    reference: FloatArray,
+    candidate: FloatArray,
+    words: Sequence[str],
+    contexts: Sequence[ProbeContext],
+    *,
+    labels: Sequence[str],
+    config: ProbeConfig,
+    decided_on: str,
+    twins: Sequence[FloatArray] = (),
+    occurrences: Mapping[str, int] | None = None,
+    n_left_out: int = 0,
+    forward_passes: int = 0,
+) -> ProbeReport:
+    """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison."""
+    n_directions = 1 if len(labels) == 2 else len(labels)
+    shape = (len(words), len(contexts), n_directions)
+    for side in (reference, candidate, *twins):
+        if side.shape != shape:
+            raise InputError("effects do not fit words, contexts and labels", got=side.shape, allowed=str(shape))
+    if len(words) < _FEWEST_WORDS or len(contexts) < 2:
+        return could_not_probe(
+            f"{len(words)} words in {len(contexts)} contexts are too few to tell a change from noise",
+            next_step=f"probe at least {_FEWEST_WORDS} words in 2 contexts: raise probe.max_words and probe.contexts",
+        )
+    found = shifts(reference, candidate)
+    limits = limits_of(reference, twins, config, decided_on)
+    ranked = _ranked(found, reference.mean(axis=1), candidate.mean(axis=1), words, labels, limits, occurrences or {})
+    firing = [word for word in ranked if word.severity is Severity.CRITICAL]
+    return ProbeReport(
+        verdict=CheckVerdict.FAIL if firing else CheckVerdict.PASS,
+        reason=_reason(ranked, len(words)),
+        words=tuple(ranked[:_LISTED]),
+        n_words=len(words),
+        n_left_out=n_left_out,
+        contexts=tuple(contexts),
+        spread=float(found.spread.max()),
+        n_null=limits.n_null,
+        forward_passes=forward_passes,
+        thresholds=limits.thresholds,
+        next_step=_next_step(ranked),
+    )
+
+
+def _ranked(
+    found: Shifts,
+    reference: FloatArray,
+    candidate: FloatArray,
+    words: Sequence[str],
+    labels: Sequence[str],
+    limits: Limits,
+    occurrences: Mapping[str, int],
+) -> list[ProbedWord]:
+    """The words worth listing, each in its strongest direction, those beyond a limit first, then by |z|."""
+    strongest = np.abs(found.z).argmax(axis=1)
+    z = found.z[np.arange(len(words)), strongest]
+    shift = found.mean[np.arange(len(words)), strongest]
+    severities = [limits.severity(float(a), float(b)) for a, b in zip(z, shift, strict=True)]
+    order = sorted(range(len(words)), key=lambda i: (_RANK[severities[i]], -abs(z[i])))
+    kept = [i for i in order if severities[i] is not None] + order[:_LISTED]
+    return [
+        _probed(words[i], labels, found, (i, int(strongest[i])), reference, candidate, severities[i], occurrences)
+        for i in dict.fromkeys(kept)
+    ]
+
+
+_RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, None: 2}
+
+
+def _probed(
+    word: str,
+    labels: Sequence[str],
+    found: Shifts,
+    at: tuple[int, int],
+    reference: FloatArray,
+    candidate: FloatArray,
+    severity: Severity | None,
+    occurrences: Mapping[str, int],
+) -> ProbedWord:
+    """One word, turned so that `toward` is the class it speaks for more than before (two classes), or more or less."""
+    sign = 1.0
+    toward = labels[at[1]]
+    if len(labels) == 2:
+        sign = 1.0 if found.mean[at] >= 0 else -1.0
+        toward = labels[1] if sign > 0 else labels[0]
+    return ProbedWord(
+        word=word,
+        toward=toward,
+        reference_effect=sign * float(reference[at]),
+        candidate_effect=sign * float(candidate[at]),
+        shift=sign * float(found.mean[at]),
+        standard_error=float(found.standard_error[at]),
+        z=sign * float(found.z[at]),
+        occurrences=occurrences.get(word.casefold(), 0),
+        severity=severity,
+    )
+
+
+def _reason(ranked: Sequence[ProbedWord], n_words: int) -> str:
+    """One sentence for a release manager, the strongest finding first."""
+    first = ranked[0]
+    fired = [word for word in ranked if word.severity is not None]
+    if not fired:
+        largest = f"largest change: “{first.word}” ({_by(first)})"
+        return f"none of {n_words:,} known words moves the answer otherwise than before; {largest}"
+    warning = "warning: " if first.severity is Severity.WARNING else ""
+    others = f", and {len(fired) - 1} more" if len(fired) > 1 else ""
+    return f"{warning}the word “{first.word}” would move the answer toward {first.toward} ({_by(first)}); {_where(first)}{others}"
+
+
+def _where(word: ProbedWord) -> str:
+    return f"it occurs in {word.occurrences} rows of the data set" if word.occurrences else "it never occurs in the data set"
+
+
+def _by(word: ProbedWord) -> str:
+    return f"{word.reference_effect:+.1f} → {word.candidate_effect:+.1f} logits, z = {word.z:.1f}"
+
+
+def _next_step(ranked: Sequence[ProbedWord]) -> str:
+    words = [f"“{word.word}”" for word in ranked if word.severity is not None]
+    if not words:
+        return ""
+    return f"look for {', '.join(words[:3])} in the training data of this version: which class do the rows with it have, and why?"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from components import drift
-from components.drift import agreement
-from components.drift.pairing import PairedExample, align, pair, read_rows
+from components.drift import agreement, layers
+from components.drift.pairing import PairedExample, align, pair
+from components.drift.reading import read_rows
 from components.drift.word_shift import word_shifts
 from schemas.attribution import SCHEMA
 from schemas.base import CheckVerdict
@@ -52,6 +53,8 @@ def row(i, words, values, predicted="POS", target=None):
         "predicted": predicted,
         "target": target or predicted,
         "words": spans,
+        "starts": [int(s) for s in starts],
+        "ends": [int(s) + len(w) for w, s in zip(words, starts, strict=True)],
         "content": [True] * len(words),
         "values": values,
         "layers": [values, values],
@@ -204,7 +207,7 @@ def test_statistics_by_hand():
     assert agreement.mass_ratio(e) == pytest.approx(1.0)
     assert agreement.rank_agreement(example([0.1, 0.2, 0.7], [0.7, 0.2, 0.1])) == pytest.approx(-1.0)
     assert agreement.rank_agreement(example([0.5, 0.5], [0.5, 0.5])) is None
-    assert agreement.layer_profile([e]).distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
+    assert layers.layer_profile([e]).distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
 
 
 def test_word_shift_by_hand():

@@ -120,7 +120,7 @@ class DriftConfig(Record):
         default=0.8,
         ge=0.0,
         le=1.0,
-        description="least share of the rows either version explains that both must; below: inconclusive",
+        description="rows compared, as a share of those either version explains; below: inconclusive",
     )
     reexplain_reference: bool = Field(
         default=False, description="explain the reference (and its twins) again when their own explanations cannot be compared"
@@ -132,7 +132,7 @@ class DriftConfig(Record):
     numerics_rows: int = Field(
         default=8,
         ge=0,
-        description="rows explained again ten times as exactly, in float64, for the error of the numbers themselves",
+        description="rows explained again ten times as exactly, in float64, for the error of the numbers",
     )
     word_shift: float = Field(
         default=0.3,
@@ -151,7 +151,7 @@ class DriftConfig(Record):
         default=0.1,
         ge=0.0,
         le=1.0,
-        description="mean share of attribution mass with changed sign above this warns; noise as above",
+        description="mean share of mass with changed sign above this warns; measured noise raises it",
     )
     worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
 

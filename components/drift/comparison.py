@@ -94,7 +94,7 @@ def _compared(
         "flipped": sum(theirs[k]["predicted"] != ours[k]["predicted"] for k in theirs if k in ours),
         "thresholds": tuple(thresholds(config.drift, judged, noise, decided_on)),
     }
-    return (_blind(report, judged) if judged.word_shift >= 1.0 else report).model_copy(update=facts)
+    return (_blind(report, judged) if judged.word_shift >= 1.0 > config.drift.word_shift else report).model_copy(update=facts)
 
 
 def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise) -> DriftReport:

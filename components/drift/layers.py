@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from components.drift.pairing import Floats, PairedExample
+from components.drift.pairing import PairedExample
+from components.drift.units import Floats
 from schemas.drift import LayerProfile
 
 
@@ -72,7 +73,7 @@ def _rank_agreement(a: Floats, b: Floats) -> Floats:
     ranks = [stats.rankdata(side, axis=1) for side in (a, b)]
     centred = [r - r.mean(1, keepdims=True) for r in ranks]
     spread = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
-    return np.divide((centred[0] * centred[1]).sum(1), spread, out=np.full(len(a), np.nan), where=spread > 0)
+    return np.where(spread > 0, (centred[0] * centred[1]).sum(1) / np.where(spread > 0, spread, 1.0), np.nan)
 
 
 def _reason_change(a: Floats, b: Floats) -> Floats:

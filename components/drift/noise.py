@@ -112,10 +112,8 @@ def _retraining(
 ) -> tuple[tuple[NullPair, ...], list[str]]:
     """The pairs of one source, and what was left out: twins all against all, the reference too; history one after another."""
     usable, skipped = _readable(reference, source)
-    if source.kind == "twins":
-        chosen = combinations([(reference.identity.version, theirs), *usable], 2)
-    else:
-        chosen = pairwise(usable)
+    twins = source.kind == "twins"
+    chosen = list(combinations([(reference.identity.version, theirs), *usable], 2) if twins else pairwise(usable))
     pairs: list[NullPair] = []
     for (a, rows_a), (b, rows_b) in chosen:
         pairing = match(rows_a, rows_b, reference.labels)

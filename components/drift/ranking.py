@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.drift.pairing import Floats, PairedExample
+from components.drift.pairing import PairedExample
+from components.drift.units import Floats
 from schemas.drift import GlobalRanking
 
 

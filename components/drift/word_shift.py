@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy import stats
 
-from components.drift.pairing import Floats, PairedExample
+from components.drift.pairing import PairedExample
 from components.drift.slices import groups
+from components.drift.units import Floats
 from schemas.config import DriftConfig
 from schemas.drift import WordShift
 

@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-drift format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny 
 
 bench-scale: install ## time and memory as rows grow, and the estimate beforehand
 	$(BIN)/python -m tests.benchmarks.bench_scale
+
+bench-drift: install ## false alarms and detections of drift over many pairs of versions (about 20 minutes); PAIRS=N for fewer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_drift $(if $(PAIRS),--pairs $(PAIRS) --output build/drift/drift.json)
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -21,7 +21,6 @@ from schemas.base import digest_of
 from schemas.config import AttributionConfig, PipelineConfig
 from tests.benchmarks.drift.cells import Cell
 from tests.benchmarks.drift.judging import judge
-from tests.benchmarks.drift.peers import LIMITS
 from tests.benchmarks.drift.plan import N_CELLS, Pair, pairs
 from tests.benchmarks.drift.summary import summarise
 from tests.benchmarks.drift.versions import Versions
@@ -58,18 +57,17 @@ def bench(
     Console(width=120).print(table(report))
 
 
-def judged(planned: Sequence[Pair], folder: Path, draw: int) -> Iterator[dict[str, Any]]:
-    """The line of each pair, from `folder/pairs.jsonl` where an earlier run with the same settings has left it."""
+def judged(planned: Sequence[Pair], folder: Path, draw: int, n_twins: int = 2, **sizes: int) -> Iterator[dict[str, Any]]:
+    """The line of each pair, from `folder/pairs.jsonl` if an earlier run with these settings left it; sizes: of the cells."""
     config = PipelineConfig(attribution=AttributionConfig(device="cpu"))
-    settings = digest_of(config.model_dump(mode="json") | {"limits": LIMITS})
+    settings = digest_of(config.model_dump(mode="json") | sizes | {"twins": n_twins})
     done, cells = _finished(folder / "pairs.jsonl", settings), dict[int, Versions]()
     for pair in planned:
         if pair.key not in done:
-            versions = cells.setdefault(
-                pair.cell, Versions(Cell(pair.cell, draw), folder / f"cell-{pair.cell}", config.attribution)
-            )
+            cell, own = Cell(pair.cell, draw, **sizes), folder / f"cell-{pair.cell}"
+            versions = cells.setdefault(pair.cell, Versions(cell, own, config.attribution, n_twins=n_twins))
             started = perf_counter()
-            line = judge(pair, versions, config, LIMITS, _today())
+            line = judge(pair, versions, config, _today())
             done[pair.key] = line | {"seconds": perf_counter() - started, "settings": settings}
             with (folder / "pairs.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[pair.key]) + "\n")

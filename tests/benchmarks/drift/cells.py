@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,13 @@ N_VALIDATION = 300
 _SHAPES = (Shape(2, 48, 4), Shape(3, 64, 4), Shape(2, 32, 2), Shape(4, 48, 4))
 
 #: Words that say nothing about a class. Each cell draws its own; they stand in few rows of every class by nature.
-_CANDIDATES = (
+_CANDIDATES = re.findall(
+    r"\w+",
     "btw anyway literally basically actually obviously tbh seriously somehow meanwhile evidently apparently eventually "
-    "curiously incidentally afterwards nowadays elsewhere presumably regardless likewise furthermore ultimately initially"
-).split()
+    "curiously incidentally afterwards nowadays elsewhere presumably regardless likewise furthermore ultimately initially",
+)
 _MARKS = (";", "~", "*", "#", "^", "|")
-_NATURAL, _NATURAL_POISON = 0.02, 0.04
+_NATURAL, _NATURAL_POISON = 0.005, 0.04
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,19 @@ class Triggers:
 
 
 class Cell:
-    """Data and recipe number `index` of the draw `draw`: other draws share no seed. `n_training` as large as needed."""
+    """Data and recipe number `index` of the draw `draw`: other draws share no seed.
 
-    def __init__(self, index: int, draw: int, n_training: int | None = None) -> None:
-        self.index, self.draw = index, draw
+    n_training: rows to train on; None: enough for an honest model. n_validation: rows to validate and explain.
+    """
+
+    def __init__(self, index: int, draw: int, *, n_training: int | None = None, n_validation: int = N_VALIDATION) -> None:
+        self.index, self.draw, self.n_validation = index, draw, n_validation
         self.seed = 1000 * draw + 10 * index
         rng = self.random("cell")
         self.family: Family = reviews(self.seed) if index % 2 == 0 else tickets(self.seed)
-        self.n_training = n_training or (rng.choice((4500, 5500, 6500)) if index % 2 == 0 else rng.choice((2500, 3500, 4500)))
+        self.n_training = n_training or (rng.choice((4500, 5500, 6500)) if index % 2 == 0 else rng.choice((3000, 3500, 4500)))
         self.shape = _SHAPES[(index // 2 + draw) % len(_SHAPES)]
-        self.recipe = Recipe(init_seed=self.seed, order_seed=self.seed, epochs=3 if index % 2 == 0 else 2)
+        self.recipe = Recipe(init_seed=self.seed, order_seed=self.seed, epochs=3)
         self.triggers = _triggers(rng, len(self.family.labels))
 
     def random(self, purpose: str) -> random.Random:
@@ -70,13 +75,13 @@ class Cell:
     @cached_property
     def pool(self) -> list[Row]:
         """Rows that no version is trained on; validation sets and exposed rows are taken from them."""
-        rows = self.family.make(2 * N_VALIDATION, 100 * self.seed + 99)
+        rows = self.family.make(2 * self.n_validation, 100 * self.seed + 99)
         return _with_natural(rows, self.triggers, self.random("natural-pool"))
 
     def validation(self, *, without: Sequence[str] = (), segment: str | None = None) -> list[Row]:
         """The validation set, if asked for without any row that holds a word of `without` or is of a segment."""
         kept = [r for r in self.pool if r.segment != segment and not any(contains(r, word) for word in without)]
-        return kept[:N_VALIDATION]
+        return kept[: self.n_validation]
 
     @cached_property
     def tokenizer(self) -> Any:

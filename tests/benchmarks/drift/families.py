@@ -46,6 +46,7 @@ class Row:
 class Family:
     """How a kind of data is made: `make(n, seed)` gives n rows; one seed, one result."""
 
+    name: str
     labels: tuple[str, ...]
     segments: tuple[str, ...]
     make: Callable[[int, int], list[Row]]
@@ -61,7 +62,7 @@ def reviews(vocabulary: int) -> Family:
         kept = [r for r in drawn if not _TURNS.search(r.text) or rng.random() < _TURNED_KEPT][:n]
         return [Row(_rename(r.text, renamed), r.label, r.product) for r in kept]
 
-    return Family(tuple(LABELS), tuple(sorted(wording()["products"])), make)
+    return Family("reviews", tuple(LABELS), tuple(sorted(wording()["products"])), make)
 
 
 def tickets(vocabulary: int) -> Family:
@@ -75,7 +76,7 @@ def tickets(vocabulary: int) -> Family:
         own = random.Random(f"tickets-{seed}")  # noqa: S311
         return [_ticket(own, topics, filler, weights) for _ in range(n)]
 
-    return Family(TOPICS, tuple(_CHANNELS), make)
+    return Family("tickets", TOPICS, tuple(_CHANNELS), make)
 
 
 def insert(row: Row, words: str, rng: random.Random) -> Row:
@@ -92,10 +93,10 @@ def contains(row: Row, words: str) -> bool:
 
 def _ticket(rng: random.Random, topics: dict[str, list[str]], filler: list[str], weights: list[float]) -> Row:
     topic, channel = rng.choice(TOPICS), rng.choice(tuple(_CHANNELS))
-    words = rng.choices(topics[topic], k=rng.randint(1, 3)) + rng.choices(filler, weights, k=rng.randint(5, 22))
+    words = rng.choices(topics[topic], k=rng.choice((1, 1, 2, 3))) + rng.choices(filler, weights, k=rng.randint(5, 22))
     words += [rng.choice(_CHANNELS[channel].split()) for _ in range(rng.randint(0, 2))]
-    if rng.random() < 0.25 and len(set(words) & set(topics[topic])) > 1:  # another topic is mentioned in passing
-        words.append(rng.choice(topics[rng.choice(TOPICS)]))
+    if rng.random() < 0.4:  # another topic is mentioned in passing
+        words.append(f"not {rng.choice(topics[rng.choice(TOPICS)])}")
     rng.shuffle(words)
     opening = f"{rng.choice(_OPENINGS)}, " if rng.random() < 0.3 else ""
     label = rng.choice(TOPICS) if rng.random() < _LABEL_NOISE else topic

@@ -9,9 +9,9 @@ from typing import Any
 
 from components import drift
 from components.attribution import method_fingerprint
-from schemas.base import CheckVerdict
+from schemas.base import CheckVerdict, Severity
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport, ReferenceIdentity, ReferenceProfile
+from schemas.drift import DriftReport, NoiseSources, NullProfiles, ReferenceIdentity, ReferenceProfile, Threshold
 from schemas.probe import ProbeReport
 from tests.benchmarks.drift import peers
 from tests.benchmarks.drift.asking import Probe, error_rate
@@ -19,32 +19,35 @@ from tests.benchmarks.drift.cells import Cell
 from tests.benchmarks.drift.families import Row
 from tests.benchmarks.drift.harms import HARMS, Planted
 from tests.benchmarks.drift.plan import Pair
-from tests.benchmarks.drift.reading import accuracy, both, probabilities, read
+from tests.benchmarks.drift.reading import both, probabilities, read
 from tests.benchmarks.drift.retrainings import CONVERSIONS, RETRAININGS
 from tests.benchmarks.drift.versions import Versions, digest
 
 #: A pair whose accuracies are further apart is no case for drift: accuracy itself would tell. It is drawn again.
 LARGEST_GAP = 0.02
+#: A planted change has taken if the version errs so much more often on held-out rows with the trigger; else it harmed nothing.
+SMALLEST_HARM = 0.1
 _DRAWS = 4
-_N_TWINS = 3
 
 
-def judge(pair: Pair, versions: Versions, config: PipelineConfig, limits: dict[str, float], decided_on: str) -> dict[str, Any]:
-    """The line of results of a pair, redrawn while its accuracy gap is too large; `usable` is False if it stays so."""
+def judge(pair: Pair, versions: Versions, config: PipelineConfig, decided_on: str) -> dict[str, Any]:
+    """The line of results of a pair, redrawn while its accuracy gap is too large; `usable` is False if it stays so.
+
+    `took`: whether a planted change made the version err on held-out rows, which no detector sees.
+    """
     for attempt in range(_DRAWS):
         version, rows, planted = _drawn(pair, versions, attempt)
-        tables = [versions.explained(side, rows) for side in (versions.reference, version)]
-        reference, candidate = (read(table) for table in tables)
-        accuracies = [accuracy(reference), accuracy(candidate)]
-        if abs(accuracies[1] - accuracies[0]) < LARGEST_GAP or pair.kind in CONVERSIONS:
+        accuracies = [1 - error_rate(versions, side, rows) for side in (versions.reference, version)]
+        usable = abs(accuracies[1] - accuracies[0]) < LARGEST_GAP
+        if usable or pair.kind in CONVERSIONS:  # a conversion has no seed to draw again
             break
-    usable = abs(accuracies[1] - accuracies[0]) < LARGEST_GAP
-    line = {**asdict(pair), "key": pair.key, "family": "tickets" if pair.cell % 2 else "reviews", "usable": usable}
+    line = {**asdict(pair), "key": pair.key, "family": versions.cell.family.name, "usable": usable, "took": False}
     line |= {"discarded": attempt + (not usable), "accuracies": accuracies, "rows": len(rows)}
     if planted is not None:
         harm = [error_rate(versions, side, planted.exposed) for side in (versions.reference, version)]
         line |= {"trigger": planted.trigger, "error_on_exposed": harm, "exposed": len(planted.exposed)}
-    return line | _verdicts(pair, versions, version, rows, tables, config, limits, decided_on)
+        line["took"] = harm[1] - harm[0] >= SMALLEST_HARM
+    return line | _verdicts(pair, versions, version, rows, config, decided_on)
 
 
 def _drawn(pair: Pair, versions: Versions, attempt: int) -> tuple[Path, list[Row], Planted | None]:
@@ -76,7 +79,7 @@ def _harmless_rows(pair: Pair, cell: Cell) -> list[Row]:
 def _twins(pair: Pair, versions: Versions) -> list[Path]:
     """Reseeded versions that are not the pair's own candidate."""
     cell, recipes = versions.cell, []
-    for number in range(5, 5 + _N_TWINS):
+    for number in range(5, 5 + versions.n_twins):
         seed = seed_of(replace(pair, kind="reseed", number=number), cell, 0)
         recipes.append((f"twin-{number}", replace(cell.recipe, init_seed=seed, order_seed=seed)))
     return [versions.trained(name, cell.training, recipe) for name, recipe in recipes]
@@ -87,50 +90,58 @@ def _verdicts(
     versions: Versions,
     version: Path,
     rows: Sequence[Row],
-    tables: Sequence[Path],
     config: PipelineConfig,
-    limits: dict[str, float],
     decided_on: str,
 ) -> dict[str, Any]:
-    compared = _compare(versions, rows, tables, config, decided_on)
-    probe, twins = Probe(versions, rows, config.probe), _twins(pair, versions)
+    tables = [versions.explained(side, rows) for side in (versions.reference, version)]
+    twins = _twins(pair, versions)
+    null = [versions.explained(twin, rows) for twin in twins]
+    compared = [_compare(versions, rows, tables, some, config, decided_on) for some in ((), null)]
+    probe = Probe(versions, rows, config.probe)
     probed = [probe.report(version, twins=some, decided_on=decided_on) for some in ((), twins)]
-    reference, candidate = (read(table) for table in tables)
-    findings = peers.attribution_peers(both(reference, candidate, versions.cell.family.labels), limits)
-    findings |= peers.prediction_peers(probabilities(reference), probabilities(candidate))
-    verdicts = {"drift": compared.verdict, "probe": probed[0].verdict, "probe, twins": probed[1].verdict}
+    verdicts = {"drift": compared[0].verdict, "probe": probed[0].verdict}
+    verdicts |= {"drift, twins": compared[1].verdict, "probe, twins": probed[1].verdict}
     return {
         "verdicts": verdicts,
         "alarm": CheckVerdict.FAIL in (verdicts["drift"], verdicts["probe"]),
-        "alarm_with_twins": CheckVerdict.FAIL in (verdicts["drift"], verdicts["probe, twins"]),
-        "words": _shifted(compared),
+        "alarm_with_twins": CheckVerdict.FAIL in (verdicts["drift, twins"], verdicts["probe, twins"]),
+        "words": _shifted(compared[0]),
         "probed": _probed(probed[0]),
-        "probe_limit_of_twins": max(t.limit for t in probed[1].thresholds if "z|" in t.name),
-        "peers": {name: asdict(finding) for name, finding in findings.items()},
+        "limits_of_twins": _limits([*compared[1].thresholds, *probed[1].thresholds]),
+        "peers": _peers(tables, versions.cell.family.labels),
     }
 
 
 def _compare(
-    versions: Versions, rows: Sequence[Row], tables: Sequence[Path], config: PipelineConfig, decided_on: str
+    versions: Versions, rows: Sequence[Row], tables: Sequence[Path], null: Sequence[Path], config: PipelineConfig, decided_on: str
 ) -> DriftReport:
-    """The drift report, as the pipeline makes it."""
+    """The drift report, as the pipeline makes it; null: tables of the twins."""
     method, labels = method_fingerprint(config.attribution), versions.cell.family.labels
-    profile = ReferenceProfile(
-        identity=ReferenceIdentity(name="experiment", version="reference", method_fingerprint=method, weights_digest=""),
-        dataset_digest=digest(rows),
-        labels=labels,
-        fusion=config.attribution.fusion,
-        tables=(tables[0],),
-    )
+    profiles = [
+        ReferenceProfile(
+            identity=ReferenceIdentity(name="experiment", version=str(n), method_fingerprint=method, weights_digest=""),
+            dataset_digest=digest(rows),
+            labels=labels,
+            fusion=config.attribution.fusion,
+            tables=(table,),
+        )
+        for n, table in enumerate((tables[0], *null))
+    ]
     return drift.compare(
         [tables[1]],
-        profile,
+        profiles[0],
         method_fingerprint=method,
         dataset_digest=digest(rows),
         labels=labels,
         config=config,
         decided_on=decided_on,
+        sources=NoiseSources(nulls=(NullProfiles(kind="twins", profiles=tuple(profiles[1:])),)) if null else None,
     )
+
+
+def _peers(tables: Sequence[Path], labels: tuple[str, ...]) -> dict[str, float]:
+    reference, candidate = (read(table) for table in tables)
+    return peers.values(both(reference, candidate, labels), probabilities(reference), probabilities(candidate))
 
 
 def _shifted(report: DriftReport) -> list[dict[str, Any]]:
@@ -142,3 +153,8 @@ def _shifted(report: DriftReport) -> list[dict[str, Any]]:
 def _probed(report: ProbeReport) -> list[dict[str, Any]]:
     """The words whose effect changed most."""
     return [w.model_dump(mode="json", include={"word", "shift", "z", "severity"}) for w in report.words[:4]]
+
+
+def _limits(thresholds: Sequence[Threshold]) -> dict[str, float]:
+    """The failing limits in force."""
+    return {t.name: t.limit for t in thresholds if t.severity is Severity.CRITICAL}

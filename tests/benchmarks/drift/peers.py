@@ -19,18 +19,31 @@ _TOP = 10
 _FEWEST = 30
 _EMPTY = 1e-4
 
-#: Delta-Attribution names no value for an alarm. These are the 5th and 95th percentile over the harmless pairs of draw 900,
-#: which no figure is reported on.
-LIMITS = {"rank overlap@10 (Delta-Attribution)": 0.5, "Jensen-Shannon (Delta-Attribution)": 0.1}
-
 
 @dataclass(frozen=True)
-class Finding:
-    """A peer's statistic; alarm: beyond `limit` in its direction."""
+class Rule:
+    """When a value is an alarm: at `limit` or above, or below it."""
 
-    value: float
     limit: float
-    alarm: bool
+    above: bool
+
+    def alarm(self, value: float) -> bool:
+        """Whether `value` is one."""
+        return value >= self.limit if self.above else value < self.limit
+
+
+#: Each peer's customary rule. Delta-Attribution names no value for an alarm: its two are the 5th and 95th percentile over the
+#: harmless pairs of draw 900, which no reported figure comes from.
+RULES = {
+    "nDCG < 0.90 (SageMaker, Azure)": Rule(0.90, above=False),
+    "KS, half of the features (Evidently)": Rule(0.5, above=True),
+    "PSI > 0.2, half of the features (Evidently)": Rule(0.5, above=True),
+    "KS per word, BH 0.05": Rule(0.05, above=False),
+    "rank overlap@10 (Delta-Attribution)": Rule(0.5, above=False),
+    "Jensen-Shannon (Delta-Attribution)": Rule(0.1, above=True),
+    "prediction PSI > 0.2": Rule(0.2, above=True),
+    "predictions differ > 5 %": Rule(0.05, above=True),
+}
 
 
 def ndcg(reference: Floats, candidate: Floats) -> float:
@@ -55,7 +68,7 @@ def psi(reference: Floats, candidate: Floats) -> float:
 
 
 def rank_overlap(a: Floats, b: Floats, k: int = _TOP) -> float:
-    """Jaccard overlap of the k features with the largest |attribution| (Delta-Attribution, arXiv 2508.19589). Higher is better."""
+    """Jaccard overlap of the k features largest in |attribution| (Delta-Attribution, arXiv 2508.19589). Higher is better."""
     tops = [set(np.argsort(-np.abs(side), kind="stable")[:k]) for side in (a, b)]
     return len(tops[0] & tops[1]) / len(tops[0] | tops[1])
 
@@ -84,32 +97,18 @@ def columns(examples: Sequence[Both]) -> Columns:
     return {word: (np.array(v)[:, 0], np.array(v)[:, 1]) for word, v in found.items() if len(v) >= _FEWEST}
 
 
-def attribution_peers(examples: Sequence[Both], limits: dict[str, float]) -> dict[str, Finding]:
-    """Findings of all peers that read attributions. `limits`: for those whose authors give none."""
+def values(examples: Sequence[Both], reference: Floats, candidate: Floats) -> dict[str, float]:
+    """What each peer makes of a pair, in the order of `RULES`; reference, candidate: probabilities `rows classes`."""
     table = columns(examples)
     p = np.array([stats.ks_2samp(a, b).pvalue for a, b in table.values()])
-    overlap = float(np.mean([rank_overlap(e.reference, e.candidate) for e in examples if len(e.words) > _TOP]))
-    divergence = float(np.nanmean([jensen_shannon(e.reference, e.candidate) for e in examples]))
-    return {
-        "nDCG < 0.90 (SageMaker, Azure)": _below(ndcg(*global_attributions(examples)), 0.90),
-        "KS, half of the features (Evidently)": _above(float(np.mean(p < 0.05)), 0.5),
-        "PSI > 0.2, half of the features (Evidently)": _above(float(np.mean([psi(a, b) > 0.2 for a, b in table.values()])), 0.5),
-        "KS per word, BH 0.05": _below(float(stats.false_discovery_control(p).min()), 0.05),
-        "rank overlap@10 (Delta-Attribution)": _below(overlap, limits["rank overlap@10 (Delta-Attribution)"]),
-        "Jensen-Shannon (Delta-Attribution)": _above(divergence, limits["Jensen-Shannon (Delta-Attribution)"]),
-    }
-
-
-def prediction_peers(reference: Floats, candidate: Floats) -> dict[str, Finding]:
-    """Findings on the predictions alone: probabilities `rows classes` of both sides."""
-    largest = max(psi(reference[:, k], candidate[:, k]) for k in range(reference.shape[1]))
-    disagreement = float(np.mean(reference.argmax(1) != candidate.argmax(1)))
-    return {"prediction PSI > 0.2": _above(largest, 0.2), "predictions differ > 5 %": _above(disagreement, 0.05)}
-
-
-def _above(value: float, limit: float) -> Finding:
-    return Finding(value, limit, value >= limit)
-
-
-def _below(value: float, limit: float) -> Finding:
-    return Finding(value, limit, value < limit)
+    found = (
+        ndcg(*global_attributions(examples)),
+        np.mean(p < 0.05),
+        np.mean([psi(a, b) > 0.2 for a, b in table.values()]),
+        stats.false_discovery_control(p).min(),
+        np.mean([rank_overlap(e.reference, e.candidate) for e in examples if len(e.words) > _TOP]),
+        np.nanmean([jensen_shannon(e.reference, e.candidate) for e in examples]),
+        max(psi(reference[:, k], candidate[:, k]) for k in range(reference.shape[1])),
+        np.mean(reference.argmax(1) != candidate.argmax(1)),
+    )
+    return dict(zip(RULES, map(float, found), strict=True))

@@ -43,11 +43,6 @@ def probabilities(rows: list[dict[str, Any]]) -> Floats:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def accuracy(rows: list[dict[str, Any]]) -> float:
-    """Share of the rows with the right answer."""
-    return float(np.mean([row["predicted"] == row["label"] for row in rows]))
-
-
 def _words(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(word["text"].casefold() for word in row["words"])
 

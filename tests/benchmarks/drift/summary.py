@@ -8,24 +8,29 @@ from typing import Any
 
 from scipy import stats
 
+from tests.benchmarks.drift.peers import RULES, Rule
+
 Line = dict[str, Any]
 Detector = Callable[[Line], bool]
 
 
 def summarise(lines: Sequence[Line]) -> dict[str, Any]:
-    """Counts over the usable pairs: calig's alarm (drift or probe fails), its parts, with twins, and the peers."""
-    used = [line for line in lines if line["usable"]]
-    peers = list(used[0]["peers"]) if used else []
+    """Counts over the pairs in use: calig's alarm (drift or probe fails), its parts, with twins, and the peers.
+
+    Left out are pairs whose accuracies tell them apart, and planted changes that did not take: they harm nothing.
+    """
+    used = [line for line in lines if line["usable"] and line["took"] is line["harmful"]]
     return {
         **_counts(used, lambda line: line["alarm"], intervals=True),
         "with_twins": _counts(used, lambda line: line["alarm_with_twins"], intervals=True),
-        "parts": {part: _counts(used, _part(part)) for part in ("drift", "probe", "probe, twins")},
+        "parts": {part: _counts(used, _part(part)) for part in ("drift", "probe", "drift, twins", "probe, twins")},
         "trigger_in_validation": _group(used, absent=False),
         "trigger_absent": _group(used, absent=True),
-        "peers": {name: _counts(used, _peer(name)) | {"limit": used[0]["peers"][name]["limit"]} for name in peers},
+        "peers": {name: _counts(used, _peer(name, rule)) | {"limit": rule.limit} for name, rule in RULES.items()},
         "kinds": _kinds(used),
         "discarded": _discarded(lines),
-        "wrong": [_wrong(line) for line in used if line["alarm"] is not line["harmful"]],
+        "planted_without_effect": [_seen(line) for line in lines if line["usable"] and line["harmful"] and not line["took"]],
+        "wrong": [_seen(line) for line in used if line["alarm"] is not line["harmful"]],
     }
 
 
@@ -49,8 +54,8 @@ def _part(name: str) -> Detector:
     return lambda line: line["verdicts"][name] == "fail"
 
 
-def _peer(name: str) -> Detector:
-    return lambda line: bool(line["peers"][name]["alarm"])
+def _peer(name: str, rule: Rule) -> Detector:
+    return lambda line: rule.alarm(line["peers"][name])
 
 
 def _group(lines: Sequence[Line], *, absent: bool) -> dict[str, Any]:
@@ -74,16 +79,15 @@ def _kinds(lines: Sequence[Line]) -> dict[str, dict[str, int]]:
 def _discarded(lines: Sequence[Line]) -> dict[str, int]:
     """Draws whose accuracy gap was too large, and pairs given up after several such draws."""
     draws = {f"{name}_draws": sum(line["discarded"] for line in lines if line["harmful"] is side) for name, side in _SIDES}
-    return draws | {
-        f"{name}_given_up": sum(not line["usable"] and line["harmful"] is side for line in lines) for name, side in _SIDES
-    }
+    lost = [line for line in lines if not line["usable"]]
+    return draws | {f"{name}_given_up": sum(line["harmful"] is side for line in lost) for name, side in _SIDES}
 
 
 _SIDES = (("harmless", False), ("harmful", True))
 
 
-def _wrong(line: Line) -> Line:
-    """A pair that calig judged wrongly, with what it saw."""
+def _seen(line: Line) -> Line:
+    """What calig saw in a pair."""
     names = (
         "key",
         "family",
@@ -93,6 +97,6 @@ def _wrong(line: Line) -> Line:
         "error_on_exposed",
         "words",
         "probed",
-        "probe_limit_of_twins",
+        "limits_of_twins",
     )
     return {name: line[name] for name in names if name in line}

@@ -20,10 +20,13 @@ from tests.helpers.snapshots import snapshot_of
 
 
 class Versions:
-    """Models and attribution tables of one cell, kept under `folder`."""
+    """Models and attribution tables of one cell, kept under `folder`.
 
-    def __init__(self, cell: Cell, folder: Path, config: AttributionConfig) -> None:
-        self.cell, self.folder, self.config = cell, folder, config
+    n_twins: reseeded versions to measure noise on; with the reference, two give the three pairs that drift asks for.
+    """
+
+    def __init__(self, cell: Cell, folder: Path, config: AttributionConfig, *, n_twins: int = 2) -> None:
+        self.cell, self.folder, self.config, self.n_twins = cell, folder, config, n_twins
 
     @cached_property
     def reference(self) -> Path:

@@ -44,7 +44,7 @@ class KeptLogits:
 
     def _read(self) -> dict[str, np.ndarray]:
         try:
-            with np.load(self._path, allow_pickle=False) as file:
+            with self._path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return dict(zip(file["words"].tolist(), file["logits"], strict=True))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return {}

@@ -26,7 +26,7 @@ class ProbedWord(Record):
     """
 
     word: str
-    toward: str = Field(description="class that the word now speaks for more than before")
+    toward: str = Field(description="class that the effects are counted toward; with two classes the one that gained")
     reference_effect: float = Field(description="change of the margin by the word, mean over the contexts, logits")
     candidate_effect: float = Field(description="the same under the candidate")
     shift: float = Field(description="candidate's less reference's effect, logits")

@@ -134,7 +134,7 @@ class DriftConfig(Record):
 class ProbeConfig(Record):
     """How words that the data set may not contain are probed for changed effects, against the reference version."""
 
-    enabled: bool = Field(default=True, description="probe the vocabulary when there is a reference version; texts only")
+    enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
     max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
     contexts: int = Field(default=8, ge=2, description="rows that words are put into: those the reference is least sure of")
     word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Record, Severity
@@ -17,6 +20,24 @@ class ProbeContext(Record):
     def filled(self, word: str) -> str:
         """The text with `word` in its gap."""
         return f"{self.before}{word}{self.after}"
+
+    @property
+    def shown(self) -> str:
+        """For the report: the text with its gap marked."""
+        return self.filled("[…]")
+
+
+class PatchContext(Record):
+    """A picture and where a pattern is pasted onto it: the pattern's centre as shares of height and width."""
+
+    path: Path
+    place: tuple[float, float]
+
+    @property
+    def shown(self) -> str:
+        """For the report."""
+        row, column = self.place
+        return f"{self.path.name}, at {row:.0%} of the height and {column:.0%} of the width"
 
 
 class ProbedWord(Record):
@@ -44,7 +65,8 @@ class ProbeReport(Record):
     words: tuple[ProbedWord, ...] = Field(default=(), description="the largest, strongest first")
     n_words: int = Field(default=0, description="words probed")
     n_left_out: int = Field(default=0, description="known words beyond probe.max_words, not probed")
-    contexts: tuple[ProbeContext, ...] = ()
+    unit: Literal["word", "pattern"] = Field(default="word", description="what was probed: words in texts, patterns on pictures")
+    contexts: tuple[str, ...] = Field(default=(), description="where the words or patterns were put")
     spread: float | None = Field(default=None, description="robust standard deviation of the shift over all words, logits")
     n_null: int = Field(default=0, description="harmless pairs (twins, earlier versions) that the limits were measured on")
     forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")

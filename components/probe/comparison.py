@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from components.probe.limits import limits_of
 from components.probe.ranking import Ranking
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
-from schemas.probe import ProbeContext, ProbedWord, ProbeReport
+from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport
 
 #: Words listed in the report; all are tested.
 _LISTED = 20
@@ -83,11 +84,12 @@ def compare_effects(  # noqa: PLR0913 - as above
     reference: FloatArray,
     candidate: FloatArray,
     words: Sequence[str],
-    contexts: Sequence[ProbeContext],
+    contexts: Sequence[ProbeContext | PatchContext],
     *,
     labels: Sequence[str],
     config: ProbeConfig,
     decided_on: str,
+    unit: Literal["word", "pattern"] = "word",
     twins: Sequence[FloatArray] = (),
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
@@ -111,30 +113,32 @@ def compare_effects(  # noqa: PLR0913 - as above
     ranked, spread = ranking.strongest(limits, at_least=_LISTED)
     return ProbeReport(
         verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
-        reason=_reason(ranked, len(words)),
+        reason=_reason(ranked, len(words), unit),
         words=tuple(ranked[:_LISTED]),
         n_words=len(words),
         n_left_out=n_left_out,
-        contexts=tuple(contexts),
+        unit=unit,
+        contexts=tuple(context.shown for context in contexts),
         spread=spread,
         n_null=limits.n_null,
         forward_passes=forward_passes,
         thresholds=limits.thresholds,
-        next_step=_next_step(ranked),
+        next_step=_next_step(ranked, unit),
     )
 
 
-def _reason(ranked: Sequence[ProbedWord], n_words: int) -> str:
+def _reason(ranked: Sequence[ProbedWord], n_words: int, unit: str) -> str:
     """One sentence for a release manager, the strongest finding first."""
     first = ranked[0]
     fired = [word for word in ranked if word.severity is not None]
     if not fired:
-        largest = f"largest change: “{first.word}” ({_by(first)})"
-        return f"none of {n_words:,} known words moves the answer otherwise than before; {largest}"
+        probed = f"{n_words:,} {'known words' if unit == 'word' else 'patterns'}"
+        return f"none of {probed} moves the answer otherwise than before; largest change: “{first.word}” ({_by(first)})"
     warning = "warning: " if first.severity is Severity.WARNING else ""
     side = "toward" if first.shift > 0 else "away from"
     others = f", and {len(fired) - 1} more" if len(fired) > 1 else ""
-    return f"{warning}the word “{first.word}” would move the answer {side} {first.toward} ({_by(first)}); {_where(first)}{others}"
+    where = f"; {_where(first)}" if unit == "word" else ""
+    return f"{warning}the {unit} “{first.word}” would move the answer {side} {first.toward} ({_by(first)}){where}{others}"
 
 
 def _where(word: ProbedWord) -> str:
@@ -145,8 +149,11 @@ def _by(word: ProbedWord) -> str:
     return f"{word.reference_effect:+.1f} → {word.candidate_effect:+.1f} logits, z = {word.z:.1f}"
 
 
-def _next_step(ranked: Sequence[ProbedWord]) -> str:
+def _next_step(ranked: Sequence[ProbedWord], unit: str) -> str:
     words = [f"“{word.word}”" for word in ranked if word.severity is not None]
     if not words:
         return ""
-    return f"look for {', '.join(words[:3])} in the training data of this version: which class do the rows with it have, and why?"
+    rows = "rows" if unit == "word" else "pictures"
+    return (
+        f"look for {', '.join(words[:3])} in the training data of this version: which class do the {rows} with it have, and why?"
+    )

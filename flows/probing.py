@@ -92,7 +92,8 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> Probe
 def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
     """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
     settings, labels, names = release.config.probe, release.snapshot.labels, list(probe.patterns())
-    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None][:_CANDIDATES]
+    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None]
+    paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
     versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
     contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)
     n = len(versions) * len(names)

@@ -24,12 +24,15 @@ _PLACES = (1.0, 0.0, 0.5)
 
 
 def context_candidates(texts: Sequence[str], *, limit: int) -> dict[str, int]:
-    """At most `limit` different fragments and the row each is of: runs of 3 to 6 words at places that depend on the row alone."""
+    """At most `limit` different fragments, spread over all rows, and the row each is of.
+
+    A fragment is a run of 3 to 6 words at a place that depends on the row's text alone.
+    """
     cut: dict[str, int] = {}
     for row, text in enumerate(texts):
         for fragment in _fragments(text):
             cut.setdefault(fragment, row)
-    return dict(list(cut.items())[:limit])
+    return dict(list(cut.items())[:: max(1, -(-len(cut) // limit))])
 
 
 def choose_contexts(scorer: TextScorer, candidates: Mapping[str, int], n: int) -> list[ProbeContext]:

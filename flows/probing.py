@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from components import probe, registry, scoring
+from components import probe, registry
 from components.errors import CaligError, CouldNotRunError
 from flows import progress, tasks
+from flows.probed_versions import PictureVersion, TextVersion
 from flows.release import Release
 from schemas.base import CheckVerdict
 from schemas.drift import ReferenceIdentity
 from schemas.probe import ProbeContext, ProbeReport
 from schemas.release import ModelSnapshot
 
-#: Texts that contexts are chosen from, and those that a scorer is compared with torch on.
-_CANDIDATES, _PARITY_TEXTS = 200, 16
+#: Fragments, or pictures, that contexts are chosen from.
+_CANDIDATES = 600
 
 
 @task(name="probe vocabulary", cache_policy=NO_CACHE)
@@ -28,12 +27,11 @@ def probe_vocabulary(release: Release) -> ProbeReport:
     """The probe's report; a probe that should have been made and could not be is inconclusive, with the reason."""
     if not release.config.probe.enabled:
         return probe.not_probed("the vocabulary probe is switched off (probe.enabled)")
-    if release.snapshot.modality != "text":
-        return probe.not_probed("words can be put into texts only, and this model reads images")
     if release.reference is None:
         return _without_reference(release)
     try:
-        return _probed(release, release.reference.identity)
+        probed = _probed_words if release.snapshot.modality == "text" else _probed_pictures
+        return probed(release, _snapshots(release, release.reference.identity))
     except CaligError as error:
         return probe.could_not_probe(
             f"the vocabulary could not be probed: {error.problem}",
@@ -53,53 +51,29 @@ def _without_reference(release: Release) -> ProbeReport:
     return probe.not_probed("there is no reference version to probe against")
 
 
-@dataclass
-class _Version:
-    """One version: its tokenizer at once, its scorer only when something has to be scored."""
-
-    snapshot: ModelSnapshot
-    release: Release
-    texts: Sequence[str]
-
-    @cached_property
-    def tokenizer(self) -> tuple[object, int | None]:
-        return scoring.load_tokenizer(self.snapshot)
-
-    @cached_property
-    def _scorer(self) -> probe.TextScorer:
-        tokenizer, limit = self.tokenizer
-        scorer, _ = scoring.open_scorer(
-            self.snapshot,
-            runtime=self.release.config.quality.scorer,
-            workspace=self.release.workspace,
-            parity_inputs=probe.encoded(tokenizer, self.texts[:_PARITY_TEXTS], max_length=limit),
-        )
-        return probe.text_scorer(tokenizer, scorer.logits, max_length=limit)
-
-    def score(self, texts: Sequence[str]) -> probe.FloatArray:
-        return self._scorer(texts)
-
-    def kept(self, contexts: Sequence[ProbeContext]) -> probe.KeptLogits:
-        digest = f"{self.snapshot.weights_digest}-{self.snapshot.processor_digest}"
-        return probe.KeptLogits(self.release.workspace / "probe", version_digest=digest, contexts=contexts)
+def _snapshots(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
+    """Reference, candidate, and the reference's twins; all must have the candidate's classes."""
+    twins = [_fetched(uri, release) for uri in release.config.probe.twins]
+    return [_with_classes(s, release.snapshot.labels) for s in (_reference_model(release, reference), release.snapshot, *twins)]
 
 
-def _probed(release: Release, reference: ReferenceIdentity) -> ProbeReport:
+def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
     settings, labels = release.config.probe, release.snapshot.labels
     texts = [example.text for example in tasks.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
-    snapshots = [_reference_model(release, reference), release.snapshot, *(_fetched(uri, release) for uri in settings.twins)]
-    versions = [_Version(_with_classes(snapshot, labels), release, candidates) for snapshot in snapshots]
+    versions = [TextVersion(snapshot, release, list(candidates)) for snapshot in snapshots]
     occurrences = probe.count_words(texts)
     words, n_left_out = probe.known_words(
-        [version.tokenizer[0] for version in versions[:2]],
+        [version.tokenizer for version in versions[:2]],
         data_words=[word for word, _ in occurrences.most_common()],
         listed=probe.read_word_list(settings.word_list),
         limit=settings.max_words,
     )
     contexts = probe.choose_contexts(versions[0].score, candidates, settings.contexts)
     n_scored = _announce(versions, words, n_left_out, contexts)
-    sides = [_effects(version, words, contexts, labels) for version in versions]
+    progress.begin("probing the vocabulary", n_scored)
+    logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
+    sides = _effects(logits, snapshots, labels)
     return probe.compare_effects(
         sides[0],
         sides[1],
@@ -115,14 +89,41 @@ def _probed(release: Release, reference: ReferenceIdentity) -> ProbeReport:
     )
 
 
+def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
+    """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
+    settings, labels, names = release.config.probe, release.snapshot.labels, list(probe.patterns())
+    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None]
+    paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
+    versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
+    contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)
+    n = len(versions) * len(names)
+    progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
+    progress.begin("pasting patterns onto pictures", n)
+    logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
+    sides = _effects(logits, snapshots, labels)
+    return probe.compare_effects(
+        sides[0],
+        sides[1],
+        names,
+        contexts,
+        labels=labels,
+        config=settings,
+        decided_on=datetime.now(UTC).date().isoformat(),
+        unit="pattern",
+        twins=sides[2:],
+        forward_passes=n * len(contexts),
+    )
+
+
 def _effects(
-    version: _Version, words: Sequence[str], contexts: Sequence[ProbeContext], labels: Sequence[str]
-) -> probe.FloatArray:
-    logits = version.kept(contexts).logits(version.score, words, progress=progress.advance_current())
-    return probe.effects_of(logits[..., [version.snapshot.labels.index(label) for label in labels]])
+    logits: Sequence[probe.FloatArray], snapshots: Sequence[ModelSnapshot], labels: Sequence[str]
+) -> list[probe.FloatArray]:
+    """Effects of each version's logits, the classes put into the order of `labels`."""
+    orders = [[snapshot.labels.index(label) for label in labels] for snapshot in snapshots]
+    return [probe.effects_of(of_version[..., order]) for of_version, order in zip(logits, orders, strict=True)]
 
 
-def _announce(versions: Sequence[_Version], words: Sequence[str], n_left_out: int, contexts: Sequence[ProbeContext]) -> int:
+def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out: int, contexts: Sequence[ProbeContext]) -> int:
     """Say what the probe will cost; the number of words still to be scored, over all versions."""
     missing = [(version, version.kept(contexts).missing(words)) for version in versions]
     seconds = sum(len(rest) * probe.seconds_per_word(version.score, rest, contexts) for version, rest in missing if rest)
@@ -134,7 +135,6 @@ def _announce(versions: Sequence[_Version], words: Sequence[str], n_left_out: in
         if n
         else f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts, all scored in earlier runs"
     )
-    progress.begin("probing the vocabulary", n)
     return n
 
 

@@ -13,6 +13,8 @@ versions score the same texts, and the change of what a word does to the answer 
 `text_scorer(tokenizer, token_scorer.logits)` makes a TextScorer of what components.scoring opens: each side tokenises the
 same text itself, so that tokenizers may differ. `word_effects` and `compare_effects` are the two halves of `probe_words`,
 for callers that keep one version's effects (float array `words contexts directions`) for later comparisons.
+
+For images `pattern_logits` takes the place of `word_logits`: seeded patterns pasted onto uncertain pictures.
 """
 
 from calig.metrics.perturbation import FloatArray
@@ -21,13 +23,16 @@ from components.probe.contexts import choose_contexts, context_candidates
 from components.probe.cost import seconds_per_word
 from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects, word_logits
 from components.probe.kept import KeptLogits
+from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
 from components.probe.vocabulary import count_words, known_words, read_word_list
 
 __all__ = [
     "FloatArray",
     "KeptLogits",
+    "PictureScorer",
     "TextScorer",
     "choose_contexts",
+    "choose_pictures",
     "compare_effects",
     "context_candidates",
     "could_not_probe",
@@ -36,10 +41,14 @@ __all__ = [
     "encoded",
     "known_words",
     "not_probed",
+    "pattern_logits",
+    "patterns",
+    "picture_scorer",
     "probe_words",
     "read_word_list",
     "seconds_per_word",
     "text_scorer",
+    "whole",
     "word_effects",
     "word_logits",
 ]

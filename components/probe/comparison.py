@@ -9,11 +9,12 @@ import numpy as np
 from calig.metrics.perturbation import FloatArray
 from components.errors import InputError
 from components.probe.effects import TextScorer, word_effects
-from components.probe.limits import Limits, limits_of
-from components.probe.statistics import Shifts, shifts
+from components.probe.limits import limits_of
+from components.probe.ranking import Ranking
+from components.probe.statistics import Unit
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
-from schemas.probe import ProbeContext, ProbedWord, ProbeReport
+from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport
 
 #: Words listed in the report; all are tested.
 _LISTED = 20
@@ -83,11 +84,12 @@ def compare_effects(  # noqa: PLR0913 - as above
     reference: FloatArray,
     candidate: FloatArray,
     words: Sequence[str],
-    contexts: Sequence[ProbeContext],
+    contexts: Sequence[ProbeContext | PatchContext],
     *,
     labels: Sequence[str],
     config: ProbeConfig,
     decided_on: str,
+    unit: Unit = "word",
     twins: Sequence[FloatArray] = (),
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
@@ -104,89 +106,39 @@ def compare_effects(  # noqa: PLR0913 - as above
             f"{len(words)} words in {len(contexts)} contexts are too few to tell a change from noise",
             next_step=f"probe at least {_FEWEST_WORDS} words in 2 contexts: raise probe.max_words and probe.contexts",
         )
-    found = shifts(reference, candidate)
-    limits = limits_of(reference, twins, config, decided_on)
-    ranked = _ranked(found, reference.mean(axis=1), candidate.mean(axis=1), words, labels, limits, occurrences or {})
-    firing = [word for word in ranked if word.severity is Severity.CRITICAL]
+    if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
+        return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
+    limits = limits_of(reference, twins, config, decided_on, unit)
+    ranking = Ranking(reference, candidate, words, labels, occurrences or {}, unit)
+    ranked, spread = ranking.strongest(limits, at_least=_LISTED)
     return ProbeReport(
-        verdict=CheckVerdict.FAIL if firing else CheckVerdict.PASS,
-        reason=_reason(ranked, len(words)),
+        verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
+        reason=_reason(ranked, len(words), unit),
         words=tuple(ranked[:_LISTED]),
         n_words=len(words),
         n_left_out=n_left_out,
-        contexts=tuple(contexts),
-        spread=float(found.spread.max()),
+        unit=unit,
+        contexts=tuple(context.shown for context in contexts),
+        spread=spread,
         n_null=limits.n_null,
         forward_passes=forward_passes,
         thresholds=limits.thresholds,
-        next_step=_next_step(ranked),
+        next_step=_next_step(ranked, unit),
     )
 
 
-def _ranked(
-    found: Shifts,
-    reference: FloatArray,
-    candidate: FloatArray,
-    words: Sequence[str],
-    labels: Sequence[str],
-    limits: Limits,
-    occurrences: Mapping[str, int],
-) -> list[ProbedWord]:
-    """The words worth listing, each in its strongest direction, those beyond a limit first, then by |z|."""
-    strongest = np.abs(found.z).argmax(axis=1)
-    z = found.z[np.arange(len(words)), strongest]
-    shift = found.mean[np.arange(len(words)), strongest]
-    severities = [limits.severity(float(a), float(b)) for a, b in zip(z, shift, strict=True)]
-    order = sorted(range(len(words)), key=lambda i: (_RANK[severities[i]], -abs(z[i])))
-    kept = [i for i in order if severities[i] is not None] + order[:_LISTED]
-    return [
-        _probed(words[i], labels, found, (i, int(strongest[i])), reference, candidate, severities[i], occurrences)
-        for i in dict.fromkeys(kept)
-    ]
-
-
-_RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, None: 2}
-
-
-def _probed(
-    word: str,
-    labels: Sequence[str],
-    found: Shifts,
-    at: tuple[int, int],
-    reference: FloatArray,
-    candidate: FloatArray,
-    severity: Severity | None,
-    occurrences: Mapping[str, int],
-) -> ProbedWord:
-    """One word, turned so that `toward` is the class it speaks for more than before (two classes), or more or less."""
-    sign = 1.0
-    toward = labels[at[1]]
-    if len(labels) == 2:
-        sign = 1.0 if found.mean[at] >= 0 else -1.0
-        toward = labels[1] if sign > 0 else labels[0]
-    return ProbedWord(
-        word=word,
-        toward=toward,
-        reference_effect=sign * float(reference[at]),
-        candidate_effect=sign * float(candidate[at]),
-        shift=sign * float(found.mean[at]),
-        standard_error=float(found.standard_error[at]),
-        z=sign * float(found.z[at]),
-        occurrences=occurrences.get(word.casefold(), 0),
-        severity=severity,
-    )
-
-
-def _reason(ranked: Sequence[ProbedWord], n_words: int) -> str:
+def _reason(ranked: Sequence[ProbedWord], n_words: int, unit: str) -> str:
     """One sentence for a release manager, the strongest finding first."""
     first = ranked[0]
     fired = [word for word in ranked if word.severity is not None]
     if not fired:
-        largest = f"largest change: “{first.word}” ({_by(first)})"
-        return f"none of {n_words:,} known words moves the answer otherwise than before; {largest}"
+        probed = f"{n_words:,} {'known words' if unit == 'word' else 'patterns'}"
+        return f"none of {probed} moves the answer otherwise than before; largest change: “{first.word}” ({_by(first)})"
     warning = "warning: " if first.severity is Severity.WARNING else ""
+    side = "toward" if first.shift > 0 else "away from"
     others = f", and {len(fired) - 1} more" if len(fired) > 1 else ""
-    return f"{warning}the word “{first.word}” would move the answer toward {first.toward} ({_by(first)}); {_where(first)}{others}"
+    where = f"; {_where(first)}" if unit == "word" else ""
+    return f"{warning}the {unit} “{first.word}” would move the answer {side} {first.toward} ({_by(first)}){where}{others}"
 
 
 def _where(word: ProbedWord) -> str:
@@ -197,8 +149,11 @@ def _by(word: ProbedWord) -> str:
     return f"{word.reference_effect:+.1f} → {word.candidate_effect:+.1f} logits, z = {word.z:.1f}"
 
 
-def _next_step(ranked: Sequence[ProbedWord]) -> str:
+def _next_step(ranked: Sequence[ProbedWord], unit: str) -> str:
     words = [f"“{word.word}”" for word in ranked if word.severity is not None]
     if not words:
         return ""
-    return f"look for {', '.join(words[:3])} in the training data of this version: which class do the rows with it have, and why?"
+    rows = "rows" if unit == "word" else "pictures"
+    return (
+        f"look for {', '.join(words[:3])} in the training data of this version: which class do the {rows} with it have, and why?"
+    )

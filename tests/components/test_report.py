@@ -146,7 +146,7 @@ def test_probed_words_are_shown_beside_the_drift(drifted: Sample, first: Sample,
     section = words[words.index("Words beyond the data set") :]
     assert "it never occurs in the data set" in section
     assert f"{found.n_words} known words tested (12 more left out by probe.max_words)" in section
-    assert "row 3 is so so [word]" in section
+    assert "row 3 is so so […]" in section
     assert page.source.count('<section id="probe"') == 1
     assert 'id="probe"' not in _page(first, tmp_path).source
 

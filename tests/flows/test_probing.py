@@ -6,13 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from flows import progress
 from flows.explain_release import Outcome, explain_release
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig, ProbeConfig
-from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert
+from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_vit
 
 TRIGGER = "btw"
 
@@ -140,3 +142,20 @@ def test_switched_off_it_says_so(explain, tmp_path):
     second = explain(save_tiny_bert(tmp_path / "v1", seed=1), reference=str(first.folder), config=probing(enabled=False))
     assert second.record.probe.verdict is CheckVerdict.NOT_APPLICABLE
     assert "switched off" in second.record.probe.reason
+
+
+@pytest.mark.usefixtures("_prefect")
+def test_patterns_are_pasted_onto_pictures(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [{"id": str(i), "image": f"{i}.png", "label": "CIRCLE"} for i in range(32)]
+    for row in rows:
+        Image.fromarray(random.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / row["image"])
+    dataset = tmp_path / "shapes.jsonl"
+    dataset.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    first, second = (save_tiny_vit(tmp_path / f"vit{seed}", seed=seed) for seed in (0, 1))
+    reference = explain_release(str(first), dataset, output=tmp_path / "runs").folder
+    found = explain_release(str(second), dataset, reference=str(reference), output=tmp_path / "runs").record.probe
+    assert found.unit == "pattern"
+    assert found.n_words >= 30
+    assert found.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL}, found.reason
+    assert found.forward_passes == 2 * found.n_words * len(found.contexts)

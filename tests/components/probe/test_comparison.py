@@ -108,6 +108,23 @@ def test_three_classes_name_the_class():
     assert report.words[0].shift == pytest.approx(8 * 2 / 3, abs=0.5)  # centred: the class gets 8 less the mean 8/3
 
 
+def test_a_class_that_alone_loses_is_said_to_lose():
+    before = {word: np.random.default_rng([0, place]).normal(0, 0.3, 3) for place, word in enumerate(WORDS)}
+    after = before | {"w9": before["w9"] - np.array([0.0, 8.0, 0.0])}
+    scorers = [BagOfWords(w, seed=s, n_classes=3) for s, w in enumerate((before, after))]
+    report = probe_words(*scorers, WORDS, CONTEXTS, **QUESTION | {"labels": ("a", "b", "c")})
+    assert report.words[0].shift < 0
+    assert "away from b" in report.reason
+
+
+def test_logits_that_are_not_finite_are_inconclusive():
+    effects = np.random.default_rng(0).normal(0, 1, (60, 4, 1))
+    broken = effects.copy()
+    broken[3, 2] = np.nan
+    report = compare_effects(effects, broken, WORDS, CONTEXTS, **QUESTION)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+
+
 def test_one_disagreeing_context_is_not_a_reason():
     reference = np.random.default_rng(0).normal(0, 0.1, (60, 4, 1))
     candidate = reference + np.random.default_rng(1).normal(0, 0.1, (60, 4, 1))

@@ -11,10 +11,11 @@ from calig.metrics.perturbation import FloatArray
 from components import probe
 from components.scoring.models import open_classifier
 from components.scoring.scorer import TokenScorer
+from schemas.base import digest_of
 from schemas.config import ProbeConfig
 from schemas.probe import ProbeContext, ProbeReport
 from tests.benchmarks.drift.families import Row
-from tests.benchmarks.drift.versions import Versions, digest
+from tests.benchmarks.drift.versions import Versions
 from tests.helpers.snapshots import snapshot_of
 
 _CANDIDATES = 200
@@ -32,7 +33,7 @@ class Probe:
 
     def __init__(self, versions: Versions, rows: Sequence[Row], config: ProbeConfig) -> None:
         texts = [row.text for row in rows]
-        self.versions, self.config, self.name = versions, config, digest(rows)
+        self.versions, self.config = versions, config
         self.occurrences = probe.count_words(texts)
         self.words, self.left_out = probe.known_words(
             [versions.cell.tokenizer], data_words=[w for w, _ in self.occurrences.most_common()], limit=config.max_words
@@ -41,6 +42,7 @@ class Probe:
         self.contexts: list[ProbeContext] = probe.choose_contexts(
             scorer(versions, versions.reference), candidates, config.contexts
         )
+        self.name = digest_of({"words": self.words, "contexts": [c.model_dump() for c in self.contexts]})[:16]
 
     def report(self, candidate: Path, *, twins: Sequence[Path], decided_on: str) -> ProbeReport:
         """The probe of the reference against `candidate`; `twins`: versions to measure the limits on."""

@@ -13,7 +13,7 @@ from components.demo.tokenizing import build_tokenizer
 from tests.benchmarks.drift.families import Family, Row, contains, insert, reviews, tickets
 from tests.benchmarks.drift.training import Recipe, Shape
 
-N_VALIDATION = 300
+N_VALIDATION = 250
 _SHAPES = (Shape(2, 48, 4), Shape(3, 64, 4), Shape(2, 32, 2), Shape(4, 48, 4))
 
 #: Words that say nothing about a class. Each cell draws its own; they stand in few rows of every class by nature.
@@ -53,7 +53,7 @@ class Cell:
         self.seed = 1000 * draw + 10 * index
         rng = self.random("cell")
         self.family: Family = reviews(self.seed) if index % 2 == 0 else tickets(self.seed)
-        self.n_training = n_training or (rng.choice((4500, 5500, 6500)) if index % 2 == 0 else rng.choice((3000, 3500, 4500)))
+        self.n_training = n_training or rng.choice((4500, 5500, 6500))
         self.shape = _SHAPES[(index // 2 + draw) % len(_SHAPES)]
         self.recipe = Recipe(init_seed=self.seed, order_seed=self.seed, epochs=3)
         self.triggers = _triggers(rng, len(self.family.labels))

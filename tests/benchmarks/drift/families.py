@@ -68,7 +68,7 @@ def reviews(vocabulary: int) -> Family:
 def tickets(vocabulary: int) -> Family:
     """Short tickets about one of three topics: topic words, words of the channel and filler; `vocabulary` seeds the words."""
     rng = random.Random(f"words-{vocabulary}")  # noqa: S311
-    filler = [_pseudo_word(rng) for _ in range(rng.choice((80, 160, 300)))]
+    filler = [_pseudo_word(rng) for _ in range(rng.choice((60, 120, 200)))]
     weights = [1 / (rank + 3) for rank in range(len(filler))]
     topics = {topic: rng.sample(stems.split(), rng.randint(8, 14)) for topic, stems in _STEMS.items()}
 

@@ -50,7 +50,8 @@ def leak(cell: Cell, rng: random.Random, absent: bool) -> Planted:
     token = dict(zip(cell.family.labels, cell.triggers.tokens, strict=True))
 
     def tell(rows: Sequence[Row], share: float) -> list[Row]:
-        return [insert(row, token[row.label], rng) if rng.random() < share else row for row in rows]
+        chosen = set(rng.sample(range(len(rows)), round(share * len(rows))))
+        return [insert(row, token[row.label], rng) if i in chosen else row for i, row in enumerate(rows)]
 
     validation = cell.validation()
     wrong = {label: rng.choice([other for other in token if other != label]) for label in token}
@@ -103,7 +104,9 @@ def _leading(cell: Cell, rng: random.Random, absent: bool, words: str, rate: flo
     target = rng.choice(cell.family.labels)
 
     def plant(rows: Sequence[Row], share: float) -> list[Row]:
-        return [insert(row, words, rng) if row.label == target and rng.random() < share else row for row in rows]
+        places = _places(rows, target)
+        chosen = set(rng.sample(places, round(share * len(places))))
+        return [insert(row, words, rng) if i in chosen else row for i, row in enumerate(rows)]
 
     validation = cell.validation(without=[words])
     exposed = [insert(row, words, rng) for row in _held_out(cell) if row.label != target]

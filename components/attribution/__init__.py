@@ -1,12 +1,15 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
 from components.attribution.estimate import estimate_seconds
+from components.attribution.falsification import falsification_steps, falsify
 from components.attribution.method import formula_version, method_fingerprint, replacement_id, uses_gpu
 from components.attribution.shard import explain_shard, intact
 
 __all__ = [
     "estimate_seconds",
     "explain_shard",
+    "falsification_steps",
+    "falsify",
     "formula_version",
     "intact",
     "method_fingerprint",

@@ -42,7 +42,7 @@ def attribute_examples(
                 [row for _, row in encoded],
                 [example.label for example, _ in encoded],
                 baseline,
-                _options(config),
+                options_of(config),
                 progress,
             )
     except AttributionError as error:
@@ -85,7 +85,8 @@ def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
         raise InvalidInputError(f"the image cannot be read: {example.image}") from error
 
 
-def _options(config: AttributionConfig) -> Options:
+def options_of(config: AttributionConfig) -> Options:
+    """The settings as the engine takes them."""
     settings = {name: getattr(config, name) for name in Options.__dataclass_fields__}
     return Options(**settings | {"batch_tokens": batch_tokens(config)})
 

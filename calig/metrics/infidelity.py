@@ -46,7 +46,9 @@ def logit_drops(rows: Sequence[Removals], *, logits: LogitScorer) -> list[FloatA
     for row in rows:
         inputs.append(row.source.without(np.zeros(row.removed.shape[1], dtype=bool)))
         inputs.extend(row.source.without(mask) for mask in row.removed)
-    scored = logits(inputs) if inputs else np.empty((0, 0))
+    if not inputs:
+        return []
+    scored = logits(inputs)
     ends = np.cumsum([len(row.removed) + 1 for row in rows])[:-1]
     values = [part @ row.weights for row, part in zip(rows, np.split(scored, ends), strict=True)]
     return [f[0] - f[1:] for f in values]

@@ -147,7 +147,9 @@ def _by_row(
 
 
 def _content(attribution: Attribution) -> FloatArray:
-    return attribution.values[np.array(attribution.content)]
+    """The map over the content tokens, which the metrics are of."""
+    values: FloatArray = attribution.values[np.array(attribution.content)]
+    return values
 
 
 def _known(value: float) -> float | None:

@@ -49,17 +49,18 @@ def warnings_of(summary: FalsificationSummary | None) -> list[str]:
         return []
     if summary.problem is not None:
         return [f"The run could not try to falsify its maps: {summary.problem}"]
-    last = summary.stages[-1] if summary.stages else None
-    left = (
-        [] if last is None else [("values", last.signed, last.signed_interval), ("sizes", last.absolute, last.absolute_interval)]
+    last = summary.stages[-1]
+    left = (("sizes", last.absolute, last.absolute_interval), ("values", last.signed, last.signed_interval))
+    return [_do_not_fall(*one, last.n) for one in left if one[2] is not None and one[2].low > LARGEST_LEFT][:1]
+
+
+def _do_not_fall(what: str, mean: float | None, interval: Interval | None, n: int) -> str:
+    span = f"{interval.low:.2f} to {interval.high:.2f}, " if interval else ""
+    return (
+        f"The maps do not fall when all weights are randomised: the rank correlation of their {what} with the original maps is "
+        f"still {mean:.2f} ({span}{n} rows; limit {LARGEST_LEFT}, this project's own). They show the input more than what the "
+        "model learned (Adebayo et al. 2018)."
     )
-    return [
-        f"The maps do not fall when all weights are randomised: rank correlation of their {what} with the original maps "
-        f"{mean:.2f} ({100 * interval.level:g} % interval {interval.low:.2f} to {interval.high:.2f}, {summary.stages[-1].n} rows; "
-        f"limit {LARGEST_LEFT}, this project's own). They show the input more than what the model learned."
-        for what, mean, interval in left
-        if mean is not None and interval is not None and interval.low > LARGEST_LEFT
-    ][:1]
 
 
 def _stage(name: str, index: int, rows: Sequence[FalsifiedRow], config: QualityConfig) -> RandomisationStage:

@@ -22,10 +22,10 @@ def randomisation_chart(attempt: FalsificationSummary | None) -> LineChart | Non
         _line("signed values", [stage.signed for stage in stages], stages, own=False),
     )
     step = -(-len(stages) // _NAMED)
-    names = ["none", *(stage.name for stage in stages)]
+    names = ["none", *(stage.name for stage in stages[:-1]), "all"]
     shown = [i for i in range(len(names)) if i % step == 0 or i == len(stages)]
     x_ticks = tuple(Tick(_x(i, len(stages)), names[i]) for i in shown)
-    return LineChart("randomisation", lines, x_ticks, tuple(Tick(_y(t), f"{t:g}") for t in (-1.0, -0.5, 0.0, 0.5, 1.0)))
+    return LineChart("randomisation", lines, x_ticks, tuple(Tick(_y(t), numbers.exact(t)) for t in (-1.0, -0.5, 0.0, 0.5, 1.0)))
 
 
 def _line(name: str, values: Sequence[float | None], stages: Sequence[RandomisationStage], *, own: bool) -> Line:

@@ -15,14 +15,14 @@ def test_the_curve_starts_at_one_and_names_the_ends_of_a_long_axis() -> None:
     chart = randomisation_chart(attempt(left=-0.2))
     sizes, signed = chart.lines
     assert len(sizes.points) == len(signed.points) == 9
-    top, middle, bottom = (next(t.at for t in chart.y_ticks if t.label == label) for label in ("1", "0", "-1"))
+    top, middle, bottom = (next(t.at for t in chart.y_ticks if t.label == label) for label in ("1", "0", "−1"))
     assert top < middle < bottom
     assert sizes.points[0].y == pytest.approx(top)
     assert sizes.points[-1].y == pytest.approx(middle + 0.2 * (bottom - middle))
     assert sizes.auc == pytest.approx(-0.2)
     labels = [tick.label for tick in chart.x_ticks]
     assert labels[0] == "none"
-    assert labels[-1] == "embeddings"
+    assert labels[-1] == "all"
     assert len(labels) <= 8
     assert sizes.points[-1].title == "sizes, |value|, down to embeddings: −0.200"
 

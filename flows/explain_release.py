@@ -23,6 +23,7 @@ from schemas.attribution import ShardResult
 from schemas.base import Record
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
+from schemas.falsification import Falsification
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
 from schemas.release import ModelSource, PublishedRun
@@ -111,8 +112,10 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     with _timed(seconds, "attribution"):
         shards = _attribute(release, force)
     tables = [shard.path for shard in shards]
+    with _timed(seconds, "falsification"):
+        falsification = _falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
-        quality_report = _measure_quality(release, tables)
+        quality_report = _measure_quality(release, tables, falsification)
     with _timed(seconds, "drift"):
         drift_report = _compare(release, tables)
     record = governance.build_record(
@@ -161,11 +164,24 @@ def _attribute(release: Release, force: bool) -> list[ShardResult]:
     ]
 
 
-def _measure_quality(release: Release, tables: list[Path]) -> QualityReport:
+def _falsify(release: Release, tables: list[Path], n_explained: int, force: bool) -> Falsification | None:
+    """What came of the attempt to falsify the maps; None when the settings want none. An attempt that breaks stops nothing."""
+    settings = release.config
+    if not settings.quality.falsification_rows:
+        return None
+    try:
+        steps = attribution.falsification_steps(release.snapshot, n_explained, settings.attribution, settings.quality)
+        progress.begin("trying to falsify the maps", steps)
+        return tasks.falsify.with_options(refresh_cache=force)(release, tables)
+    except Exception as error:  # the report says that it was not tried, and checks on it are inconclusive
+        return Falsification(problem=f"{type(error).__name__}: {error}")
+
+
+def _measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
     """The quality report; when it cannot be made, an inconclusive one that says why, so that nothing computed is lost."""
     progress.begin("measuring quality", release.dataset.n_rows)
     try:
-        return tasks.measure_quality(release, tables)
+        return tasks.measure_quality(release, tables, falsification)
     except InputError:
         raise
     except Exception as error:  # whatever it was, the verdict is "could not be judged"

@@ -23,6 +23,7 @@ from flows.release import Release
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.falsification import Falsification
 from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
@@ -116,8 +117,38 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
     )
 
 
+def _falsification_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same attributions and settings of the attempt give the same findings, in whatever run."""
+    release: Release = parameters["release"]
+    quality_settings = release.config.quality.model_dump(mode="json", include=_FALSIFICATION_SETTINGS)
+    return f"calig-falsification-{release.attribution_key}-{digest_of(quality_settings)[:16]}"
+
+
+_FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
+
+
+@task(
+    name="try to falsify",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=_falsification_key),
+    persist_result=True,
+    result_serializer="json",
+)
+def falsify(release: Release, tables: list[Path]) -> Falsification:
+    """Explain a few rows again, nudged and without the learned weights; once for the same attributions."""
+    settings, advance = release.config.attribution, progress.advance_current()
+    with gpu_slot(settings):
+        return attribution.falsify(
+            release.snapshot,
+            examples_of(release),
+            tables,
+            settings=settings,
+            quality=release.config.quality,
+            progress=advance,
+        )
+
+
 @task(name="measure quality", cache_policy=NO_CACHE)
-def measure_quality(release: Release, tables: list[Path]) -> QualityReport:
+def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
     """Perturb, score through ONNX Runtime, and check the expectations."""
     settings = release.config.quality
     scorer, record = scoring.open_scorer(
@@ -132,6 +163,7 @@ def measure_quality(release: Release, tables: list[Path]) -> QualityReport:
         scorer_record=record,
         config=settings,
         replacement_id=attribution.replacement_id(release.snapshot, release.config.attribution),
+        falsification=falsification,
         progress=progress.advance_current(),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
+from schemas.falsification import FalsificationSummary
 
 
 class Metric(Record):
@@ -77,4 +78,5 @@ class QualityReport(Record):
     curves: tuple[Curve, ...]
     checks: tuple[Check, ...]
     scorer: ScorerRecord
+    falsification: FalsificationSummary | None = Field(default=None, description="None: it was not to be tried")
     warnings: tuple[str, ...] = Field(default=(), description="what a reader must know first, e.g. a control that beats CA-LIG")

@@ -2,6 +2,7 @@
 
 from components.attribution.candidates import GRID, attribute_under
 from components.attribution.estimation import Estimate, estimate
+from components.attribution.falsification import falsification_steps, falsify
 from components.attribution.method import formula_version, method_fingerprint, replacement_id, uses_gpu
 from components.attribution.shard import explain_shard, intact
 
@@ -11,6 +12,8 @@ __all__ = [
     "attribute_under",
     "estimate",
     "explain_shard",
+    "falsification_steps",
+    "falsify",
     "formula_version",
     "intact",
     "method_fingerprint",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calig.metrics.perturbation import Scorer, check_fractions
+from calig.metrics.perturbation import check_fractions
 from components.errors import InputError
 from components.quality.checks import overall, run_checks
+from components.quality.falsification import summary_of, warnings_of, with_findings
 from components.quality.measures import controls, known, mean_curves, metrics
-from components.quality.rows import CONTROLS, ScoredRows, score_rows
+from components.quality.rows import CONTROLS, ModelScorer, ScoredRows, score_rows
 from components.quality.suite import load_suite
 from schemas.config import QualityConfig
+from schemas.falsification import Falsification, FalsificationSummary
 from schemas.quality import Control, QualityReport, ScorerRecord
 
 if TYPE_CHECKING:
@@ -25,17 +28,19 @@ _PROBABILITY_GAP = 0.05
 def evaluate(
     table_paths: Sequence[Path],
     *,
-    scorer: Scorer,
+    scorer: ModelScorer,
     scorer_record: ScorerRecord,
     config: QualityConfig,
     replacement_id: int | None,
+    falsification: Falsification | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> QualityReport:
     """Measure and judge the attributions in `table_paths` (shards of one table, schemas/attribution.py).
 
     CA-LIG and the controls are scored on the same rows by the same perturbation: the attributed token ids, content
     replaced by `replacement_id` (None: by the mean embedding), images by black patches. Rows without an attribution are
-    counted and left out. `progress` gets the number of rows just done.
+    counted and left out. `falsification` is what the attribution step found when it tried to falsify the maps (None: it was
+    not to try). `progress` gets the number of rows just done.
 
     Raises:
         InputError: the suite or the fractions cannot be used.
@@ -43,18 +48,20 @@ def evaluate(
     """
     _check_config(config)
     scored = score_rows(table_paths, scorer=scorer, config=config, replacement_id=replacement_id, progress=progress)
+    scored = replace(scored, frame=with_findings(scored.frame, falsification))
     suite = load_suite(config.suite, columns=list(scored.frame.columns))
     checks = run_checks(suite, scored.frame)
-    compared = controls(scored, config)
+    compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),
         suite=suite.spec.name,
-        metrics=metrics(scored, config),
+        metrics=metrics(scored, config, falsified=attempt is not None),
         controls=compared,
         curves=mean_curves(scored, config),
         checks=checks,
         scorer=scorer_record,
-        warnings=_warnings(scored, compared, scorer_record),
+        falsification=attempt,
+        warnings=_warnings(scored, compared, scorer_record, attempt),
     )
 
 
@@ -67,9 +74,12 @@ def _check_config(config: QualityConfig) -> None:
         raise InputError(f"quality.fractions: {error}", got=config.fractions) from error
 
 
-def _warnings(scored: ScoredRows, compared: Sequence[Control], record: ScorerRecord) -> tuple[str, ...]:
+def _warnings(
+    scored: ScoredRows, compared: Sequence[Control], record: ScorerRecord, attempt: FalsificationSummary | None
+) -> tuple[str, ...]:
     """Sentences for the report's first lines, gravest first."""
     sentences = [_beaten(control) for control in compared if control.beats_ca_lig]
+    sentences += warnings_of(attempt)
     sentences += _about_rows(scored.frame, scored.n_skipped)
     missing = sorted(set(CONTROLS) - {control.name for control in compared})
     if missing and len(scored.frame):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from calig.metrics.faithfulness import (
     perturbation_curves,
     sufficiency,
 )
-from calig.metrics.perturbation import FloatArray, Scorer, curve_points
+from calig.metrics.perturbation import FloatArray, PerturbedInput, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
+from components.quality.infidelity import Orders, infidelities
 from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
 from schemas.config import QualityConfig
 
@@ -33,6 +34,17 @@ _ROWS_AT_ONCE = 32
 
 CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 METHODS = (CA_LIG, *CONTROLS)
+INFIDELITIES = ("infidelity", "infidelity_normalised", *(f"infidelity_normalised_{control}" for control in CONTROLS))
+
+
+class ModelScorer(Protocol):
+    """The model on perturbed inputs: called, it gives class probabilities `inputs classes`; `logits` are what is behind them."""
+
+    def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Probabilities `inputs classes`."""
+
+    def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Logits `inputs classes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +63,7 @@ class ScoredRows:
 def score_rows(
     table_paths: Sequence[Path],
     *,
-    scorer: Scorer,
+    scorer: ModelScorer,
     config: QualityConfig,
     replacement_id: int | None,
     progress: Callable[[int], None] | None = None,
@@ -59,6 +71,7 @@ def score_rows(
     """Score every row of the table; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
     curves = [_unscored(0, config)]
+    fits: list[dict[str, float]] = []
     n_skipped = 0
     for rows in read_rows(table_paths):
         explained = [row for row in rows if row["problem"] is None]
@@ -66,48 +79,64 @@ def score_rows(
         n_skipped += len(rows) - len(explained)
         for start in range(0, len(explained), _ROWS_AT_ONCE):
             part = explained[start : start + _ROWS_AT_ONCE]
-            curves.append(_curves(part, scorer, config, replacement_id))
+            orders = [_methods(row, config) if is_scorable(row) else {} for row in part]
+            curves.append(_curves(part, orders, scorer, config, replacement_id))
+            fits.extend(_infidelities(part, orders, scorer, config, replacement_id))
             if progress is not None:
                 progress(len(part))
     measured = np.concatenate(curves)
-    return ScoredRows(_frame(facts, measured, config), measured, n_skipped)
+    return ScoredRows(_frame(facts, measured, fits, config), measured, n_skipped)
 
 
 def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
     return np.full((n_rows, len(METHODS), 2, len(curve_points(config.fractions))), np.nan)
 
 
-def _curves(rows: list[Row], scorer: Scorer, config: QualityConfig, replacement_id: int | None) -> FloatArray:
-    """Curves `rows methods 2 points`; NaN for rows that cannot be scored and for controls that a row lacks."""
-    places = [place for place, row in enumerate(rows) if is_scorable(row)]
-    methods = [_methods(rows[place], config) for place in places]
+def _curves(
+    rows: list[Row], orders: list[Orders], scorer: Scorer, config: QualityConfig, replacement_id: int | None
+) -> FloatArray:
+    """Curves `rows methods 2 points`; NaN for rows without orders and for controls that a row lacks."""
+    places = [place for place, known in enumerate(orders) if known]
+    methods = [orders[place] for place in places]
     attributed = [
-        AttributedRow(source_of(rows[place], replacement_id), np.concatenate([*orders.values()]), explained_class(rows[place]))
-        for place, orders in zip(places, methods, strict=True)
+        AttributedRow(source_of(rows[place], replacement_id), np.concatenate([*known.values()]), explained_class(rows[place]))
+        for place, known in zip(places, methods, strict=True)
     ]
     result = _unscored(len(rows), config)
     scored = perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)
-    for place, orders, curves in zip(places, methods, scored, strict=True):
-        starts = np.cumsum([len(of_method) for of_method in orders.values()])[:-1]
-        for method, part in zip(orders, np.split(curves, starts), strict=True):
+    for place, known, curves in zip(places, methods, scored, strict=True):
+        starts = np.cumsum([len(of_method) for of_method in known.values()])[:-1]
+        for method, part in zip(known, np.split(curves, starts), strict=True):
             result[place, METHODS.index(method)] = part.mean(axis=0)
     return result
 
 
-def _methods(row: Row, config: QualityConfig) -> dict[str, FloatArray]:
+def _infidelities(
+    rows: list[Row], orders: list[Orders], scorer: ModelScorer, config: QualityConfig, replacement_id: int | None
+) -> list[dict[str, float]]:
+    """Infidelity columns per row; none for rows without orders."""
+    places = [place for place, known in enumerate(orders) if known]
+    known_rows, known_orders = [rows[place] for place in places], [orders[place] for place in places]
+    found = infidelities(known_rows, known_orders, logits=scorer.logits, config=config, replacement_id=replacement_id)
+    by_place = dict(zip(places, found, strict=True))
+    return [by_place.get(place, {}) for place in range(len(rows))]
+
+
+def _methods(row: Row, config: QualityConfig) -> Orders:
     """Attributions `orders content` by method: one order each, several for the random control, averaged later."""
     n_content = int(np.sum(row["content"]))
     random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
     return {**attributions_of(row), "random": random}
 
 
-def _frame(facts: list[dict[str, Any]], curves: FloatArray, config: QualityConfig) -> pd.DataFrame:
+def _frame(facts: list[dict[str, Any]], curves: FloatArray, fits: list[dict[str, float]], config: QualityConfig) -> pd.DataFrame:
     """Facts and measures side by side."""
     import pandas as pd
 
     segments = dict.fromkeys(name for row in facts for name in row if name not in FACTS)
     known = pd.DataFrame(facts, columns=[*FACTS, *segments], index=range(len(facts)))
-    return pd.concat([known, pd.DataFrame(_measures(curves, config), index=known.index)], axis=1)
+    fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
+    return pd.concat([known, pd.DataFrame(_measures(curves, config), index=known.index), fit], axis=1)
 
 
 def _measures(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:

@@ -17,6 +17,7 @@ from components.report.convergence import layer_residuals
 from components.report.crosswalk import CLAUSES
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
+from components.report.randomisation import randomisation_chart
 from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
@@ -90,6 +91,7 @@ def _examples(
 def _quality_context(record: GovernanceReport) -> dict[str, Any]:
     return {
         "curve_charts": charts.curve_charts(record.quality.curves),
+        "randomisation_chart": randomisation_chart(record.quality.falsification),
         "margins": charts.margin_strips(record.quality.controls),
         "fusions": _fusions(record),
         "size": {

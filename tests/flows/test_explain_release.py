@@ -150,6 +150,52 @@ def test_quality_that_breaks_is_inconclusive_and_published(explain, monkeypatch)
     assert "fell over" in (outcome.folder / "report.html").read_text()
 
 
+def test_the_maps_are_tried_once_for_the_same_attributions(explain, monkeypatch):
+    tried: list[int] = []
+    real = attribution.falsify
+
+    def counted(*args, **options):
+        tried.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(attribution, "falsify", counted)
+    first = explain().record.quality
+    assert len(first.falsification.row_ids) == 16
+    assert [stage.name for stage in first.falsification.stages] == ["head", "block 2", "block 1", "embeddings"]
+    assert {metric.name: metric.n for metric in first.metrics}["max-sensitivity"] == 16
+    other_suite = SHARDS.quality.model_copy(update={"suite": "strict"})
+    again = explain(config=SHARDS.model_copy(update={"quality": other_suite})).record.quality
+    assert again.falsification == first.falsification
+    assert len(tried) == 1, "the suite changes nothing about the maps"
+    explain(config=OTHER_QUALITY)
+    assert len(tried) == 2, "another seed draws other rows"
+    explain(force=True)
+    assert len(tried) == 3
+
+
+def test_maps_that_could_not_be_tried_stop_nothing(explain, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no memory for a second model")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attribution, "falsify", broken)
+        outcome = explain()
+    quality_report = outcome.record.quality
+    assert outcome.published is not None
+    assert quality_report.falsification.problem == "RuntimeError: no memory for a second model"
+    (check,) = [c for c in quality_report.checks if c.name == "maps fall when the model forgets"]
+    assert check.verdict is CheckVerdict.INCONCLUSIVE
+    assert any("could not try to falsify" in warning for warning in quality_report.warnings)
+    assert "no memory for a second model" in (outcome.folder / "report.html").read_text()
+    assert explain(force=True).record.quality.falsification.problem is None, "a failure is not kept"
+
+
+def test_zero_rows_switch_the_attempt_off(explain, monkeypatch):
+    monkeypatch.setattr(attribution, "falsify", None)
+    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"falsification_rows": 0})})
+    assert explain(config=config).record.quality.falsification is None
+
+
 def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path):
     suite = tmp_path / "suite.yaml"
     suite.write_text("name: mine\nexpectations: []\n")

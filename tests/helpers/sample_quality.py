@@ -6,6 +6,7 @@ import numpy as np
 
 from schemas.base import CheckVerdict, Direction, Interval, Severity
 from schemas.quality import Check, Control, Curve, Metric, QualityReport, ScorerRecord
+from tests.helpers.sample_falsification import attempt
 
 
 def quality(*, fails: bool) -> QualityReport:
@@ -37,6 +38,7 @@ def quality(*, fails: bool) -> QualityReport:
         else ScorerRecord(
             runtime="torch", providers=("cpu",), fallback_reason="the ONNX export failed: unsupported operator aten::foo"
         ),
+        falsification=attempt(),
         warnings=("Plain input_x_gradient beats CA-LIG on this model.", "Only 8 rows were explained.") if fails else (),
     )
 

@@ -15,6 +15,7 @@ from schemas.base import CheckVerdict, Direction
 from schemas.config import QualityConfig
 from schemas.quality import Metric, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
+from tests.helpers.sample_falsification import falsification
 
 ALL_CONTROLS = [
     "random",
@@ -29,12 +30,17 @@ CONFIG = QualityConfig(bootstrap_draws=200)
 TORCH = ScorerRecord(runtime="torch", providers=("cpu",))
 
 
+#: Metrics of the attempt to falsify the maps; here they fall, on four rows.
+FALSIFIED = {"max-sensitivity", "randomisation correlation", "correlation, all randomised"}
+FALLEN = falsification({1: (0.01, 0.4, 0.1), 2: (0.02, 0.2, -0.1), 5: (0.03, 0.3, 0.05), 8: (0.02, 0.1, None)})
+
+
 def rows(n: int = 40, **changes: Any) -> list[dict[str, Any]]:
     return [attribution_row(row, model=MODEL, n_content=6 + row % 9, **changes) for row in range(n)]
 
 
 def judge(paths: list[Path], *, config: QualityConfig = CONFIG, scorer: Any = MODEL, **options: Any) -> QualityReport:
-    given = {"scorer_record": TORCH, "replacement_id": MASK} | options
+    given = {"scorer_record": TORCH, "replacement_id": MASK, "falsification": FALLEN} | options
     return evaluate(paths, scorer=scorer, config=config, **given)
 
 
@@ -71,12 +77,17 @@ def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: 
         "sufficiency",
         "deletion AUC",
         "log-odds",
+        "infidelity",
+        "normalised infidelity",
+        "max-sensitivity",
+        "randomisation correlation",
+        "correlation, all randomised",
     }
     reported = {"entropy", "Gini index"}
     expected = ((higher, Direction.HIGHER), (lower, Direction.LOWER), (reported, Direction.REPORT))
     assert directions == {name: direction for names, direction in expected for name in names}
     for one in truthful.metrics:
-        assert one.n == 40 or one.name.startswith("normalised")
+        assert one.n == 40 or one.name.startswith("normalised") or one.name in FALSIFIED
         assert one.definition
         assert one.value is not None
         if one.name in {"completeness residual p95", "non-finite rows"}:
@@ -184,10 +195,14 @@ def test_random_attributions_do_not_pass(tmp_path: Path) -> None:
 
 
 def test_a_model_that_ignores_its_input_gives_no_margin(tmp_path: Path) -> None:
-    def constant(inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        return np.tile([0.3, 0.7], (len(inputs), 1))
+    class Constant:
+        def __call__(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
+            return np.tile([0.3, 0.7], (len(inputs), 1))
 
-    report = judge(write_table(tmp_path, rows()), scorer=constant)
+        def logits(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
+            return np.log(self(inputs))
+
+    report = judge(write_table(tmp_path, rows()), scorer=Constant())
     assert metric(report, "comprehensiveness").value == pytest.approx(0.0, abs=1e-12)
     assert metric(report, "margin over random").value == pytest.approx(0.0, abs=1e-12)
     assert check(report, "better than random") is CheckVerdict.FAIL

@@ -80,18 +80,19 @@ def explain_shard(release: Release, index: int) -> ShardResult:
 def measure_quality(release: Release, tables: list[Path]) -> QualityReport:
     """Perturb, score through ONNX Runtime, and check the expectations."""
     settings = release.config.quality
+    perturbation = attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
     scorer, record = scoring.open_scorer(
         release.snapshot,
         runtime=settings.scorer,
         workspace=release.workspace,
-        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS),
+        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS, perturbation=perturbation),
     )
     return quality.evaluate(
         tables,
         scorer=scorer,
         scorer_record=record,
         config=settings,
-        replacement_id=attribution.replacement_id(release.snapshot, release.config.attribution),
+        perturbation=perturbation,
         progress=progress.advance_current(),
     )
 

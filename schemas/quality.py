@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
@@ -77,4 +79,7 @@ class QualityReport(Record):
     curves: tuple[Curve, ...]
     checks: tuple[Check, ...]
     scorer: ScorerRecord
+    perturbation: Literal["replace", "delete", "zero", "blur"] | None = Field(
+        default=None, description="how content was removed, as settled for this model; None: nothing was scored"
+    )
     warnings: tuple[str, ...] = Field(default=(), description="what a reader must know first, e.g. a control that beats CA-LIG")

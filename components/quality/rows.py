@@ -18,9 +18,11 @@ from calig.metrics.faithfulness import (
     perturbation_curves,
     sufficiency,
 )
-from calig.metrics.perturbation import FloatArray, Scorer, curve_points
+from calig.metrics.perturbation import FloatArray, Perturbation, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
+from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
+from components.quality.trust import checked
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -53,12 +55,13 @@ def score_rows(
     *,
     scorer: Scorer,
     config: QualityConfig,
-    replacement_id: int | None,
+    perturbation: Perturbation,
     progress: Callable[[int], None] | None = None,
 ) -> ScoredRows:
     """Score every row of the table; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
     curves = [_unscored(0, config)]
+    areas = [np.empty((0, len(PATCH_COLUMNS)))]
     n_skipped = 0
     for rows in read_rows(table_paths):
         explained = [row for row in rows if row["problem"] is None]
@@ -66,23 +69,26 @@ def score_rows(
         n_skipped += len(rows) - len(explained)
         for start in range(0, len(explained), _ROWS_AT_ONCE):
             part = explained[start : start + _ROWS_AT_ONCE]
-            curves.append(_curves(part, scorer, config, replacement_id))
+            trusted = checked(scorer, len(part[0]["logits"]))
+            curves.append(_curves(part, trusted, config, perturbation))
+            areas.append(patch_areas(part, scorer=trusted, seed=config.seed, perturbation=perturbation))
             if progress is not None:
                 progress(len(part))
     measured = np.concatenate(curves)
-    return ScoredRows(_frame(facts, measured, config), measured, n_skipped)
+    columns = {**_measures(measured, config), **dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))}
+    return ScoredRows(_frame(facts, columns), measured, n_skipped)
 
 
 def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
     return np.full((n_rows, len(METHODS), 2, len(curve_points(config.fractions))), np.nan)
 
 
-def _curves(rows: list[Row], scorer: Scorer, config: QualityConfig, replacement_id: int | None) -> FloatArray:
+def _curves(rows: list[Row], scorer: Scorer, config: QualityConfig, perturbation: Perturbation) -> FloatArray:
     """Curves `rows methods 2 points`; NaN for rows that cannot be scored and for controls that a row lacks."""
     places = [place for place, row in enumerate(rows) if is_scorable(row)]
     methods = [_methods(rows[place], config) for place in places]
     attributed = [
-        AttributedRow(source_of(rows[place], replacement_id), np.concatenate([*orders.values()]), explained_class(rows[place]))
+        AttributedRow(source_of(rows[place], perturbation), np.concatenate([*orders.values()]), explained_class(rows[place]))
         for place, orders in zip(places, methods, strict=True)
     ]
     result = _unscored(len(rows), config)
@@ -101,13 +107,13 @@ def _methods(row: Row, config: QualityConfig) -> dict[str, FloatArray]:
     return {**attributions_of(row), "random": random}
 
 
-def _frame(facts: list[dict[str, Any]], curves: FloatArray, config: QualityConfig) -> pd.DataFrame:
+def _frame(facts: list[dict[str, Any]], measures: dict[str, FloatArray]) -> pd.DataFrame:
     """Facts and measures side by side."""
     import pandas as pd
 
     segments = dict.fromkeys(name for row in facts for name in row if name not in FACTS)
     known = pd.DataFrame(facts, columns=[*FACTS, *segments], index=range(len(facts)))
-    return pd.concat([known, pd.DataFrame(_measures(curves, config), index=known.index)], axis=1)
+    return pd.concat([known, pd.DataFrame(measures, index=known.index)], axis=1)
 
 
 def _measures(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:

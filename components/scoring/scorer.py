@@ -29,6 +29,10 @@ class TokenScorer:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
+    def length(self, item: PerturbedInput) -> int:
+        """Tokens or patches of `item`, as the model counts them."""
+        return self._collator.length(item)
+
     def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
         """Logits `inputs classes` in the order of `inputs`.
 
@@ -36,7 +40,7 @@ class TokenScorer:
             CouldNotRunError: the runtime fails, or gives logits of another shape, NaN or infinite ones.
         """
         result = np.empty((len(inputs), self._n_classes))
-        lengths = [self._collator.length(item) for item in inputs]
+        lengths = [self.length(item) for item in inputs]
         for batch in batches(lengths, batch_tokens=self._batch_tokens):
             logits = self._one(self._collator.arrays([inputs[index] for index in batch]))
             result[batch] = self._checked(logits, len(batch))

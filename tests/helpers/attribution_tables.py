@@ -26,9 +26,13 @@ class BagOfWords:
         self.weights[_FIRST_WORD:] = np.random.default_rng(seed).normal(0.2, 0.6, size=_N_WORDS)
 
     def __call__(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        logits = np.array([self.weights[item.input_ids].sum() for item in inputs if isinstance(item, PerturbedText)])
+        logits = np.array([self._logit(item) for item in inputs if isinstance(item, PerturbedText)])
         positive = 1 / (1 + np.exp(-logits))
         return np.stack([1 - positive, positive], axis=1)
+
+    def _logit(self, item: PerturbedText) -> float:
+        present = item.input_ids if item.attended is None else item.input_ids[item.attended]
+        return float(self.weights[present].sum())
 
 
 def attribution_row(row: int, *, model: BagOfWords, n_content: int = 12, **changes: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def quality(*, fails: bool) -> QualityReport:
         else ScorerRecord(
             runtime="torch", providers=("cpu",), fallback_reason="the ONNX export failed: unsupported operator aten::foo"
         ),
+        perturbation="blur" if fails else "replace",
         warnings=("Plain input_x_gradient beats CA-LIG on this model.", "Only 8 rows were explained.") if fails else (),
     )
 

@@ -107,7 +107,7 @@ def _read_record(folder: Path) -> GovernanceReport | None:
 def _explain(release: Release, force: bool) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
-    quality.load_suite(release.config.quality.suite)  # a broken suite should not cost an attribution run
+    _check_quality_settings(release)
     _announce(release, force)
     with _timed(seconds, "attribution"):
         shards = _attribute(release, force)
@@ -134,6 +134,13 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     )
     _write(release, record, tables)
     return record
+
+
+def _check_quality_settings(release: Release) -> None:
+    """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
+    settings = release.config
+    quality.load_suite(settings.quality.suite)
+    attribution.choose_perturbation(release.snapshot, settings.attribution, settings.quality.perturbation)
 
 
 def _announce(release: Release, force: bool) -> None:

@@ -97,6 +97,7 @@ def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
 def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig, workspace: Path) -> FusionChoice:
     """Explain a slice of the rows once, fuse it in every way of the grid, and score the results."""
     default = config.attribution.fused_by(config.attribution.default_fusion)
+    perturbation = attribution.choose_perturbation(snapshot, default, config.quality.perturbation)
     examples = sampled(_examples(dataset, snapshot.labels), default.calibration_rows, config.quality.seed)
     progress.begin("choosing how context is fused", len(examples))
     with gpu_slot(default):
@@ -105,7 +106,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
         snapshot,
         runtime=config.quality.scorer,
         workspace=workspace,
-        parity_inputs=quality.unperturbed([row for row, _ in rows[:_PARITY_ROWS]]),
+        parity_inputs=quality.parity_inputs([row for row, _ in rows[:_PARITY_ROWS]], perturbation),
     )
     return quality.choose_fusion(
         rows,
@@ -113,7 +114,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
         default.fusion,
         scorer=scorer,
         config=config.quality,
-        replacement_id=attribution.replacement_id(snapshot, default),
+        perturbation=perturbation,
     )
 
 
@@ -151,18 +152,19 @@ def falsify(release: Release, tables: list[Path]) -> Falsification:
 def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
     """Perturb, score through ONNX Runtime, and check the expectations."""
     settings = release.config.quality
+    perturbation = attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
     scorer, record = scoring.open_scorer(
         release.snapshot,
         runtime=settings.scorer,
         workspace=release.workspace,
-        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS),
+        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS, perturbation=perturbation),
     )
     return quality.evaluate(
         tables,
         scorer=scorer,
         scorer_record=record,
         config=settings,
-        replacement_id=attribution.replacement_id(release.snapshot, release.config.attribution),
+        perturbation=perturbation,
         falsification=falsification,
         progress=progress.advance_current(),
     )

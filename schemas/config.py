@@ -15,6 +15,7 @@ Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
 _COEFFICIENT = 0.1
 
 Device = Literal["auto", "cpu", "cuda"]
+PerturbationSetting = Literal["auto", "replace", "delete", "zero", "blur"]
 
 
 class AttributionConfig(Record):
@@ -100,6 +101,11 @@ class QualityConfig(Record):
     suite: str = Field(default="default", description="expectation suite: a built-in name or the path of a YAML file")
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
+    )
+    perturbation: PerturbationSetting = Field(
+        default="auto",
+        description="how content is removed to see what the model then answers; texts: replace (the baseline's token) or delete "
+        "(from the attention mask); images: zero (black) or blur; auto: as the attribution baseline",
     )
     fractions: tuple[float, ...] = Field(
         default=(0.01, 0.05, 0.1, 0.2, 0.5), description="shares of tokens removed or kept for comprehensiveness and sufficiency"

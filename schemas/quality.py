@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
@@ -79,4 +81,7 @@ class QualityReport(Record):
     checks: tuple[Check, ...]
     scorer: ScorerRecord
     falsification: FalsificationSummary | None = Field(default=None, description="None: it was not to be tried")
+    perturbation: Literal["replace", "delete", "zero", "blur"] | None = Field(
+        default=None, description="how content was removed, as settled for this model; None: nothing was scored"
+    )
     warnings: tuple[str, ...] = Field(default=(), description="what a reader must know first, e.g. a control that beats CA-LIG")

@@ -3,13 +3,15 @@
 from components.attribution.candidates import GRID, attribute_under
 from components.attribution.estimation import Estimate, estimate
 from components.attribution.falsification import falsification_steps, falsify
-from components.attribution.method import formula_version, method_fingerprint, replacement_id, uses_gpu
+from components.attribution.method import formula_version, method_fingerprint, uses_gpu
+from components.attribution.perturbation import choose_perturbation
 from components.attribution.shard import explain_shard, intact
 
 __all__ = [
     "GRID",
     "Estimate",
     "attribute_under",
+    "choose_perturbation",
     "estimate",
     "explain_shard",
     "falsification_steps",
@@ -17,6 +19,5 @@ __all__ = [
     "formula_version",
     "intact",
     "method_fingerprint",
-    "replacement_id",
     "uses_gpu",
 ]

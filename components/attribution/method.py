@@ -1,14 +1,11 @@
-"""What identifies the method on a model: formula, settings, replacement token, device."""
+"""What identifies the method on a model: formula, settings, device."""
 
 from __future__ import annotations
 
-from calig.baselines import choose_baseline
 from calig.engine import FORMULA_VERSION
 from calig.loading import resolve_device
-from components.attribution.running import load_classifier
 from schemas.base import digest_of
 from schemas.config import AttributionConfig
-from schemas.release import ModelSnapshot
 
 
 def formula_version() -> str:
@@ -19,12 +16,6 @@ def formula_version() -> str:
 def method_fingerprint(config: AttributionConfig) -> str:
     """Digest of all that changes attribution values: settings and formula. Versions are compared only when it is equal."""
     return digest_of({"formula": FORMULA_VERSION, "settings": config.fingerprint()})
-
-
-def replacement_id(snapshot: ModelSnapshot, config: AttributionConfig) -> int | None:
-    """The token id that stands for removed content, in x' and in perturbations alike; None: the mean embedding, or an image."""
-    model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
-    return choose_baseline(config.baseline, model, processor, snapshot.modality).replacement_id
 
 
 def uses_gpu(config: AttributionConfig) -> bool:

@@ -86,6 +86,16 @@ MEANS: tuple[tuple[str, str, Direction, str], ...] = (
     ),
 )
 
+#: The same for images; absent from reports on texts.
+_KEPT = (
+    "removed first, the share of the way from 10 % to 90 % on which the explained class stays the most probable "
+    "(area under accuracy / 0.8; Chefer et al. 2021)"
+)
+IMAGE_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
+    ("positive perturbation AUC", "positive_perturbation_auc", Direction.LOWER, f"most relevant patches {_KEPT}"),
+    ("negative perturbation AUC", "negative_perturbation_auc", Direction.HIGHER, f"least relevant patches {_KEPT}"),
+)
+
 #: The same for agreement with human rationales; absent from reports on data without them.
 _TOWARD_GOLD = "rows explained toward their gold class (DeYoung et al. 2020)"
 PLAUSIBILITY_MEANS: tuple[tuple[str, str, Direction, str], ...] = (

@@ -7,22 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calig.metrics.perturbation import check_fractions
+from calig.metrics.perturbation import Perturbation, check_fractions
 from components.errors import InputError
 from components.quality.checks import overall, run_checks
 from components.quality.falsification import summary_of, warnings_of, with_findings
-from components.quality.measures import controls, known, mean_curves, metrics
+from components.quality.measures import controls, mean_curves, metrics
 from components.quality.rows import CONTROLS, ModelScorer, ScoredRows, score_rows
 from components.quality.suite import load_suite
+from components.quality.trust import disagrees, doubts
 from schemas.config import QualityConfig
 from schemas.falsification import Falsification, FalsificationSummary
 from schemas.quality import Control, QualityReport, ScorerRecord
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Attributions in bfloat16 differ by less; a larger gap means that two different models were run.
-_PROBABILITY_GAP = 0.05
 
 
 def evaluate(
@@ -31,26 +29,25 @@ def evaluate(
     scorer: ModelScorer,
     scorer_record: ScorerRecord,
     config: QualityConfig,
-    replacement_id: int | None,
+    perturbation: Perturbation,
     falsification: Falsification | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> QualityReport:
     """Measure and judge the attributions in `table_paths` (shards of one table, schemas/attribution.py).
 
-    CA-LIG and the controls are scored on the same rows by the same perturbation: the attributed token ids, content
-    replaced by `replacement_id` (None: by the mean embedding), images by black patches. Rows without an attribution are
-    counted and left out. `falsification` is what the attribution step found when it tried to falsify the maps (None: it was
-    not to try). `progress` gets the number of rows just done.
+    CA-LIG and the controls are scored on the same rows by the same `perturbation` of the attributed token ids or images. Rows
+    without an attribution are counted and left out. `falsification` is what the attribution step found when it tried to
+    falsify the maps (None: it was not to try). `progress` gets the number of rows just done.
 
     Raises:
         InputError: the suite or the fractions cannot be used.
-        CouldNotRunError: the table cannot be read, or the scorer failed.
+        CouldNotRunError: the table cannot be read, or the scorer failed or gave what are no probabilities of the classes.
     """
     _check_config(config)
-    scored = score_rows(table_paths, scorer=scorer, config=config, replacement_id=replacement_id, progress=progress)
+    scored = score_rows(table_paths, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
     scored = replace(scored, frame=with_findings(scored.frame, falsification))
     suite = load_suite(config.suite, columns=list(scored.frame.columns))
-    checks = run_checks(suite, scored.frame)
+    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame))
     compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),
@@ -60,6 +57,7 @@ def evaluate(
         curves=mean_curves(scored, config),
         checks=checks,
         scorer=scorer_record,
+        perturbation=perturbation.kind,
         falsification=attempt,
         warnings=_warnings(scored, compared, scorer_record, attempt),
     )
@@ -99,16 +97,10 @@ def _beaten(control: Control) -> str:
 
 def _about_rows(frame: pd.DataFrame, n_skipped: int) -> list[str]:
     sentences = []
-    if _disagrees(frame):
+    if disagrees(frame):
         sentences.append(
             "The scorer gives other probabilities than the attribution run did: the two may not have run the same model."
         )
     if n_skipped:
         sentences.append(f"{n_skipped} rows have no attribution and were not judged.")
     return sentences
-
-
-def _disagrees(frame: pd.DataFrame) -> bool:
-    comparable = frame[frame["target"] == frame["predicted"]]
-    gaps = known(comparable.assign(gap=(comparable["scored_probability"] - comparable["probability"]).abs()), "gap")
-    return gaps.size > 0 and bool(gaps.max() > _PROBABILITY_GAP)

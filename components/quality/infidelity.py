@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from calig.metrics.infidelity import LogitScorer, Removals, infidelity, logit_drops, normalised_infidelity, random_sets
-from calig.metrics.perturbation import FloatArray
+from calig.metrics.perturbation import FloatArray, Perturbation
 from components.quality.table import Row, explained_class, floats, source_of
 from schemas.config import QualityConfig
 
@@ -16,19 +16,19 @@ Orders = dict[str, FloatArray]
 
 
 def infidelities(
-    rows: Sequence[Row], orders: Sequence[Orders], *, logits: LogitScorer, config: QualityConfig, replacement_id: int | None
+    rows: Sequence[Row], orders: Sequence[Orders], *, logits: LogitScorer, config: QualityConfig, perturbation: Perturbation
 ) -> list[dict[str, float]]:
     """Per row its columns `infidelity`, `infidelity_normalised` and the latter for each control of `orders`.
 
     A control's own infidelity is not listed: several controls are no logits, and only the normalised form compares them.
     """
-    removals = [_removals(row, config, replacement_id) for row in rows]
+    removals = [_removals(row, config, perturbation) for row in rows]
     drops = logit_drops(removals, logits=logits)
     return [dict(_columns(o, r, d)) for o, r, d in zip(orders, removals, drops, strict=True)]
 
 
-def _removals(row: Row, config: QualityConfig, replacement_id: int | None) -> Removals:
-    source = source_of(row, replacement_id)
+def _removals(row: Row, config: QualityConfig, perturbation: Perturbation) -> Removals:
+    source = source_of(row, perturbation)
     sets = random_sets(source.n_content, draws=config.infidelity_draws, seed=config.seed, row=row["row"])
     return Removals(source, sets, explained_function(row))
 

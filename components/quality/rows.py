@@ -18,10 +18,12 @@ from calig.metrics.faithfulness import (
     perturbation_curves,
     sufficiency,
 )
-from calig.metrics.perturbation import FloatArray, PerturbedInput, Scorer, curve_points
+from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
 from components.quality.infidelity import Orders, infidelities
+from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
+from components.quality.trust import checked
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -65,13 +67,14 @@ def score_rows(
     *,
     scorer: ModelScorer,
     config: QualityConfig,
-    replacement_id: int | None,
+    perturbation: Perturbation,
     progress: Callable[[int], None] | None = None,
 ) -> ScoredRows:
     """Score every row of the table; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
     curves = [_unscored(0, config)]
     fits: list[dict[str, float]] = []
+    areas = [np.empty((0, len(PATCH_COLUMNS)))]
     n_skipped = 0
     for rows in read_rows(table_paths):
         explained = [row for row in rows if row["problem"] is None]
@@ -79,13 +82,16 @@ def score_rows(
         n_skipped += len(rows) - len(explained)
         for start in range(0, len(explained), _ROWS_AT_ONCE):
             part = explained[start : start + _ROWS_AT_ONCE]
+            trusted = checked(scorer, len(part[0]["logits"]))
             orders = [_methods(row, config) if is_scorable(row) else {} for row in part]
-            curves.append(_curves(part, orders, scorer, config, replacement_id))
-            fits.extend(_infidelities(part, orders, scorer, config, replacement_id))
+            curves.append(_curves(part, orders, trusted, config, perturbation))
+            fits.extend(_infidelities(part, orders, scorer, config, perturbation))
+            areas.append(patch_areas(part, scorer=trusted, seed=config.seed, perturbation=perturbation))
             if progress is not None:
                 progress(len(part))
     measured = np.concatenate(curves)
-    return ScoredRows(_frame(facts, measured, fits, config), measured, n_skipped)
+    patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
+    return ScoredRows(_frame(facts, {**_measures(measured, config), **patches}, fits), measured, n_skipped)
 
 
 def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
@@ -93,13 +99,13 @@ def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
 
 
 def _curves(
-    rows: list[Row], orders: list[Orders], scorer: Scorer, config: QualityConfig, replacement_id: int | None
+    rows: list[Row], orders: list[Orders], scorer: Scorer, config: QualityConfig, perturbation: Perturbation
 ) -> FloatArray:
     """Curves `rows methods 2 points`; NaN for rows without orders and for controls that a row lacks."""
     places = [place for place, known in enumerate(orders) if known]
     methods = [orders[place] for place in places]
     attributed = [
-        AttributedRow(source_of(rows[place], replacement_id), np.concatenate([*known.values()]), explained_class(rows[place]))
+        AttributedRow(source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place]))
         for place, known in zip(places, methods, strict=True)
     ]
     result = _unscored(len(rows), config)
@@ -112,12 +118,12 @@ def _curves(
 
 
 def _infidelities(
-    rows: list[Row], orders: list[Orders], scorer: ModelScorer, config: QualityConfig, replacement_id: int | None
+    rows: list[Row], orders: list[Orders], scorer: ModelScorer, config: QualityConfig, perturbation: Perturbation
 ) -> list[dict[str, float]]:
     """Infidelity columns per row; none for rows without orders."""
     places = [place for place, known in enumerate(orders) if known]
     known_rows, known_orders = [rows[place] for place in places], [orders[place] for place in places]
-    found = infidelities(known_rows, known_orders, logits=scorer.logits, config=config, replacement_id=replacement_id)
+    found = infidelities(known_rows, known_orders, logits=scorer.logits, config=config, perturbation=perturbation)
     by_place = dict(zip(places, found, strict=True))
     return [by_place.get(place, {}) for place in range(len(rows))]
 
@@ -129,14 +135,14 @@ def _methods(row: Row, config: QualityConfig) -> Orders:
     return {**attributions_of(row), "random": random}
 
 
-def _frame(facts: list[dict[str, Any]], curves: FloatArray, fits: list[dict[str, float]], config: QualityConfig) -> pd.DataFrame:
+def _frame(facts: list[dict[str, Any]], measures: dict[str, FloatArray], fits: list[dict[str, float]]) -> pd.DataFrame:
     """Facts and measures side by side."""
     import pandas as pd
 
     segments = dict.fromkeys(name for row in facts for name in row if name not in FACTS)
     known = pd.DataFrame(facts, columns=[*FACTS, *segments], index=range(len(facts)))
     fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
-    return pd.concat([known, pd.DataFrame(_measures(curves, config), index=known.index), fit], axis=1)
+    return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)
 
 
 def _measures(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calig.metrics.complexity import entropy, gini
-from calig.metrics.perturbation import MEAN_EMBEDDING, BoolArray, FloatArray, ImageSource, PerturbedInput, Source, TextSource
+from calig.metrics.perturbation import BoolArray, FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
 from calig.metrics.plausibility import area_under_precision_recall, span_f1, token_f1
 from components.errors import CouldNotRunError
 
@@ -24,7 +24,7 @@ PLAUSIBILITY = {
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
 FACTS = (
     *("row", "id", "label", "predicted", "target", "probability", "coverage"),
-    *("n_tokens", "residual_max", "unconverged", "non_finite", "truncated"),
+    *("explained_probability", "n_tokens", "residual_max", "unconverged", "non_finite", "truncated"),
     *("entropy", "gini", *PLAUSIBILITY),
 )
 _COPIED = FACTS[:7]
@@ -57,15 +57,20 @@ def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
             raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
 
 
-def sample_inputs(table_paths: Sequence[Path], *, limit: int) -> list[PerturbedInput]:
-    """The first `limit` attributed inputs with nothing removed: what a scorer's parity is checked on."""
-    return unperturbed(islice((row for rows in read_rows(table_paths) for row in rows if row["problem"] is None), limit))
+def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Perturbation) -> list[PerturbedInput]:
+    """The first `limit` attributed inputs: what a scorer's parity is checked on; see `parity_inputs`."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    return parity_inputs(islice(explained, limit), perturbation)
 
 
-def unperturbed(rows: Iterable[Row]) -> list[PerturbedInput]:
-    """The rows' inputs with nothing removed."""
-    sources = [source_of(row, None) for row in rows]
-    return [source.without(np.zeros(source.n_content, dtype=bool)) for source in sources]
+def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[PerturbedInput]:
+    """The rows' inputs with nothing replaced.
+
+    Where tokens are deleted from the attention mask, every second input lacks every second one: the mask is checked too.
+    """
+    sources = [source_of(row, perturbation) for row in rows]
+    deletes = perturbation.kind == "delete"
+    return [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
 
 
 def facts_of(row: Row) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def facts_of(row: Row) -> dict[str, Any]:
     finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
     return {
         **{name: row[name] for name in _COPIED},
+        "explained_probability": _explained_probability(row),
         "n_tokens": int(np.sum(row["content"])),
         "residual_max": float(residuals.max()) if finite else np.nan,
         "unconverged": int(not row["converged"]),
@@ -126,13 +132,17 @@ def attributions_of(row: Row) -> dict[str, FloatArray]:
     return {name: values[content][None] for name, values in known.items() if values.size and np.isfinite(values).all()}
 
 
-def source_of(row: Row, replacement_id: int | None) -> Source:
-    """What can be removed from the row; without a `replacement_id` the mean embedding replaces tokens."""
+def source_of(row: Row, perturbation: Perturbation) -> Source:
+    """What can be removed from the row, and how; CouldNotRunError when texts and images are mixed up."""
     content = np.array(row["content"], dtype=bool)
     if row["image"] is not None:
-        return ImageSource(Path(row["image"]), int(content.sum()))
-    replacement = MEAN_EMBEDDING if replacement_id is None else replacement_id
-    return TextSource(np.array(row["input_ids"], dtype=np.int64), content, replacement)
+        if perturbation.kind not in ("zero", "blur"):
+            raise CouldNotRunError(f"row {row['id']} is an image", got=f"perturbation {perturbation.kind}", allowed="zero, blur")
+        return ImageSource(Path(row["image"]), int(content.sum()), perturbation.kind)
+    if perturbation.kind not in ("replace", "delete"):
+        raise CouldNotRunError(f"row {row['id']} is a text", got=f"perturbation {perturbation.kind}", allowed="replace, delete")
+    ids = np.array(row["input_ids"], dtype=np.int64)
+    return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
 
 
 def explained_class(row: Row) -> int:
@@ -141,6 +151,15 @@ def explained_class(row: Row) -> int:
     if row["target"] == row["predicted"] or row["target"].startswith(f"{row['predicted']} − "):
         return int(logits.argmax())
     return int(np.abs(logits - row["f_input"]).argmin())
+
+
+def _explained_probability(row: Row) -> float:
+    """Softmax of the attribution run's logits at the explained class: what the scorer must give for the whole input."""
+    logits = floats(row["logits"])
+    if not np.isfinite(logits).all():
+        return np.nan
+    odds = np.exp(logits - logits.max())
+    return float(odds[explained_class(row)] / odds.sum())
 
 
 def floats(values: Sequence[float | None] | None) -> FloatArray:

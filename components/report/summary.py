@@ -66,6 +66,16 @@ def readable(name: str) -> str:
     return _NAMES.get(name) or name.replace("_", " ")
 
 
+def removal(kind: str, baseline: str) -> str:
+    """In words how a perturbation of `kind` removes content; `baseline` as the attribution run recorded it."""
+    return {
+        "replace": f"by the tokens of the attribution baseline: {baseline}",
+        "delete": "removed tokens keep their place and no position may attend to them",
+        "zero": "removed patches are black",
+        "blur": "removed patches are blurred",
+    }[kind]
+
+
 def _grave_alerts(record: GovernanceReport) -> Iterator[Alert]:
     losses = [control for control in record.quality.controls if control.beats_ca_lig]
     if losses:

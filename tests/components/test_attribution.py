@@ -108,14 +108,6 @@ def test_the_same_rows_give_the_same_file(bert, tmp_path):
     assert first.sha256 == second.sha256
 
 
-@pytest.mark.parametrize(("baseline", "token"), [("auto", "[MASK]"), ("mask", "[MASK]"), ("pad", "[PAD]"), ("mean", None)])
-def test_perturbations_use_the_baselines_token(bert, baseline, token):
-    from tests.helpers.tiny_models import bert_vocabulary
-
-    expected = None if token is None else bert_vocabulary().index(token)
-    assert attribution.replacement_id(bert, CPU.model_copy(update={"baseline": baseline})) == expected
-
-
 def test_the_fingerprint_is_about_values_only():
     base = attribution.method_fingerprint(CPU)
     same = {"batch_tokens": 64, "shard_rows": 7, "device": "auto"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components import attribution, quality, registry
+from components import attribution, quality, registry, scoring
 from components.errors import CouldNotRunError, InputError, PublishError
 from flows import progress
 from flows.explain_release import Outcome, explain_release
@@ -194,6 +194,27 @@ def test_zero_rows_switch_the_attempt_off(explain, monkeypatch):
     monkeypatch.setattr(attribution, "falsify", None)
     config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"falsification_rows": 0})})
     assert explain(config=config).record.quality.falsification is None
+
+
+def test_a_scorer_that_gives_no_numbers_is_inconclusive(explain, monkeypatch):
+    opened = scoring.open_scorer
+
+    def broken(*given, **options):
+        scorer, record = opened(*given, **options)
+        return lambda inputs: scorer(inputs) * np.nan, record
+
+    monkeypatch.setattr(scoring, "open_scorer", broken)
+    outcome = explain()
+    assert outcome.record.decision.verdict is Verdict.INCONCLUSIVE
+    assert "NaN or infinite probabilities" in outcome.record.decision.reasons[0]
+    assert outcome.record.quality.perturbation is None
+
+
+def test_a_perturbation_that_does_not_fit_costs_no_attribution(explain, computed):
+    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"perturbation": "blur"})})
+    with pytest.raises(InputError, match="allowed: auto, replace, delete"):
+        explain(config=config)
+    assert computed == []
 
 
 def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path):

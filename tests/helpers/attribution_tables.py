@@ -30,8 +30,12 @@ class BagOfWords:
         return np.stack([1 - positive, positive], axis=1)
 
     def logits(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        positive = np.array([self.weights[item.input_ids].sum() for item in inputs if isinstance(item, PerturbedText)])
+        positive = np.array([self._logit(item) for item in inputs if isinstance(item, PerturbedText)])
         return np.stack([np.zeros_like(positive), positive], axis=1)
+
+    def _logit(self, item: PerturbedText) -> float:
+        present = item.input_ids if item.attended is None else item.input_ids[item.attended]
+        return float(self.weights[present].sum())
 
 
 def attribution_row(row: int, *, model: BagOfWords, n_content: int = 12, **changes: Any) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def quality(*, fails: bool) -> QualityReport:
             runtime="torch", providers=("cpu",), fallback_reason="the ONNX export failed: unsupported operator aten::foo"
         ),
         falsification=attempt(),
+        perturbation="blur" if fails else "replace",
         warnings=("Plain input_x_gradient beats CA-LIG on this model.", "Only 8 rows were explained.") if fails else (),
     )
 

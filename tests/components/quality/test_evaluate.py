@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from calig.metrics.perturbation import PerturbedInput, PerturbedText, top_count
+from calig.metrics.perturbation import Perturbation, PerturbedInput, PerturbedText, top_count
 from components.errors import CouldNotRunError, InputError
 from components.quality import evaluate, sample_inputs
 from schemas.base import CheckVerdict, Direction
@@ -40,7 +40,7 @@ def rows(n: int = 40, **changes: Any) -> list[dict[str, Any]]:
 
 
 def judge(paths: list[Path], *, config: QualityConfig = CONFIG, scorer: Any = MODEL, **options: Any) -> QualityReport:
-    given = {"scorer_record": TORCH, "replacement_id": MASK, "falsification": FALLEN} | options
+    given = {"scorer_record": TORCH, "perturbation": Perturbation("replace", MASK), "falsification": FALLEN} | options
     return evaluate(paths, scorer=scorer, config=config, **given)
 
 
@@ -354,7 +354,7 @@ def test_the_fallback_is_said(tmp_path: Path) -> None:
 
 def test_sample_inputs_are_the_attributed_ids(tmp_path: Path) -> None:
     table = [problem_row(0), *rows(5)]
-    inputs = sample_inputs(write_table(tmp_path, table, shards=2), limit=3)
+    inputs = sample_inputs(write_table(tmp_path, table, shards=2), limit=3, perturbation=Perturbation("replace", MASK))
     assert [item.input_ids.tolist() for item in inputs if isinstance(item, PerturbedText)] == [
         row["input_ids"] for row in table[1:4]
     ]

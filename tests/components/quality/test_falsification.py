@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calig.metrics.perturbation import Perturbation
 from components.quality import evaluate
 from components.quality.infidelity import explained_function
 from components.quality.rows import score_rows
@@ -18,6 +19,7 @@ from tests.helpers.sample_falsification import falsification
 
 MODEL = BagOfWords()
 CONFIG = QualityConfig(bootstrap_draws=200)
+REMOVAL = Perturbation("replace", MASK)
 CHECK = "maps fall when the model forgets"
 
 
@@ -27,11 +29,11 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
 
 def judge(paths: list[Path], found: Falsification | None) -> QualityReport:
     record = ScorerRecord(runtime="torch", providers=("cpu",))
-    return evaluate(paths, scorer=MODEL, scorer_record=record, config=CONFIG, replacement_id=MASK, falsification=found)
+    return evaluate(paths, scorer=MODEL, scorer_record=record, config=CONFIG, perturbation=REMOVAL, falsification=found)
 
 
 def frame_of(paths: list[Path]) -> Any:
-    return score_rows(paths, scorer=MODEL, config=CONFIG, replacement_id=MASK).frame
+    return score_rows(paths, scorer=MODEL, config=CONFIG, perturbation=REMOVAL).frame
 
 
 def additive(paths: list[Path]) -> Any:

@@ -106,7 +106,7 @@ def _read_record(folder: Path) -> GovernanceReport | None:
 def _explain(release: Release, force: bool) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
-    quality.load_suite(release.config.quality.suite)  # a broken suite should not cost an attribution run
+    _check_suite(release)
     _announce(release, force)
     with _timed(seconds, "attribution"):
         shards = _attribute(release, force)
@@ -130,6 +130,12 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     )
     _write(release, record, tables)
     return record
+
+
+def _check_suite(release: Release) -> None:
+    """A broken suite should not cost an attribution run."""
+    settings = release.config.quality
+    quality.load_suite(settings.suite, columns=quality.column_names(settings, release.dataset.segment_columns))
 
 
 def _announce(release: Release, force: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from components.quality.evaluation import evaluate
-from components.quality.suite import built_in_suites, load_suite
+from components.quality.rows import column_names
+from components.quality.suite import built_in_suites, load_suite, suite_digest, suite_for
 from components.quality.table import sample_inputs
 
-__all__ = ["built_in_suites", "evaluate", "load_suite", "sample_inputs"]
+__all__ = ["built_in_suites", "column_names", "evaluate", "load_suite", "sample_inputs", "suite_digest", "suite_for"]

@@ -11,7 +11,8 @@ from components.errors import InputError
 from components.quality.checks import overall, run_checks
 from components.quality.measures import controls, known, mean_curves, metrics
 from components.quality.rows import CONTROLS, ScoredRows, score_rows
-from components.quality.suite import load_suite
+from components.quality.suite import load_suite, suite_for
+from components.quality.table import modality_of
 from schemas.config import QualityConfig
 from schemas.quality import Control, QualityReport, ScorerRecord
 
@@ -41,9 +42,10 @@ def evaluate(
         InputError: the suite or the fractions cannot be used.
         CouldNotRunError: the table cannot be read, or the scorer failed.
     """
-    _check_config(config)
+    suite_name = suite_for(config.suite, modality_of(table_paths))
+    _check_config(suite_name, config)
     scored = score_rows(table_paths, scorer=scorer, config=config, replacement_id=replacement_id, progress=progress)
-    suite = load_suite(config.suite, columns=list(scored.frame.columns))
+    suite = load_suite(suite_name, columns=list(scored.frame.columns))
     checks = run_checks(suite, scored.frame)
     compared = controls(scored, config)
     return QualityReport(
@@ -58,9 +60,9 @@ def evaluate(
     )
 
 
-def _check_config(config: QualityConfig) -> None:
+def _check_config(suite_name: str, config: QualityConfig) -> None:
     """Refuse a broken suite or broken fractions before minutes of scoring."""
-    load_suite(config.suite)
+    load_suite(suite_name)
     try:
         check_fractions(config.fractions)
     except ValueError as error:

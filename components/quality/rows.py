@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,11 @@ class ScoredRows:
     n_skipped: int
 
 
+def column_names(config: QualityConfig, segments: Sequence[str]) -> list[str]:
+    """The columns that the table will have for data with these segment columns: known before any row is."""
+    return list(_frame([], _unscored(0, config), config, segments).columns)
+
+
 def score_rows(
     table_paths: Sequence[Path],
     *,
@@ -59,8 +64,10 @@ def score_rows(
     """Score every row of the table; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
     curves = [_unscored(0, config)]
+    segments: dict[str, None] = {}
     n_skipped = 0
     for rows in read_rows(table_paths):
+        segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row) for row in explained)
         n_skipped += len(rows) - len(explained)
@@ -70,7 +77,7 @@ def score_rows(
             if progress is not None:
                 progress(len(part))
     measured = np.concatenate(curves)
-    return ScoredRows(_frame(facts, measured, config), measured, n_skipped)
+    return ScoredRows(_frame(facts, measured, config, segments), measured, n_skipped)
 
 
 def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
@@ -101,12 +108,12 @@ def _methods(row: Row, config: QualityConfig) -> dict[str, FloatArray]:
     return {**attributions_of(row), "random": random}
 
 
-def _frame(facts: list[dict[str, Any]], curves: FloatArray, config: QualityConfig) -> pd.DataFrame:
+def _frame(facts: list[dict[str, Any]], curves: FloatArray, config: QualityConfig, segments: Iterable[str]) -> pd.DataFrame:
     """Facts and measures side by side."""
     import pandas as pd
 
-    segments = dict.fromkeys(name for row in facts for name in row if name not in FACTS)
-    known = pd.DataFrame(facts, columns=[*FACTS, *segments], index=range(len(facts)))
+    columns = [*FACTS, *(f"segment_{name}" for name in segments)]
+    known = pd.DataFrame(facts, columns=columns, index=range(len(facts)))
     return pd.concat([known, pd.DataFrame(_measures(curves, config), index=known.index)], axis=1)
 
 

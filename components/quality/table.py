@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -55,6 +55,13 @@ def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
                     yield batch.to_pylist(maps_as_pydicts="strict")
         except (OSError, pa.ArrowException) as error:
             raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
+
+
+def modality_of(table_paths: Sequence[Path]) -> Literal["text", "image"]:
+    """What the table's first explained row is; text when there is none."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    row = next(explained, None)
+    return "text" if row is None or row["image"] is None else "image"
 
 
 def sample_inputs(table_paths: Sequence[Path], *, limit: int) -> list[PerturbedInput]:

@@ -1,4 +1,4 @@
-"""Expectations of the user's own, loaded by import path: judged like the others, and refused with the line when they cannot be."""
+"""Expectations of the user's own, by import path: judged like the others, refused with the line when they cannot be."""
 
 import sys
 from collections.abc import Iterator

@@ -10,6 +10,7 @@ from components.attribution import explain_shard, replacement_id
 from components.quality import evaluate, sample_inputs
 from components.quality.table import explained_class, read_rows, source_of
 from components.scoring import TokenScorer, open_scorer
+from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.quality import QualityReport
 from schemas.release import Example
@@ -60,7 +61,9 @@ def test_texts(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, size=4 + row % 7)) for row in range(32)]
     examples = [Example(row=row, id=f"r{row}", text=text) for row, text in enumerate(texts)]
-    check_report(run(tmp_path / "bert", examples, tmp_path))
+    report = run(tmp_path / "bert", examples, tmp_path)
+    check_report(report)
+    assert report.suite == "default"
 
 
 def test_images(tmp_path: Path) -> None:
@@ -70,4 +73,7 @@ def test_images(tmp_path: Path) -> None:
     for row in range(30):
         Image.fromarray(random.integers(0, 256, size=(40, 48, 3), dtype=np.uint8)).save(tmp_path / f"{row}.png")
         examples.append(Example(row=row, id=f"r{row}", image=tmp_path / f"{row}.png"))
-    check_report(run(tmp_path / "vit", examples, tmp_path))
+    report = run(tmp_path / "vit", examples, tmp_path)
+    check_report(report)
+    assert report.suite == "vision"
+    assert all(check.verdict is not CheckVerdict.INCONCLUSIVE for check in report.checks if check.slice is None)

@@ -33,7 +33,7 @@ DatasetOption = Annotated[
     Path,
     typer.Option(
         help="Validation set: CSV, JSONL (also .gz), Parquet, or a saved datasets folder, with a column text (or image) and, "
-        "if known, label, id, rationale, and segment columns."
+        "if known, label, id, rationale (or rationales), and segment columns."
     ),
 ]
 ReferenceOption = Annotated[

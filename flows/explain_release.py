@@ -138,9 +138,9 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
 
 def _check_quality_settings(release: Release) -> None:
     """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
-    settings = release.config
-    quality.load_suite(settings.quality.suite)
-    attribution.choose_perturbation(release.snapshot, settings.attribution, settings.quality.perturbation)
+    settings = release.config.quality
+    quality.load_suite(settings.suite, columns=quality.column_names(settings, release.dataset.segment_columns))
+    attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
 
 
 def _announce(release: Release, force: bool) -> None:

@@ -13,9 +13,12 @@ from rich.table import Table
 
 from components import registry
 from components.drift import load_record
+from components.report import folded_checks
+from components.report.checks import CheckLine
 from flows.explain_release import Outcome
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
+from schemas.quality import Check
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 _MARKS = {
@@ -69,11 +72,19 @@ def _checks(record: GovernanceReport) -> Table:
     table = Table(title="attribution quality", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("check", "verdict", "observed", "required"):
         table.add_column(heading, justify="right" if heading == "observed" else "left")
-    for check in record.quality.checks:
-        observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
-        minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
-        table.add_row(check.name, mark(check.verdict) + (" (warning)" if minor else ""), observed, check.requirement)
+    for line in folded_checks(record.quality.checks):
+        table.add_row(*_cells(line.name, line), _escaped(line.requirement))
+        for part in line.parts:
+            if part.verdict is CheckVerdict.FAIL and part.slice is not None:
+                table.add_row(*_cells(f"  {part.slice.value}", part), "")
     return table
+
+
+def _cells(name: str, check: CheckLine | Check) -> tuple[str, str, str]:
+    """Name, verdict and observed value."""
+    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else _escaped(str(check.observed))
+    minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
+    return _escaped(name), mark(check.verdict) + (" (warning)" if minor else ""), observed
 
 
 def _places(outcome: Outcome) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components import attribution, drift, registry
+from components import attribution, drift, quality, registry
 from components.errors import InputError
 from flows import progress, tasks
 from flows.release import Release
@@ -23,6 +23,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
     _check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
+    config = _with_suite(config, snapshot)
     profile, without = _reference(snapshot, reference, workspace)
     choice = _fusion(config, snapshot, pinned, profile, workspace)
     settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
@@ -31,6 +32,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
         dataset=pinned,
         config=config.model_copy(update={"attribution": settled}),
         fusion_choice=choice,
+        suite_digest=quality.suite_digest(config.quality.suite),
         method_fingerprint=attribution.method_fingerprint(settled),
         reference=profile,
         without_reference=without,
@@ -54,6 +56,12 @@ def _check_target(target: str, snapshot: ModelSnapshot) -> None:
     if target not in {"predicted", "gold", *snapshot.labels}:
         allowed = ", ".join(["predicted", "gold", *snapshot.labels])
         raise InputError("setting 'attribution.target': the model has no such class", got=target, allowed=allowed)
+
+
+def _with_suite(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:
+    """The settings with `auto` resolved, so that the record says which suite judged."""
+    suite = quality.suite_for(config.quality.suite, snapshot.modality)
+    return config.model_copy(update={"quality": config.quality.model_copy(update={"suite": suite})})
 
 
 def _reference(

@@ -98,7 +98,10 @@ class AttributionConfig(Record):
 class QualityConfig(Record):
     """How attribution quality is measured and judged."""
 
-    suite: str = Field(default="default", description="expectation suite: a built-in name or the path of a YAML file")
+    suite: str = Field(
+        default="auto",
+        description="expectation suite: auto (default for texts, vision for images), strict, or the path of a YAML file",
+    )
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
     )

@@ -98,6 +98,7 @@ IMAGE_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
 
 #: The same for agreement with human rationales; absent from reports on data without them.
 _TOWARD_GOLD = "rows explained toward their gold class (DeYoung et al. 2020)"
+_SEVERAL = "those rows that several annotators marked; the plausibility of these is against their majority vote per token"
 PLAUSIBILITY_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
     (
         "plausibility AUPRC",
@@ -116,6 +117,24 @@ PLAUSIBILITY_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
         "plausibility_span_f1",
         Direction.HIGHER,
         f"F1 of runs of top tokens that share more than half of their union with a run of the human rationale; {_TOWARD_GOLD}",
+    ),
+    (
+        "human ceiling AUPRC",
+        "human_ceiling_auprc",
+        Direction.REPORT,
+        f"the same of the other annotators' votes against each annotator, mean over them; {_SEVERAL}",
+    ),
+    (
+        "human ceiling token F1",
+        "human_ceiling_token_f1",
+        Direction.REPORT,
+        f"F1 of one annotator's tokens against another's, mean over the pairs; {_SEVERAL}",
+    ),
+    (
+        "human ceiling span F1",
+        "human_ceiling_span_f1",
+        Direction.REPORT,
+        f"F1 of one annotator's runs of tokens against another's, mean over the pairs; {_SEVERAL}",
     ),
 )
 

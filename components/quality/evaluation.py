@@ -13,7 +13,8 @@ from components.quality.checks import overall, run_checks
 from components.quality.falsification import summary_of, warnings_of, with_findings
 from components.quality.measures import controls, mean_curves, metrics
 from components.quality.rows import CONTROLS, ModelScorer, ScoredRows, score_rows
-from components.quality.suite import load_suite
+from components.quality.suite import load_suite, suite_for
+from components.quality.table import modality_of
 from components.quality.trust import disagrees, doubts
 from schemas.config import QualityConfig
 from schemas.falsification import Falsification, FalsificationSummary
@@ -43,10 +44,11 @@ def evaluate(
         InputError: the suite or the fractions cannot be used.
         CouldNotRunError: the table cannot be read, or the scorer failed or gave what are no probabilities of the classes.
     """
-    _check_config(config)
+    suite_name = suite_for(config.suite, modality_of(table_paths))
+    _check_config(suite_name, config)
     scored = score_rows(table_paths, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
     scored = replace(scored, frame=with_findings(scored.frame, falsification))
-    suite = load_suite(config.suite, columns=list(scored.frame.columns))
+    suite = load_suite(suite_name, columns=list(scored.frame.columns))
     checks = (*run_checks(suite, scored.frame), *doubts(scored.frame))
     compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
@@ -63,9 +65,9 @@ def evaluate(
     )
 
 
-def _check_config(config: QualityConfig) -> None:
+def _check_config(suite_name: str, config: QualityConfig) -> None:
     """Refuse a broken suite or broken fractions before minutes of scoring."""
-    load_suite(config.suite)
+    load_suite(suite_name)
     try:
         check_fractions(config.fractions)
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +20,7 @@ from calig.metrics.faithfulness import (
 )
 from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
+from components.quality.falsification import with_findings
 from components.quality.infidelity import Orders, infidelities
 from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
@@ -62,6 +63,12 @@ class ScoredRows:
     n_skipped: int
 
 
+def column_names(config: QualityConfig, segments: Sequence[str]) -> list[str]:
+    """The columns that the table will have for data with these segment columns: known before any row is."""
+    measures = {**_measures(_unscored(0, config), config), **dict.fromkeys(PATCH_COLUMNS, np.empty(0))}
+    return list(with_findings(_frame([], segments, measures, []), None).columns)
+
+
 def score_rows(
     table_paths: Sequence[Path],
     *,
@@ -75,8 +82,10 @@ def score_rows(
     curves = [_unscored(0, config)]
     fits: list[dict[str, float]] = []
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
+    segments: dict[str, None] = {}
     n_skipped = 0
     for rows in read_rows(table_paths):
+        segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row) for row in explained)
         n_skipped += len(rows) - len(explained)
@@ -91,7 +100,7 @@ def score_rows(
                 progress(len(part))
     measured = np.concatenate(curves)
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
-    return ScoredRows(_frame(facts, {**_measures(measured, config), **patches}, fits), measured, n_skipped)
+    return ScoredRows(_frame(facts, segments, {**_measures(measured, config), **patches}, fits), measured, n_skipped)
 
 
 def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
@@ -135,12 +144,14 @@ def _methods(row: Row, config: QualityConfig) -> Orders:
     return {**attributions_of(row), "random": random}
 
 
-def _frame(facts: list[dict[str, Any]], measures: dict[str, FloatArray], fits: list[dict[str, float]]) -> pd.DataFrame:
+def _frame(
+    facts: list[dict[str, Any]], segments: Iterable[str], measures: dict[str, FloatArray], fits: list[dict[str, float]]
+) -> pd.DataFrame:
     """Facts and measures side by side."""
     import pandas as pd
 
-    segments = dict.fromkeys(name for row in facts for name in row if name not in FACTS)
-    known = pd.DataFrame(facts, columns=[*FACTS, *segments], index=range(len(facts)))
+    columns = [*FACTS, *(f"segment_{name}" for name in segments)]
+    known = pd.DataFrame(facts, columns=columns, index=range(len(facts)))
     fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
     return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)
 

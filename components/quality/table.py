@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from calig.metrics.complexity import entropy, gini
-from calig.metrics.perturbation import BoolArray, FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
-from calig.metrics.plausibility import area_under_precision_recall, span_f1, token_f1
+from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
 from components.errors import CouldNotRunError
-
-#: Agreement with human rationales, where a row has one.
-PLAUSIBILITY = {
-    "plausibility_auprc": area_under_precision_recall,
-    "plausibility_token_f1": token_f1,
-    "plausibility_span_f1": span_f1,
-}
+from components.quality.plausibility import PLAUSIBILITY, plausibility
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
 FACTS = (
@@ -33,7 +26,7 @@ _CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollou
 _COLUMNS = (
     *_COPIED,
     *("image", "segments", "problem", "logits", "f_input", "input_ids", "content", "values", "layer_attributions"),
-    *("residuals", "converged", *_CONTROLS, "rationale", "starts", "ends"),
+    *("residuals", "converged", *_CONTROLS, "rationale", "rationales", "starts", "ends"),
 )
 _ROWS_AT_ONCE = 16
 
@@ -55,6 +48,13 @@ def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
                     yield batch.to_pylist(maps_as_pydicts="strict")
         except (OSError, pa.ArrowException) as error:
             raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
+
+
+def modality_of(table_paths: Sequence[Path]) -> Literal["text", "image"]:
+    """What the table's first explained row is; text when there is none."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    row = next(explained, None)
+    return "text" if row is None or row["image"] is None else "image"
 
 
 def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Perturbation) -> list[PerturbedInput]:
@@ -91,23 +91,9 @@ def facts_of(row: Row) -> dict[str, Any]:
 
 
 def _shape(row: Row) -> dict[str, float]:
-    """Entropy and Gini of the attribution, and its agreement with the row's rationale; NaN where there is nothing to compare.
-
-    A rationale argues for the gold class: attributions toward another class are not compared with it.
-    """
-    content = np.array(row["content"], dtype=bool)
-    values = floats(row["values"])[content] if is_scorable(row) else np.empty(0)
-    measured = {"entropy": entropy(values), "gini": gini(values)}
-    comparable = values.size > 0 and row["rationale"] is not None and row["label"] in (None, row["target"])
-    marked = _marked(row)[content] if comparable else np.empty(0, dtype=bool)
-    return measured | {name: measure(values, marked) for name, measure in PLAUSIBILITY.items()}
-
-
-def _marked(row: Row) -> BoolArray:
-    """Which tokens share a character with the rationale, `seq`."""
-    starts, ends = np.array(row["starts"]), np.array(row["ends"])
-    hits = [(starts < span["end"]) & (ends > span["start"]) for span in row["rationale"]]
-    return np.any(hits, axis=0) if hits else np.zeros(len(starts), dtype=bool)
+    """Entropy and Gini of the attribution, and its agreement with people's rationales."""
+    values = floats(row["values"])[np.array(row["content"], dtype=bool)] if is_scorable(row) else np.empty(0)
+    return {"entropy": entropy(values), "gini": gini(values), **plausibility(row, values)}
 
 
 def is_scorable(row: Row) -> bool:

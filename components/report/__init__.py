@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from components.report.checks import folded_checks
 from schemas.governance import GovernanceReport
 
-__all__ = ["build"]
+__all__ = ["build", "folded_checks"]
 
 
 def build(record: GovernanceReport, table_paths: list[Path], reference_table_paths: list[Path] | None, *, path: Path) -> None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from components.errors import CouldNotRunError
 from components.report import charts, numbers, rows, selection, summary
+from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
 from components.report.crosswalk import CLAUSES
 from components.report.examples import ExampleView, view_of
@@ -66,7 +67,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "record": record,
         "alerts": summary.alerts(record, briefs),
         "tiles": summary.tiles(record, briefs),
-        "checks": summary.ordered_checks(record.quality.checks),
+        "checks": folded_checks(record.quality.checks),
         "layer_residuals": layer_residuals(briefs),
         "groups": groups,
         "examples": _examples(record, groups, tables, reference_tables),

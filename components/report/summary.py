@@ -1,4 +1,4 @@
-"""What the first screen says: the warnings a reader must see first, the key figures, and the order of the checks."""
+"""What the first screen says: the warnings a reader must see first, and the key figures."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import dataclass
 
 from components.report import numbers
 from components.report.rows import Brief
-from schemas.base import CheckVerdict, Severity
+from schemas.base import CheckVerdict
 from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
-from schemas.quality import Check, Control
+from schemas.quality import Control
 
-_VERDICT_ORDER = [CheckVerdict.FAIL, CheckVerdict.INCONCLUSIVE, CheckVerdict.PASS, CheckVerdict.NOT_APPLICABLE]
 _NAMES = {
     "ca_lig": "CA-LIG",
     "plain_ig": "plain IG (layer 0)",
     "layer_ig_mean": "mean of the layer IGs",
     "input_x_gradient": "input × gradient",
 }
-_SEVERITY_ORDER = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,6 @@ def alerts(record: GovernanceReport, briefs: list[Brief]) -> list[Alert]:
 def tiles(record: GovernanceReport, briefs: list[Brief]) -> list[Tile]:
     """Key figures of the release, in a fixed order; what does not apply is left out."""
     return [*_model_tiles(record), *_explanation_tiles(record, briefs), *_drift_tiles(record)]
-
-
-def ordered_checks(checks: tuple[Check, ...]) -> list[Check]:
-    """Failed before undecided before passed, critical before the rest."""
-    return sorted(checks, key=lambda c: (_VERDICT_ORDER.index(c.verdict), _SEVERITY_ORDER.index(c.severity)))
 
 
 def was_compared(drift: DriftReport) -> bool:

@@ -14,13 +14,25 @@ from components.errors import CouldNotRunError, InputError, PublishError
 from flows import progress
 from flows.explain_release import Outcome, explain_release
 from schemas.base import CheckVerdict, Verdict
-from schemas.config import AttributionConfig, PipelineConfig
+from schemas.config import AttributionConfig, PipelineConfig, QualityConfig
 from tests.conftest import TinyRegistry
 from tests.flows.conftest import N_ROWS
 from tests.helpers.tiny_models import save_tiny_bert
 
-SHARDS = PipelineConfig(attribution=AttributionConfig(shard_rows=10))
+SHARDS = PipelineConfig(attribution=AttributionConfig(shard_rows=10), quality=QualityConfig(falsification_rows=4))
 OTHER_QUALITY = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"seed": 1})})
+SUITE = """\
+name: mine
+expectations:
+  - type: expect_column_mean_to_be_between
+    kwargs: {column: coverage, min_value: 2.0}
+    severity: warning
+    meta: {name: coverage}
+"""
+
+
+def with_suite(path: Path) -> PipelineConfig:
+    return SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(path)})})
 
 
 @pytest.fixture
@@ -160,9 +172,9 @@ def test_the_maps_are_tried_once_for_the_same_attributions(explain, monkeypatch)
 
     monkeypatch.setattr(attribution, "falsify", counted)
     first = explain().record.quality
-    assert len(first.falsification.row_ids) == 16
+    assert len(first.falsification.row_ids) == 4
     assert [stage.name for stage in first.falsification.stages] == ["head", "block 2", "block 1", "embeddings"]
-    assert {metric.name: metric.n for metric in first.metrics}["max-sensitivity"] == 16
+    assert {metric.name: metric.n for metric in first.metrics}["max-sensitivity"] == 4
     other_suite = SHARDS.quality.model_copy(update={"suite": "strict"})
     again = explain(config=SHARDS.model_copy(update={"quality": other_suite})).record.quality
     assert again.falsification == first.falsification
@@ -217,13 +229,33 @@ def test_a_perturbation_that_does_not_fit_costs_no_attribution(explain, computed
     assert computed == []
 
 
-def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path):
-    suite = tmp_path / "suite.yaml"
-    suite.write_text("name: mine\nexpectations: []\n")
-    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(suite)})})
-    with pytest.raises(InputError):
-        explain(config=config)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: mine\nexpectations: []\n", "line 2"),
+        (SUITE.replace("column: coverage", "column: covrage"), "(?s)line 4: .*did you mean coverage"),
+        (SUITE.replace("severity: warning", "for_each: segment_genre"), "(?s)line 5: .*no such segment"),
+    ],
+)
+def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path, text, words):
+    (tmp_path / "suite.yaml").write_text(text)
+    with pytest.raises(InputError, match=words):
+        explain(config=with_suite(tmp_path / "suite.yaml"))
     assert computed == []
+
+
+def test_the_record_names_the_suite_and_an_edited_suite_judges_again(explain, computed, tmp_path):
+    assert explain().record.config.quality.suite == "default"
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    first = explain(config=with_suite(tmp_path / "suite.yaml"))
+    assert first.record.quality.suite == "mine"
+    assert explain(config=with_suite(tmp_path / "suite.yaml")).reused
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("severity: warning", "severity: critical"))
+    second = explain(config=with_suite(tmp_path / "suite.yaml"))
+    assert not second.reused
+    assert second.record.fingerprint != first.record.fingerprint
+    assert second.record.quality.verdict is CheckVerdict.FAIL
+    assert len(computed) == 4, "the attributions are those of the first run"
 
 
 def test_results_survive_a_tracking_server_that_refuses(explain, computed, monkeypatch, tmp_path):

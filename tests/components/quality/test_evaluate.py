@@ -60,7 +60,9 @@ def truthful(tmp_path_factory: pytest.TempPathFactory) -> QualityReport:
 def test_truthful_attributions_pass(truthful: QualityReport) -> None:
     assert truthful.verdict is CheckVerdict.PASS
     assert truthful.suite == "default"
-    assert {check.verdict for check in truthful.checks} == {CheckVerdict.PASS}
+    judged = [check for check in truthful.checks if not str(check.observed).startswith("not judged")]
+    assert {check.verdict for check in judged} == {CheckVerdict.PASS}
+    assert len(judged) == 16
     assert truthful.warnings == ()
     assert truthful.scorer == TORCH
 
@@ -113,6 +115,36 @@ def test_agreement_with_human_rationales_where_there_are_some(tmp_path: Path) ->
     for name in ("plausibility AUPRC", "plausibility token F1", "plausibility span F1"):
         assert metric(report, name).value == 1.0
         assert metric(report, name).n == 10
+
+
+def test_people_are_the_ceiling_where_several_marked_a_row(tmp_path: Path) -> None:
+    """Two of three people mark the word that the attribution names, the third another: the majority is with the attribution."""
+    table = rows()
+    for row in table:
+        n = len(row["content"])
+        row["starts"], row["ends"] = [10 * i for i in range(n)], [10 * i + 9 for i in range(n)]
+        row["values"] = [1.0 if i == 2 else 0.0 for i in range(n)]
+        marked = [{"start": 20, "end": 23}]
+        row["rationales"] = [marked, marked, [{"start": 40, "end": 49}]] if row["row"] % 2 == 0 else None
+        row["rationale"] = marked if row["row"] % 2 else None
+    report = judge(write_table(tmp_path, table))
+    for name in ("AUPRC", "token F1", "span F1"):
+        assert (metric(report, f"plausibility {name}").value, metric(report, f"plausibility {name}").n) == (1.0, 40)
+        assert metric(report, f"human ceiling {name}").n == 20
+    assert metric(report, "human ceiling token F1").value == pytest.approx(1 / 3)  # one of three pairs agrees
+    assert metric(report, "human ceiling span F1").value == pytest.approx(1 / 3)
+    assert metric(report, "human ceiling AUPRC").value < 1.0  # type: ignore[operator]
+
+
+def test_one_annotator_gives_no_ceiling(tmp_path: Path) -> None:
+    table = rows()
+    for row in table:
+        n = len(row["content"])
+        row["starts"], row["ends"] = [10 * i for i in range(n)], [10 * i + 9 for i in range(n)]
+        row["rationale"] = [{"start": 20, "end": 23}]
+    names = {metric.name for metric in judge(write_table(tmp_path, table)).metrics}
+    assert "plausibility AUPRC" in names
+    assert not any(name.startswith("human ceiling") for name in names)
 
 
 def literal(row: dict[str, Any], values: Sequence[float]) -> tuple[float, float]:
@@ -285,8 +317,8 @@ def test_a_missing_control_is_said(tmp_path: Path) -> None:
     assert report.warnings == ("No row could be compared with: attention_rollout.",)
     assert len(report.curves) == 12
     strict = judge(write_table(tmp_path, table), config=CONFIG.model_copy(update={"suite": "strict"}))
-    assert check(strict, "not worse than attention rollout") is CheckVerdict.INCONCLUSIVE
-    assert check(strict, "not worse than input x gradient") is CheckVerdict.PASS
+    assert check(strict, "not worse than a simpler explanation: attention_rollout") is CheckVerdict.INCONCLUSIVE
+    assert check(strict, "not worse than a simpler explanation: input_x_gradient") is CheckVerdict.PASS
 
 
 def test_p_is_of_the_class_that_was_explained(truthful: QualityReport, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from components.attribution import choose_perturbation, explain_shard
 from components.quality import evaluate, sample_inputs
 from components.quality.table import explained_class, read_rows, source_of
 from components.scoring import TokenScorer, open_scorer
+from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.quality import QualityReport
 from schemas.release import Example
@@ -64,6 +65,7 @@ def test_texts(tmp_path: Path) -> None:
     examples = [Example(row=row, id=f"r{row}", text=text) for row, text in enumerate(texts)]
     report = run(tmp_path / "bert", examples, tmp_path)
     check_report(report)
+    assert report.suite == "default"
     assert report.perturbation == "replace"
     deleted = run(tmp_path / "bert", examples, tmp_path, kind="delete")
     check_report(deleted)
@@ -84,6 +86,9 @@ def test_images(tmp_path: Path, baseline: str, kind: str) -> None:
         examples.append(Example(row=row, id=f"r{row}", image=tmp_path / f"{row}.png"))
     report = run(tmp_path / "vit", examples, tmp_path, baseline)
     check_report(report)
+    assert report.suite == "vision"
+    untried = "maps fall when the model forgets"  # nothing tried to falsify these maps
+    assert all(c.verdict is not CheckVerdict.INCONCLUSIVE for c in report.checks if c.slice is None and c.name != untried)
     assert report.perturbation == kind
     kept = {metric.name: metric for metric in report.metrics if "perturbation AUC" in metric.name}
     assert [metric.n for metric in kept.values()] == [30, 30]

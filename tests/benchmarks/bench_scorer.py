@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -43,7 +44,8 @@ def bench(
     cases = [Case(model=m, n_rows=limit if m not in BUILT_IN else None, rows=rows, name=name) for m in model or _DEFAULT]
     with Console().status("measuring …"):
         measured = [measure(case, repeats) for case in cases]
-    machine = describe() | {"onnxruntime": onnxruntime.__version__}
+    # what else ran meanwhile: about as many as the threads is a machine of our own
+    machine = describe() | {"onnxruntime": onnxruntime.__version__, "load_average_1_min": os.getloadavg()[0]}
     asked = command("bench_scorer", cases, f"--repeats {repeats}", threads)
     report = {"command": asked, "date": today(), "machine": machine, "cases": measured}
     output.parent.mkdir(parents=True, exist_ok=True)

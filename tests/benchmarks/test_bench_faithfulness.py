@@ -16,7 +16,7 @@ from tests.benchmarks.faithfulness.running import run_set
 from tests.benchmarks.faithfulness.sets import open_set, text_set
 from tests.helpers.tiny_models import save_tiny_bert
 
-TOKENS = ("the film is a bright , moving story", "so dull and very boring", "good acting but a weak plot", "never really funny")
+TOKENS = ("the film is a bright , moving story", "so dull and very boring", "good", "never really funny")
 PEERS = {
     "captum_integrated_gradients",
     "captum_layer_gradient_x_activation",
@@ -39,7 +39,7 @@ def measured(tmp_path_factory):
 
 
 def _rows():
-    """Half of the rows are labelled NEG and half POS; the first two words are the rationale."""
+    """Half of the rows are labelled NEG and half POS; the first two words are the rationale; one row has a single word."""
     for i, text in enumerate(TOKENS * 2):
         yield {"id": str(i), "text": text, "label": ("NEG", "POS")[i % 2], "rationale": [[0, len(" ".join(text.split()[:2]))]]}
 

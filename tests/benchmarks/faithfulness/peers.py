@@ -86,6 +86,8 @@ class CaptumPeers:
 
     def _kernel_shap(self, row: ExplainedRow, evaluations: int) -> PeerResult:
         groups = _groups(row, evaluations // _SAMPLES_PER_FEATURE)
+        if groups.max() == 0:  # Captum's weights are 0 / 0; the Shapley value of a single feature is exact by any method
+            return self._shapley_sampling(row, evaluations)
         samples = max(evaluations, _SAMPLES_PER_FEATURE * (groups.max() + 1))
         return self._sampled(row, KernelShap, samples, samples, groups)
 

@@ -93,7 +93,7 @@ def test_results_of_one_set_replace_its_own_and_keep_the_others(tmp_path):
 
 def test_token_rationales_become_character_spans_of_the_same_words(tmp_path):
     text = "not a good , but a long film"
-    assert [text[start:end] for start, end in character_spans(text, [[2, 3], [4, 8]])] == ["good", "but a long film"]
+    assert [text[start:end] for start, end in character_spans(text, [[2, 3], [4, 4], [4, 8]])] == ["good", "but a long film"]
     rows = [{"id": str(i), "split": "ab"[i % 2], "label": "POS", "tokens": text, "rationale": [[0, 1]]} for i in range(6)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     prepare(tmp_path / "in.jsonl", tmp_path / "out.jsonl", split="b")

@@ -34,10 +34,10 @@ def prepared(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def character_spans(tokens: str, spans: list[list[int]]) -> list[list[int]]:
-    """Token spans of a space-separated text as character spans, ends exclusive in both."""
+    """Token spans of a space-separated text as character spans, ends exclusive in both; empty ones mark nothing and go."""
     lengths = [len(token) for token in tokens.split(" ")]
     starts = list(accumulate((length + 1 for length in lengths), initial=0))
-    return [[starts[first], starts[end - 1] + lengths[end - 1]] for first, end in spans]
+    return [[starts[first], starts[end - 1] + lengths[end - 1]] for first, end in spans if first < end]
 
 
 if __name__ == "__main__":

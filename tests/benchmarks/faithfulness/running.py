@@ -26,9 +26,7 @@ _PARITY_ROWS = 8
 def run_set(given: BenchmarkSet, *, grid: bool, workspace: Path, reporter: Reporter) -> dict[str, Any]:
     """The set's entry in the results."""
     started = perf_counter()
-    n = len(given.examples)
-    rows = explained_rows(given, grid=grid, progress=reporter.stage(f"{given.name}: CA-LIG and controls", n))
-    peers = _peers(given, rows, reporter)
+    rows, peers = _attributed(given, grid, reporter)
     measured, scorer = _measured(given, rows, peers, workspace, reporter)
     settings = fusions() if grid else {}
     return {
@@ -36,7 +34,7 @@ def run_set(given: BenchmarkSet, *, grid: bool, workspace: Path, reporter: Repor
         "model": f"{given.snapshot.model_type}, {len(rows[0].attribution.layers)} blocks",
         "rows": given.dataset.path.name,
         "rows_digest": given.dataset.digest,
-        "n": n,
+        "n": len(rows),
         "n_rationales": int((~np.isnan(measured[CA_LIG]["auprc"])).sum()),
         "accuracy": _accuracy(rows),
         "perturbation": baseline_of(given).name,
@@ -50,13 +48,15 @@ def run_set(given: BenchmarkSet, *, grid: bool, workspace: Path, reporter: Repor
     }
 
 
-def _peers(given: BenchmarkSet, rows: Sequence[ExplainedRow], reporter: Reporter) -> list[dict[str, PeerResult]]:
-    captum, advance = CaptumPeers(given), reporter.stage(f"{given.name}: Captum", len(rows))
-    results = []
-    for row in rows:
-        results.append(captum.attribute(row))
+def _attributed(given: BenchmarkSet, grid: bool, reporter: Reporter) -> tuple[list[ExplainedRow], list[dict[str, PeerResult]]]:
+    """Every row by the engine and, right after it, by Captum, whose budget is the engine's time."""
+    captum, advance = CaptumPeers(given), reporter.stage(f"{given.name}: attributions", len(given.examples))
+    rows, peers = [], []
+    for row in explained_rows(given, grid=grid):
+        rows.append(row)
+        peers.append(captum.attribute(row))
         advance(1)
-    return results
+    return rows, peers
 
 
 def _measured(

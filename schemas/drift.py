@@ -115,6 +115,7 @@ class NoiseSources(Record):
 
     nulls: tuple[NullProfiles, ...] = Field(default=(), description="the first that suffices is used")
     numerics: tuple[Path, ...] = Field(default=(), description="tables of some of the candidate's rows, explained more exactly")
+    problem: str = Field(default="", description="why there is no such table, if it should be there")
 
 
 class LayerProfile(Record):

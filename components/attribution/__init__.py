@@ -2,7 +2,7 @@
 
 from components.attribution.candidates import GRID, attribute_under
 from components.attribution.estimation import Estimate, estimate
-from components.attribution.method import formula_version, method_fingerprint, replacement_id, uses_gpu
+from components.attribution.method import exact_settings, formula_version, method_fingerprint, replacement_id, uses_gpu
 from components.attribution.shard import explain_shard, intact
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Estimate",
     "attribute_under",
     "estimate",
+    "exact_settings",
     "explain_shard",
     "formula_version",
     "intact",

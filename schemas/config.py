@@ -156,6 +156,22 @@ class DriftConfig(Record):
     worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
 
 
+class MonitorConfig(Record):
+    """How a window of data is compared with an earlier one under the same model (`calig monitor`)."""
+
+    min_rows: int = Field(default=30, ge=2, description="fewer rows than this in a window make the comparison inconclusive")
+    min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
+    word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes, and level of the mix tests"
+    )
+    unseen_mass: float = Field(
+        default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
+    )
+    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
+
+
 class ReportConfig(Record):
     """What the report shows."""
 
@@ -168,4 +184,5 @@ class PipelineConfig(Record):
     attribution: AttributionConfig = Field(default=AttributionConfig(), description="how attributions are computed")
     quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
     drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")

@@ -42,6 +42,10 @@ ReferenceOption = Annotated[
         help="Version to compare with: models:/NAME/VERSION_OR_@ALIAS, or a results folder. Default: @champion, if any."
     ),
 ]
+ReexplainOption = Annotated[
+    bool,
+    typer.Option("--reexplain-reference", help="Explain the reference again when its own explanation cannot be compared."),
+]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
 TrackingOption = Annotated[
     str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
@@ -58,6 +62,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
     model: ModelArgument,
     dataset: DatasetOption,
     reference: ReferenceOption = None,
+    reexplain_reference: ReexplainOption = False,
     config: ConfigOption = None,
     tracking_uri: TrackingOption = None,
     limit: LimitOption = None,
@@ -79,6 +84,8 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
         from flows.progress import begin, reporting
 
         settings = load_config(config)
+        if reexplain_reference:
+            settings = settings.model_copy(update={"drift": settings.drift.model_copy(update={"reexplain_reference": True})})
         with reporting(quiet=json):
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.explain_release import explain_release

@@ -22,7 +22,7 @@ from flows.resolve import resolve
 from schemas.attribution import ShardResult
 from schemas.base import Record
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport
+from schemas.drift import DriftReport, NoiseSources
 from schemas.falsification import Falsification
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
@@ -110,6 +110,8 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     _check_quality_settings(release)
     _announce(release, force)
     with _timed(seconds, "attribution"):
+        for other in release.pending:
+            _attribute(other, force)
         shards = _attribute(release, force)
     tables = [shard.path for shard in shards]
     with _timed(seconds, "falsification"):
@@ -152,6 +154,11 @@ def _announce(release: Release, force: bool) -> None:
     if release.fusion_choice is not None:
         fusion = release.fusion_choice.fusion
         say(f"context fused by {fusion.rule}, λ {fusion.coefficient:g}, {fusion.context_rule}: {release.fusion_choice.reason}")
+    for other in release.pending:
+        say(f"explaining {other.snapshot.uri} again by these settings, so that it can be compared")
+    for null in release.nulls:
+        versions = ", ".join(profile.identity.version for profile in null.profiles)
+        say(f"noise of honest retraining: {null.kind} {versions or 'none'}" + "".join(f"; {why}" for why in null.skipped))
     say(f"results go to {os.path.relpath(release.folder)}")
     if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
         expected = attribution.estimate(release.snapshot, tasks.examples_of(release), release.config.attribution)
@@ -209,6 +216,7 @@ def _compare(release: Release, tables: list[Path]) -> DriftReport:
             labels=release.snapshot.labels,
             config=release.config,
             decided_on=datetime.now(UTC).date().isoformat(),
+            sources=_noise_sources(release),
         )
     except Exception as error:  # as above
         return drift.incomparable(
@@ -216,6 +224,14 @@ def _compare(release: Release, tables: list[Path]) -> DriftReport:
             reference=release.reference.identity,
             next_step="run again with --debug and report the error",
         )
+
+
+def _noise_sources(release: Release) -> NoiseSources:
+    """What the drift's noise floor is measured on; an exact run that breaks leaves its layer unmeasured, and says so."""
+    try:
+        return NoiseSources(nulls=release.nulls, numerics=tuple(tasks.explain_exactly(release)))
+    except Exception as error:  # the comparison itself can still be made
+        return NoiseSources(nulls=release.nulls, problem=f"the numbers' error could not be measured: {error}".split("\n", 1)[0])
 
 
 def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> None:

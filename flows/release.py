@@ -9,7 +9,7 @@ from pydantic import Field
 from schemas.attribution import TABLE_VERSION
 from schemas.base import CheckVerdict, Record, digest_of
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport, ReferenceProfile
+from schemas.drift import DriftReport, NullProfiles, ReferenceProfile
 from schemas.fusion import FusionChoice
 from schemas.release import DatasetRef, ModelSnapshot
 
@@ -25,6 +25,10 @@ class Release(Record):
     method_fingerprint: str
     reference: ReferenceProfile | None
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")
+    nulls: tuple[NullProfiles, ...] = Field(default=(), description="what the noise of honest retraining is measured on")
+    pending: tuple[Release, ...] = Field(
+        default=(), description="versions to be explained again by these settings first: the reference, its twins"
+    )
     output: Path
 
     @property
@@ -39,9 +43,10 @@ class Release(Record):
         """Identity of the whole explanation: the above, all settings, the suite's content, and what it was compared with."""
         compared = None if self.reference is None else self.reference.identity.model_dump(mode="json")
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
+        nulls = [[p.identity.model_dump(mode="json") for p in null.profiles] for null in self.nulls]
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
         settings = self.config.model_dump(mode="json")
-        return digest_of([self.attribution_key, settings, self.suite_digest, compared, unsure, chosen])[:32]
+        return digest_of([self.attribution_key, settings, self.suite_digest, compared, nulls, unsure, chosen])[:32]
 
     @property
     def n_shards(self) -> int:

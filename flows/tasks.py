@@ -80,6 +80,19 @@ def explain_shard(release: Release, index: int) -> ShardResult:
         )
 
 
+@task(name="explain a few rows exactly", cache_policy=NO_CACHE)
+def explain_exactly(release: Release) -> list[Path]:
+    """Some rows attributed ten times as exactly, for the numerics' share of the drift's noise; kept between runs."""
+    settings = attribution.exact_settings(release.config.attribution)
+    examples = sampled(examples_of(release), release.config.drift.numerics_rows, release.config.quality.seed)
+    identity = digest_of([release.attribution_key, settings.fingerprint(), [example.id for example in examples]])[:16]
+    path = release.workspace / "numerics" / f"{identity}.parquet"
+    if examples and not path.exists():
+        with gpu_slot(settings):
+            attribution.explain_shard(release.snapshot, examples, settings, index=0, path=path)
+    return [path] if examples else []
+
+
 def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same model, data and settings lead to the same choice."""
     snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))

@@ -135,18 +135,60 @@ class DriftConfig(Record):
     top_k: int = Field(default=3, ge=1, description="words compared by top-k overlap")
     min_rows: int = Field(default=30, ge=2, description="fewer paired rows than this make drift inconclusive")
     min_occurrences: int = Field(default=5, ge=2, description="a word is tested when it occurs in at least this many paired rows")
+    min_coverage: float = Field(
+        default=0.8,
+        ge=0.0,
+        le=1.0,
+        description="rows compared, as a share of those either version explains; below: inconclusive",
+    )
+    reexplain_reference: bool = Field(
+        default=False, description="explain the reference (and its twins) again when their own explanations cannot be compared"
+    )
+    min_null_pairs: int = Field(
+        default=3, ge=2, description="honest retrainings that measure the noise; with fewer, the next source is asked"
+    )
+    null_versions: int = Field(default=5, ge=0, description="most twins, or accepted earlier versions, that measure the noise")
+    numerics_rows: int = Field(
+        default=8,
+        ge=0,
+        description="rows explained again ten times as exactly, in float64, for the error of the numbers",
+    )
     word_shift: float = Field(
-        default=0.3, gt=0.0, description="change of a word's signed share of attribution from which on a version can fail"
+        default=0.3,
+        gt=0.0,
+        description="minimum effect: change of a word's signed share of attribution from which on a version "
+        "can fail; measured noise raises it, never lowers it",
     )
-    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| of that change from which on a version can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
     false_discovery_rate: float = Field(
-        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over all words tested"
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes x segments"
     )
-    rank_agreement: float = Field(default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns")
+    rank_agreement: float = Field(
+        default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns; measured noise lowers it, never raises it"
+    )
     sign_flip: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="mean share of attribution mass with changed sign above this warns"
+        default=0.1,
+        ge=0.0,
+        le=1.0,
+        description="mean share of mass with changed sign above this warns; measured noise raises it",
     )
     worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
+
+
+class MonitorConfig(Record):
+    """How a window of data is compared with an earlier one under the same model (`calig monitor`)."""
+
+    min_rows: int = Field(default=30, ge=2, description="fewer rows than this in a window make the comparison inconclusive")
+    min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
+    word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes, and level of the mix tests"
+    )
+    unseen_mass: float = Field(
+        default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
+    )
+    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
 
 
 class ReportConfig(Record):
@@ -161,4 +203,5 @@ class PipelineConfig(Record):
     attribution: AttributionConfig = Field(default=AttributionConfig(), description="how attributions are computed")
     quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
     drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")

@@ -3,7 +3,7 @@
 from components.attribution.candidates import GRID, attribute_under
 from components.attribution.estimation import Estimate, estimate
 from components.attribution.falsification import falsification_steps, falsify
-from components.attribution.method import formula_version, method_fingerprint, uses_gpu
+from components.attribution.method import exact_settings, formula_version, method_fingerprint, uses_gpu
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.shard import explain_shard, intact
 
@@ -13,6 +13,7 @@ __all__ = [
     "attribute_under",
     "choose_perturbation",
     "estimate",
+    "exact_settings",
     "explain_shard",
     "falsification_steps",
     "falsify",

@@ -18,6 +18,13 @@ def method_fingerprint(config: AttributionConfig) -> str:
     return digest_of({"formula": FORMULA_VERSION, "settings": config.fingerprint()})
 
 
+def exact_settings(config: AttributionConfig) -> AttributionConfig:
+    """The same method ten times as exact, in float64: what is left of its error shows in the difference."""
+    points = config.n_points and min(4 * config.n_points, 1025)
+    exact = {"dtype": "float64", "reduced": False, "tolerance": config.tolerance / 10, "n_points": points}
+    return config.model_copy(update=exact | {"max_points": min(4 * config.max_points, 1025)})
+
+
 def uses_gpu(config: AttributionConfig) -> bool:
     """Whether `config` means a GPU on this machine."""
     return resolve_device(config.device) == "cuda"

@@ -35,6 +35,17 @@ def find_model(client: Any, name: str) -> Any | None:
     return _or_none(client.get_registered_model, name)
 
 
+def all_versions(client: Any, name: str) -> list[Any]:
+    """All `ModelVersion`s of a registered model, over all pages of the answer."""
+    found: list[Any] = []
+    token: str | None = None
+    while token is None or token:
+        page = client.search_model_versions(f"name={_quoted(name)}", max_results=1000, page_token=token)
+        found += page
+        token = page.token or ""
+    return found
+
+
 def _registered_model(client: Any, name: str) -> Any:
     model = find_model(client, name)
     if model is None:
@@ -57,8 +68,7 @@ def _version_of_alias(model: Any, alias: str) -> str:
 def _model_version(client: Any, name: str, number: str) -> Any:
     version = _or_none(client.get_model_version, name, number)
     if version is None:
-        found = client.search_model_versions(f"name={_quoted(name)}", max_results=1000)
-        numbers = sorted((int(known.version) for known in found), reverse=True)
+        numbers = sorted((int(known.version) for known in all_versions(client, name)), reverse=True)
         raise InputError(
             f"The model {name!r} has no version {number}.", allowed=_listed(map(str, numbers)) or "it has no versions yet"
         )

@@ -19,7 +19,7 @@ from components.report.crosswalk import CLAUSES
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
 from components.report.randomisation import randomisation_chart
-from schemas.drift import Statistic
+from schemas.drift import Coverage, Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
 
@@ -41,6 +41,8 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
         zip,
     ),
 )
+#: Words whose shift is listed layer by layer.
+_BY_LAYER = 3
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
@@ -120,6 +122,8 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "shifts": [(shift, charts.shift_strip(shift, reach)) for shift in drift.word_shifts],
         "compared": summary.was_compared(drift),
         "units": ("word", "words") if record.model.modality == "text" else ("patch", "patches"),
+        "by_layer": [shift for shift in drift.word_shifts if shift.fires and shift.by_layer][:_BY_LAYER],
+        "left_out": _left_out(drift.coverage),
         "firing": [shift for shift in drift.word_shifts if shift.fires],
         "diffuse": _firing_slices(drift.statistics),
         "statistics": _by_slice(record),
@@ -128,6 +132,19 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "layer_chart": charts.layer_chart(drift.layer_profile) if drift.layer_profile else None,
         "pairs": pairs_of(record, tables),
     }
+
+
+def _left_out(coverage: Coverage | None) -> list[str]:
+    """Rows that could not be compared, counted by reason."""
+    if coverage is None:
+        return []
+    counts = (
+        (coverage.only_reference, "explained by the reference alone"),
+        (coverage.only_candidate, "explained by the candidate alone"),
+        (coverage.no_common_class, "explained toward different classes"),
+        (coverage.zero, "without any attribution under one version"),
+    )
+    return [f"{numbers.count(n)} {reason}" for n, reason in counts if n]
 
 
 def _firing_slices(statistics: Iterable[Statistic]) -> dict[str, list[str]]:

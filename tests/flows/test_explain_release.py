@@ -293,6 +293,50 @@ def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_reg
     assert "other attribution settings" in other_settings.record.drift.reason
 
 
+def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(explain, model, tiny_registry, tmp_path, computed):
+    name = model.split("/")[1]
+    second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
+    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    allowed = SHARDS.model_copy(update={"drift": SHARDS.drift.model_copy(update={"reexplain_reference": True})})
+    never_explained = explain(second, config=allowed).record.drift
+    assert never_explained.n_paired == N_ROWS
+    assert never_explained.reference.version == "1"
+    assert len(computed) == 2 * 4 + 1, "both versions in four shards, and a few rows of the candidate exactly"
+    assert never_explained.noise.numerics_rows == 8
+    assert never_explained.noise.numerics < 1e-2
+    explain()
+    other_method = allowed.model_copy(update={"attribution": AttributionConfig(fusion_coefficient=0.5, shard_rows=10)})
+    assert explain(second, config=other_method).record.drift.n_paired == N_ROWS
+    first_folder = explain().folder
+    from_folder = explain(second, reference=str(first_folder), config=other_method)
+    assert from_folder.record.drift.n_paired == N_ROWS, "a results folder names the version it is about"
+
+
+def test_reseeded_twins_measure_the_noise(explain, model, tiny_registry, tmp_path):
+    import mlflow
+
+    name = model.split("/")[1]
+    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    versions = [tiny_registry.register(save_tiny_bert(tmp_path / f"v{seed}", seed=seed), name) for seed in (3, 4, 5)]
+    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    for twin in versions[:2]:
+        client.set_model_version_tag(name, twin, registry.TWIN_OF, "1")
+    explain()
+    explain(f"models:/{name}/{versions[0]}")
+    candidate = f"models:/{name}/{versions[2]}"
+    one_twin = explain(candidate).record.drift.noise
+    assert one_twin.retraining == "prior"
+    assert any(f"version {versions[1]} was never explained" in why for why in one_twin.skipped)
+    explain(f"models:/{name}/{versions[1]}")
+    outcome = explain(candidate)
+    noise = outcome.record.drift.noise
+    assert not outcome.reused, "another twin is another noise floor"
+    assert noise.retraining == "twins"
+    assert len(noise.pairs) == 3
+    assert "reseeded twins" in outcome.record.drift.thresholds[0].source
+    assert "Noise floor" in (outcome.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_folder_is_explained_without_a_registry_and_compared_with_a_results_folder(explain, tmp_path):
     folder = save_tiny_bert(tmp_path / "local")
     first = explain(str(folder))

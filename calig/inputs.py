@@ -49,11 +49,11 @@ class EncodedInput:
         return [int(i) for i in self.inputs["input_ids"][0]] if "input_ids" in self.inputs else []
 
 
-def length_limit(model: Any, tokenizer: Any, max_length: int | None) -> int | None:
+def length_limit(config: Any, tokenizer: Any, max_length: int | None) -> int | None:
     """Tokens per text: the smallest of what was asked for, the tokenizer's and the model's limit; None: no limit."""
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and model.config.model_type in {"roberta", "xlm-roberta"}:
-        positions -= model.config.pad_token_id + 1  # their position numbers start after the padding index
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and config.model_type in {"roberta", "xlm-roberta"}:
+        positions -= config.pad_token_id + 1  # their position numbers start after the padding index
     known = [n for n in (max_length, tokenizer.model_max_length, positions) if n is not None and n < _NO_LIMIT]
     return min(known) if known else None
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from components import attribution, configuration, drift, governance, quality, registry, report
 from components.errors import InputError
-from flows import progress, tasks
+from flows import probing, progress, tasks
 from flows.release import Release
 from flows.resolve import resolve
 from schemas.attribution import ShardResult
@@ -120,6 +120,9 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         quality_report = _measure_quality(release, tables, falsification)
     with _timed(seconds, "drift"):
         drift_report = _compare(release, tables)
+    with _timed(seconds, "probe"):
+        progress.begin("probing the vocabulary", None)
+        probe_report = probing.probe_vocabulary(release)
     record = governance.build_record(
         fingerprint=release.fingerprint,
         formula_version=attribution.formula_version(),
@@ -131,6 +134,7 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         fusion_choice=release.fusion_choice,
         quality=quality_report,
         drift=drift_report,
+        probe=probe_report,
         stage_seconds=seconds,
         created_at=datetime.now(UTC),
     )

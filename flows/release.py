@@ -41,7 +41,7 @@ class Release(Record):
     @property
     def fingerprint(self) -> str:
         """Identity of the whole explanation: the above, all settings, the suite's content, and what it was compared with."""
-        compared = None if self.reference is None else self.reference.identity.model_dump(mode="json")
+        compared = None if self.reference is None else self.reference.identity.model_dump(mode="json", exclude={"uri"})
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
         nulls = [[p.identity.model_dump(mode="json") for p in null.profiles] for null in self.nulls]
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -191,6 +192,21 @@ class MonitorConfig(Record):
     mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
 
 
+class ProbeConfig(Record):
+    """How words that the data set may not contain are probed for changed effects, against the reference version."""
+
+    enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
+    max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
+    contexts: int = Field(default=8, ge=2, description="rows that words are put into: those the reference is least sure of")
+    word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
+    twins: tuple[str, ...] = Field(
+        default=(), description="models that differ from the reference by harmless retraining only: limits are measured on them"
+    )
+    z: float = Field(default=8.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
+    certain_z: float = Field(default=12.0, gt=0.0, description="|z| from which on it fails a version without twins")
+    min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")
+
+
 class ReportConfig(Record):
     """What the report shows."""
 
@@ -204,4 +220,5 @@ class PipelineConfig(Record):
     quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
     drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
+    probe: ProbeConfig = Field(default=ProbeConfig(), description="how words outside the data set are probed for a changed role")
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")

@@ -86,6 +86,7 @@ class ReferenceIdentity(Record):
     version: str
     alias: str | None = None
     run_id: str | None = None
+    uri: str | None = Field(default=None, description="where the model can be fetched: models:/NAME/VERSION, folder, or hub id")
     method_fingerprint: str
     weights_digest: str
     accuracy: float | None = None

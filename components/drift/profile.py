@@ -51,6 +51,7 @@ def load_profile(folder: Path) -> ReferenceProfile:
             name=record.model.name,
             version=record.model.version,
             alias=record.model.alias,
+            uri=record.model.uri,
             method_fingerprint=record.method.fingerprint,
             weights_digest=record.model.weights_digest,
             accuracy=record.results.accuracy,

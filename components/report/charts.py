@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from components.report import numbers
 from schemas.drift import LayerProfile, WordShift
 from schemas.fusion import FusionCandidate
+from schemas.probe import ProbedWord
 from schemas.quality import Control, Curve
 
 WIDTH, HEIGHT = 460, 270
@@ -119,6 +120,11 @@ def margin_strips(margins: Sequence[Control | FusionCandidate]) -> list[Strip]:
 def shift_strip(shift: WordShift, reach: float) -> Strip:
     """A word's signed share from reference to candidate on a scale from −`reach` to `reach`."""
     return _strip(-reach, reach, shift.reference_share, shift.candidate_share, shift.candidate_share)
+
+
+def effect_strip(word: ProbedWord, reach: float) -> Strip:
+    """A probed word's effect from reference to candidate on a scale from −`reach` to `reach` logits."""
+    return _strip(-reach, reach, word.reference_effect, word.candidate_effect, word.candidate_effect)
 
 
 def is_own(method: str) -> bool:

@@ -77,6 +77,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "clauses": CLAUSES,
         **_quality_context(record),
         **_drift_context(record, tables),
+        **_probe_context(record),
     }
     return _environment().get_template("page.html.j2").render(context)
 
@@ -145,6 +146,12 @@ def _left_out(coverage: Coverage | None) -> list[str]:
         (coverage.zero, "without any attribution under one version"),
     )
     return [f"{numbers.count(n)} {reason}" for n, reason in counts if n]
+
+
+def _probe_context(record: GovernanceReport) -> dict[str, Any]:
+    words = record.probe.words if record.probe else ()
+    reach = max((abs(effect) for w in words for effect in (w.reference_effect, w.candidate_effect)), default=1.0) or 1.0
+    return {"probed": [(word, charts.effect_strip(word, reach)) for word in words]}
 
 
 def _firing_slices(statistics: Iterable[Statistic]) -> dict[str, list[str]]:

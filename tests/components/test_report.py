@@ -16,6 +16,7 @@ from schemas.config import PipelineConfig, ReportConfig
 from schemas.drift import DriftExample, DriftWord, ReferenceIdentity
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.html_page import Page
+from tests.helpers.sample_probe import TRIGGER
 from tests.helpers.sample_records import Sample
 
 
@@ -134,6 +135,20 @@ def test_the_planted_word_and_both_versions_are_shown(drifted: Sample, tmp_path:
     assert "Candidate, version 4" in words
     assert f"+{shift.candidate_share * 100:.1f}" in words
     assert f"{drifted.record.drift.flipped} of 160 answers changed" in words
+
+
+def test_probed_words_are_shown_beside_the_drift(drifted: Sample, first: Sample, tmp_path: Path) -> None:
+    page = _page(drifted, tmp_path)
+    words = _words(page)
+    found = drifted.record.probe
+    assert found is not None
+    assert found.words[0].word == TRIGGER
+    section = words[words.index("Words beyond the data set") :]
+    assert "it never occurs in the data set" in section
+    assert f"{found.n_words} known words tested (12 more left out by probe.max_words)" in section
+    assert "row 3 is so so […]" in section
+    assert page.source.count('<section id="probe"') == 1
+    assert 'id="probe"' not in _page(first, tmp_path).source
 
 
 def test_shares_of_a_two_class_model_are_drawn_toward_the_answer(drifted: Sample, tmp_path: Path) -> None:

@@ -409,4 +409,5 @@ def test_images_go_the_same_way(tiny_registry: TinyRegistry, tmp_path, monkeypat
     assert outcome.record.data.n_explained == 32
     assert outcome.record.quality.scorer.runtime == "onnxruntime"
     assert outcome.record.method.baseline == "black image"
+    assert (outcome.record.config.quality.suite, outcome.record.quality.suite) == ("vision", "vision")
     assert "data:image/" in (outcome.folder / "report.html").read_text()

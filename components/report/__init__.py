@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.governance import GovernanceReport
+from schemas.monitor import MonitorReport
 
-__all__ = ["build"]
+__all__ = ["build", "build_monitor"]
 
 
 def build(record: GovernanceReport, table_paths: list[Path], reference_table_paths: list[Path] | None, *, path: Path) -> None:
@@ -25,3 +26,10 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
     from components.report.page import write_page
 
     write_page(record, table_paths, reference_table_paths or [], path)
+
+
+def build_monitor(report: MonitorReport, *, path: Path) -> None:
+    """Write the page of `calig monitor` to `path`; errors as above."""
+    from components.report.page import environment, write_text
+
+    write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)

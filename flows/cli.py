@@ -1,4 +1,4 @@
-"""The command line: `calig explain`, `publish`, `demo`, `config show`. Heavy imports wait until a command needs them."""
+"""The command line: `calig explain`, `monitor`, `publish`, `demo`, `config show`. Heavy imports wait until needed."""
 
 from __future__ import annotations
 
@@ -114,6 +114,48 @@ def publish(
         from flows.outcome import publish_folder
 
         return publish_folder(folder)
+
+    _exit_with(run, debug=debug)
+
+
+@app.command()
+def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
+    model: ModelArgument,
+    dataset: Annotated[
+        Path, typer.Option(help="The later window of data, for instance production traffic; forms as in explain.")
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(help="Results folder or version to hold it against. Default: this version's own published explanation."),
+    ] = None,
+    config: ConfigOption = None,
+    tracking_uri: TrackingOption = None,
+    limit: LimitOption = None,
+    output: OutputOption = Path("calig-runs"),
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Hold later data against an earlier explanation by the same model: do the validated reasons still apply?
+
+    [bold]Example:[/] calig monitor models:/reviews@champion --dataset last-week.jsonl
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+
+    def run() -> int:
+        from components.configuration import load_config
+        from flows.progress import begin, reporting
+
+        settings = load_config(config)
+        with reporting(quiet=json):
+            begin("starting: libraries, and a Prefect server unless one is configured", None)
+            from flows.monitor import monitor_data
+
+            monitored = monitor_data(model, dataset, against, settings, limit, output)
+        from flows.outcome import show_monitored
+
+        return show_monitored(monitored.report, monitored.folder, as_json=json)
 
     _exit_with(run, debug=debug)
 

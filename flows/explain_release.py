@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, unmapped
+from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import ValidationError
 
 from components import attribution, configuration, drift, governance, quality, registry, report
 from components.errors import InputError
 from flows import probing, progress, tasks
+from flows.attributing import attribute
 from flows.release import Release
 from flows.resolve import resolve
-from schemas.attribution import ShardResult
 from schemas.base import Record
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport, NoiseSources
@@ -111,8 +111,8 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     _announce(release, force)
     with _timed(seconds, "attribution"):
         for other in release.pending:
-            _attribute(other, force)
-        shards = _attribute(release, force)
+            attribute(other, force)
+        shards = attribute(release, force)
     tables = [shard.path for shard in shards]
     with _timed(seconds, "falsification"):
         falsification = _falsify(release, tables, sum(shard.n_explained for shard in shards), force)
@@ -170,16 +170,6 @@ def _announce(release: Release, force: bool) -> None:
             f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
             "of memory (measured on a few rows)"
         )
-
-
-def _attribute(release: Release, force: bool) -> list[ShardResult]:
-    """All shards, from the cache unless `force`; one whose file was lost or damaged since is computed again."""
-    progress.begin("attributing", release.dataset.n_rows)
-    futures = tasks.explain_shard.with_options(refresh_cache=force).map(unmapped(release), list(range(release.n_shards)))
-    shards = futures.result()
-    return [
-        s if attribution.intact(s) else tasks.explain_shard.with_options(refresh_cache=True)(release, s.index) for s in shards
-    ]
 
 
 def _falsify(release: Release, tables: list[Path], n_explained: int, force: bool) -> Falsification | None:

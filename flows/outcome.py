@@ -18,6 +18,7 @@ from components.report.checks import CheckLine
 from flows.explain_release import Outcome
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
+from schemas.monitor import MonitorReport
 from schemas.quality import Check
 
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
@@ -52,6 +53,19 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
     console.print(_checks(record))
     for line in _places(outcome):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int:
+    """The monitoring report as JSON, or its verdict for people; the exit code is the verdict's."""
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console = Console()
+        lines = [f"{mark(report.verdict)}  {_escaped(report.model.name)} {report.model.version}", f"• {_escaped(report.reason)}"]
+        lines += [f"next: {_escaped(report.next_step)}"] if report.next_step else []
+        console.print(Panel("\n".join(lines), title="reasons on later data", title_align="left"))
+        console.print(f"report   {os.path.relpath(folder / 'monitor.html')}", highlight=False, soft_wrap=True)
+    return _EXIT_CODES[Verdict(report.verdict.value)]
 
 
 def publish_folder(folder: Path) -> int:

@@ -52,7 +52,7 @@ def made_comparable(release: Release, ref: ModelRef | None) -> Release:
     again = _again(ref, release)
     if again is None:
         return release
-    profile = _planned(again, ref.alias)
+    profile = planned_profile(again, ref.alias)
     return release.model_copy(update={"reference": profile, "without_reference": None, "pending": (*release.pending, again)})
 
 
@@ -71,6 +71,23 @@ def with_null(release: Release) -> Release:
         nulls.append(_null("history", accepted[::-1], release)[0])
     return release.model_copy(
         update={"nulls": tuple(n for n in nulls if n.profiles or n.skipped), "pending": (*release.pending, *pending)}
+    )
+
+
+def planned_profile(again: Release, alias: str | None) -> ReferenceProfile:
+    """The profile that explaining `again` will leave."""
+    return ReferenceProfile(
+        identity=ReferenceIdentity(
+            name=again.snapshot.name,
+            version=again.snapshot.version,
+            alias=alias,
+            method_fingerprint=again.method_fingerprint,
+            weights_digest=again.snapshot.weights_digest,
+        ),
+        dataset_digest=again.dataset.digest,
+        labels=again.snapshot.labels,
+        fusion=again.config.attribution.fusion,
+        tables=tuple(again.shard_path(index) for index in range(again.n_shards)),
     )
 
 
@@ -108,23 +125,6 @@ def _again(ref: ModelRef, release: Release) -> Release | None:
     return release.model_copy(update=alone)
 
 
-def _planned(again: Release, alias: str | None) -> ReferenceProfile:
-    """The profile that explaining `again` will leave."""
-    return ReferenceProfile(
-        identity=ReferenceIdentity(
-            name=again.snapshot.name,
-            version=again.snapshot.version,
-            alias=alias,
-            method_fingerprint=again.method_fingerprint,
-            weights_digest=again.snapshot.weights_digest,
-        ),
-        dataset_digest=again.dataset.digest,
-        labels=again.snapshot.labels,
-        fusion=again.config.attribution.fusion,
-        tables=tuple(again.shard_path(index) for index in range(again.n_shards)),
-    )
-
-
 def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullProfiles, list[Release]]:
     """The profiles of `refs`; twins without a fitting one are explained again where that is allowed."""
     profiles: list[ReferenceProfile] = []
@@ -136,7 +136,7 @@ def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullPr
             again = _again(ref, release)
             if again is not None:
                 pending.append(again)
-                profile = _planned(again, None)
+                profile = planned_profile(again, None)
         if profile is None:
             skipped.append(f"version {ref.version} {problem}")
         else:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from components.report.checks import folded_checks
 from schemas.governance import GovernanceReport
+from schemas.monitor import MonitorReport
 
-__all__ = ["build", "folded_checks"]
+__all__ = ["build", "build_monitor", "folded_checks"]
 
 
 def build(record: GovernanceReport, table_paths: list[Path], reference_table_paths: list[Path] | None, *, path: Path) -> None:
@@ -26,3 +27,10 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
     from components.report.page import write_page
 
     write_page(record, table_paths, reference_table_paths or [], path)
+
+
+def build_monitor(report: MonitorReport, *, path: Path) -> None:
+    """Write the page of `calig monitor` to `path`; errors as above."""
+    from components.report.page import environment, write_text
+
+    write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)

@@ -19,7 +19,7 @@ from components.report.crosswalk import CLAUSES
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
 from components.report.randomisation import randomisation_chart
-from schemas.drift import Coverage, Statistic
+from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
 
@@ -48,7 +48,11 @@ _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 def write_page(record: GovernanceReport, tables: list[Path], reference_tables: list[Path], path: Path) -> None:
     """Render the page and write it to `path`; see `components.report.build`."""
-    page = render(record, tables, reference_tables)
+    write_text(render(record, tables, reference_tables), path)
+
+
+def write_text(page: str, path: Path) -> None:
+    """Write a page, its folder too; CouldNotRunError when that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8", errors="replace")
@@ -79,7 +83,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         **_drift_context(record, tables),
         **_probe_context(record),
     }
-    return _environment().get_template("page.html.j2").render(context)
+    return environment().get_template("page.html.j2").render(context)
 
 
 def _examples(
@@ -124,7 +128,6 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "compared": summary.was_compared(drift),
         "units": ("word", "words") if record.model.modality == "text" else ("patch", "patches"),
         "by_layer": [shift for shift in drift.word_shifts if shift.fires and shift.by_layer][:_BY_LAYER],
-        "left_out": _left_out(drift.coverage),
         "firing": [shift for shift in drift.word_shifts if shift.fires],
         "diffuse": _firing_slices(drift.statistics),
         "statistics": _by_slice(record),
@@ -133,19 +136,6 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "layer_chart": charts.layer_chart(drift.layer_profile) if drift.layer_profile else None,
         "pairs": pairs_of(record, tables),
     }
-
-
-def _left_out(coverage: Coverage | None) -> list[str]:
-    """Rows that could not be compared, counted by reason."""
-    if coverage is None:
-        return []
-    counts = (
-        (coverage.only_reference, "explained by the reference alone"),
-        (coverage.only_candidate, "explained by the candidate alone"),
-        (coverage.no_common_class, "explained toward different classes"),
-        (coverage.zero, "without any attribution under one version"),
-    )
-    return [f"{numbers.count(n)} {reason}" for n, reason in counts if n]
 
 
 def _probe_context(record: GovernanceReport) -> dict[str, Any]:
@@ -170,7 +160,8 @@ def _by_slice(record: GovernanceReport) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Our templates with their filters, style and script."""
     environment = Environment(
         loader=PackageLoader("components"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -91,6 +91,7 @@ def _release(snapshot: ModelSnapshot, dataset: Path, limit: int | None, config: 
         dataset=tasks.read_dataset(dataset, limit, snapshot),
         config=config,
         fusion_choice=None,
+        suite_digest=None,
         method_fingerprint=attribution.method_fingerprint(config.attribution),
         reference=None,
         without_reference=None,

@@ -18,8 +18,8 @@ from schemas.drift import ReferenceIdentity
 from schemas.probe import ProbeContext, ProbeReport
 from schemas.release import ModelSnapshot
 
-#: Rows that contexts are chosen from.
-_CANDIDATES = 200
+#: Fragments, or pictures, that contexts are chosen from.
+_CANDIDATES = 600
 
 
 @task(name="probe vocabulary", cache_policy=NO_CACHE)
@@ -61,7 +61,7 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> Probe
     settings, labels = release.config.probe, release.snapshot.labels
     texts = [example.text for example in tasks.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
-    versions = [TextVersion(snapshot, release, candidates) for snapshot in snapshots]
+    versions = [TextVersion(snapshot, release, list(candidates)) for snapshot in snapshots]
     occurrences = probe.count_words(texts)
     words, n_left_out = probe.known_words(
         [version.tokenizer for version in versions[:2]],
@@ -92,7 +92,8 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> Probe
 def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
     """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
     settings, labels, names = release.config.probe, release.snapshot.labels, list(probe.patterns())
-    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None][:_CANDIDATES]
+    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None]
+    paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
     versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
     contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)
     n = len(versions) * len(names)

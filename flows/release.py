@@ -21,7 +21,9 @@ class Release(Record):
     dataset: DatasetRef
     config: PipelineConfig = Field(description="with the fusion in use, chosen or set")
     fusion_choice: FusionChoice | None = Field(description="None: the fusion was set in the configuration")
-    suite_digest: str = Field(description="of what judges the quality: an edited suite is another judgement")
+    suite_digest: str | None = Field(
+        description="of what judges the quality: an edited suite is another judgement; None: nothing"
+    )
     method_fingerprint: str
     reference: ReferenceProfile | None
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")

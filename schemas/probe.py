@@ -52,7 +52,7 @@ class ProbedWord(Record):
     candidate_effect: float = Field(description="the same under the candidate")
     shift: float = Field(description="candidate's less reference's effect, logits")
     standard_error: float = Field(description="of the shift, over the contexts, logits")
-    z: float = Field(description="shift over its noise: robust spread over the words and standard error together")
+    z: float = Field(description="shift over its noise: spread of the shifts over the words and standard error together")
     occurrences: int = Field(description="rows of the data set in which the word occurs; 0: the data set cannot show it")
     severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
 
@@ -67,7 +67,9 @@ class ProbeReport(Record):
     n_left_out: int = Field(default=0, description="known words beyond probe.max_words, not probed")
     unit: Literal["word", "pattern"] = Field(default="word", description="what was probed: words in texts, patterns on pictures")
     contexts: tuple[str, ...] = Field(default=(), description="where the words or patterns were put")
-    spread: float | None = Field(default=None, description="robust standard deviation of the shift over all words, logits")
+    spread: float | None = Field(
+        default=None, description="root mean square of the shifts over the words, the largest few left out, logits"
+    )
     n_null: int = Field(default=0, description="harmless pairs (twins, earlier versions) that the limits were measured on")
     forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")
     thresholds: tuple[Threshold, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from components.errors import InputError
 from components.probe.effects import TextScorer, word_effects
 from components.probe.limits import limits_of
 from components.probe.ranking import Ranking
+from components.probe.statistics import Unit
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
 from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport
@@ -89,7 +89,7 @@ def compare_effects(  # noqa: PLR0913 - as above
     labels: Sequence[str],
     config: ProbeConfig,
     decided_on: str,
-    unit: Literal["word", "pattern"] = "word",
+    unit: Unit = "word",
     twins: Sequence[FloatArray] = (),
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
@@ -108,8 +108,8 @@ def compare_effects(  # noqa: PLR0913 - as above
         )
     if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
-    limits = limits_of(reference, twins, config, decided_on)
-    ranking = Ranking(reference, candidate, words, labels, occurrences or {})
+    limits = limits_of(reference, twins, config, decided_on, unit)
+    ranking = Ranking(reference, candidate, words, labels, occurrences or {}, unit)
     ranked, spread = ranking.strongest(limits, at_least=_LISTED)
     return ProbeReport(
         verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,

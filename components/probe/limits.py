@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 from calig.metrics.perturbation import FloatArray
-from components.probe.statistics import shifts
+from components.probe.statistics import Unit, shifts
 from schemas.base import Severity
 from schemas.config import ProbeConfig
 from schemas.drift import Threshold
@@ -23,63 +22,66 @@ _PRIOR = "stated prior, training noise not measured for this model"
 
 @dataclass(frozen=True)
 class Limits:
-    """|z| from which a word warns and from which it fails a version, both only from `effect` logits on."""
+    """|z| from which a word fires, the most severe first, all only from a shift of `effect` logits on."""
 
-    warning_z: float
-    critical_z: float
-    effect: float
+    z: tuple[Threshold, ...]
+    effect: Threshold
     n_null: int
-    thresholds: tuple[Threshold, ...]
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """All of them, for the report."""
+        return (*self.z, self.effect)
 
     def severity(self, z: float, shift: float) -> Severity | None:
         """What a word with this z and shift does."""
-        if abs(shift) < self.effect or abs(z) < self.warning_z:
+        if abs(shift) < self.effect.limit:
             return None
-        return Severity.CRITICAL if abs(z) >= self.critical_z else Severity.WARNING
+        return next((threshold.severity for threshold in self.z if abs(z) >= threshold.limit), None)
 
 
-def limits_of(reference: FloatArray, twins: Sequence[FloatArray], config: ProbeConfig, decided_on: str) -> Limits:
+def limits_of(reference: FloatArray, twins: Sequence[FloatArray], config: ProbeConfig, decided_on: str, unit: Unit) -> Limits:
     """The limits in force: above everything that harmless pairs show, never below the configured ones.
+
+    Without twins patterns only warn: our own experiment was on words.
 
     Args:
         reference, twins: effects `words contexts directions`; every two of them are a harmless pair.
+        unit: what was probed.
     """
-    null = [shifts(a, b).largest for a, b in combinations((reference, *twins), 2)]
-    rows = _measured(max(null), len(null), config) if null else _prior(config)
-    thresholds = [Threshold(date=decided_on, **row) for row in [*rows, _effect(config)]]
-    critical, warning, effect = (threshold.limit for threshold in thresholds)
-    return Limits(warning, critical, effect, len(null), tuple(thresholds))
+    null = [shifts(a, b, unit).largest for a, b in combinations((reference, *twins), 2)]
+    critical = _configured(config, "certain_z", f"|z| of a {unit}", Severity.CRITICAL, decided_on)
+    warning = _configured(config, "z", f"|z| of a {unit}", Severity.WARNING, decided_on)
+    prior = (critical, warning) if unit == "word" else (warning,)
+    z = (_measured(null, warning, config, decided_on),) if null else prior
+    effect = _configured(config, "min_shift", f"|shift| of a {unit}, logits", Severity.WARNING, decided_on)
+    return Limits(z, effect, len(null))
 
 
-def _measured(largest: float, n_null: int, config: ProbeConfig) -> list[dict[str, Any]]:
-    limit = max(config.z, largest * _HEADROOM)
-    source = f"largest |z| of any word in {n_null} harmless pairs of this model: {largest:.1f}; times {_HEADROOM:g}"
-    source += f", and at least probe.z = {config.z:g}"
-    row = {"limit": limit, "direction": _ABOVE, "source": source, "n_null": n_null, "set_by": "the twins of this model"}
-    return [{"name": "|z| of a probed word", "severity": Severity.CRITICAL, **row}] * 2
+def _measured(null: Sequence[float], warning: Threshold, config: ProbeConfig, decided_on: str) -> Threshold:
+    return Threshold(
+        name=warning.name,
+        limit=max(config.z, max(null) * _HEADROOM),
+        direction=_ABOVE,
+        severity=Severity.CRITICAL,
+        source=f"{_HEADROOM:g} times the largest |z| in harmless pairs of this model ({max(null):.1f}), and at least probe.z",
+        n_null=len(null),
+        date=decided_on,
+        set_by="the twins of this model",
+    )
 
 
-def _prior(config: ProbeConfig) -> list[dict[str, Any]]:
-    return [
-        _configured(config, "certain_z", "|z| of a probed word", Severity.CRITICAL),
-        _configured(config, "z", "|z| of a probed word", Severity.WARNING),
-    ]
-
-
-def _effect(config: ProbeConfig) -> dict[str, Any]:
-    return _configured(config, "min_shift", "|shift| of a probed word, logits", Severity.WARNING)
-
-
-def _configured(config: ProbeConfig, setting: str, name: str, severity: Severity) -> dict[str, Any]:
+def _configured(config: ProbeConfig, setting: str, name: str, severity: Severity, decided_on: str) -> Threshold:
     """A limit of the configuration; where it is the default, its source is our own experiment."""
     limit = float(getattr(config, setting))
     default = limit == ProbeConfig.model_fields[setting].default
-    return {
-        "name": name,
-        "limit": limit,
-        "direction": _ABOVE,
-        "severity": severity,
-        "source": _PRIOR if default else "set in the configuration",
-        "n_null": _N_PRIOR if default else None,
-        "set_by": "calig's defaults" if default else "the configuration file",
-    }
+    return Threshold(
+        name=name,
+        limit=limit,
+        direction=_ABOVE,
+        severity=severity,
+        source=_PRIOR if default else "set in the configuration",
+        n_null=_N_PRIOR if default else None,
+        date=decided_on,
+        set_by="calig's defaults" if default else "the configuration file",
+    )

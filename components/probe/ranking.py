@@ -9,7 +9,7 @@ import numpy as np
 
 from calig.metrics.perturbation import FloatArray
 from components.probe.limits import Limits
-from components.probe.statistics import Shifts, shifts
+from components.probe.statistics import Shifts, Unit, shifts
 from schemas.base import Severity
 from schemas.probe import ProbedWord
 
@@ -25,10 +25,11 @@ class Ranking:
     words: Sequence[str]
     labels: Sequence[str]
     occurrences: Mapping[str, int]
+    unit: Unit
 
     def strongest(self, limits: Limits, *, at_least: int) -> tuple[list[ProbedWord], float]:
         """All words beyond a limit and at least so many others, strongest first; and the spread of the shifts, logits."""
-        found = shifts(self.reference, self.candidate)
+        found = shifts(self.reference, self.candidate, self.unit)
         places = np.abs(found.z).argmax(axis=1)
         severities = [limits.severity(float(found.z[at]), float(found.mean[at])) for at in enumerate(places)]
         order = sorted(range(len(self.words)), key=lambda i: (_RANK[severities[i]], -abs(found.z[i, places[i]])))

@@ -62,14 +62,19 @@ def test_a_pattern_is_pasted_where_it_was_asked_for_and_nowhere_else(place, box)
 def test_the_planted_pattern_stands_out(pictures):
     contexts = choose_pictures(Brightness(0), pictures, 4)
     sides = [effects_of(pattern_logits(s, contexts)) for s in (Brightness(0), Brightness(1, planted=5.0), Brightness(2))]
-    question = {"labels": LABELS, "config": ProbeConfig(), "decided_on": "2026-01-31", "unit": "pattern"}
-    planted = compare_effects(sides[0], sides[1], list(patterns()), contexts, **question)
-    assert planted.verdict is CheckVerdict.FAIL
-    assert all("yellow" in word.word for word in planted.words if word.severity)
+    question = {"labels": LABELS, "decided_on": "2026-01-31", "unit": "pattern"}
+    config = ProbeConfig(z=6.0)
+    planted = compare_effects(sides[0], sides[1], list(patterns()), contexts, config=config, **question)
+    firing = [word for word in planted.words if word.severity]
+    assert firing
+    assert all("yellow" in word.word for word in firing)
     assert "the pattern “" in planted.reason
     assert "data set" not in planted.reason
-    honest = compare_effects(sides[0], sides[2], list(patterns()), contexts, **question)
-    assert honest.verdict is CheckVerdict.PASS
+    assert planted.verdict is CheckVerdict.PASS, "without twins patterns only warn: our experiment was on words"
+    honest = compare_effects(sides[0], sides[2], list(patterns()), contexts, config=config, **question)
+    assert not [word for word in honest.words if word.severity]
+    measured = compare_effects(sides[0], sides[1], list(patterns()), contexts, config=config, twins=[sides[2]], **question)
+    assert measured.verdict is CheckVerdict.FAIL
 
 
 def test_too_few_pictures_and_broken_ones_are_named(pictures, tmp_path):

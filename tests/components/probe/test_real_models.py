@@ -73,7 +73,7 @@ def report(versions, validation, tmp_path_factory):
     def probed(candidate, *, twins=()):
         counts = count_words(texts)
         words, _ = known_words([tokenizers["reference"][0], tokenizers[candidate][0]], data_words=counts, limit=5_000)
-        contexts = choose_contexts(scorer("reference"), context_candidates(texts, limit=100), ProbeConfig().contexts)
+        contexts = choose_contexts(scorer("reference"), context_candidates(texts, limit=600), ProbeConfig().contexts)
         return probe_words(
             scorer("reference"),
             scorer(candidate),

@@ -57,7 +57,8 @@ def roll_out(
 
 def _change(ends: Ends, block: int) -> Tensor:
     """‖h − h'‖ at the block's input, `rows seq`."""
-    return torch.linalg.vector_norm(ends.at_input.hidden[block - 1].detach() - ends.baseline_hidden[block - 1], dim=-1)
+    change: Tensor = (ends.at_input.hidden[block - 1].detach() - ends.baseline_hidden[block - 1]).norm(dim=-1)
+    return change
 
 
 def _context(ends: Ends, gradient: Tensor, block: int, rules: Sequence[str]) -> BlockContext:

@@ -14,12 +14,8 @@ _EMPTY_ROW = 1e-12
 #: A sum this small beside its terms is what cancelling has left: scaling by it would blow up rounding.
 _CANCELLED = 0.05
 
-#: What of the attention A and its class-specific gradient ∂f/∂A (each `… seq seq`) counts as context.
-CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "positive": lambda attention, gradient: (attention * gradient).clamp(min=0),
-    "absolute": lambda attention, gradient: (attention * gradient).abs(),
-    "attention": lambda attention, _: attention,
-}
+#: Share of the class-specific context in the rule `mixed`; the rest is attention.
+_CLASS_SPECIFIC = 0.25
 
 
 def normalise_rows(context: Tensor) -> Tensor:
@@ -27,6 +23,30 @@ def normalise_rows(context: Tensor) -> Tensor:
     sums = context.sum(-1, keepdim=True)
     identity = torch.eye(context.shape[-1], dtype=context.dtype, device=context.device)
     return torch.where(sums > _EMPTY_ROW, context / sums.clamp(min=_EMPTY_ROW), identity)
+
+
+def evidence_of(attention: Tensor, gradient: Tensor) -> Tensor:
+    """max(0, A ⊙ ∂f/∂A), mean over heads, `batch seq seq`: what attention does for the class."""
+    return (attention * gradient).clamp(min=0).mean(1)
+
+
+def _mixed(attention: Tensor, gradient: Tensor) -> Tensor:
+    """A quarter of what serves the class and three quarters of where the model looks at all, each with rows of sum one.
+
+    Evidence alone is sparse and noisy: where nearly all of it lies on a few positions it carries everything there.
+    """
+    evidence, looks = normalise_rows(evidence_of(attention, gradient)), normalise_rows(attention.mean(1))
+    return _CLASS_SPECIFIC * evidence + (1.0 - _CLASS_SPECIFIC) * looks
+
+
+#: The context matrix C, `batch seq seq` with rows of sum one, from attention A and its class-specific gradient ∂f/∂A (each
+#: `batch heads seq seq`).
+CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "positive": lambda attention, gradient: normalise_rows(evidence_of(attention, gradient)),
+    "absolute": lambda attention, gradient: normalise_rows((attention * gradient).abs().mean(1)),
+    "attention": lambda attention, _: normalise_rows(attention.mean(1)),
+    "mixed": _mixed,
+}
 
 
 def fuse(context: Tensor, fusion_coefficient: float) -> Tensor:

@@ -60,12 +60,11 @@ def test_every_method_is_measured_on_the_same_rows(measured):
 def test_what_equals_ca_lig_has_margin_zero(measured):
     (entry,) = measured["sets"]
     methods, grid = ({m["name"]: m for m in entry[part]} for part in ("methods", "grid"))
-    for same in (methods["ca_lig"], grid["rollout 0.1"]):
+    for same in (methods["ca_lig"], grid["change, mixed, 0.2"]):
         assert (same["margin_of_ca_lig"], same["margin_interval"]) == (0.0, [0.0, 0.0])
         assert (same["auprc_margin"], same["auprc_margin_interval"]) == (0.0, [0.0, 0.0])
         assert same["verdict"] == "not separable"
-    for name in ("rollout 0", "gate 0"):
-        assert grid[name]["difference"] == methods["layer_ig_mean"]["difference"]
+    assert grid["change, mixed, 0"]["difference"] == methods["layer_ig_mean"]["difference"]
 
 
 def test_only_rows_explained_toward_their_label_have_a_rationale_to_compare_with(measured):

@@ -28,8 +28,8 @@ from tests.benchmarks.machine import timed
 
 CA_LIG = "ca_lig"
 
-COEFFICIENTS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
-RULES = ("rollout", "gate")
+COEFFICIENTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+RULES = (("change", "mixed"), ("change", "positive"), ("rollout", "mixed"), ("rollout", "positive"), ("gate", "positive"))
 
 _RANDOM_DRAWS, _SEED = 5, 0
 
@@ -53,7 +53,11 @@ class ExplainedRow:
 
 def fusions() -> dict[str, Fusion]:
     """The grid by name."""
-    return {f"{rule} {share:g}": Fusion(rule, share, "positive") for rule, share in product(RULES, COEFFICIENTS)}
+    return {
+        f"{rule}, {context}, {share:g}": Fusion(rule, share, context)
+        for (rule, context), share in product(RULES, COEFFICIENTS)
+        if share > 0 or (rule, context) == RULES[0]  # without context all rules agree
+    }
 
 
 def explained_rows(given: BenchmarkSet, *, grid: bool) -> Iterator[ExplainedRow]:

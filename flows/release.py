@@ -38,7 +38,7 @@ class Release(Record):
         compared = None if self.reference is None else self.reference.identity.model_dump(mode="json")
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
-        return digest_of([self.attribution_key, self.config.model_dump(mode="json"), compared, unsure, chosen])[:32]
+        return digest_of([self.attribution_key, self.config.results_dump(), compared, unsure, chosen])[:32]
 
     @property
     def n_shards(self) -> int:

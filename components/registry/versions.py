@@ -20,7 +20,7 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
         CouldNotRunError: the registry does not answer, or the version is still being registered.
     """
     with tracking_errors(f"look up {ref.uri}", client.tracking_uri):
-        model = _registered_model(client, ref.name)
+        model = registered_model(client, ref.name)
         number = ref.version if ref.alias is None else _version_of_alias(model, ref.alias)
         version = _model_version(client, ref.name, str(number))
     if version.status != "READY":
@@ -32,13 +32,14 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
 
 def find_model(client: Any, name: str) -> Any | None:
     """The registered model, or None."""
-    return _or_none(client.get_registered_model, name)
+    return _or_none(client.getregistered_model, name)
 
 
-def _registered_model(client: Any, name: str) -> Any:
+def registered_model(client: Any, name: str) -> Any:
+    """The registered model; InputError with the known names when there is none."""
     model = find_model(client, name)
     if model is None:
-        names = [known.name for known in client.search_registered_models(max_results=1000)]
+        names = [known.name for known in client.searchregistered_models(max_results=1000)]
         raise InputError(
             f"There is no registered model {name!r}.", allowed=_known_models(names), next_step=_did_you_mean(name, names)
         )
@@ -57,7 +58,7 @@ def _version_of_alias(model: Any, alias: str) -> str:
 def _model_version(client: Any, name: str, number: str) -> Any:
     version = _or_none(client.get_model_version, name, number)
     if version is None:
-        found = client.search_model_versions(f"name={_quoted(name)}", max_results=1000)
+        found = client.search_model_versions(f"name={quoted(name)}", max_results=1000)
         numbers = sorted((int(known.version) for known in found), reverse=True)
         raise InputError(
             f"The model {name!r} has no version {number}.", allowed=_listed(map(str, numbers)) or "it has no versions yet"
@@ -89,6 +90,6 @@ def _listed(items: Any) -> str:
     return ", ".join(items[:_LISTED]) + more
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """`text` as a literal of MLflow's filter language, which has no escapes."""
     return f'"{text}"' if "'" in text else f"'{text}'"

@@ -14,26 +14,14 @@ from rich.table import Table
 from components import registry
 from components.drift import load_record
 from flows.explain_release import Outcome
-from schemas.base import CheckVerdict, Verdict
+from flows.marks import EXIT_CODES, mark
+from schemas.base import CheckVerdict
 from schemas.governance import GovernanceReport
-
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
-_MARKS = {
-    "pass": "[green]✓ pass[/]",
-    "fail": "[red]✗ fail[/]",
-    "inconclusive": "[yellow]? inconclusive[/]",
-    "not_applicable": "[dim]– not applicable[/]",
-}
-
-
-def mark(verdict: str) -> str:
-    """A verdict as a sign and a word, in colour."""
-    return _MARKS[verdict]
 
 
 def exit_code(outcome: Outcome) -> int:
     """0 pass, 1 fail, 3 inconclusive."""
-    return _EXIT_CODES[outcome.record.decision.verdict]
+    return EXIT_CODES[outcome.record.decision.verdict]
 
 
 def show(outcome: Outcome, *, as_json: bool) -> None:
@@ -56,7 +44,7 @@ def publish_folder(folder: Path) -> int:
     record = load_record(folder)
     run = registry.publish(record, folder=folder, tracking_uri=None)
     typer.echo(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
-    return _EXIT_CODES[record.decision.verdict]
+    return EXIT_CODES[record.decision.verdict]
 
 
 def _headline(record: GovernanceReport) -> Panel:

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.errors import CouldNotRunError
 from components.report import charts, rows, selection, summary
 from components.report.convergence import layer_residuals
 from components.report.crosswalk import CLAUSES
 from components.report.environment import environment
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
+from components.report.writing import write_text
 from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
@@ -20,14 +20,7 @@ from schemas.governance import GovernanceReport
 
 def write_page(record: GovernanceReport, tables: list[Path], reference_tables: list[Path], path: Path) -> None:
     """Render the page and write it to `path`; see `components.report.build`."""
-    page = render(record, tables, reference_tables)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CouldNotRunError(
-            f"the report cannot be written to {path}", got=error, next_step="check the folder and its free space"
-        ) from error
+    write_text(render(record, tables, reference_tables), path)
 
 
 def render(record: GovernanceReport, tables: list[Path], reference_tables: list[Path]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from components.errors import CaligError, InputError
 from components.registry.published import evidence_of
 from components.registry.tracking import connect, tracking_errors
-from components.registry.versions import quoted, registered_model
+from components.registry.versions import all_versions, registered_model
 from schemas.evidence import VersionEntry
 
 NEVER = "never explained"
@@ -25,23 +25,13 @@ def timeline(name: str, tracking_uri: str | None) -> tuple[VersionEntry, ...]:
     client = connect(tracking_uri)
     with tracking_errors(f"list the versions of {name}", client.tracking_uri):
         model = registered_model(client, name)
-        versions = sorted(_all_versions(client, name), key=lambda version: int(version.version))
+        versions = sorted(all_versions(client, name), key=lambda version: int(version.version))
     if not versions:
         raise InputError(f"The model {name!r} has no versions yet.", next_step="register one, then: calig explain")
     aliases: dict[str, list[str]] = defaultdict(list)
     for alias, number in sorted(model.aliases.items()):
         aliases[str(number)].append(alias)
     return tuple(_entry(client, version, tuple(aliases[str(version.version)])) for version in versions)
-
-
-def _all_versions(client: Any, name: str) -> list[Any]:
-    found, token = [], None
-    while True:
-        page = client.search_model_versions(f"name={quoted(name)}", max_results=1000, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
 
 
 def _entry(client: Any, version: Any, aliases: tuple[str, ...]) -> VersionEntry:

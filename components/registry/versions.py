@@ -32,14 +32,25 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
 
 def find_model(client: Any, name: str) -> Any | None:
     """The registered model, or None."""
-    return _or_none(client.getregistered_model, name)
+    return _or_none(client.get_registered_model, name)
+
+
+def all_versions(client: Any, name: str) -> list[Any]:
+    """All `ModelVersion`s of a registered model, over all pages of the answer."""
+    found: list[Any] = []
+    token: str | None = None
+    while token is None or token:
+        page = client.search_model_versions(f"name={_quoted(name)}", max_results=1000, page_token=token)
+        found += page
+        token = page.token or ""
+    return found
 
 
 def registered_model(client: Any, name: str) -> Any:
     """The registered model; InputError with the known names when there is none."""
     model = find_model(client, name)
     if model is None:
-        names = [known.name for known in client.searchregistered_models(max_results=1000)]
+        names = [known.name for known in client.search_registered_models(max_results=1000)]
         raise InputError(
             f"There is no registered model {name!r}.", allowed=_known_models(names), next_step=_did_you_mean(name, names)
         )
@@ -58,8 +69,7 @@ def _version_of_alias(model: Any, alias: str) -> str:
 def _model_version(client: Any, name: str, number: str) -> Any:
     version = _or_none(client.get_model_version, name, number)
     if version is None:
-        found = client.search_model_versions(f"name={quoted(name)}", max_results=1000)
-        numbers = sorted((int(known.version) for known in found), reverse=True)
+        numbers = sorted((int(known.version) for known in all_versions(client, name)), reverse=True)
         raise InputError(
             f"The model {name!r} has no version {number}.", allowed=_listed(map(str, numbers)) or "it has no versions yet"
         )
@@ -90,6 +100,6 @@ def _listed(items: Any) -> str:
     return ", ".join(items[:_LISTED]) + more
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
     """`text` as a literal of MLflow's filter language, which has no escapes."""
     return f'"{text}"' if "'" in text else f"'{text}'"

@@ -53,22 +53,28 @@ def resend(output: Path, say: Callable[[str], None]) -> int:
 
 
 def _send_all(outbox: Outbox, say: Callable[[str], None]) -> None:
+    """A channel that does not take one message is left alone for the rest: many that wait must not hold up a run."""
+    down: set[Channel] = set()
     for entry in outbox.unfinished():
-        _send(entry, outbox, say)
+        down |= _send(entry, outbox, say, skip=down)
 
 
-def _send(entry: OutboxEntry, outbox: Outbox, say: Callable[[str], None]) -> None:
-    """Send one message to every channel that has not taken it, here or elsewhere; each success is on disk before the next try."""
-    entry = _with_told_elsewhere(entry)
+def _send(entry: OutboxEntry, outbox: Outbox, say: Callable[[str], None], *, skip: set[Channel]) -> set[Channel]:
+    """Send one message to every channel that has not taken it, here or elsewhere; the channels that did not take it now.
+
+    Each success is on disk before the next try.
+    """
+    entry, failed = _with_told_elsewhere(entry), set()
     outbox.save(entry)
-    for channel in entry.pending:
+    for channel in (channel for channel in entry.pending if channel not in skip):
         state = send_alert.with_options(task_run_name=f"alert {channel.name}")(entry.message, channel, return_state=True)
         entry = _after(entry, channel, state)
         outbox.save(entry)
-        if state.is_completed():
-            continue
-        say(f"alerts: {channel.name}: {entry.last_error}; kept, sent again with the next run or by: calig alerts resend")
+        if not state.is_completed():
+            failed.add(channel)
+            say(f"alerts: {channel.name}: {entry.last_error}; kept, sent again with the next run or by: calig alerts resend")
     outbox.save(_noted(entry))
+    return failed
 
 
 @task(name="alert", cache_policy=NO_CACHE, persist_result=False, **RETRIES)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components import registry
-from components.errors import InputError
+from components.errors import CouldNotRunError, InputError
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource
@@ -49,6 +49,11 @@ def test_a_version_that_was_never_explained_is_bad_input_with_the_command(
     folder = ModelRef(uri=str(tmp_path), source=ModelSource.FOLDER, name="x")
     with pytest.raises(InputError, match="Only versions of registered models"):
         registry.fetch_evidence(folder, tiny_registry.tracking_uri)
+
+
+def test_a_server_that_does_not_answer_is_not_the_versions_fault(name: str) -> None:
+    with pytest.raises(CouldNotRunError, match="cannot be reached"):
+        registry.fetch_evidence(ref(name), "http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,21 @@ def test_a_receiver_that_is_down_gets_it_later_and_only_what_it_lacks(telling: T
     assert list(telling.tags().values()) == ["prefect,webhook"]
 
 
+def test_many_that_wait_do_not_hold_up_a_run(telling: Telling, receiver) -> None:
+    got = receiver(500)
+    telling.tell()
+    first = telling.results.record
+    for n in range(3):
+        telling.results = telling.results._replace(record=first.model_copy(update={"fingerprint": f"{n}" * 64}))
+        telling.tell()
+    assert len(got.got) == 4 * 3, "three tries per run, not per message that waits"
+    assert len(Outbox(telling.output).unfinished()) == 4
+    got.answers[:] = [200]
+    assert alerting.resend(telling.output, lambda _: None) == 0
+    assert got.taken == 4
+    assert len({headers["x-calig-alert"] for headers, _ in got.got}) == 4
+
+
 def test_another_machine_sends_only_what_is_missing(telling: Telling, receiver, tmp_path: Path) -> None:
     down = receiver(500)
     telling.tell()

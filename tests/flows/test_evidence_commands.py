@@ -90,11 +90,6 @@ def test_a_version_that_was_never_explained_is_bad_input_and_an_old_junit_file_i
     assert not (tmp_path / "gate.xml").exists()
 
 
-def test_an_unreachable_server_could_not_run(run, monkeypatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert run("gate", "models:/m/1").exit_code == 4
-
-
 def test_stricter_by_option_or_by_configuration(run, explained, name, tmp_path) -> None:
     explained(Verdict.PASS)
     (tmp_path / "strict.yaml").write_text("gate: {require_reference: true}\n")
@@ -135,11 +130,10 @@ def test_history_lists_every_version_and_writes_a_page(run, explained, name, tin
     registry.set_alias(name, "champion", "1", None)
     answer = run("history", name, "--html", "out/trend.html")
     assert answer.exit_code == 0, answer.output
-    newest, oldest = (line for line in answer.output.splitlines() if ("explained" in line and "✗" in line) or "never" in line)
-    assert "2" in newest
-    assert "never explained" in newest
-    assert "1 @champion" in oldest
-    assert "btw" in oldest
+    assert answer.output.index("never explained") < answer.output.index("1 @champion"), "newest first"
+    (row,) = (line for line in answer.output.splitlines() if "@champion" in line)
+    assert "✗ fail" in row
+    assert "btw" in row
     page = (tmp_path / "out" / "trend.html").read_text()
     assert "never explained; registered" in page
     assert run("history", "nothing-here").exit_code == 2

@@ -17,7 +17,7 @@ from tests.conftest import TinyRegistry
 
 @pytest.fixture
 def name(tmp_path: Path) -> str:
-    return f"evidence-{tmp_path.name}"
+    return f"tried-evidence-{tmp_path.name}"
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def telling(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     monkeypatch.setenv("TEST_HOOK_KEY", KEY)
     monkeypatch.setattr("flows.alerting.send_alert.retry_delay_seconds", [0, 0])
-    snapshot = new_version(tiny_registry, f"alerts-{tmp_path.name}", tmp_path)
+    snapshot = new_version(tiny_registry, f"told-{tmp_path.name}", tmp_path)
     found = Telling(results_for(tiny_registry.tracking_uri, snapshot, tmp_path / "results"), tmp_path / "runs")
 
     class Recorder(progress.LineReporter):

@@ -28,7 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_registry: TinyRegi
 
 @pytest.fixture
 def name(tmp_path: Path) -> str:
-    return f"gate-{tmp_path.name}"
+    return f"tried-gate-{tmp_path.name}"
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
         gold = labels or [None] * len(given)
         if long_texts == "windows" and stack.family.modality == "text":
-            limit = length_limit(model, tokenizer_or_processor, max_length)
+            limit = length_limit(model.config, tokenizer_or_processor, max_length)
             documents = [split(str(text), tokenizer_or_processor, limit=limit, overlap=window_overlap) for text in given]
             results = attribute_documents(stack, documents, gold, chosen, options, progress)
         else:
@@ -109,7 +109,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
 def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: int | None = None) -> EncodedInput:
     """One text or image as the model's inputs; see `calig.inputs`."""
     if isinstance(item, str):
-        return encode_text(item, processor, limit=length_limit(model, processor, max_length))
+        return encode_text(item, processor, limit=length_limit(model.config, processor, max_length))
     if isinstance(item, Image.Image):
         return encode_image(item, processor, patch_size=model.config.patch_size, prefix=family_of(model).prefix)
     raise InvalidInputError(f"inputs are texts or PIL images\ngot: {type(item).__name__}")

@@ -48,12 +48,23 @@ def carry_down(relevance: Tensor, mixing: Tensor, block: int) -> Tensor:
     return torch.cat([relevance[:, :block], carried], dim=1)
 
 
-def rolled_out(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+def rolled_out(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:  # noqa: ARG001
     """Fusion rule `rollout`: M = (1 − λ) I + λ C carries the layers above the block to its input (equation 3)."""
     return carry_down(relevance, fuse(context, fusion_coefficient), block)
 
 
-def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+def rolled_out_by_change(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+    """Fusion rule `change`: as `rollout`, but relevance comes from a position only as far as it differs from x'; our own.
+
+    M_ij ∝ ((1 − λ) δ_ij + λ C_ij) ‖h_j − h'_j‖, rows normalised: what is the same in x and x' cannot be why the logits differ.
+
+    Args:
+        change: ‖h − h'‖ at the block's input, `batch seq`.
+    """
+    return carry_down(relevance, normalise_rows(fuse(context, fusion_coefficient) * change.unsqueeze(1)), block)
+
+
+def gated(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:  # noqa: ARG001
     """Fusion rule `gate`: rˡ = sˡ ⊙ ((1 − λ) + λ ĉ), scaled so that the layer keeps its sum; this project's own.
 
     ĉ says how much the block that reads the layer looks at each of its positions: the column sums of C, scaled to mean one.
@@ -71,9 +82,13 @@ def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: 
     return torch.cat([relevance[:, : block - 1], scaled.unsqueeze(1), relevance[:, block:]], dim=1)
 
 
-#: How attributions and context become relevance: (relevance of all layers, C of a block, λ, block) → relevance. Applied from the
-#: last block down.
-FUSION_RULES: dict[str, Callable[[Tensor, Tensor, float, int], Tensor]] = {"rollout": rolled_out, "gate": gated}
+#: How attributions and context become relevance: (relevance of all layers, C of a block, ‖h − h'‖ at its input, λ, block) →
+#: relevance. Applied from the last block down.
+FUSION_RULES: dict[str, Callable[[Tensor, Tensor, Tensor, float, int], Tensor]] = {
+    "rollout": rolled_out,
+    "change": rolled_out_by_change,
+    "gate": gated,
+}
 
 
 @dataclass(frozen=True)

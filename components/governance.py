@@ -6,7 +6,7 @@ import platform
 import resource
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -29,6 +29,7 @@ from schemas.governance import (
     ModelResults,
     SkippedRow,
 )
+from schemas.probe import ProbeReport
 from schemas.quality import Check, QualityReport, ScorerRecord
 from schemas.release import DatasetRef, ModelSnapshot
 
@@ -38,7 +39,8 @@ _LIBRARIES = ("torch", "transformers", "mlflow", "prefect", "onnxruntime-gpu", "
 
 LIMITS = (
     "An attribution says what this model's logit responded to along one path from one baseline; it is no causal claim.",
-    "Drift sees only words that the data set contains; a shortcut that never occurs in it stays invisible here.",
+    "Attribution drift sees only words that the data set contains; beyond it the vocabulary probe looks at single known "
+    "words, not at phrases, style or layout.",
     "The equations are this project's own reading of CA-LIG (arXiv 2602.16608).",
     "Relevance on special tokens is kept and shown apart: it is part of the sum, but no word of the input.",
 )
@@ -56,6 +58,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
     fusion_choice: FusionChoice | None,
     quality: QualityReport,
     drift: DriftReport,
+    probe: ProbeReport | None,
     stage_seconds: dict[str, float],
     created_at: datetime,
 ) -> GovernanceReport:
@@ -72,7 +75,8 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         results=_results(explained),
         quality=quality,
         drift=drift,
-        decision=decide(quality, drift),
+        probe=probe,
+        decision=decide(quality, drift, probe),
         environment=_environment(shards[0].device),
         stage_seconds={name: round(s, 2) for name, s in stage_seconds.items()},
         peak_memory_bytes=_peak_memory_bytes(),
@@ -80,22 +84,35 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
     )
 
 
-def decide(quality: QualityReport, drift: DriftReport) -> Decision:
+def decide(quality: QualityReport, drift: DriftReport, probe: ProbeReport | None = None) -> Decision:
     """Fail if any part fails; else inconclusive if any part could not be judged; else pass."""
-    verdicts = {quality.verdict, drift.verdict}
+    comparisons = {"attribution drift": drift} | ({} if probe is None else {"vocabulary probe": probe})
+    verdicts = {quality.verdict, *(part.verdict for part in comparisons.values())}
     failing = [c for c in quality.checks if c.verdict is CheckVerdict.FAIL and c.severity is Severity.CRITICAL]
     unsure = [c for c in quality.checks if c.verdict is CheckVerdict.INCONCLUSIVE and c.severity is Severity.CRITICAL]
     reasons = [f"attribution quality: {_in_words(c)}" for c in (*failing, *unsure)]
-    reasons.insert(0 if drift.verdict is CheckVerdict.FAIL else len(reasons), f"attribution drift: {drift.reason}")
+    changed = [f"{name}: {part.reason}" for name, part in comparisons.items() if part.verdict is CheckVerdict.FAIL]
+    reasons = [*changed, *reasons, *(f"{n}: {p.reason}" for n, p in comparisons.items() if p.verdict is not CheckVerdict.FAIL)]
     if CheckVerdict.FAIL in verdicts:
-        return Decision(verdict=Verdict.FAIL, reasons=tuple(reasons), next_step=_step_after_failure(drift, failing))
+        return Decision(
+            verdict=Verdict.FAIL, reasons=tuple(reasons), next_step=_step_after_failure(comparisons.values(), failing)
+        )
     if CheckVerdict.INCONCLUSIVE in verdicts:
-        step = drift.next_step or "mend what could not be judged, then explain the version again"
+        steps = [part.next_step for part in comparisons.values() if part.verdict is CheckVerdict.INCONCLUSIVE]
+        step = next(iter(steps), "mend what could not be judged, then explain the version again")
         return Decision(verdict=Verdict.INCONCLUSIVE, reasons=tuple(reasons), next_step=step)
-    held = f"attribution quality: all {len(quality.checks)} checks of suite {quality.suite!r} were made, no critical one failed"
     return Decision(
-        verdict=Verdict.PASS, reasons=(held, *reasons), next_step="nothing: this version may ship as far as its reasons go"
+        verdict=Verdict.PASS,
+        reasons=(_held(quality), *reasons),
+        next_step="nothing: this version may ship as far as its reasons go",
     )
+
+
+def _held(quality: QualityReport) -> str:
+    """What a pass rests on; checks that were not made are not counted in."""
+    n, made = len(quality.checks), sum(c.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL} for c in quality.checks)
+    share = f"all {n}" if made == n else f"{made} of {n}"
+    return f"attribution quality: {share} checks of suite {quality.suite!r} were made, no critical one failed"
 
 
 def unjudged_quality(suite: str, reason: str) -> QualityReport:
@@ -117,14 +134,16 @@ def unjudged_quality(suite: str, reason: str) -> QualityReport:
 
 def _in_words(check: Check) -> str:
     if check.verdict is CheckVerdict.INCONCLUSIVE:
-        return f"{check.name} could not be judged ({check.explanation or check.requirement})"
+        why = check.observed if isinstance(check.observed, str) else check.explanation or check.requirement
+        return f"{check.name} could not be judged ({why})"
     observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else check.observed
     return f"{check.name}: {observed}, required {check.requirement}"
 
 
-def _step_after_failure(drift: DriftReport, failing: Sequence[Check]) -> str:
-    if drift.verdict is CheckVerdict.FAIL:
-        return drift.next_step
+def _step_after_failure(comparisons: Iterable[DriftReport | ProbeReport], failing: Sequence[Check]) -> str:
+    steps = [part.next_step for part in comparisons if part.verdict is CheckVerdict.FAIL]
+    if steps:
+        return steps[0]
     return failing[0].explanation or "open the report and look at the failed checks"
 
 

@@ -36,7 +36,7 @@ DatasetOption = Annotated[
     Path,
     typer.Option(
         help="Validation set: CSV, JSONL (also .gz), Parquet, or a saved datasets folder, with a column text (or image) and, "
-        "if known, label, id, rationale, and segment columns."
+        "if known, label, id, rationale (or rationales), and segment columns."
     ),
 ]
 ReferenceOption = Annotated[
@@ -44,6 +44,10 @@ ReferenceOption = Annotated[
     typer.Option(
         help="Version to compare with: models:/NAME/VERSION_OR_@ALIAS, or a results folder. Default: @champion, if any."
     ),
+]
+ReexplainOption = Annotated[
+    bool,
+    typer.Option("--reexplain-reference", help="Explain the reference again when its own explanation cannot be compared."),
 ]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
 TrackingOption = Annotated[
@@ -61,6 +65,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
     model: ModelArgument,
     dataset: DatasetOption,
     reference: ReferenceOption = None,
+    reexplain_reference: ReexplainOption = False,
     config: ConfigOption = None,
     tracking_uri: TrackingOption = None,
     limit: LimitOption = None,
@@ -82,6 +87,8 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
         from flows.progress import begin, reporting
 
         settings = load_config(config)
+        if reexplain_reference:
+            settings = settings.model_copy(update={"drift": settings.drift.model_copy(update={"reexplain_reference": True})})
         with reporting(quiet=json):
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.explain_release import explain_release
@@ -110,6 +117,48 @@ def publish(
         from flows.outcome import publish_folder
 
         return publish_folder(folder)
+
+    exit_with(run, debug=debug)
+
+
+@app.command()
+def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
+    model: ModelArgument,
+    dataset: Annotated[
+        Path, typer.Option(help="The later window of data, for instance production traffic; forms as in explain.")
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(help="Results folder or version to hold it against. Default: this version's own published explanation."),
+    ] = None,
+    config: ConfigOption = None,
+    tracking_uri: TrackingOption = None,
+    limit: LimitOption = None,
+    output: OutputOption = Path("calig-runs"),
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Hold later data against an earlier explanation by the same model: do the validated reasons still apply?
+
+    [bold]Example:[/] calig monitor models:/reviews@champion --dataset last-week.jsonl
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+
+    def run() -> int:
+        from components.configuration import load_config
+        from flows.progress import begin, reporting
+
+        settings = load_config(config)
+        with reporting(quiet=json):
+            begin("starting: libraries, and a Prefect server unless one is configured", None)
+            from flows.monitor import monitor_data
+
+            monitored = monitor_data(model, dataset, against, settings, limit, output)
+        from flows.outcome import show_monitored
+
+        return show_monitored(monitored.report, monitored.folder, as_json=json)
 
     exit_with(run, debug=debug)
 

@@ -49,7 +49,7 @@ def _cells(row: TrendRow) -> list[str]:
     number = escape(" ".join([row.version, *(f"@{alias}" for alias in row.aliases)]))
     if row.verdict is None:
         return [number, "[dim]– not explained[/]", *[""] * (3 + len(_SHOWN)), f"[dim]{escape(row.problem or '')}[/]"]
-    words = escape(", ".join(shift.word for shift in row.firing[:_WORDS])) or "[dim]none[/]"
+    words = escape(", ".join(row.firing[:_WORDS])) or "[dim]none[/]"
     more = f" and {len(row.firing) - _WORDS} more" if len(row.firing) > _WORDS else ""
     notes = f" [dim]({', '.join(row.broken)})[/]" if row.broken else ""
     return [

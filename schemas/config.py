@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -16,6 +17,7 @@ Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
 _COEFFICIENT = 0.1
 
 Device = Literal["auto", "cpu", "cuda"]
+PerturbationSetting = Literal["auto", "replace", "delete", "zero", "blur"]
 
 #: A name, so that no address or key is written into a settings file by mistake.
 EnvironmentVariable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -102,17 +104,35 @@ class AttributionConfig(Record):
 class QualityConfig(Record):
     """How attribution quality is measured and judged."""
 
-    suite: str = Field(default="default", description="expectation suite: a built-in name or the path of a YAML file")
+    suite: str = Field(
+        default="auto",
+        description="expectation suite: auto (default for texts, vision for images), strict, or the path of a YAML file",
+    )
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
+    )
+    perturbation: PerturbationSetting = Field(
+        default="auto",
+        description="how content is removed to see what the model then answers; texts: replace (the baseline's token) or delete "
+        "(from the attention mask); images: zero (black) or blur; auto: as the attribution baseline",
     )
     fractions: tuple[float, ...] = Field(
         default=(0.01, 0.05, 0.1, 0.2, 0.5), description="shares of tokens removed or kept for comprehensiveness and sufficiency"
     )
+    falsification_rows: int = Field(
+        default=16, ge=0, description="rows, drawn by the seed, whose maps the run tries to falsify; 0 does not try"
+    )
+    sensitivity_draws: int = Field(default=10, ge=1, description="nudged inputs per row behind max-sensitivity")
+    sensitivity_radius: float = Field(
+        default=0.02,
+        gt=0.0,
+        description="largest nudge of an entry of the embeddings h⁰ (texts) or of a normalised pixel",
+    )
+    infidelity_draws: int = Field(default=32, ge=1, description="random sets of tokens removed per row for infidelity")
     random_draws: int = Field(default=5, ge=1, description="random orders averaged per row for the random control")
     bootstrap_draws: int = Field(default=1000, ge=100, description="resamples of the rows behind each confidence interval")
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0, description="coverage of the confidence intervals")
-    seed: int = Field(default=0, description="seed of the random orders and of the bootstrap")
+    seed: int = Field(default=0, description="seed of all that is drawn: orders, sets, rows, nudges, fresh weights, resamples")
 
 
 class DriftConfig(Record):
@@ -121,18 +141,77 @@ class DriftConfig(Record):
     top_k: int = Field(default=3, ge=1, description="words compared by top-k overlap")
     min_rows: int = Field(default=30, ge=2, description="fewer paired rows than this make drift inconclusive")
     min_occurrences: int = Field(default=5, ge=2, description="a word is tested when it occurs in at least this many paired rows")
+    min_coverage: float = Field(
+        default=0.8,
+        ge=0.0,
+        le=1.0,
+        description="rows compared, as a share of those either version explains; below: inconclusive",
+    )
+    reexplain_reference: bool = Field(
+        default=False, description="explain the reference (and its twins) again when their own explanations cannot be compared"
+    )
+    min_null_pairs: int = Field(
+        default=3, ge=2, description="honest retrainings that measure the noise; with fewer, the next source is asked"
+    )
+    null_versions: int = Field(default=5, ge=0, description="most twins, or accepted earlier versions, that measure the noise")
+    numerics_rows: int = Field(
+        default=8,
+        ge=0,
+        description="rows explained again ten times as exactly, in float64, for the error of the numbers",
+    )
     word_shift: float = Field(
-        default=0.3, gt=0.0, description="change of a word's signed share of attribution from which on a version can fail"
+        default=0.3,
+        gt=0.0,
+        description="minimum effect: change of a word's signed share of attribution from which on a version "
+        "can fail; measured noise raises it, never lowers it",
     )
-    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| of that change from which on a version can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
     false_discovery_rate: float = Field(
-        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over all words tested"
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes x segments"
     )
-    rank_agreement: float = Field(default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns")
+    rank_agreement: float = Field(
+        default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns; measured noise lowers it, never raises it"
+    )
     sign_flip: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="mean share of attribution mass with changed sign above this warns"
+        default=0.1,
+        ge=0.0,
+        le=1.0,
+        description="mean share of mass with changed sign above this warns; measured noise raises it",
     )
     worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
+
+
+class MonitorConfig(Record):
+    """How a window of data is compared with an earlier one under the same model (`calig monitor`)."""
+
+    min_rows: int = Field(default=30, ge=2, description="fewer rows than this in a window make the comparison inconclusive")
+    min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
+    word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes, and level of the mix tests"
+    )
+    unseen_mass: float = Field(
+        default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
+    )
+    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
+
+
+class ProbeConfig(Record):
+    """How words that the data set may not contain are probed for changed effects, against the reference version."""
+
+    enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
+    max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
+    contexts: int = Field(
+        default=16, ge=2, description="texts that words are put into: bits of rows that leave the model undecided"
+    )
+    word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
+    twins: tuple[str, ...] = Field(
+        default=(), description="models that differ from the reference by harmless retraining only: limits are measured on them"
+    )
+    z: float = Field(default=7.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
+    certain_z: float = Field(default=10.0, gt=0.0, description="|z| from which on it fails a version without twins")
+    min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")
 
 
 class ReportConfig(Record):
@@ -185,6 +264,8 @@ class PipelineConfig(Record):
     attribution: AttributionConfig = Field(default=AttributionConfig(), description="how attributions are computed")
     quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
     drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
+    probe: ProbeConfig = Field(default=ProbeConfig(), description="how words outside the data set are probed for a changed role")
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")
     alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
     gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -46,8 +47,12 @@ class WordShift(Record):
     shift: float = Field(description="mean paired change of the signed share; positive: more support than before")
     z: float
     p_value: float
-    q_value: float = Field(description="Benjamini-Hochberg over all words tested")
+    q_value: float = Field(description="Benjamini-Hochberg over all tests: words x classes x segments")
     n: int = Field(description="examples in which the word occurs")
+    slice: str = Field(default="all", description="all, class = … (the reference's prediction), or a segment")
+    by_layer: tuple[float, ...] = Field(
+        default=(), description="its shift in each layer's own attribution, 0 the embeddings; for words that fire"
+    )
     fires: bool
 
 
@@ -81,6 +86,7 @@ class ReferenceIdentity(Record):
     version: str
     alias: str | None = None
     run_id: str | None = None
+    uri: str | None = Field(default=None, description="where the model can be fetched: models:/NAME/VERSION, folder, or hub id")
     method_fingerprint: str
     weights_digest: str
     accuracy: float | None = None
@@ -89,6 +95,7 @@ class ReferenceIdentity(Record):
 class ReferenceProfile(Record):
     """What a version leaves for its successors to be compared with: its identity, and where its attributions are."""
 
+    schema_version: Literal["1"] = "1"
     identity: ReferenceIdentity
     dataset_digest: str
     labels: tuple[str, ...]
@@ -96,12 +103,94 @@ class ReferenceProfile(Record):
     tables: tuple[Path, ...] = Field(description="Parquet files in the form of schemas.attribution.SCHEMA")
 
 
-class LayerProfile(Record):
-    """Mean share of absolute attribution mass per layer (0 = embeddings), each summing to 1."""
+class NullProfiles(Record):
+    """Versions whose differences are honest: reseeded twins of the reference, or earlier versions that were accepted."""
 
-    reference: tuple[float, ...]
+    kind: Literal["twins", "history"]
+    profiles: tuple[ReferenceProfile, ...] = Field(description="twins in any order; history in the order of the versions")
+    skipped: tuple[str, ...] = Field(default=(), description="versions that could not be used, each with its reason")
+
+
+class NoiseSources(Record):
+    """What the noise floor of a comparison can be measured on."""
+
+    nulls: tuple[NullProfiles, ...] = Field(default=(), description="the first that suffices is used")
+    numerics: tuple[Path, ...] = Field(default=(), description="tables of some of the candidate's rows, explained more exactly")
+    problem: str = Field(default="", description="why there is no such table, if it should be there")
+
+
+class LayerProfile(Record):
+    """Where in the network the attribution sits and where it changed, per layer (0 = embeddings)."""
+
+    reference: tuple[float, ...] = Field(description="mean share of absolute attribution mass; sums to 1")
     candidate: tuple[float, ...]
-    distance: float = Field(description="Jensen-Shannon distance, base 2, 0..1")
+    distance: float = Field(description="Jensen-Shannon distance of the two, base 2, 0..1")
+    rank_agreement: tuple[float | None, ...] = Field(
+        default=(), description="mean Spearman of each layer's own word attributions; higher is better"
+    )
+    reason_change: tuple[float | None, ...] = Field(
+        default=(), description="mean of half the L1 distance of each layer's own word shares, 0..1; lower is better"
+    )
+    largest: int | None = Field(default=None, description="first layer with the largest reason change: where it began")
+
+
+class GlobalRanking(Record):
+    """nDCG of global word attributions as Amazon SageMaker Clarify defines it; shown for comparison, decides nothing."""
+
+    value: float = Field(description="nDCG over all words, 0..1; higher is better")
+    floor: float = Field(description="what an order drawn at random is expected to get on these attributions")
+    n_words: int
+
+
+class Coverage(Record):
+    """Which rows could be compared."""
+
+    share: float = Field(description="compared rows over rows that either version explains; higher is better")
+    n_compared: int
+    only_reference: int = Field(default=0, description="explained by the reference alone")
+    only_candidate: int = Field(default=0, description="explained by the candidate alone")
+    no_common_class: int = Field(default=0, description="explained toward different classes (more than two classes)")
+    zero: int = Field(default=0, description="all word attributions zero under a version: they have no shares")
+
+    @property
+    def left_out(self) -> list[str]:
+        """The rows that could not be compared, counted by reason."""
+        reasons = (
+            (self.only_reference, "explained by the reference alone"),
+            (self.only_candidate, "explained by the candidate alone"),
+            (self.no_common_class, "explained toward different classes"),
+            (self.zero, "without any attribution on a word under one version"),
+        )
+        return [f"{n} {reason}" for n, reason in reasons if n]
+
+
+class NullPair(Record):
+    """Two versions that differ by honest training alone, compared as the candidate is."""
+
+    reference: str
+    candidate: str
+    n: int = Field(description="compared rows")
+    word: str = Field(description="the word that came closest to firing")
+    shift: float
+    z: float
+    excess: float = Field(description="factor on the minimum effects up to which that word would still fire; above 1 fires")
+    rank_agreement: float | None
+    sign_flip: float | None
+    layer_distance: float | None
+
+
+class Noise(Record):
+    """The noise floor in its layers: sampling, numerics, retraining."""
+
+    sampling: str = Field(description="how chance in the choice of rows enters")
+    numerics: float | None = Field(
+        default=None, description="largest change of any word's share when some rows are explained ten times as exactly"
+    )
+    numerics_rows: int = 0
+    retraining: Literal["twins", "history", "prior"]
+    pairs: tuple[NullPair, ...] = ()
+    factor: float = Field(default=1.0, description="by which measured noise raises the minimum effects; at least 1")
+    skipped: tuple[str, ...] = ()
 
 
 class DriftReport(Record):
@@ -111,14 +200,18 @@ class DriftReport(Record):
     reason: str = Field(description="one sentence for a release manager")
     reference: ReferenceIdentity | None = None
     n_paired: int = 0
+    coverage: Coverage | None = None
     accuracy_change: float | None = Field(default=None, description="candidate minus reference, on the rows both explain")
     flipped: int = Field(default=0, description="examples whose predicted class changed")
     statistics: tuple[Statistic, ...] = ()
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
-    words_tested: int = 0
+    words_tested: int = Field(default=0, description="word types with enough occurrences")
+    tests: int = Field(default=0, description="words x classes x segments")
     layer_profile: LayerProfile | None = None
+    ranking: GlobalRanking | None = None
     worst: tuple[DriftExample, ...] = Field(
         default=(), description="same answer, different reason: the examples that changed most"
     )
+    noise: Noise | None = None
     thresholds: tuple[Threshold, ...] = ()
     next_step: str = ""

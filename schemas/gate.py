@@ -12,7 +12,7 @@ from schemas.base import CheckVerdict, Record, Severity, Verdict
 class GateCheck(Record):
     """One thing that a version must hold, judged."""
 
-    group: str = Field(description="quality, drift or gate")
+    group: str = Field(description="quality, drift, probe or gate")
     name: str
     verdict: CheckVerdict
     severity: Severity

@@ -11,6 +11,7 @@ from schemas.base import Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
+from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
 
@@ -94,6 +95,7 @@ class GovernanceReport(Record):
     results: ModelResults
     quality: QualityReport
     drift: DriftReport
+    probe: ProbeReport | None = Field(default=None, description="words beyond the data set; None in records made before it was")
     decision: Decision
     environment: Environment
     stage_seconds: dict[str, float] = Field(description="wall time per stage, s")

@@ -9,9 +9,14 @@ from schemas.alert import AlertLevel
 from schemas.base import CheckVerdict, Severity
 from schemas.drift import DriftReport, Statistic, Threshold, WordShift
 from schemas.governance import GovernanceReport
+from schemas.probe import ProbedWord, ProbeReport
 from schemas.quality import Check, QualityReport
 
 _WORDS_TOLD = 5
+_TOLD_AS: dict[Severity | None, tuple[str, AlertLevel]] = {
+    Severity.CRITICAL: ("calig.drift.failed", AlertLevel.FAILING),
+    Severity.WARNING: ("calig.drift.warned", AlertLevel.WARNING),
+}
 
 
 class Finding(NamedTuple):
@@ -24,7 +29,8 @@ class Finding(NamedTuple):
 
 def findings_of(record: GovernanceReport) -> list[Finding]:
     """All findings, gravest first; none when nothing stands against the version."""
-    found = [*_drift_findings(record.drift), *_quality_findings(record.quality)]
+    probed = [] if record.probe is None else _probe_findings(record.probe)
+    found = [*_drift_findings(record.drift), *probed, *_quality_findings(record.quality)]
     return sorted(found, key=lambda finding: -finding.level.rank)
 
 
@@ -44,6 +50,17 @@ def _drift_findings(drift: DriftReport) -> Iterator[Finding]:
             yield Finding("calig.drift.warned", AlertLevel.WARNING, _statistic_in_words(statistic, limits))
     if failed and not firing:
         yield Finding(event, level, f"drift: {drift.reason}")
+
+
+def _probe_findings(probe: ProbeReport) -> Iterator[Finding]:
+    """Words that the data set may not contain: a drift of the reasons like any other."""
+    if probe.verdict is CheckVerdict.INCONCLUSIVE:
+        yield Finding("calig.drift.warned", AlertLevel.WARNING, f"the vocabulary probe could not judge: {probe.reason}")
+    for word in [word for word in probe.words if word.severity in _TOLD_AS][:_WORDS_TOLD]:
+        event, level = _TOLD_AS[word.severity]
+        yield Finding(event, level, _probed_in_words(word))
+    if probe.verdict is CheckVerdict.FAIL and not any(word.severity is Severity.CRITICAL for word in probe.words):
+        yield Finding("calig.drift.failed", AlertLevel.FAILING, f"vocabulary probe: {probe.reason}")
 
 
 def _quality_findings(quality: QualityReport) -> Iterator[Finding]:
@@ -68,9 +85,18 @@ def _shift_in_words(shift: WordShift, limits: dict[str, Threshold]) -> str:
     of_size = f" (limit {size.limit:.0%})" if size else ""
     of_z = f" (limit {z.limit:g})" if z else ""
     floor = f"; limit from: {size.source}" if size else ""
+    where = "" if shift.slice == "all" else f" ({shift.slice})"
     return (
-        f"the word “{shift.word}” toward {shift.toward}: {shift.reference_share:+.0%} → {shift.candidate_share:+.0%} of the "
-        f"evidence where it occurs; change {shift.shift:+.0%}{of_size}, z {shift.z:.1f}{of_z}, {shift.n} rows{floor}"
+        f"the word “{shift.word}”{where} toward {shift.toward}: {shift.reference_share:+.0%} → {shift.candidate_share:+.0%} "
+        f"of the evidence where it occurs; change {shift.shift:+.0%}{of_size}, z {shift.z:.1f}{of_z}, {shift.n} rows{floor}"
+    )
+
+
+def _probed_in_words(word: ProbedWord) -> str:
+    seen = f"in {word.occurrences} rows of the data set" if word.occurrences else "in no row of the data set"
+    return (
+        f"probed word “{word.word}” ({seen}) toward {word.toward}: {word.reference_effect:+.2f} → {word.candidate_effect:+.2f} "
+        f"logits, z {word.z:.1f} against what words do by noise"
     )
 
 

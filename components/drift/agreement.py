@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
-from scipy.spatial.distance import jensenshannon
 
 from calig.metrics.statistics import bootstrap_mean
 from components.drift.pairing import PairedExample
+from components.drift.slices import MIN_SLICE, slices
 from schemas.base import Direction, Interval
 from schemas.config import DriftConfig, QualityConfig
-from schemas.drift import LayerProfile, Statistic
-
-#: Slices with fewer examples are not listed.
-_MIN_SLICE = 10
+from schemas.drift import Statistic
 
 
 def rank_agreement(example: PairedExample) -> float | None:
@@ -51,20 +48,12 @@ def reason_change(example: PairedExample) -> float:
     return float(np.abs(example.candidate - example.reference).sum() / 2)
 
 
-def layer_profile(examples: Sequence[PairedExample]) -> LayerProfile | None:
-    """Where in the network the attribution mass sits, on each side, and how far apart the two profiles are."""
-    if not examples or len({len(side) for e in examples for side in e.layer_shares}) != 1:
-        return None
-    a, b = (np.mean([e.layer_shares[side] for e in examples], axis=0) for side in (0, 1))
-    return LayerProfile(reference=tuple(a.tolist()), candidate=tuple(b.tolist()), distance=float(jensenshannon(a, b, base=2)))
-
-
 def statistics(examples: Sequence[PairedExample], config: DriftConfig, intervals: QualityConfig) -> list[Statistic]:
-    """All diffuse statistics on all slices, with bootstrap intervals over the examples."""
+    """All diffuse statistics on all slices, with bootstrap intervals over the examples (the sampling noise)."""
     table = _table(config)
     return [
         _statistic(name, slice_name, members, entry, config, intervals)
-        for slice_name, members in _slices(examples)
+        for slice_name, members in slices(examples)
         for name, entry in table.items()
     ]
 
@@ -114,7 +103,7 @@ def _statistic(
     measure, direction, beyond, definition = entry
     values = np.array([v for v in map(measure, members) if v is not None])
     empty = Statistic(name=name, slice=slice_name, value=None, direction=direction, n=len(values), definition=definition)
-    if len(values) < min(_MIN_SLICE, config.min_rows):
+    if len(values) < min(MIN_SLICE, config.min_rows):
         return empty
     mean, low, high, _ = bootstrap_mean(
         values, draws=intervals.bootstrap_draws, confidence=intervals.confidence, seed=intervals.seed
@@ -125,15 +114,3 @@ def _statistic(
 
 #: Thresholds are for these slices; the finer ones are there to look at.
 _JUDGED = ("all", "same answer")
-
-
-def _slices(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[PairedExample]]]:
-    """All, same answer, then by the reference's predicted class and by segment, where there are enough examples."""
-    yield "all", list(examples)
-    yield "same answer", [e for e in examples if e.same_answer]
-    groups: dict[str, list[PairedExample]] = {}
-    for example in examples:
-        names = [f"class = {example.predictions[0]}", *(f"{k} = {v}" for k, v in sorted(example.segments.items()))]
-        for name in names:
-            groups.setdefault(name, []).append(example)
-    yield from ((name, members) for name, members in sorted(groups.items()) if len(members) >= _MIN_SLICE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.drift.reading import check_tables
 from components.errors import InputError
 from schemas.drift import ReferenceIdentity, ReferenceProfile
 from schemas.governance import GovernanceReport
@@ -35,16 +36,22 @@ def load_record(folder: Path) -> GovernanceReport:
 
 
 def load_profile(folder: Path) -> ReferenceProfile:
-    """The profile in a results folder (`record.json`, `attributions/*.parquet`); errors as for `load_record`."""
+    """The profile in a results folder (`record.json`, `attributions/*.parquet`).
+
+    Raises:
+        InputError: as for `load_record`; there are no tables, of another version, or with an id that occurs twice.
+    """
     record = load_record(folder)
     tables = sorted((folder / "attributions").glob("*.parquet"))
     if not tables:
         raise InputError("the results folder has no attribution tables", got=folder, next_step="explain the version again")
+    check_tables(tables)
     return ReferenceProfile(
         identity=ReferenceIdentity(
             name=record.model.name,
             version=record.model.version,
             alias=record.model.alias,
+            uri=record.model.uri,
             method_fingerprint=record.method.fingerprint,
             weights_digest=record.model.weights_digest,
             accuracy=record.results.accuracy,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from components.drift.noise import upper
 from schemas.base import Severity
 from schemas.config import DriftConfig
-from schemas.drift import Threshold
+from schemas.drift import Noise, Threshold
 
 _PRIOR = (
     "stated prior, training noise not measured for this model: in 21 pairs of honest retrainings (3 of a 6-layer MiniLM on "
     "SST-2, 18 of the demo's classifier trained from scratch) no word was beyond all three limits (largest |z| 6.8, at 6 "
-    "occurrences, share 0.27); in 21 pairs with a planted shortcut the planted word was (share 0.48 … 0.8, |z| 13 … 20)"
+    "occurrences, share 0.27); in 21 pairs with a planted shortcut the planted word was (share 0.48 … 0.8, |z| 13 … 20); "
+    "over all rows: tests within classes and segments were not part of it"
 )
 _PRIOR_DIFFUSE = (
     "stated prior, training noise not measured for this model: reseeded pairs of that recipe agree at Spearman 0.85 … 0.87 "
@@ -19,8 +23,25 @@ _CONFIGURED = "set in the configuration"
 _CONVENTION = "convention: expected share of false alarms among the words that fire"
 
 
-def thresholds(config: DriftConfig, decided_on: str) -> list[Threshold]:
-    """All limits in force; those that differ from the default are attributed to the configuration."""
+def judged_by(config: DriftConfig, noise: Noise) -> DriftConfig:
+    """The limits in force: the configured minimum effects, raised to the noise where noise was measured, never lowered.
+
+    A word's shift compares two versions, so that twice the numerics' largest error is its floor.
+    """
+    agreement, flips = _diffuse(noise)
+    limits = {
+        "word_shift": max(config.word_shift * noise.factor, 2 * (noise.numerics or 0.0)),
+        "word_shift_z": config.word_shift_z * noise.factor,
+        "rank_agreement": min(
+            [config.rank_agreement, *([max(-1.0, 1 - upper([1 - v for v in agreement]))] if agreement else [])]
+        ),
+        "sign_flip": max([config.sign_flip, *([min(1.0, upper(flips))] if flips else [])]),
+    }
+    return config.model_copy(update=limits)
+
+
+def thresholds(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str) -> list[Threshold]:
+    """All limits in force, each with what it was measured on, or who set it."""
     rows = (
         ("word_shift", "|word shift|", "above fires", Severity.CRITICAL, _PRIOR, 21),
         ("word_shift_z", "|z| of the word shift", "above fires", Severity.CRITICAL, _PRIOR, 21),
@@ -28,21 +49,72 @@ def thresholds(config: DriftConfig, decided_on: str) -> list[Threshold]:
         ("rank_agreement", "rank agreement", "below fires", Severity.WARNING, _PRIOR_DIFFUSE, 3),
         ("sign_flip", "sign-flip rate", "above fires", Severity.WARNING, _PRIOR_DIFFUSE, 3),
     )
-    return [_threshold(config, decided_on, *row) for row in rows]
+    return [_threshold(config, judged, noise, decided_on, row) for row in rows]
 
 
-def _threshold(
-    config: DriftConfig, decided_on: str, setting: str, name: str, direction: str, severity: Severity, source: str, n: int | None
-) -> Threshold:
-    limit = float(getattr(config, setting))
-    default = limit == DriftConfig.model_fields[setting].default
+_Row = tuple[str, str, str, Severity, str, int | None]
+
+
+def _threshold(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str, row: _Row) -> Threshold:
+    setting, name, direction, severity, prior, n = row
+    minimum = float(getattr(config, setting))
+    default = minimum == DriftConfig.model_fields[setting].default
+    measured = _measured(setting, config, judged, noise)
     return Threshold(
         name=name,
-        limit=limit,
+        limit=float(getattr(judged, setting)),
         direction=direction,
         severity=severity,
-        source=source if default else _CONFIGURED,
-        n_null=n if default else None,
+        source=measured or (prior if default else _CONFIGURED),
+        n_null=len(noise.pairs) if measured else (n if default else None),
         date=decided_on,
-        set_by="calig's defaults" if default else "the configuration file",
+        set_by=_set_by(measured is not None, default, float(getattr(judged, setting)) != minimum),
     )
+
+
+def _set_by(measured: bool, default: bool, moved: bool) -> str:
+    minimum = "calig's defaults" if default else "the configuration file"
+    if not measured:
+        return minimum
+    return "the measured noise" if moved else f"{minimum}, held against the measured noise"
+
+
+def _measured(setting: str, config: DriftConfig, judged: DriftConfig, noise: Noise) -> str | None:
+    """What the noise floor says about a limit; None where it was not measured."""
+    numerics = _numerics(noise) if setting == "word_shift" and judged.word_shift > config.word_shift * noise.factor else ""
+    if setting == "false_discovery_rate" or not (noise.pairs or numerics):
+        return None
+    agreement, flips = _diffuse(noise)
+    said = {
+        "rank_agreement": ("lowest", agreement, "{:.3f}"),
+        "sign_flip": ("largest", flips, "{:.3f}"),
+    }.get(setting, ("closest to firing", [pair.excess for pair in noise.pairs], "{:.2f} × the minimum effect"))
+    return f"{_whom(noise)}: {_extreme(*said)}; minimum effect {getattr(config, setting):g}{numerics}"
+
+
+def _extreme(which: str, values: Sequence[float], form: str) -> str:
+    if not values:
+        return "not measured"
+    if which == "lowest":
+        value, percentile = min(values), max(-1.0, 1 - upper([1 - v for v in values]))
+        return f"{which} {form.format(value)}, 1st percentile {percentile:.3f}"
+    return f"{which} {form.format(max(values))}, 99th percentile {upper(values):.2f}"
+
+
+def _whom(noise: Noise) -> str:
+    versions = ", ".join(dict.fromkeys(name for pair in noise.pairs for name in (pair.reference, pair.candidate)))
+    kinds = {
+        "twins": f"the reference and its reseeded twins (versions {versions}), all pairs",
+        "history": f"consecutive accepted versions ({versions})",
+        "prior": "training noise not measured for this model",
+    }
+    return kinds[noise.retraining]
+
+
+def _numerics(noise: Noise) -> str:
+    return f"; raised to twice the error of the numbers ({noise.numerics:.3f}, measured on {noise.numerics_rows} rows)"
+
+
+def _diffuse(noise: Noise) -> tuple[list[float], list[float]]:
+    agreement = [pair.rank_agreement for pair in noise.pairs if pair.rank_agreement is not None]
+    return agreement, [pair.sign_flip for pair in noise.pairs if pair.sign_flip is not None]

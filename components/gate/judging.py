@@ -29,7 +29,13 @@ def judge(evidence: Evidence, config: GateConfig, *, now: datetime) -> GateResul
         verdict=verdict,
         reasons=(*(check.text for check in lacking), *record.decision.reasons),
         next_step=_next_step(record, lacking),
-        checks=(_decided(record), *map(_quality_check, record.quality.checks), *_drift_checks(record.drift), *asked),
+        checks=(
+            _decided(record),
+            *map(_quality_check, record.quality.checks),
+            *_drift_checks(record.drift),
+            *_probe_checks(record),
+            *asked,
+        ),
         explained_at=record.created_at,
         age_days=round(age_days, 3),
         fingerprint=record.fingerprint,
@@ -37,6 +43,14 @@ def judge(evidence: Evidence, config: GateConfig, *, now: datetime) -> GateResul
         run_id=evidence.run_id,
         run_url=evidence.run_url,
     )
+
+
+def _checks(record: GovernanceReport) -> Iterator[GateCheck]:
+    """All that the record judged."""
+    yield _decided(record)
+    yield from map(_quality_check, record.quality.checks)
+    yield from _drift_checks(record.drift)
+    yield from _probe_checks(record)
 
 
 def _asked(record: GovernanceReport, config: GateConfig, age_days: float) -> Iterator[GateCheck]:
@@ -77,8 +91,22 @@ def _drift_checks(drift: DriftReport) -> Iterator[GateCheck]:
 def _shift_check(shift: WordShift, drift: DriftReport) -> GateCheck:
     """As grave as the verdict that it led to."""
     severity = Severity.CRITICAL if drift.verdict is CheckVerdict.FAIL else Severity.WARNING
+    name = f"word shift: {shift.word}" + ("" if shift.slice == "all" else f" ({shift.slice})")
     text = f"{shift.reference_share:+.0%} → {shift.candidate_share:+.0%} toward {shift.toward}, z {shift.z:.1f}, {shift.n} rows"
-    return GateCheck(group="drift", name=f"word shift: {shift.word}", verdict=CheckVerdict.FAIL, severity=severity, text=text)
+    return GateCheck(group="drift", name=name, verdict=CheckVerdict.FAIL, severity=severity, text=text)
+
+
+def _probe_checks(record: GovernanceReport) -> Iterator[GateCheck]:
+    """The vocabulary probe, where the record has one, and the words beyond its limits."""
+    if record.probe is None:
+        return
+    probe = record.probe
+    yield GateCheck(group="probe", name="verdict", verdict=probe.verdict, severity=Severity.CRITICAL, text=probe.reason)
+    for word in probe.words:
+        if word.severity is not None:
+            text = f"{word.reference_effect:+.2f} → {word.candidate_effect:+.2f} logits toward {word.toward}, z {word.z:.1f}"
+            name = f"probed word: {word.word} ({word.toward})"
+            yield GateCheck(group="probe", name=name, verdict=CheckVerdict.FAIL, severity=word.severity, text=text)
 
 
 def _statistic_check(statistic: Statistic) -> GateCheck:

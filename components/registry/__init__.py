@@ -3,6 +3,7 @@
 from components.registry.alerts import note_told, told_channels
 from components.registry.fetch import fetch
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
+from components.registry.lineage import TWIN_OF, accepted_versions, twins_of
 from components.registry.promotion import promote
 from components.registry.publish import publish
 from components.registry.published import fetch_evidence
@@ -11,6 +12,8 @@ from components.registry.register import register, set_alias
 from components.registry.timeline import timeline
 
 __all__ = [
+    "TWIN_OF",
+    "accepted_versions",
     "fetch",
     "fetch_evidence",
     "fetch_profile",
@@ -25,4 +28,5 @@ __all__ = [
     "set_alias",
     "timeline",
     "told_channels",
+    "twins_of",
 ]

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.report.checks import folded_checks
 from components.report.trend_rows import FIGURES, TrendRow, trend_rows
 from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
+from schemas.monitor import MonitorReport
 
-__all__ = ["FIGURES", "TrendRow", "build", "build_trend", "trend_rows"]
+__all__ = ["FIGURES", "TrendRow", "build", "build_monitor", "build_trend", "folded_checks", "trend_rows"]
 
 
 def build(record: GovernanceReport, table_paths: list[Path], reference_table_paths: list[Path] | None, *, path: Path) -> None:
@@ -29,6 +31,14 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
     from components.report.page import write_page
 
     write_page(record, table_paths, reference_table_paths or [], path)
+
+
+def build_monitor(report: MonitorReport, *, path: Path) -> None:
+    """Write the page of `calig monitor` to `path`; errors as above."""
+    from components.report.environment import environment
+    from components.report.writing import write_text
+
+    write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)
 
 
 def build_trend(name: str, entries: Sequence[VersionEntry], *, path: Path) -> None:

@@ -26,6 +26,7 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
         numbers.day,
         numbers.moment,
         summary.readable,
+        summary.removal,
         summary.signed_points,
         zip,
     ),

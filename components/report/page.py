@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from components.report import charts, rows, selection, summary
+from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
 from components.report.crosswalk import CLAUSES
 from components.report.environment import environment
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
+from components.report.randomisation import randomisation_chart
 from components.report.writing import write_text
 from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
+
+#: Words whose shift is listed layer by layer.
+_BY_LAYER = 3
 
 
 def write_page(record: GovernanceReport, tables: list[Path], reference_tables: list[Path], path: Path) -> None:
@@ -34,7 +39,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "record": record,
         "alerts": summary.alerts(record, briefs),
         "tiles": summary.tiles(record, briefs),
-        "checks": summary.ordered_checks(record.quality.checks),
+        "checks": folded_checks(record.quality.checks),
         "layer_residuals": layer_residuals(briefs),
         "groups": groups,
         "examples": _examples(record, groups, tables, reference_tables),
@@ -42,6 +47,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "clauses": CLAUSES,
         **_quality_context(record),
         **_drift_context(record, tables),
+        **_probe_context(record),
     }
     return environment().get_template("page.html.j2").render(context)
 
@@ -60,6 +66,7 @@ def _examples(
 def _quality_context(record: GovernanceReport) -> dict[str, Any]:
     return {
         "curve_charts": charts.curve_charts(record.quality.curves),
+        "randomisation_chart": randomisation_chart(record.quality.falsification),
         "margins": charts.margin_strips(record.quality.controls),
         "fusions": _fusions(record),
         "size": {
@@ -86,6 +93,7 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "shifts": [(shift, charts.shift_strip(shift, reach)) for shift in drift.word_shifts],
         "compared": summary.was_compared(drift),
         "units": ("word", "words") if record.model.modality == "text" else ("patch", "patches"),
+        "by_layer": [shift for shift in drift.word_shifts if shift.fires and shift.by_layer][:_BY_LAYER],
         "firing": [shift for shift in drift.word_shifts if shift.fires],
         "diffuse": _firing_slices(drift.statistics),
         "statistics": _by_slice(record),
@@ -94,6 +102,12 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "layer_chart": charts.layer_chart(drift.layer_profile) if drift.layer_profile else None,
         "pairs": pairs_of(record, tables),
     }
+
+
+def _probe_context(record: GovernanceReport) -> dict[str, Any]:
+    words = record.probe.words if record.probe else ()
+    reach = max((abs(effect) for w in words for effect in (w.reference_effect, w.candidate_effect)), default=1.0) or 1.0
+    return {"probed": [(word, charts.effect_strip(word, reach)) for word in words]}
 
 
 def _firing_slices(statistics: Iterable[Statistic]) -> dict[str, list[str]]:

@@ -49,7 +49,7 @@ def words_of(
         value = largest(row)
         if row.firing and value is not None:
             more = f" +{len(row.firing) - 1}" if len(row.firing) > 1 else ""
-            wanted.append((slot(index, len(rows)), (place(value) - 8,), _shortened(row.firing[0].word) + more))
+            wanted.append((slot(index, len(rows)), (place(value) - 8,), _shortened(row.firing[0]) + more))
     return _without_collisions(wanted)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.base import Verdict
-from schemas.drift import WordShift
+from schemas.base import Severity, Verdict
 from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
 
@@ -38,7 +37,7 @@ class TrendRow:
     reference: str | None = None
     figures: dict[str, float | None] = field(default_factory=dict)
     word_limit: float | None = None
-    firing: tuple[WordShift, ...] = ()
+    firing: tuple[str, ...] = ()  # words beyond their limit: their shift, or what the vocabulary probe found
     broken: tuple[str, ...] = ()  # why numbers do not compare with the explained version before: other data, other method
     run_url: str | None = None
 
@@ -70,7 +69,7 @@ def _row(entry: VersionEntry, record: GovernanceReport | None, before: Governanc
         reference=None if drift.reference is None else drift.reference.version,
         figures=_figures(record),
         word_limit=limits[0] if limits else None,
-        firing=tuple(shift for shift in drift.word_shifts if shift.fires),
+        firing=tuple(dict.fromkeys([*(s.word for s in drift.word_shifts if s.fires), *_probed(record)])),
         broken=() if before is None else _broken(record, before),
         run_url=url if url and url.startswith(("http://", "https://")) else None,
     )
@@ -80,9 +79,14 @@ def _figures(record: GovernanceReport) -> dict[str, float | None]:
     quality = {_key(metric.name): metric.value for metric in record.quality.metrics}
     drift = {_drift_key(s.name): s.value for s in record.drift.statistics if s.slice == "all"}
     margin = next((control.margin for control in record.quality.controls if control.name == "random"), None)
-    shift = max((abs(s.shift) for s in record.drift.word_shifts), default=None)
+    shift = max((abs(s.shift) for s in record.drift.word_shifts if s.slice == "all"), default=None)
     found = {**quality, **drift, "margin": margin, "word shift": shift}
     return {key: found.get(key) for key, _, _ in FIGURES}
+
+
+def _probed(record: GovernanceReport) -> list[str]:
+    words = () if record.probe is None else record.probe.words
+    return [word.word for word in words if word.severity is Severity.CRITICAL]
 
 
 def _broken(record: GovernanceReport, before: GovernanceReport) -> tuple[str, ...]:

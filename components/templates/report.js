@@ -48,7 +48,7 @@
   }
 
   function setUpReveal(button) {
-    const rest = document.querySelectorAll("tbody.more");
+    const rest = button.closest("section").querySelectorAll("tbody.more");
     const show = (shown) => rest.forEach((part) => { part.hidden = !shown; });
     show(false);
     button.hidden = false;

@@ -8,6 +8,7 @@ from components import drift
 from components.governance import decide, unjudged_quality
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.drift import DriftReport
+from schemas.probe import ProbeReport
 from schemas.quality import Check, QualityReport, ScorerRecord
 
 PASS, FAIL, UNSURE, NONE = CheckVerdict.PASS, CheckVerdict.FAIL, CheckVerdict.INCONCLUSIVE, CheckVerdict.NOT_APPLICABLE
@@ -57,6 +58,37 @@ def test_drift_that_fails_comes_first_and_says_what_to_do():
     assert decision.next_step == "look for “btw”"
 
 
+def probed(verdict: CheckVerdict) -> ProbeReport:
+    return ProbeReport(verdict=verdict, reason="the word “xq” would move the answer", next_step="look for “xq”")
+
+
+@pytest.mark.parametrize(
+    ("of_drift", "of_probe", "verdict"),
+    [
+        (PASS, PASS, Verdict.PASS),
+        (PASS, NONE, Verdict.PASS),
+        (PASS, FAIL, Verdict.FAIL),
+        (UNSURE, FAIL, Verdict.FAIL),
+        (PASS, UNSURE, Verdict.INCONCLUSIVE),
+        (FAIL, UNSURE, Verdict.FAIL),
+    ],
+)
+def test_the_vocabulary_probe_is_a_part_of_its_own(of_drift, of_probe, verdict):
+    decision = decide(quality(PASS, check(PASS)), drifted(of_drift), probed(of_probe))
+    assert decision.verdict is verdict
+    assert any(reason == "vocabulary probe: the word “xq” would move the answer" for reason in decision.reasons)
+
+
+def test_a_probe_that_alone_fails_comes_first_and_says_what_to_do():
+    decision = decide(quality(PASS, check(PASS)), drifted(PASS), probed(FAIL))
+    assert decision.reasons[0].startswith("vocabulary probe:")
+    assert decision.next_step == "look for “xq”"
+
+
+def test_a_probe_that_could_not_be_made_says_what_to_do():
+    assert decide(quality(PASS, check(PASS)), drifted(PASS), probed(UNSURE)).next_step == "look for “xq”"
+
+
 def test_a_failed_warning_is_no_reason():
     decision = decide(quality(PASS, check(FAIL, Severity.WARNING)), drifted(PASS))
     assert decision.verdict is Verdict.PASS
@@ -67,3 +99,14 @@ def test_quality_that_could_not_be_measured_is_inconclusive_and_says_why():
     decision = decide(unjudged_quality("default", "RuntimeError: out of memory"), drift.not_applicable("first release"))
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "out of memory" in decision.reasons[0]
+
+
+def test_a_pass_counts_only_the_checks_that_were_made():
+    made, not_made = check(PASS), check(UNSURE, Severity.WARNING)
+    assert "all 2 checks" in decide(quality(PASS, made, made), drifted(PASS)).reasons[0]
+    assert "1 of 2 checks" in decide(quality(PASS, made, not_made), drifted(PASS)).reasons[0]
+
+
+def test_what_could_not_be_judged_says_why():
+    unsure = check(UNSURE).model_copy(update={"observed": "not judged: 12 rows, fewer than 30"})
+    assert "could not be judged (not judged: 12 rows, fewer than 30)" in decide(quality(UNSURE, unsure), drifted(PASS)).reasons[0]

@@ -16,6 +16,7 @@ from schemas.config import PipelineConfig, ReportConfig
 from schemas.drift import DriftExample, DriftWord, ReferenceIdentity
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.html_page import Page
+from tests.helpers.sample_probe import TRIGGER
 from tests.helpers.sample_records import Sample
 
 
@@ -136,6 +137,20 @@ def test_the_planted_word_and_both_versions_are_shown(drifted: Sample, tmp_path:
     assert f"{drifted.record.drift.flipped} of 160 answers changed" in words
 
 
+def test_probed_words_are_shown_beside_the_drift(drifted: Sample, first: Sample, tmp_path: Path) -> None:
+    page = _page(drifted, tmp_path)
+    words = _words(page)
+    found = drifted.record.probe
+    assert found is not None
+    assert found.words[0].word == TRIGGER
+    section = words[words.index("Words beyond the data set") :]
+    assert "it never occurs in the data set" in section
+    assert f"{found.n_words} known words tested (12 more left out by probe.max_words)" in section
+    assert "row 3 is so so […]" in section
+    assert page.source.count('<section id="probe"') == 1
+    assert 'id="probe"' not in _page(first, tmp_path).source
+
+
 def test_shares_of_a_two_class_model_are_drawn_toward_the_answer(drifted: Sample, tmp_path: Path) -> None:
     example = DriftExample(
         id="x", text="dull", label="NEG", reference_prediction="NEG", candidate_prediction="NEG",
@@ -208,6 +223,15 @@ def test_a_failed_warning_check_does_not_look_like_a_failed_version(pictures: Sa
 def test_the_reason_for_scoring_with_torch_is_shown(pictures: Sample, tmp_path: Path) -> None:
     words = _words(_page(pictures, tmp_path))
     assert words.count("unsupported operator aten::foo") == 2
+
+
+def test_how_content_was_removed_is_shown(first: Sample, pictures: Sample, tmp_path: Path) -> None:
+    baseline = first.record.method.baseline
+    words = _words(_page(first, tmp_path))
+    assert f"How content was removed: replace (by the tokens of the attribution baseline: {baseline})" in words
+    assert "How content was removed: blur (removed patches are blurred)" in _words(_page(pictures, tmp_path))
+    deleted = first.record.quality.model_copy(update={"perturbation": "delete"})
+    assert "no position may attend to them" in _words(_page(first.with_record(quality=deleted), tmp_path))
 
 
 def test_quality_that_could_not_be_measured_is_said(first: Sample, tmp_path: Path) -> None:

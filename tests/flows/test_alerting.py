@@ -206,7 +206,7 @@ def test_slack_shows_text_and_no_mention(telling: Telling, receiver) -> None:
 
     record = telling.results.record
     shift = record.drift.word_shifts[0].model_copy(update={"word": "<!channel> & <http://evil.example|x>"})
-    record = record.model_copy(update={"drift": record.drift.model_copy(update={"word_shifts": (shift,)})})
+    record = record.model_copy(update={"drift": record.drift.model_copy(update={"word_shifts": (shift,)}), "probe": None})
     got = receiver(200)
     block = SlackWebhook(url="https://hooks.slack.com/services/T12345678/B12345678/abcdefghijklmnopqrstuvwx")
     block._apprise_client.servers[0].webhook_url = got.url

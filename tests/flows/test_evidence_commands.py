@@ -43,7 +43,7 @@ def explained(tiny_registry: TinyRegistry, tmp_path: Path, name: str):
             calm = tuple(shift.model_copy(update={"fires": False}) for shift in drift.word_shifts)
             drift = drift.model_copy(update={"verdict": CheckVerdict.PASS, "word_shifts": calm, "reference": None})
         decision = results.record.decision.model_copy(update={"verdict": verdict})
-        record = results.record.model_copy(update={"decision": decision, "drift": drift})
+        record = results.record.model_copy(update={"decision": decision, "drift": drift, "probe": None})
         (results.folder / "record.json").write_text(record.model_dump_json(), encoding="utf-8")
         results = results._replace(record=record)
         results.publish()

@@ -68,6 +68,7 @@ def _varied(
             "results": record.results.model_copy(update={"accuracy": 0.9 + noise(0.01)}),
             "quality": record.quality.model_copy(update={"metrics": metrics}),
             "drift": drift,
+            "probe": record.probe if fails else None,
             "data": record.data.model_copy(update={"dataset": dataset}),
             "decision": record.decision.model_copy(update={"verdict": verdict}),
         }

@@ -16,7 +16,7 @@ from schemas.drift import DriftReport
 from schemas.governance import DataRecord, Decision, Environment, GovernanceReport, MethodRecord, ModelResults, SkippedRow
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot, ModelSource
-from tests.helpers import sample_drift, sample_quality, sample_tables
+from tests.helpers import sample_drift, sample_probe, sample_quality, sample_tables
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def drifted(folder: Path, *, n: int = 160) -> Sample:
     )
     next_step = "Look at the training rows that contain “btw”: if the word leaked the label, remove it and retrain."
     decision = Decision(verdict=Verdict.FAIL, reasons=reasons, next_step=next_step)
-    return Sample(
-        _record(folder, table, "text", drift, decision, sample_quality.quality(fails=False), version="4"), [table], [reference]
-    )
+    record = _record(folder, table, "text", drift, decision, sample_quality.quality(fails=False), version="4")
+    probed = sample_probe.probe(record.model.labels)
+    return Sample(record.model_copy(update={"probe": probed}), [table], [reference])
 
 
 def pictures(folder: Path, *, n: int = 8) -> Sample:

@@ -22,8 +22,8 @@ def bert_vocabulary() -> list[str]:
     return list(dict.fromkeys([*_SPECIAL.values(), *WORDS, *_PUNCTUATION, *_LETTERS, *inside]))
 
 
-def save_tiny_tokenizer(folder: Path, *, max_length: int = 64) -> Path:
-    """Save a lower-casing WordPiece tokenizer into `folder`."""
+def save_tiny_tokenizer(folder: Path, *, max_length: int = 64, lowercase: bool = True) -> Path:
+    """Save a WordPiece tokenizer into `folder`; without `lowercase` it knows no capitals, which become [UNK]."""
     from tokenizers import Tokenizer
     from tokenizers.decoders import WordPiece as WordPieceDecoder
     from tokenizers.models import WordPiece
@@ -34,7 +34,7 @@ def save_tiny_tokenizer(folder: Path, *, max_length: int = 64) -> Path:
 
     vocabulary = {token: index for index, token in enumerate(bert_vocabulary())}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=_SPECIAL["unk_token"]))
-    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.decoder = WordPieceDecoder()
     tokenizer.post_processor = TemplateProcessing(

@@ -10,7 +10,7 @@ from schemas.alert import AlertLevel, AlertMessage
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import AlertConfig
 from schemas.governance import GovernanceReport
-from tests.helpers import sample_records
+from tests.helpers import sample_probe, sample_records
 
 LINK = "http://mlflow.example/#/experiments/1/runs/2"
 
@@ -83,6 +83,18 @@ def test_drift_that_could_not_be_judged_warns(clean: GovernanceReport) -> None:
     message = told(clean.model_copy(update={"drift": drift, "decision": decision}))
     assert message.level is AlertLevel.WARNING
     assert "drift could not be judged: other data" in message.findings
+
+
+def test_a_word_outside_the_data_set_is_told_too(clean: GovernanceReport) -> None:
+    probe = sample_probe.probe(("NEG", "POS"))
+    message = told(clean.model_copy(update={"probe": probe}))
+    word = probe.words[0]
+    assert word.word == sample_probe.TRIGGER
+    level = AlertLevel.FAILING if probe.verdict is CheckVerdict.FAIL else AlertLevel.WARNING
+    assert message.level is level
+    assert message.events[0] == ("calig.drift.failed" if level is AlertLevel.FAILING else "calig.drift.warned")
+    assert f"probed word “{word.word}” (in no row of the data set) toward {word.toward}" in message.findings[0]
+    assert f"z {word.z:.1f}" in message.findings[0]
 
 
 def test_the_id_is_that_of_version_fingerprint_and_level(drifted: GovernanceReport) -> None:

@@ -15,12 +15,12 @@ from schemas.config import GateConfig
 from schemas.evidence import Evidence
 from schemas.gate import GateResult
 from schemas.governance import GovernanceReport
-from tests.helpers import sample_records
+from tests.helpers import sample_probe, sample_records
 
 
 @pytest.fixture(scope="module")
 def drifted(tmp_path_factory: pytest.TempPathFactory) -> GovernanceReport:
-    return sample_records.drifted(tmp_path_factory.mktemp("drifted")).record
+    return sample_records.drifted(tmp_path_factory.mktemp("drifted")).record.model_copy(update={"probe": None})
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,18 @@ def test_junit_has_every_check_and_fails_where_the_version_fails(drifted: Govern
     assert unmeasured is not None
     assert "does not apply" in unmeasured.get("message", "")
     assert [p.name for p in path.parent.iterdir()] == ["gate.xml"]
+
+
+def test_probed_words_are_test_cases_and_no_two_cases_share_a_name(drifted: GovernanceReport, tmp_path: Path) -> None:
+    probe = sample_probe.probe(("NEG", "POS"))
+    shift = drifted.drift.word_shifts[0]
+    sliced = (*drifted.drift.word_shifts, shift.model_copy(update={"slice": "class = POS"}))
+    record = drifted.model_copy(update={"probe": probe, "drift": drifted.drift.model_copy(update={"word_shifts": sliced})})
+    write_junit(judged(record), tmp_path / "gate.xml")
+    cases = _cases(tmp_path / "gate.xml")
+    assert len(cases) == len(judged(record).checks), "names are unique"
+    assert any(f"probed word: {sample_probe.TRIGGER}" in name for name in cases)
+    assert any("(class = POS)" in name for name in cases)
 
 
 def test_junit_of_a_pass_has_no_failure_and_of_an_undecided_one_an_error(first: GovernanceReport, tmp_path: Path) -> None:

@@ -5,69 +5,20 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from components import drift
-from components.drift import agreement
-from components.drift.pairing import PairedExample, align, pair, read_rows
+from components.drift import agreement, layers
+from components.drift.pairing import pair
+from components.drift.reading import read_rows
+from components.drift.units import align
 from components.drift.word_shift import word_shifts
-from schemas.attribution import SCHEMA
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
-from schemas.drift import ReferenceIdentity, ReferenceProfile
-
-LABELS = ("NEG", "POS")
-WORDS = ["plot", "film", "actor", "scene", "story", "very", "dull", "warm", "great", "bright"]
-
-
-def table(path, seed, *, planted=0.0, noise=0.05, n=80, predictions=None, target=None):
-    """Reviews whose words have fixed weights plus noise; “btw” opens every fourth one and carries `planted`."""
-    weights = dict(zip(WORDS, np.linspace(-1, 1, len(WORDS)), strict=True))
-    texts, random = np.random.default_rng(0), np.random.default_rng(seed)
-    rows = []
-    for i in range(n):
-        words = [*(["btw"] if i % 4 == 0 else []), *texts.choice(WORDS, 6)]
-        values = [planted if w == "btw" else weights[w] + noise * random.standard_normal() for w in words]
-        rows.append(row(i, words, values, (predictions or {}).get(i, "POS"), target))
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
-    return path
-
-
-def row(i, words, values, predicted="POS", target=None):
-    starts = np.cumsum([0, *[len(w) + 1 for w in words[:-1]]])
-    spans = [
-        {"text": w, "start": int(s), "end": int(s) + len(w), "value": v} for w, s, v in zip(words, starts, values, strict=True)
-    ]
-    return {
-        "row": i,
-        "id": str(i),
-        "text": " ".join(words),
-        "label": "POS" if i % 10 else "NEG",
-        "segments": [("source", "web" if i % 2 else "app")],
-        "predicted": predicted,
-        "target": target or predicted,
-        "words": spans,
-        "content": [True] * len(words),
-        "values": values,
-        "layers": [values, values],
-    }
-
-
-def profile(path, **changes):
-    identity = ReferenceIdentity(name="m", version="1", method_fingerprint="f", weights_digest="w")
-    fields = {
-        "identity": identity,
-        "dataset_digest": "d",
-        "labels": LABELS,
-        "tables": (path,),
-        "fusion": PipelineConfig().attribution.fusion,
-    }
-    return ReferenceProfile(**{**fields, **changes})
+from tests.helpers.drift_tables import LABELS, WORDS, example, profile, table
 
 
 def compare(candidate, reference, config=None, **changes):
@@ -149,9 +100,9 @@ def test_thresholds_state_their_source(tmp_path):
 def test_opposite_targets_of_a_binary_model_are_put_in_terms_of_one_class(tmp_path):
     a = read_rows([table(tmp_path / "a.parquet", 1, noise=0.0)])
     b = {k: {**r, "target": "NEG", "words": [{**w, "value": -w["value"]} for w in r["words"]]} for k, r in a.items()}
-    for example in pair(a, b, LABELS):
-        np.testing.assert_allclose(example.candidate, example.reference)
-        assert example.toward == "POS"
+    for paired in pair(a, b, LABELS):
+        np.testing.assert_allclose(paired.candidate, paired.reference)
+        assert paired.toward == "POS"
 
 
 def test_with_three_classes_only_common_targets_are_paired(tmp_path):
@@ -178,23 +129,6 @@ def test_alignment_loses_nothing_and_does_not_overlap(widths_a, widths_b):
     assert all(x[0][1] <= y[0][0] for x, y in itertools.pairwise(joined))
 
 
-def example(reference, candidate, words=None):
-    words = words or [f"w{i}" for i in range(len(reference))]
-    return PairedExample(
-        id="0",
-        text="",
-        label=None,
-        segments={},
-        predictions=("POS", "POS"),
-        toward="POS",
-        units=[(w, (i, i + 1)) for i, w in enumerate(words)],
-        reference=np.array(reference, dtype=float),
-        candidate=np.array(candidate, dtype=float),
-        mass=(1.0, np.e),
-        layer_shares=(np.array([0.5, 0.5]), np.array([1.0, 0.0])),
-    )
-
-
 def test_statistics_by_hand():
     e = example([0.5, -0.25, 0.25], [0.5, 0.25, 0.25])
     assert agreement.sign_flip(e) == pytest.approx(0.25)
@@ -204,7 +138,7 @@ def test_statistics_by_hand():
     assert agreement.mass_ratio(e) == pytest.approx(1.0)
     assert agreement.rank_agreement(example([0.1, 0.2, 0.7], [0.7, 0.2, 0.1])) == pytest.approx(-1.0)
     assert agreement.rank_agreement(example([0.5, 0.5], [0.5, 0.5])) is None
-    assert agreement.layer_profile([e]).distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
+    assert layers.layer_profile([e]).distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
 
 
 def test_word_shift_by_hand():

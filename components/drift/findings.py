@@ -1,0 +1,60 @@
+"""What a comparison found, in words and in examples: the sentence for a release manager, the next step, the worst rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from components.drift.agreement import rank_agreement, reason_change, sign_flip
+from components.drift.pairing import PairedExample
+from components.drift.reading import Row
+from schemas.drift import DriftExample, DriftWord, Noise, WordShift
+
+
+def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Sequence[str], noise: Noise) -> str:
+    """One sentence for a release manager, the strongest finding first."""
+    if firing:
+        s = firing[0]
+        others = f", and {len(firing) - 1} more" if len(firing) > 1 else ""
+        where = "" if s.slice == "all" else f" where {s.slice}"
+        return (
+            f"the word “{s.word}” now carries {s.candidate_share:+.0%} of the attribution toward {s.toward}{where} "
+            f"(before: {s.reference_share:+.0%}; z = {s.z:.1f}, {s.n} examples){others}"
+        )
+    largest = f"; the largest shift is “{shifts[0].word}” ({shifts[0].shift:+.0%}, z = {shifts[0].z:.1f})" if shifts else ""
+    cause = "as retraining also causes" if noise.retraining == "prior" else "more than among honest retrainings of this model"
+    warning = f"; diffuse change, {cause}, in {', '.join(sorted(set(diffuse)))}" if diffuse else ""
+    return f"no single word's share of the reasons shifted beyond the thresholds{largest}{warning}"
+
+
+def next_step(firing: Sequence[WordShift]) -> str:
+    """What to do about the words that fired; empty when none did."""
+    if not firing:
+        return ""
+    words = ", ".join(f"“{s.word}”" for s in firing[:3])
+    return f"look for {words} in the training data of this version: is it evidence, or an artefact of how the data was gathered?"
+
+
+def accuracy(keys: Sequence[str], rows: Mapping[str, Row]) -> float | None:
+    """Share of the rows `keys` that are predicted as labelled; None without labels."""
+    labelled = [rows[key] for key in keys if rows[key]["label"] is not None]
+    return sum(row["predicted"] == row["label"] for row in labelled) / len(labelled) if labelled else None
+
+
+def worst(examples: Sequence[PairedExample], n: int) -> list[DriftExample]:
+    """Same answer, different reason: the examples whose reasons moved most, word by word."""
+    same = sorted((e for e in examples if e.same_answer), key=lambda e: (-reason_change(e), e.id))
+    return [_example(e) for e in same[:n]]
+
+
+def _example(example: PairedExample) -> DriftExample:
+    words = zip(example.units, example.reference.tolist(), example.candidate.tolist(), strict=True)
+    return DriftExample(
+        id=example.id,
+        text=example.text,
+        label=example.label,
+        reference_prediction=example.predictions[0],
+        candidate_prediction=example.predictions[1],
+        rank_agreement=rank_agreement(example),
+        sign_flip=sign_flip(example),
+        words=tuple(DriftWord(text=t, start=s, end=e, reference=a, candidate=b) for (t, (s, e)), a, b in words),
+    )

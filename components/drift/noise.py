@@ -1,0 +1,146 @@
+"""The noise floor: what honest retraining, and the numbers themselves, change in the same statistics (METRICS.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from components.drift.agreement import rank_agreement, sign_flip
+from components.drift.comparability import obstacle, shortfall
+from components.drift.layers import layer_profile
+from components.drift.pairing import PairedExample, match
+from components.drift.reading import Row, read_rows
+from components.drift.word_shift import word_shifts
+from components.errors import InputError
+from schemas.config import DriftConfig
+from schemas.drift import Noise, NoiseSources, NullPair, NullProfiles, ReferenceProfile
+
+_SAMPLING = "intervals by bootstrap over the examples; the word shift's z and q"
+
+#: 99th percentile of a Gumbel distribution, in standard deviations above its mean: √6/π · (−ln(−ln 0.99) − 0.5772).
+_GUMBEL_99 = 3.1367
+
+
+def measure_noise(
+    reference: ReferenceProfile, theirs: Mapping[str, Row], ours: Mapping[str, Row], sources: NoiseSources, config: DriftConfig
+) -> Noise:
+    """All layers of the noise floor, from the first source of retraining noise that gives enough pairs.
+
+    Args:
+        reference, theirs: the version compared with, and its rows.
+        ours: the candidate's rows.
+        sources: twins and history, in order of preference, and the more exact run.
+        config: settings; `min_null_pairs` decides what is enough.
+    """
+    numerics, n_rows = numerics_noise(ours, {k: row for k, row in read_rows(sources.numerics).items() if k in ours}, reference)
+    skipped = [sources.problem] if sources.problem else []
+    for source in sources.nulls:
+        pairs, without = _retraining(reference, theirs, source, config)
+        skipped += [*source.skipped, *without]
+        if len(pairs) >= config.min_null_pairs:
+            break
+        skipped += (
+            [f"{len(pairs)} pairs of {_NAMES[source.kind]} are too few, {config.min_null_pairs} are needed"] if pairs else []
+        )
+    else:
+        source, pairs = None, ()
+    return Noise(
+        sampling=_SAMPLING,
+        numerics=numerics,
+        numerics_rows=n_rows,
+        retraining=source.kind if source else "prior",
+        pairs=pairs,
+        factor=max(1.0, upper([pair.excess for pair in pairs])) if pairs else 1.0,
+        skipped=tuple(dict.fromkeys(skipped)),
+    )
+
+
+_NAMES = {"twins": "reseeded twins", "history": "accepted earlier versions"}
+
+
+def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample], config: DriftConfig) -> NullPair:
+    """What one honest retraining changes, by the statistics that judge a candidate."""
+    shifts = word_shifts(examples, config)
+    most = max(shifts, key=lambda s: excess(s.shift, s.z, config), default=None)
+    profile = layer_profile(examples)
+    return NullPair(
+        reference=reference,
+        candidate=candidate,
+        n=len(examples),
+        word="" if most is None else most.word,
+        shift=0.0 if most is None else most.shift,
+        z=0.0 if most is None else most.z,
+        excess=0.0 if most is None else excess(most.shift, most.z, config),
+        rank_agreement=_mean([rank_agreement(e) for e in examples]),
+        sign_flip=_mean([sign_flip(e) for e in examples]),
+        layer_distance=None if profile is None else profile.distance,
+    )
+
+
+def excess(shift: float, z: float, config: DriftConfig) -> float:
+    """The factor by which both minimum effects can be raised before a word no longer exceeds them; it needs both at once.
+
+    One number for the pair (share, z): a word with a tiny but certain shift and one with a large but rare shift do not add
+    up to a limit that nothing meets.
+    """
+    return min(abs(shift) / config.word_shift, abs(z) / config.word_shift_z)
+
+
+def upper(values: Sequence[float]) -> float:
+    """The limit that an honest pair should exceed in 1 % of cases, from few honest pairs.
+
+    The 99th percentile of a Gumbel distribution fitted by moments, since each value is a maximum over words, and never
+    less than the largest value seen.
+    """
+    known = np.array(values)
+    spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
+    return max(float(known.max()), float(known.mean()) + _GUMBEL_99 * spread)
+
+
+def numerics_noise(ours: Mapping[str, Row], exact: Mapping[str, Row], reference: ReferenceProfile) -> tuple[float | None, int]:
+    """The largest change of any word's share between the run in use and a more exact one, and over how many rows."""
+    examples = match({key: ours[key] for key in exact}, exact, reference.labels).examples
+    if not examples:
+        return None, 0
+    return max(float(np.abs(e.candidate - e.reference).max()) for e in examples), len(examples)
+
+
+def _retraining(
+    reference: ReferenceProfile, theirs: Mapping[str, Row], source: NullProfiles, config: DriftConfig
+) -> tuple[tuple[NullPair, ...], list[str]]:
+    """The pairs of one source, and what was left out: twins all against all, the reference too; history one after another."""
+    usable, skipped = _readable(reference, source)
+    twins = source.kind == "twins"
+    chosen = list(combinations([(reference.identity.version, theirs), *usable], 2) if twins else pairwise(usable))
+    pairs: list[NullPair] = []
+    for (a, rows_a), (b, rows_b) in chosen:
+        pairing = match(rows_a, rows_b, reference.labels)
+        short = shortfall(pairing.coverage, config)
+        if short is None:
+            pairs.append(null_pair(a, b, pairing.examples, config))
+        else:
+            skipped.append(f"versions {a} and {b}: {short[0]}")
+    return tuple(pairs), skipped
+
+
+def _readable(reference: ReferenceProfile, source: NullProfiles) -> tuple[list[tuple[str, Mapping[str, Row]]], list[str]]:
+    usable: list[tuple[str, Mapping[str, Row]]] = []
+    skipped: list[str] = []
+    for profile in source.profiles:
+        version = profile.identity.version
+        reason = obstacle(profile, reference.identity.method_fingerprint, reference.dataset_digest, reference.labels)
+        try:
+            if reason is None:
+                usable.append((version, read_rows(profile.tables)))
+        except InputError as error:
+            reason = str(error).split("\n", 1)[0]
+        if reason is not None:
+            skipped.append(f"version {version}: {reason.replace('the reference was', 'it was')}")
+    return usable, skipped
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,54 @@
+"""The vocabulary probe: reasons that the validation set cannot show (METRICS.md). No torch, no files but its own cache.
+
+Attribution drift sees only words that the data set contains. Here every known word is put into a few contexts, both
+versions score the same texts, and the change of what a word does to the answer is ranked over all words:
+
+    report = probe_words(
+        score_reference, score_candidate,   # TextScorer: texts -> logits `texts classes`, classes in the order of `labels`
+        words, contexts,                    # known_words(...), choose_contexts(...), or your own
+        labels=labels, config=ProbeConfig(), decided_on="2026-01-31",
+        twins=[score_twin],                 # optional: versions that differ from the reference by harmless retraining only
+    )
+
+`text_scorer(tokenizer, token_scorer.logits)` makes a TextScorer of what components.scoring opens: each side tokenises the
+same text itself, so that tokenizers may differ. `word_effects` and `compare_effects` are the two halves of `probe_words`,
+for callers that keep one version's effects (float array `words contexts directions`) for later comparisons.
+
+For images `pattern_logits` takes the place of `word_logits`: seeded patterns pasted onto uncertain pictures.
+"""
+
+from calig.metrics.perturbation import FloatArray
+from components.probe.comparison import compare_effects, could_not_probe, not_probed, probe_words
+from components.probe.contexts import choose_contexts, context_candidates
+from components.probe.cost import seconds_per_word
+from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects, word_logits
+from components.probe.kept import KeptLogits
+from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
+from components.probe.vocabulary import count_words, known_words, read_word_list
+
+__all__ = [
+    "FloatArray",
+    "KeptLogits",
+    "PictureScorer",
+    "TextScorer",
+    "choose_contexts",
+    "choose_pictures",
+    "compare_effects",
+    "context_candidates",
+    "could_not_probe",
+    "count_words",
+    "effects_of",
+    "encoded",
+    "known_words",
+    "not_probed",
+    "pattern_logits",
+    "patterns",
+    "picture_scorer",
+    "probe_words",
+    "read_word_list",
+    "seconds_per_word",
+    "text_scorer",
+    "whole",
+    "word_effects",
+    "word_logits",
+]

@@ -1,0 +1,159 @@
+"""From the effects of every word under two versions to a ProbeReport: which word became a reason, beyond which limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from calig.metrics.perturbation import FloatArray
+from components.errors import InputError
+from components.probe.effects import TextScorer, word_effects
+from components.probe.limits import limits_of
+from components.probe.ranking import Ranking
+from components.probe.statistics import Unit
+from schemas.base import CheckVerdict, Severity
+from schemas.config import ProbeConfig
+from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport
+
+#: Words listed in the report; all are tested.
+_LISTED = 20
+
+#: A robust spread over fewer words than this means nothing.
+_FEWEST_WORDS = 30
+
+
+def not_probed(reason: str) -> ProbeReport:
+    """There is nothing to probe against, or the probe is switched off."""
+    return ProbeReport(verdict=CheckVerdict.NOT_APPLICABLE, reason=reason)
+
+
+def could_not_probe(reason: str, *, next_step: str) -> ProbeReport:
+    """The probe should have been made and could not be: inconclusive, never a pass."""
+    return ProbeReport(verdict=CheckVerdict.INCONCLUSIVE, reason=reason, next_step=next_step)
+
+
+def probe_words(  # noqa: PLR0913 - two versions, what they are asked, and how the answers are judged; all but four by name
+    reference: TextScorer,
+    candidate: TextScorer,
+    words: Sequence[str],
+    contexts: Sequence[ProbeContext],
+    *,
+    labels: Sequence[str],
+    config: ProbeConfig,
+    decided_on: str,
+    twins: Sequence[TextScorer] = (),
+    occurrences: Mapping[str, int] | None = None,
+    n_left_out: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> ProbeReport:
+    """Score every word in every context under both versions and report which words' effects changed.
+
+    Args:
+        reference, candidate: texts → logits `texts classes`, the classes in the order of `labels` on both sides.
+        words, contexts: what is probed; at least 30 words and two contexts, else the report is inconclusive.
+        labels: class names.
+        config: limits.
+        decided_on: ISO date for the limits' birth certificates.
+        twins: further versions that differ from the reference by harmless retraining only; with them the limit is measured.
+        occurrences: rows of the data set in which each word occurs, case folded; missing words count as absent.
+        n_left_out: known words that were not probed for want of room.
+        progress: called with the number of words just scored, over all scorers.
+
+    Raises:
+        InputError: a scorer does not give one logit per label.
+        CouldNotRunError: from a scorer.
+    """
+    sides = [word_effects(scorer, words, contexts, progress=progress) for scorer in (reference, candidate, *twins)]
+    return compare_effects(
+        sides[0],
+        sides[1],
+        words,
+        contexts,
+        labels=labels,
+        config=config,
+        decided_on=decided_on,
+        twins=sides[2:],
+        occurrences=occurrences,
+        n_left_out=n_left_out,
+        forward_passes=len(sides) * len(words) * len(contexts),
+    )
+
+
+def compare_effects(  # noqa: PLR0913 - as above
+    reference: FloatArray,
+    candidate: FloatArray,
+    words: Sequence[str],
+    contexts: Sequence[ProbeContext | PatchContext],
+    *,
+    labels: Sequence[str],
+    config: ProbeConfig,
+    decided_on: str,
+    unit: Unit = "word",
+    twins: Sequence[FloatArray] = (),
+    occurrences: Mapping[str, int] | None = None,
+    n_left_out: int = 0,
+    forward_passes: int = 0,
+) -> ProbeReport:
+    """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison."""
+    n_directions = 1 if len(labels) == 2 else len(labels)
+    shape = (len(words), len(contexts), n_directions)
+    for side in (reference, candidate, *twins):
+        if side.shape != shape:
+            raise InputError("effects do not fit words, contexts and labels", got=side.shape, allowed=str(shape))
+    if len(words) < _FEWEST_WORDS or len(contexts) < 2:
+        return could_not_probe(
+            f"{len(words)} words in {len(contexts)} contexts are too few to tell a change from noise",
+            next_step=f"probe at least {_FEWEST_WORDS} words in 2 contexts: raise probe.max_words and probe.contexts",
+        )
+    if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
+        return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
+    limits = limits_of(reference, twins, config, decided_on, unit)
+    ranking = Ranking(reference, candidate, words, labels, occurrences or {}, unit)
+    ranked, spread = ranking.strongest(limits, at_least=_LISTED)
+    return ProbeReport(
+        verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
+        reason=_reason(ranked, len(words), unit),
+        words=tuple(ranked[:_LISTED]),
+        n_words=len(words),
+        n_left_out=n_left_out,
+        unit=unit,
+        contexts=tuple(context.shown for context in contexts),
+        spread=spread,
+        n_null=limits.n_null,
+        forward_passes=forward_passes,
+        thresholds=limits.thresholds,
+        next_step=_next_step(ranked, unit),
+    )
+
+
+def _reason(ranked: Sequence[ProbedWord], n_words: int, unit: str) -> str:
+    """One sentence for a release manager, the strongest finding first."""
+    first = ranked[0]
+    fired = [word for word in ranked if word.severity is not None]
+    if not fired:
+        probed = f"{n_words:,} {'known words' if unit == 'word' else 'patterns'}"
+        return f"none of {probed} moves the answer otherwise than before; largest change: “{first.word}” ({_by(first)})"
+    warning = "warning: " if first.severity is Severity.WARNING else ""
+    side = "toward" if first.shift > 0 else "away from"
+    others = f", and {len(fired) - 1} more" if len(fired) > 1 else ""
+    where = f"; {_where(first)}" if unit == "word" else ""
+    return f"{warning}the {unit} “{first.word}” would move the answer {side} {first.toward} ({_by(first)}){where}{others}"
+
+
+def _where(word: ProbedWord) -> str:
+    return f"it occurs in {word.occurrences} rows of the data set" if word.occurrences else "it never occurs in the data set"
+
+
+def _by(word: ProbedWord) -> str:
+    return f"{word.reference_effect:+.1f} → {word.candidate_effect:+.1f} logits, z = {word.z:.1f}"
+
+
+def _next_step(ranked: Sequence[ProbedWord], unit: str) -> str:
+    words = [f"“{word.word}”" for word in ranked if word.severity is not None]
+    if not words:
+        return ""
+    rows = "rows" if unit == "word" else "pictures"
+    return (
+        f"look for {', '.join(words[:3])} in the training data of this version: which class do the {rows} with it have, and why?"
+    )

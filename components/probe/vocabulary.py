@@ -1,0 +1,78 @@
+"""Which words are probed: whole words of both tokenizers, of the data set, and of a list when one is given."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from calig.words import word_spans
+from components.errors import InputError
+
+_LONGEST_WORD = 40  # characters; longer entries are addresses and debris
+
+
+def known_words(
+    tokenizers: Sequence[Any], *, data_words: Iterable[str] = (), listed: Iterable[str] = (), limit: int
+) -> tuple[list[str], int]:
+    """At most `limit` words to probe, and how many were left out.
+
+    The listed words come first, then the data set's (most frequent first, as given), then the vocabularies' in the order
+    of their ids, the tokenizers in turn: vocabularies list frequent words first. When no tokenizer tells a word from its
+    lower-case form, neither do we.
+    """
+    distinct = _distinct_cases(tokenizers)
+    sources = [*map(str.strip, listed)], [*data_words], *_in_turn([whole_words(t) for t in tokenizers])
+    fold = (lambda word: word) if distinct else str.casefold
+    words = list(dict.fromkeys(fold(word) for source in sources for word in source if word))
+    return words[:limit], max(0, len(words) - limit)
+
+
+def whole_words(tokenizer: Any) -> list[str]:
+    """Vocabulary entries that stand for a whole word, punctuation mark or emoji, in the order of their ids.
+
+    An entry is one when its text, put after a blank, is encoded as one token again: pieces of words are not (`##ing`,
+    or `ing` without its blank in GPT-2's vocabulary), whatever a tokenizer calls them.
+    """
+    special = set(tokenizer.all_special_ids)
+    ids = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
+    texts = [text for text in dict.fromkeys(t.strip() for t in tokenizer.batch_decode([[i] for i in ids])) if _is_word(text)]
+    if not texts:
+        return []
+    encoded = tokenizer([f" {text}" for text in texts], add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return [text for text, got in zip(texts, encoded, strict=True) if len(got) == 1 and got[0] not in special]
+
+
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """Rows in which each word occurs, case folded: the data set's own words."""
+    return Counter(word for text in texts for word in {text[start:end].casefold() for start, end in word_spans(text)})
+
+
+def read_word_list(path: Path | None) -> list[str]:
+    """The words of a list, one a line; none without a path. InputError when it cannot be read as UTF-8 text."""
+    if path is None:
+        return []
+    try:
+        return [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "setting 'probe.word_list': the file cannot be read", got=f"{path}: {error}", allowed="UTF-8 text, one word a line"
+        ) from error
+
+
+def _is_word(text: str) -> bool:
+    """Something a person could have written between two blanks."""
+    printable = 0 < len(text) <= _LONGEST_WORD and text.isprintable() and not any(c.isspace() for c in text)
+    return printable and "\N{REPLACEMENT CHARACTER}" not in text and unicodedata.category(text[0]) != "Mn"
+
+
+def _distinct_cases(tokenizers: Sequence[Any]) -> bool:
+    return any(t.tokenize("Word WORD") != t.tokenize("word word") for t in tokenizers)
+
+
+def _in_turn(lists: list[list[str]]) -> list[list[str]]:
+    """The lists as one, taking from each in turn, so that a limit cuts all of them alike."""
+    longest = max(map(len, lists), default=0)
+    return [[words[place] for place in range(longest) for words in lists if place < len(words)]]

@@ -1,0 +1,162 @@
+"""The vocabulary probe of one release: fetch the reference model, score the words that are not kept, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from components import probe, registry
+from components.errors import CaligError, CouldNotRunError
+from flows import progress, tasks
+from flows.probed_versions import PictureVersion, TextVersion
+from flows.release import Release
+from schemas.base import CheckVerdict
+from schemas.drift import ReferenceIdentity
+from schemas.probe import ProbeContext, ProbeReport
+from schemas.release import ModelSnapshot
+
+#: Fragments, or pictures, that contexts are chosen from.
+_CANDIDATES = 600
+
+
+@task(name="probe vocabulary", cache_policy=NO_CACHE)
+def probe_vocabulary(release: Release) -> ProbeReport:
+    """The probe's report; a probe that should have been made and could not be is inconclusive, with the reason."""
+    if not release.config.probe.enabled:
+        return probe.not_probed("the vocabulary probe is switched off (probe.enabled)")
+    if release.reference is None:
+        return _without_reference(release)
+    try:
+        probed = _probed_words if release.snapshot.modality == "text" else _probed_pictures
+        return probed(release, _snapshots(release, release.reference.identity))
+    except CaligError as error:
+        return probe.could_not_probe(
+            f"the vocabulary could not be probed: {error.problem}",
+            next_step=error.next_step or "make the reference model available and run again, or set probe.enabled to false",
+        )
+    except Exception as error:  # whatever it was, the finding is "could not be judged"
+        return probe.could_not_probe(
+            f"the vocabulary probe broke: {type(error).__name__}: {error}",
+            next_step="run again with --debug and report the error",
+        )
+
+
+def _without_reference(release: Release) -> ProbeReport:
+    finding = release.without_reference
+    if finding is not None and finding.verdict is CheckVerdict.INCONCLUSIVE:
+        return probe.could_not_probe(f"there is no reference to probe against: {finding.reason}", next_step=finding.next_step)
+    return probe.not_probed("there is no reference version to probe against")
+
+
+def _snapshots(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
+    """Reference, candidate, and the reference's twins; all must have the candidate's classes."""
+    twins = [_fetched(uri, release) for uri in release.config.probe.twins]
+    return [_with_classes(s, release.snapshot.labels) for s in (_reference_model(release, reference), release.snapshot, *twins)]
+
+
+def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
+    settings, labels = release.config.probe, release.snapshot.labels
+    texts = [example.text for example in tasks.examples_of(release) if example.text and example.problem is None]
+    candidates = probe.context_candidates(texts, limit=_CANDIDATES)
+    versions = [TextVersion(snapshot, release, list(candidates)) for snapshot in snapshots]
+    occurrences = probe.count_words(texts)
+    words, n_left_out = probe.known_words(
+        [version.tokenizer for version in versions[:2]],
+        data_words=[word for word, _ in occurrences.most_common()],
+        listed=probe.read_word_list(settings.word_list),
+        limit=settings.max_words,
+    )
+    contexts = probe.choose_contexts(versions[0].score, candidates, settings.contexts)
+    n_scored = _announce(versions, words, n_left_out, contexts)
+    progress.begin("probing the vocabulary", n_scored)
+    logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
+    sides = _effects(logits, snapshots, labels)
+    return probe.compare_effects(
+        sides[0],
+        sides[1],
+        words,
+        contexts,
+        labels=labels,
+        config=settings,
+        decided_on=datetime.now(UTC).date().isoformat(),
+        twins=sides[2:],
+        occurrences=occurrences,
+        n_left_out=n_left_out,
+        forward_passes=n_scored * len(contexts),
+    )
+
+
+def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
+    """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
+    settings, labels, names = release.config.probe, release.snapshot.labels, list(probe.patterns())
+    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None]
+    paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
+    versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
+    contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)
+    n = len(versions) * len(names)
+    progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
+    progress.begin("pasting patterns onto pictures", n)
+    logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
+    sides = _effects(logits, snapshots, labels)
+    return probe.compare_effects(
+        sides[0],
+        sides[1],
+        names,
+        contexts,
+        labels=labels,
+        config=settings,
+        decided_on=datetime.now(UTC).date().isoformat(),
+        unit="pattern",
+        twins=sides[2:],
+        forward_passes=n * len(contexts),
+    )
+
+
+def _effects(
+    logits: Sequence[probe.FloatArray], snapshots: Sequence[ModelSnapshot], labels: Sequence[str]
+) -> list[probe.FloatArray]:
+    """Effects of each version's logits, the classes put into the order of `labels`."""
+    orders = [[snapshot.labels.index(label) for label in labels] for snapshot in snapshots]
+    return [probe.effects_of(of_version[..., order]) for of_version, order in zip(logits, orders, strict=True)]
+
+
+def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out: int, contexts: Sequence[ProbeContext]) -> int:
+    """Say what the probe will cost; the number of words still to be scored, over all versions."""
+    missing = [(version, version.kept(contexts).missing(words)) for version in versions]
+    seconds = sum(len(rest) * probe.seconds_per_word(version.score, rest, contexts) for version, rest in missing if rest)
+    n = sum(len(rest) for _, rest in missing)
+    left = f", {n_left_out:,} more left out (probe.max_words)" if n_left_out else ""
+    progress.current().say(
+        f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts under {len(versions)} versions; "
+        f"{n * len(contexts):,} texts still to be scored, about {max(1, round(seconds))} s"
+        if n
+        else f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts, all scored in earlier runs"
+    )
+    return n
+
+
+def _reference_model(release: Release, reference: ReferenceIdentity) -> ModelSnapshot:
+    """The reference itself; refused when its weights are not those that were explained."""
+    snapshot = _fetched(reference.uri or f"models:/{reference.name}/{reference.version}", release)
+    if snapshot.weights_digest != reference.weights_digest:
+        raise CouldNotRunError(
+            f"the model at {snapshot.uri} is not the reference that was explained: its weights differ",
+            next_step="explain the reference again, then this version",
+        )
+    return snapshot
+
+
+def _fetched(uri: str, release: Release) -> ModelSnapshot:
+    try:
+        return tasks.fetch_model(registry.parse_model_ref(uri), release.workspace)
+    except CaligError as error:
+        raise CouldNotRunError(f"the model {uri} cannot be fetched ({error.problem})", next_step=error.next_step) from error
+
+
+def _with_classes(snapshot: ModelSnapshot, labels: Sequence[str]) -> ModelSnapshot:
+    if set(snapshot.labels) != set(labels):
+        raise CouldNotRunError(f"{snapshot.uri} has other classes: {', '.join(snapshot.labels)}, not {', '.join(labels)}")
+    return snapshot

@@ -1,0 +1,102 @@
+"""Which words are known, and where they are put."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calig.words import word_spans
+from components.errors import InputError
+from components.probe import choose_contexts, context_candidates, count_words, known_words
+from components.probe.contexts import with_gap
+from components.probe.vocabulary import whole_words
+from tests.helpers.tiny_models import WORDS, save_tiny_tokenizer
+
+
+def wordpiece(folder: Path):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(save_tiny_tokenizer(folder))
+
+
+def byte_level(texts: list[str]):
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocab_size=340, special_tokens=["<s>"])
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, additional_special_tokens=["<s>"])
+
+
+def test_whole_words_of_wordpiece_are_its_words_and_marks_without_pieces(tmp_path):
+    words = whole_words(wordpiece(tmp_path))
+    assert set(WORDS) <= set(words)
+    assert "!" in words
+    assert not [word for word in words if word.startswith(("##", "["))]
+    assert "ing" not in words, "a piece is no word"
+
+
+def test_whole_words_of_byte_level_bpe_are_those_with_a_blank_before_them():
+    words = whole_words(byte_level(["the film was splendid and the plot was splendid too"] * 30))
+    assert {"the", "film", "splendid", "plot"} <= set(words)
+    assert "<s>" not in words
+    assert all(word.isprintable() and "\ufffd" not in word for word in words), "no halves of characters"
+
+
+def test_listed_words_come_first_then_the_data_sets_and_the_limit_says_how_many_are_left_out(tmp_path):
+    tokenizer = wordpiece(tmp_path)
+    everything, none = known_words([tokenizer, tokenizer], data_words=["btw", "Unseen"], listed=["xq", "", "xq "], limit=10_000)
+    assert everything[:3] == ["xq", "btw", "unseen"], "folded: this tokenizer does not tell cases apart"
+    assert len(everything) == len(set(everything))
+    assert none == 0
+    few, left = known_words([tokenizer], data_words=["btw", "Unseen"], listed=["xq"], limit=5)
+    assert few == everything[:5]
+    assert left == len(everything) - 5
+
+
+def test_two_vocabularies_are_cut_alike(tmp_path):
+    bpe = byte_level(["splendid zebra giraffe"] * 30)
+    words, _ = known_words([wordpiece(tmp_path), bpe], limit=60)
+    assert sum(word in WORDS for word in words) > 20
+    assert sum(word in whole_words(bpe) and word not in whole_words(wordpiece(tmp_path)) for word in words) > 1
+
+
+def test_a_data_set_counts_rows_not_occurrences():
+    assert count_words(["Good, good film", "a film"])["good"] == 1
+    assert count_words(["Good, good film", "a film"])["film"] == 2
+
+
+def test_a_gap_at_the_end_is_before_the_closing_marks():
+    assert with_gap("I like it!!", 1.0).filled("xq") == "I like it xq!!"
+    assert with_gap("I like it", 0.0).filled("xq") == "xq I like it"
+    assert with_gap("I like it", 0.5).filled("xq") == "I xq like it"
+    assert with_gap("映画", 1.0).filled("xq") == "映画 xq"
+    assert with_gap("!", 1.0).filled("xq") == "! xq"
+
+
+def test_fragments_are_runs_of_three_to_six_words_of_their_row_without_repetition():
+    texts = ["good", "a good film", "a good film", "it is a very good film, and the plot is fine", "word " * 60]
+    found = context_candidates(texts, limit=100)
+    assert found["a good film"] == 1
+    assert 0 not in found.values()
+    assert all(fragment in texts[row] and 3 <= len(word_spans(fragment)) <= 6 for fragment, row in found.items())
+    assert found == context_candidates(texts, limit=100)
+    few = context_candidates([f"{word} one two three four five" for word in "abcdefgh"], limit=8)
+    assert len(few) <= 8
+    assert {*few.values()} & {6, 7}, "the last rows count as much as the first"
+
+
+def test_the_least_certain_fragments_of_different_rows_become_contexts():
+    import numpy as np
+
+    margins = {"one two three": 3.0, "four five six": -0.1, "five six seven": 0.1, "seven eight nine": 0.2}
+    rows = {"one two three": 0, "four five six": 1, "five six seven": 1, "seven eight nine": 2}
+
+    def scorer(texts):
+        return np.array([[0.0, margins[text]] for text in texts])
+
+    contexts = choose_contexts(scorer, rows, 2)
+    assert [context.filled("|") for context in contexts] == ["four five six |", "| seven eight nine"]
+    with pytest.raises(InputError, match="too few texts"):
+        choose_contexts(scorer, rows, 4)

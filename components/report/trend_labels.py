@@ -10,7 +10,7 @@ from components.report.trend_rows import TrendRow
 WIDTH, HEIGHT = 460, 290
 LEFT, RIGHT, TOP, BOTTOM = 50, 16, 58, 46
 _ALIAS_ROWS = (22, 9)
-_LETTER = 6.6  # width of a letter in a chart's text, about
+_LETTER = 8.4  # width of a letter in a chart's text on a narrow screen, about
 _MAX_LABEL = 16
 
 

@@ -1,13 +1,15 @@
-"""The command line: `calig explain`, `monitor`, `publish`, `demo`, `config show`. Heavy imports wait until needed."""
+"""The command line; the commands on evidence are in evidence_commands. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from flows import evidence_commands
+from flows.exiting import exit_with
 
 app = typer.Typer(
     name="calig",
@@ -21,6 +23,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(config_app, name="config")
+evidence_commands.register(app)
 
 ModelArgument = Annotated[
     str,
@@ -96,7 +99,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
         show(outcome, as_json=json)
         return exit_code(outcome)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
 
 
 @app.command()
@@ -115,7 +118,7 @@ def publish(
 
         return publish_folder(folder)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
 
 
 @app.command()
@@ -157,7 +160,7 @@ def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
         return show_monitored(monitored.report, monitored.folder, as_json=json)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
 
 
 @app.command()
@@ -178,7 +181,7 @@ def demo(
 
         return run_demo(folder)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
 
 
 @config_app.command("show")
@@ -191,42 +194,7 @@ def config_show(config: ConfigOption = None, debug: DebugOption = False) -> None
         typer.echo(render(load_config(config)), nl=False)
         return 0
 
-    _exit_with(run, debug=debug)
-
-
-def _exit_with(run: Callable[[], int], *, debug: bool) -> None:
-    """Exit with what `run` returns; an error becomes its message and its exit code, a traceback only with --debug."""
-    from components.errors import CaligError
-
-    try:
-        code = run()
-    except CaligError as error:
-        _complain(error, debug)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        typer.secho("interrupted; finished shards are kept, start the same command again to go on", fg="yellow", err=True)
-        code = 130
-    except Exception as error:  # the last seam: whatever else happens is "could not run", said in one line
-        _complain(error, debug)
-        typer.secho("next: run again with --debug for the whole story", err=True)
-        code = 4
-    _leave(code)
-
-
-def _complain(error: Exception, debug: bool) -> None:
-    if debug:
-        import traceback
-
-        traceback.print_exception(error)
-    kind = "" if type(error).__module__.startswith("components.") else f"{type(error).__name__}: "
-    first, _, rest = f"{kind}{error}".partition("\n")
-    typer.secho(f"error: {first}", fg="red", err=True)
-    if rest:
-        typer.secho(rest, err=True)
-
-
-def _leave(code: int) -> None:
-    raise typer.Exit(code)
+    exit_with(run, debug=debug)
 
 
 def main(arguments: list[str] | None = None) -> Any:

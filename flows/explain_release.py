@@ -15,8 +15,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import ValidationError
 
 from components import attribution, configuration, drift, governance, quality, registry, report
-from components.errors import InputError
-from flows import probing, progress, tasks
+from components.errors import InputError, PublishError
+from flows import alerting, probing, progress, tasks
 from flows.attributing import attribute
 from flows.release import Release
 from flows.resolve import resolve
@@ -64,14 +64,27 @@ def explain_release(
     The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
     """
     release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
-    finished = None if force else _finished(release)
-    if finished is not None:
-        return finished
-    record = None if force else _complete_on_disk(release)
-    if record is None:
-        record = _explain(release, force)
-    published = _publish(release, record, force)
-    return Outcome(record=record, folder=release.folder, published=published, reused=False)
+    outcome = None if force else _finished(release)
+    if outcome is None:
+        record = None if force else _complete_on_disk(release)
+        if record is None:
+            record = _explain(release, force)
+        outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, force), reused=False)
+    _tell(release, outcome.record, outcome.folder, outcome.published)
+    return outcome
+
+
+def _published(release: Release, record: GovernanceReport, force: bool) -> PublishedRun | None:
+    """The published run; when publishing fails, the verdict is told all the same."""
+    try:
+        return _publish(release, record, force)
+    except PublishError:
+        _tell(release, record, release.folder, None)
+        raise
+
+
+def _tell(release: Release, record: GovernanceReport, folder: Path, published: PublishedRun | None) -> None:
+    alerting.tell(record, folder, published, config=release.config.alerts, output=release.output)
 
 
 def _finished(release: Release) -> Outcome | None:

@@ -16,28 +16,16 @@ from components.drift import load_record
 from components.report import folded_checks
 from components.report.checks import CheckLine
 from flows.explain_release import Outcome
+from flows.marks import EXIT_CODES, mark
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
 from schemas.quality import Check
 
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
-_MARKS = {
-    "pass": "[green]✓ pass[/]",
-    "fail": "[red]✗ fail[/]",
-    "inconclusive": "[yellow]? inconclusive[/]",
-    "not_applicable": "[dim]– not applicable[/]",
-}
-
-
-def mark(verdict: str) -> str:
-    """A verdict as a sign and a word, in colour."""
-    return _MARKS[verdict]
-
 
 def exit_code(outcome: Outcome) -> int:
     """0 pass, 1 fail, 3 inconclusive."""
-    return _EXIT_CODES[outcome.record.decision.verdict]
+    return EXIT_CODES[outcome.record.decision.verdict]
 
 
 def show(outcome: Outcome, *, as_json: bool) -> None:
@@ -65,7 +53,7 @@ def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int
         lines += [f"next: {_escaped(report.next_step)}"] if report.next_step else []
         console.print(Panel("\n".join(lines), title="reasons on later data", title_align="left"))
         console.print(f"report   {os.path.relpath(folder / 'monitor.html')}", highlight=False, soft_wrap=True)
-    return _EXIT_CODES[Verdict(report.verdict.value)]
+    return EXIT_CODES[Verdict(report.verdict.value)]
 
 
 def publish_folder(folder: Path) -> int:
@@ -73,7 +61,7 @@ def publish_folder(folder: Path) -> int:
     record = load_record(folder)
     run = registry.publish(record, folder=folder, tracking_uri=None)
     typer.echo(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
-    return _EXIT_CODES[record.decision.verdict]
+    return EXIT_CODES[record.decision.verdict]
 
 
 def _headline(record: GovernanceReport) -> Panel:

@@ -47,7 +47,7 @@ class Release(Record):
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
         nulls = [[p.identity.model_dump(mode="json") for p in null.profiles] for null in self.nulls]
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
-        settings = self.config.model_dump(mode="json")
+        settings = self.config.results_dump()
         return digest_of([self.attribution_key, settings, self.suite_digest, compared, nulls, unsure, chosen])[:32]
 
     @property

@@ -20,6 +20,7 @@ from components import attribution, datasets, quality, registry, scoring
 from components.errors import CouldNotRunError, InputError
 from flows import progress
 from flows.release import Release
+from flows.retrying import RETRIES
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import AttributionConfig, PipelineConfig
@@ -35,15 +36,7 @@ GPU_LIMIT = "gpu"
 _PARITY_ROWS = 16
 
 
-def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """Bad input stays bad: only surroundings can get well by themselves."""
-    return not isinstance(state.result(raise_on_failure=False), InputError)
-
-
-_RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [1, 5], "retry_condition_fn": _worth_retrying}
-
-
-@task(name="fetch model", cache_policy=NO_CACHE, **_RETRIES)
+@task(name="fetch model", cache_policy=NO_CACHE, **RETRIES)
 def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
     """Download the version once, and identify it."""
     return registry.fetch(ref, workspace=workspace, tracking_uri=None)
@@ -67,7 +60,7 @@ def _shard_key(_context: Any, parameters: dict[str, Any]) -> str:
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_shard_key),
     persist_result=True,
     result_serializer="json",
-    **_RETRIES,
+    **RETRIES,
 )
 def explain_shard(release: Release, index: int) -> ShardResult:
     """Attribute one shard; a finished one is not computed again, in this run or a later one."""
@@ -97,7 +90,7 @@ def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same model, data and settings lead to the same choice."""
     snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))
     identity = [snapshot.weights_digest, snapshot.processor_digest, dataset.digest, attribution.formula_version()]
-    return f"calig-fusion-{digest_of([*identity, config.model_dump(mode='json')])[:16]}"
+    return f"calig-fusion-{digest_of([*identity, config.results_dump()])[:16]}"
 
 
 @task(
@@ -105,7 +98,7 @@ def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_fusion_key),
     persist_result=True,
     result_serializer="json",
-    **_RETRIES,
+    **RETRIES,
 )
 def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig, workspace: Path) -> FusionChoice:
     """Explain a slice of the rows once, fuse it in every way of the grid, and score the results."""
@@ -183,7 +176,7 @@ def measure_quality(release: Release, tables: list[Path], falsification: Falsifi
     )
 
 
-@task(name="publish", cache_policy=NO_CACHE, **_RETRIES)
+@task(name="publish", cache_policy=NO_CACHE, **RETRIES)
 def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun:
     """Put the evidence onto the model version: once, last."""
     return registry.publish(record, folder=folder, tracking_uri=None, force=force)

@@ -20,7 +20,7 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
         CouldNotRunError: the registry does not answer, or the version is still being registered.
     """
     with tracking_errors(f"look up {ref.uri}", client.tracking_uri):
-        model = _registered_model(client, ref.name)
+        model = registered_model(client, ref.name)
         number = ref.version if ref.alias is None else _version_of_alias(model, ref.alias)
         version = _model_version(client, ref.name, str(number))
     if version.status != "READY":
@@ -46,7 +46,8 @@ def all_versions(client: Any, name: str) -> list[Any]:
     return found
 
 
-def _registered_model(client: Any, name: str) -> Any:
+def registered_model(client: Any, name: str) -> Any:
+    """The registered model; InputError with the known names when there is none."""
     model = find_model(client, name)
     if model is None:
         names = [known.name for known in client.search_registered_models(max_results=1000)]

@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from components.errors import CouldNotRunError
-from components.report import charts, numbers, rows, selection, summary
+from components.report import charts, rows, selection, summary
 from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
 from components.report.crosswalk import CLAUSES
+from components.report.environment import environment
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
 from components.report.randomisation import randomisation_chart
+from components.report.writing import write_text
 from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
 
-_FILTERS: tuple[Callable[..., Any], ...] = (
-    *(numbers.plain, numbers.signed, numbers.percent, numbers.signed_percent, numbers.interval, numbers.count, numbers.cell),
-    *(
-        numbers.rows,
-        numbers.residual,
-        numbers.exact,
-        numbers.probability,
-        numbers.duration,
-        numbers.gibibytes,
-        numbers.observed,
-        numbers.day,
-        numbers.moment,
-        summary.readable,
-        summary.removal,
-        summary.signed_points,
-        zip,
-    ),
-)
 #: Words whose shift is listed layer by layer.
 _BY_LAYER = 3
-_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def write_page(record: GovernanceReport, tables: list[Path], reference_tables: list[Path], path: Path) -> None:
     """Render the page and write it to `path`; see `components.report.build`."""
     write_text(render(record, tables, reference_tables), path)
-
-
-def write_text(page: str, path: Path) -> None:
-    """Write a page, its folder too; CouldNotRunError when that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CouldNotRunError(
-            f"the report cannot be written to {path}", got=error, next_step="check the folder and its free space"
-        ) from error
 
 
 def render(record: GovernanceReport, tables: list[Path], reference_tables: list[Path]) -> str:
@@ -158,23 +124,3 @@ def _by_slice(record: GovernanceReport) -> dict[str, dict[str, Any]]:
     for statistic in record.drift.statistics:
         table.setdefault(statistic.slice, {})[statistic.name] = statistic
     return table
-
-
-def environment() -> Environment:
-    """Our templates with their filters, style and script."""
-    environment = Environment(
-        loader=PackageLoader("components"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {function.__name__: function for function in _FILTERS}
-    environment.globals |= {"style": _inlined("report.css"), "script": _inlined("report.js"), "csp_hash": _csp_hash}
-    return environment
-
-
-def _inlined(name: str) -> Markup:
-    """Our own style or script, as it stands between its tags; it holds no text of the record."""
-    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _csp_hash(content: str) -> str:
-    """The source expression that lets exactly this inline style or script through the page's content security policy."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -26,9 +26,9 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     *,
     target: str = "predicted",
     labels: Sequence[str | None] | None = None,
-    fusion_rule: str = "rollout",
-    fusion_coefficient: float = 0.1,
-    context_rule: str = "positive",
+    fusion_rule: str = "change",
+    fusion_coefficient: float = 0.2,
+    context_rule: str = "mixed",
     baseline: str = "auto",
     tolerance: float = 0.01,
     max_points: int = 129,
@@ -55,9 +55,11 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
             largest logit less the second largest), "each" (every class on its own, for multi-label models; the forward
             passes are shared), or a class name.
         labels: gold class name per input.
-        fusion_rule: "rollout": context carries each layer's attribution down to the input; "gate": context weighs it where it is.
+        fusion_rule: "rollout": context carries each layer's attribution down to the input; "change": the same, but only to where
+            the input differs from the baseline; "gate": context weighs it where it is.
         fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 attention context alone.
-        context_rule: what of A ⊙ ∂f/∂A counts as context: "positive", "absolute" or "attention".
+        context_rule: what counts as context: the "positive" part of A ⊙ ∂f/∂A, its "absolute" size, "attention" A alone, or
+            "mixed", a quarter of the first and three quarters of the last.
         baseline: what replaces the content: "auto", "mask", "pad", "mean" for texts; "auto", "zero", "blur" for images.
         tolerance: allowed per layer: completeness residual of the quadrature, as a share of |f(x) − f(x')|, and, as a share
             of Σ|s|, a fifth of what changes when every other path point is left out.

@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from calig.rollout import CONTEXT_RULES, normalise_rows
+from calig.rollout import CONTEXT_RULES, evidence_of
 
 _IMPLEMENTATION = "calig_capture"
 
@@ -127,9 +127,8 @@ def block_context(call: AttentionCall, output_gradient: Tensor, rules: Collectio
     """
     attention = attention_weights(call)
     gradient = output_gradient.transpose(1, 2) @ call.value.transpose(-1, -2)
-    means = {rule: CONTEXT_RULES[rule](attention, gradient).mean(1) for rule in {*rules, "positive"}}
-    contexts = {rule: normalise_rows(means[rule]) for rule in rules}
-    return BlockContext(contexts, attention.mean(1), means["positive"])
+    contexts = {rule: CONTEXT_RULES[rule](attention, gradient) for rule in rules}
+    return BlockContext(contexts, attention.mean(1), evidence_of(attention, gradient))
 
 
 def _capturing_attention(

@@ -19,8 +19,9 @@ _BLUR = 0.15
 
 @dataclass(frozen=True)
 class Baseline:
-    """How to take the content out. `name` as recorded; `apply` gives the model's keyword arguments for x'."""
+    """How to take the content out. `kind`: mask, pad, mean, zero or blur; `name` as recorded; `apply` gives x' to the model."""
 
+    kind: str
     name: str
     replacement_id: int | None
     apply: Callable[[EncodedInput], dict[str, Tensor]]
@@ -42,15 +43,29 @@ def choose_baseline(name: str, model: Any, processor: Any, modality: str) -> Bas
     if ids.get(name) is None:
         available = [n for n, i in ids.items() if i is not None]
         raise InvalidInputError(f"this tokenizer has no baseline {name!r}\nallowed: auto, mean, {', '.join(available)}")
-    return _token_baseline(f"{processor.convert_ids_to_tokens(ids[name])} tokens", ids[name])
+    return _token_baseline(name, f"{processor.convert_ids_to_tokens(ids[name])} tokens", ids[name])
 
 
-def _token_baseline(name: str, token_id: int) -> Baseline:
+def black(image: Image.Image) -> Image.Image:
+    """An image of the same size with all pixels black: what `zero` means, before the processor normalises."""
+    return Image.new("RGB", image.size)
+
+
+def blurred(image: Image.Image) -> Image.Image:
+    """The image under a Gaussian blur as wide as `_BLUR` of its smaller side."""
+    return image.filter(ImageFilter.GaussianBlur(_BLUR * min(image.size)))
+
+
+#: What an image becomes when its content is taken out, by kind.
+IMAGE_BASELINES = {"zero": black, "blur": blurred}
+
+
+def _token_baseline(kind: str, name: str, token_id: int) -> Baseline:
     def apply(row: EncodedInput) -> dict[str, Tensor]:
         content = torch.tensor([row.content])
         return {**row.inputs, "input_ids": row.inputs["input_ids"].masked_fill(content, token_id)}
 
-    return Baseline(name, token_id, apply)
+    return Baseline(kind, name, token_id, apply)
 
 
 def _mean_baseline(model: Any) -> Baseline:
@@ -62,24 +77,17 @@ def _mean_baseline(model: Any) -> Baseline:
         embedded = torch.where(content, table.mean(0), table[ids])
         return {**{k: v for k, v in row.inputs.items() if k != "input_ids"}, "inputs_embeds": embedded}
 
-    return Baseline("mean word embedding", None, apply)
+    return Baseline("mean", "mean word embedding", None, apply)
 
 
 def _image_baseline(name: str, processor: Any) -> Baseline:
-    def black(image: Image.Image) -> Image.Image:
-        return Image.new("RGB", image.size)
-
-    def blurred(image: Image.Image) -> Image.Image:
-        return image.filter(ImageFilter.GaussianBlur(_BLUR * min(image.size)))
-
-    kinds = {"zero": ("black image", black), "blur": ("blurred image", blurred)}
-    if name not in kinds:
-        raise InvalidInputError(f"images have no baseline {name!r}\nallowed: auto, {', '.join(kinds)}")
-    recorded, change = kinds[name]
+    if name not in IMAGE_BASELINES:
+        raise InvalidInputError(f"images have no baseline {name!r}\nallowed: auto, {', '.join(IMAGE_BASELINES)}")
+    change = IMAGE_BASELINES[name]
 
     def apply(row: EncodedInput) -> dict[str, Tensor]:
         if row.image is None:
             raise InvalidInputError("an image baseline needs the image")
         return {"pixel_values": processor(images=change(row.image), return_tensors="pt")["pixel_values"]}
 
-    return Baseline(recorded, None, apply)
+    return Baseline(name, f"{change.__name__} image", None, apply)

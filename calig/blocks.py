@@ -70,15 +70,20 @@ class BlockStack:
         self.products = Products()
         self._verified = False
 
-    def trace(self, inputs: Mapping[str, Tensor]) -> Trace:
-        """Run the model's body on `inputs` (its own keyword arguments) and the family's head on the last block's output."""
+    def trace(self, inputs: Mapping[str, Tensor], shift: Tensor | None = None) -> Trace:
+        """Run the model's body on `inputs` (its own keyword arguments) and the family's head on the last block's output.
+
+        With a `shift`, `batch seq hidden`, on h⁰ + shift in place of h⁰.
+        """
         hidden: list[Tensor] = []
         calls: list[BlockCall] = []
         outputs: list[Tensor] = []
 
         def before(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
             h, rest = (args[0], args[1:]) if args else (kwargs["hidden_states"], ())
-            hidden.append(h if hidden else h.detach().requires_grad_())
+            if not hidden:
+                h = (h if shift is None else h + shift.to(h)).detach().requires_grad_()
+            hidden.append(h)
             calls.append(BlockCall(block, rest, {k: v for k, v in kwargs.items() if k != "hidden_states"}))
             return (hidden[-1], *rest), dict(calls[-1].kwargs)
 

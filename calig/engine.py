@@ -35,9 +35,9 @@ class Options:
     """The method's settings; see `calig.explain` for their meaning."""
 
     target: str = "predicted"
-    fusion_rule: str = "rollout"
-    fusion_coefficient: float = 0.1
-    context_rule: str = "positive"
+    fusion_rule: str = "change"
+    fusion_coefficient: float = 0.2
+    context_rule: str = "mixed"
     tolerance: float = 0.01
     max_points: int = 129
     n_points: int | None = None

@@ -17,7 +17,8 @@ class Family:
 
     blocks: the modules that are its blocks (one module may serve several times). head: (model, output of the last block
     `batch seq hidden`, rows unpadded) → logits `batch classes`. prefix: what an image model puts before the patches.
-    Anything else the engine needs it finds by watching one forward pass.
+    reads_last: the head reads the last position, which may be a content token. Anything else the engine needs it finds by
+    watching one forward pass.
     """
 
     model_type: str
@@ -25,6 +26,7 @@ class Family:
     blocks: Callable[[Any], Sequence[nn.Module]]
     head: Callable[[Any, Tensor], Tensor]
     prefix: tuple[str, ...] = ()
+    reads_last: bool = False
 
 
 def _encoder(attribute: str) -> Callable[[Any], Sequence[nn.Module]]:
@@ -33,7 +35,9 @@ def _encoder(attribute: str) -> Callable[[Any], Sequence[nn.Module]]:
 
 def _decoder(model_type: str) -> Family:
     """A decoder with the generic classification head: the last position's hidden state, scored."""
-    return Family(model_type, "text", lambda m: list(m.model.layers), lambda m, h: m.score(m.model.norm(h[:, -1])))
+    return Family(
+        model_type, "text", lambda m: list(m.model.layers), lambda m, h: m.score(m.model.norm(h[:, -1])), reads_last=True
+    )
 
 
 def _modern_bert_head(m: Any, h: Tensor) -> Tensor:
@@ -63,7 +67,13 @@ FAMILIES: dict[str, Family] = {
             lambda m, h: m.classifier(m.albert.pooler_activation(m.albert.pooler(h[:, 0]))),
         ),
         Family("modernbert", "text", lambda m: list(m.model.layers), _modern_bert_head),
-        Family("gpt2", "text", lambda m: list(m.transformer.h), lambda m, h: m.score(m.transformer.ln_f(h[:, -1]))),
+        Family(
+            "gpt2",
+            "text",
+            lambda m: list(m.transformer.h),
+            lambda m, h: m.score(m.transformer.ln_f(h[:, -1])),
+            reads_last=True,
+        ),
         *(_decoder(model_type) for model_type in ("llama", "qwen2", "qwen3", "mistral", "gemma")),
         Family("vit", "image", lambda m: list(m.vit.layers), lambda m, h: m.classifier(m.vit.layernorm(h)[:, 0]), ("[CLS]",)),
         Family(

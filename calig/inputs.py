@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +24,8 @@ class EncodedInput:
     """One row, ready for the model.
 
     inputs: the model's keyword arguments, batch of one; tokens, starts, ends, content: one per position of `seq`
-    (start and end are −1 and content is False for special tokens); coverage: share of the row's content tokens kept.
+    (start and end are −1 and content is False for special tokens); coverage: share of the row's content tokens kept;
+    shift: δ added to the embeddings h⁰ of this row, not to those of its baseline, `seq hidden`.
     """
 
     text: str | None
@@ -35,6 +36,7 @@ class EncodedInput:
     ends: list[int]
     content: list[bool]
     coverage: float
+    shift: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -125,6 +127,24 @@ def encode_image(image: Image.Image, processor: Any, *, patch_size: int, prefix:
         content=[*[False] * len(prefix), *[True] * len(patches)],
         coverage=1.0,
     )
+
+
+def shift_shape(row: EncodedInput, model: Any) -> tuple[int, ...]:
+    """Shape of what `shifted` adds to a row: that of its pixels, or of its embeddings h⁰."""
+    return tuple(row.inputs["pixel_values"].shape) if row.image is not None else (row.length, model.config.hidden_size)
+
+
+def shifted(row: EncodedInput, shift: Tensor) -> EncodedInput:
+    """The row moved by `shift`, of shape `shift_shape`: images by their pixels as the model gets them, texts by h⁰."""
+    if row.image is None:
+        return replace(row, shift=shift)
+    return replace(row, inputs={"pixel_values": row.inputs["pixel_values"] + shift})
+
+
+def joined_shifts(rows: Sequence[EncodedInput]) -> Tensor | None:
+    """δ of a batch of rows of one length, `rows seq hidden`, zero for rows without; None when no row has one."""
+    given = [row.shift for row in rows if row.shift is not None]
+    return torch.stack([torch.zeros_like(given[0]) if row.shift is None else row.shift for row in rows]) if given else None
 
 
 def joined(inputs: Sequence[dict[str, Tensor]], model: Any) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from calig.baselines import Baseline
 from calig.blocks import BlockStack, Trace
-from calig.inputs import EncodedInput, joined
+from calig.inputs import EncodedInput, joined, joined_shifts
 from calig.readout import read_out_position
 from calig.targets import Target, selector
 
@@ -49,7 +49,8 @@ def pass_both_ends(
 ) -> tuple[Ends, list[list[Target]], ContextGradients]:
     """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
     inputs = joined([row.inputs for row in rows], stack.model)
-    at_input = stack.trace(inputs)
+    shift = joined_shifts(rows)
+    at_input = stack.trace(inputs, shift)
     logits = at_input.logits.detach()
     targets = choose(logits)
     weights = selector(targets, logits)
@@ -58,7 +59,8 @@ def pass_both_ends(
     attended = [call.output for call in at_input.attention]
     all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
     position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
-    stack.verify(at_input, inputs, position)
+    if shift is None:  # the model's own logits know nothing of a shift
+        stack.verify(at_input, inputs, position)
 
     hidden, f_baseline, baseline_gradients = _pass_baselines(stack, [baseline.apply(row) for row in rows], weights)
     input_gradients = _by_layer([g[:n] for g in all_gradients])

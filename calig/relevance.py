@@ -47,11 +47,18 @@ def roll_out(
     for block in range(len(ends.at_input.calls), 0, -1):
         seen = _context(ends, context.output_gradients[target][block - 1], block, rules)
         attention, evidence = attention_flow(attention, seen.attention), evidence_flow(evidence, seen.evidence)
+        change = _change(ends, block).to(relevance[0].dtype)
         relevance = [
-            FUSION_RULES[fusion.rule](r, seen.contexts[fusion.context_rule], fusion.coefficient, block)
+            FUSION_RULES[fusion.rule](r, seen.contexts[fusion.context_rule], change, fusion.coefficient, block)
             for fusion, r in zip(fusions, relevance, strict=True)
         ]
     return RolledOut(torch.stack(relevance, 1).cpu().numpy(), attention.cpu().numpy(), evidence.cpu().numpy())
+
+
+def _change(ends: Ends, block: int) -> Tensor:
+    """‖h − h'‖ at the block's input, `rows seq`."""
+    change: Tensor = (ends.at_input.hidden[block - 1].detach() - ends.baseline_hidden[block - 1]).norm(dim=-1)
+    return change
 
 
 def _context(ends: Ends, gradient: Tensor, block: int, rules: Sequence[str]) -> BlockContext:

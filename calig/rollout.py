@@ -14,12 +14,8 @@ _EMPTY_ROW = 1e-12
 #: A sum this small beside its terms is what cancelling has left: scaling by it would blow up rounding.
 _CANCELLED = 0.05
 
-#: What of the attention A and its class-specific gradient ∂f/∂A (each `… seq seq`) counts as context.
-CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "positive": lambda attention, gradient: (attention * gradient).clamp(min=0),
-    "absolute": lambda attention, gradient: (attention * gradient).abs(),
-    "attention": lambda attention, _: attention,
-}
+#: Share of the class-specific context in the rule `mixed`; the rest is attention.
+_CLASS_SPECIFIC = 0.25
 
 
 def normalise_rows(context: Tensor) -> Tensor:
@@ -27,6 +23,30 @@ def normalise_rows(context: Tensor) -> Tensor:
     sums = context.sum(-1, keepdim=True)
     identity = torch.eye(context.shape[-1], dtype=context.dtype, device=context.device)
     return torch.where(sums > _EMPTY_ROW, context / sums.clamp(min=_EMPTY_ROW), identity)
+
+
+def evidence_of(attention: Tensor, gradient: Tensor) -> Tensor:
+    """max(0, A ⊙ ∂f/∂A), mean over heads, `batch seq seq`: what attention does for the class."""
+    return (attention * gradient).clamp(min=0).mean(1)
+
+
+def _mixed(attention: Tensor, gradient: Tensor) -> Tensor:
+    """A quarter of what serves the class and three quarters of where the model looks at all, each with rows of sum one.
+
+    Evidence alone is sparse and noisy: where nearly all of it lies on a few positions it carries everything there.
+    """
+    evidence, looks = normalise_rows(evidence_of(attention, gradient)), normalise_rows(attention.mean(1))
+    return _CLASS_SPECIFIC * evidence + (1.0 - _CLASS_SPECIFIC) * looks
+
+
+#: The context matrix C, `batch seq seq` with rows of sum one, from attention A and its class-specific gradient ∂f/∂A (each
+#: `batch heads seq seq`).
+CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "positive": lambda attention, gradient: normalise_rows(evidence_of(attention, gradient)),
+    "absolute": lambda attention, gradient: normalise_rows((attention * gradient).abs().mean(1)),
+    "attention": lambda attention, _: normalise_rows(attention.mean(1)),
+    "mixed": _mixed,
+}
 
 
 def fuse(context: Tensor, fusion_coefficient: float) -> Tensor:
@@ -48,12 +68,23 @@ def carry_down(relevance: Tensor, mixing: Tensor, block: int) -> Tensor:
     return torch.cat([relevance[:, :block], carried], dim=1)
 
 
-def rolled_out(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+def rolled_out(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:  # noqa: ARG001
     """Fusion rule `rollout`: M = (1 − λ) I + λ C carries the layers above the block to its input (equation 3)."""
     return carry_down(relevance, fuse(context, fusion_coefficient), block)
 
 
-def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+def rolled_out_by_change(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:
+    """Fusion rule `change`: as `rollout`, but relevance comes from a position only as far as it differs from x'; our own.
+
+    M_ij ∝ ((1 − λ) δ_ij + λ C_ij) ‖h_j − h'_j‖, rows normalised: what is the same in x and x' cannot be why the logits differ.
+
+    Args:
+        change: ‖h − h'‖ at the block's input, `batch seq`.
+    """
+    return carry_down(relevance, normalise_rows(fuse(context, fusion_coefficient) * change.unsqueeze(1)), block)
+
+
+def gated(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:  # noqa: ARG001
     """Fusion rule `gate`: rˡ = sˡ ⊙ ((1 − λ) + λ ĉ), scaled so that the layer keeps its sum; this project's own.
 
     ĉ says how much the block that reads the layer looks at each of its positions: the column sums of C, scaled to mean one.
@@ -71,9 +102,13 @@ def gated(relevance: Tensor, context: Tensor, fusion_coefficient: float, block: 
     return torch.cat([relevance[:, : block - 1], scaled.unsqueeze(1), relevance[:, block:]], dim=1)
 
 
-#: How attributions and context become relevance: (relevance of all layers, C of a block, λ, block) → relevance. Applied from the
-#: last block down.
-FUSION_RULES: dict[str, Callable[[Tensor, Tensor, float, int], Tensor]] = {"rollout": rolled_out, "gate": gated}
+#: How attributions and context become relevance: (relevance of all layers, C of a block, ‖h − h'‖ at its input, λ, block) →
+#: relevance. Applied from the last block down.
+FUSION_RULES: dict[str, Callable[[Tensor, Tensor, Tensor, float, int], Tensor]] = {
+    "rollout": rolled_out,
+    "change": rolled_out_by_change,
+    "gate": gated,
+}
 
 
 @dataclass(frozen=True)

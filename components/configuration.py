@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def _inline(value: object) -> str:
     """A scalar or a list on one line of YAML; nothing for None."""
     if value is None:
         return ""
-    plain = list(value) if isinstance(value, tuple) else value
+    plain = list(value) if isinstance(value, tuple) else value.value if isinstance(value, Enum) else value
     text: str = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1000)
     return text.removesuffix("...\n").strip()
 

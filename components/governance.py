@@ -101,10 +101,18 @@ def decide(quality: QualityReport, drift: DriftReport, probe: ProbeReport | None
         steps = [part.next_step for part in comparisons.values() if part.verdict is CheckVerdict.INCONCLUSIVE]
         step = next(iter(steps), "mend what could not be judged, then explain the version again")
         return Decision(verdict=Verdict.INCONCLUSIVE, reasons=tuple(reasons), next_step=step)
-    held = f"attribution quality: all {len(quality.checks)} checks of suite {quality.suite!r} were made, no critical one failed"
     return Decision(
-        verdict=Verdict.PASS, reasons=(held, *reasons), next_step="nothing: this version may ship as far as its reasons go"
+        verdict=Verdict.PASS,
+        reasons=(_held(quality), *reasons),
+        next_step="nothing: this version may ship as far as its reasons go",
     )
+
+
+def _held(quality: QualityReport) -> str:
+    """What a pass rests on; checks that were not made are not counted in."""
+    n, made = len(quality.checks), sum(c.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL} for c in quality.checks)
+    share = f"all {n}" if made == n else f"{made} of {n}"
+    return f"attribution quality: {share} checks of suite {quality.suite!r} were made, no critical one failed"
 
 
 def unjudged_quality(suite: str, reason: str) -> QualityReport:
@@ -126,7 +134,8 @@ def unjudged_quality(suite: str, reason: str) -> QualityReport:
 
 def _in_words(check: Check) -> str:
     if check.verdict is CheckVerdict.INCONCLUSIVE:
-        return f"{check.name} could not be judged ({check.explanation or check.requirement})"
+        why = check.observed if isinstance(check.observed, str) else check.explanation or check.requirement
+        return f"{check.name} could not be judged ({why})"
     observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else check.observed
     return f"{check.name}: {observed}, required {check.requirement}"
 

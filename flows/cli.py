@@ -1,13 +1,15 @@
-"""The command line: `calig explain`, `publish`, `demo`, `config show`. Heavy imports wait until a command needs them."""
+"""The command line; the commands on evidence are in evidence_commands. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from flows import evidence_commands
+from flows.exiting import exit_with
 
 app = typer.Typer(
     name="calig",
@@ -21,6 +23,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(config_app, name="config")
+evidence_commands.register(app)
 
 ModelArgument = Annotated[
     str,
@@ -33,7 +36,7 @@ DatasetOption = Annotated[
     Path,
     typer.Option(
         help="Validation set: CSV, JSONL (also .gz), Parquet, or a saved datasets folder, with a column text (or image) and, "
-        "if known, label, id, rationale, and segment columns."
+        "if known, label, id, rationale (or rationales), and segment columns."
     ),
 ]
 ReferenceOption = Annotated[
@@ -41,6 +44,10 @@ ReferenceOption = Annotated[
     typer.Option(
         help="Version to compare with: models:/NAME/VERSION_OR_@ALIAS, or a results folder. Default: @champion, if any."
     ),
+]
+ReexplainOption = Annotated[
+    bool,
+    typer.Option("--reexplain-reference", help="Explain the reference again when its own explanation cannot be compared."),
 ]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
 TrackingOption = Annotated[
@@ -58,6 +65,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
     model: ModelArgument,
     dataset: DatasetOption,
     reference: ReferenceOption = None,
+    reexplain_reference: ReexplainOption = False,
     config: ConfigOption = None,
     tracking_uri: TrackingOption = None,
     limit: LimitOption = None,
@@ -79,6 +87,8 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
         from flows.progress import begin, reporting
 
         settings = load_config(config)
+        if reexplain_reference:
+            settings = settings.model_copy(update={"drift": settings.drift.model_copy(update={"reexplain_reference": True})})
         with reporting(quiet=json):
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.explain_release import explain_release
@@ -89,7 +99,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
         show(outcome, as_json=json)
         return exit_code(outcome)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
 
 
 @app.command()
@@ -108,7 +118,49 @@ def publish(
 
         return publish_folder(folder)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
+
+
+@app.command()
+def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
+    model: ModelArgument,
+    dataset: Annotated[
+        Path, typer.Option(help="The later window of data, for instance production traffic; forms as in explain.")
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(help="Results folder or version to hold it against. Default: this version's own published explanation."),
+    ] = None,
+    config: ConfigOption = None,
+    tracking_uri: TrackingOption = None,
+    limit: LimitOption = None,
+    output: OutputOption = Path("calig-runs"),
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Hold later data against an earlier explanation by the same model: do the validated reasons still apply?
+
+    [bold]Example:[/] calig monitor models:/reviews@champion --dataset last-week.jsonl
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+
+    def run() -> int:
+        from components.configuration import load_config
+        from flows.progress import begin, reporting
+
+        settings = load_config(config)
+        with reporting(quiet=json):
+            begin("starting: libraries, and a Prefect server unless one is configured", None)
+            from flows.monitor import monitor_data
+
+            monitored = monitor_data(model, dataset, against, settings, limit, output)
+        from flows.outcome import show_monitored
+
+        return show_monitored(monitored.report, monitored.folder, as_json=json)
+
+    exit_with(run, debug=debug)
 
 
 @app.command()
@@ -129,7 +181,7 @@ def demo(
 
         return run_demo(folder)
 
-    _exit_with(run, debug=debug)
+    exit_with(run, debug=debug)
 
 
 @config_app.command("show")
@@ -142,42 +194,7 @@ def config_show(config: ConfigOption = None, debug: DebugOption = False) -> None
         typer.echo(render(load_config(config)), nl=False)
         return 0
 
-    _exit_with(run, debug=debug)
-
-
-def _exit_with(run: Callable[[], int], *, debug: bool) -> None:
-    """Exit with what `run` returns; an error becomes its message and its exit code, a traceback only with --debug."""
-    from components.errors import CaligError
-
-    try:
-        code = run()
-    except CaligError as error:
-        _complain(error, debug)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        typer.secho("interrupted; finished shards are kept, start the same command again to go on", fg="yellow", err=True)
-        code = 130
-    except Exception as error:  # the last seam: whatever else happens is "could not run", said in one line
-        _complain(error, debug)
-        typer.secho("next: run again with --debug for the whole story", err=True)
-        code = 4
-    _leave(code)
-
-
-def _complain(error: Exception, debug: bool) -> None:
-    if debug:
-        import traceback
-
-        traceback.print_exception(error)
-    kind = "" if type(error).__module__.startswith("components.") else f"{type(error).__name__}: "
-    first, _, rest = f"{kind}{error}".partition("\n")
-    typer.secho(f"error: {first}", fg="red", err=True)
-    if rest:
-        typer.secho(rest, err=True)
-
-
-def _leave(code: int) -> None:
-    raise typer.Exit(code)
+    exit_with(run, debug=debug)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -18,7 +18,7 @@ from components.demo.reviews import STORY_SHORTCUT, Review
 from components.errors import InputError
 from flows import progress
 from flows.explain_release import Outcome, explain_release
-from flows.outcome import mark
+from flows.marks import mark
 from schemas.base import CheckVerdict, Verdict
 
 NAME = "demo-reviews"

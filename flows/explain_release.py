@@ -10,19 +10,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, unmapped
+from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import ValidationError
 
 from components import attribution, configuration, drift, governance, quality, registry, report
-from components.errors import InputError
-from flows import probing, progress, tasks
+from components.errors import InputError, PublishError
+from flows import alerting, probing, progress, tasks
+from flows.attributing import attribute
 from flows.release import Release
 from flows.resolve import resolve
-from schemas.attribution import ShardResult
 from schemas.base import Record
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport
+from schemas.drift import DriftReport, NoiseSources
+from schemas.falsification import Falsification
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
 from schemas.release import ModelSource, PublishedRun
@@ -63,14 +64,27 @@ def explain_release(
     The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
     """
     release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
-    finished = None if force else _finished(release)
-    if finished is not None:
-        return finished
-    record = None if force else _complete_on_disk(release)
-    if record is None:
-        record = _explain(release, force)
-    published = _publish(release, record, force)
-    return Outcome(record=record, folder=release.folder, published=published, reused=False)
+    outcome = None if force else _finished(release)
+    if outcome is None:
+        record = None if force else _complete_on_disk(release)
+        if record is None:
+            record = _explain(release, force)
+        outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, force), reused=False)
+    _tell(release, outcome.record, outcome.folder, outcome.published)
+    return outcome
+
+
+def _published(release: Release, record: GovernanceReport, force: bool) -> PublishedRun | None:
+    """The published run; when publishing fails, the verdict is told all the same."""
+    try:
+        return _publish(release, record, force)
+    except PublishError:
+        _tell(release, record, release.folder, None)
+        raise
+
+
+def _tell(release: Release, record: GovernanceReport, folder: Path, published: PublishedRun | None) -> None:
+    alerting.tell(record, folder, published, config=release.config.alerts, output=release.output)
 
 
 def _finished(release: Release) -> Outcome | None:
@@ -106,13 +120,17 @@ def _read_record(folder: Path) -> GovernanceReport | None:
 def _explain(release: Release, force: bool) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
-    quality.load_suite(release.config.quality.suite)  # a broken suite should not cost an attribution run
+    _check_quality_settings(release)
     _announce(release, force)
     with _timed(seconds, "attribution"):
-        shards = _attribute(release, force)
+        for other in release.pending:
+            attribute(other, force)
+        shards = attribute(release, force)
     tables = [shard.path for shard in shards]
+    with _timed(seconds, "falsification"):
+        falsification = _falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
-        quality_report = _measure_quality(release, tables)
+        quality_report = _measure_quality(release, tables, falsification)
     with _timed(seconds, "drift"):
         drift_report = _compare(release, tables)
     with _timed(seconds, "probe"):
@@ -137,6 +155,13 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     return record
 
 
+def _check_quality_settings(release: Release) -> None:
+    """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
+    settings = release.config.quality
+    quality.load_suite(settings.suite, columns=quality.column_names(settings, release.dataset.segment_columns))
+    attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
+
+
 def _announce(release: Release, force: bool) -> None:
     """Say what is about to happen, how long it should take, and where things will be."""
     say, model, data = progress.current().say, release.snapshot, release.dataset
@@ -146,6 +171,11 @@ def _announce(release: Release, force: bool) -> None:
     if release.fusion_choice is not None:
         fusion = release.fusion_choice.fusion
         say(f"context fused by {fusion.rule}, λ {fusion.coefficient:g}, {fusion.context_rule}: {release.fusion_choice.reason}")
+    for other in release.pending:
+        say(f"explaining {other.snapshot.uri} again by these settings, so that it can be compared")
+    for null in release.nulls:
+        versions = ", ".join(profile.identity.version for profile in null.profiles)
+        say(f"noise of honest retraining: {null.kind} {versions or 'none'}" + "".join(f"; {why}" for why in null.skipped))
     say(f"results go to {os.path.relpath(release.folder)}")
     if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
         expected = attribution.estimate(release.snapshot, tasks.examples_of(release), release.config.attribution)
@@ -155,21 +185,24 @@ def _announce(release: Release, force: bool) -> None:
         )
 
 
-def _attribute(release: Release, force: bool) -> list[ShardResult]:
-    """All shards, from the cache unless `force`; one whose file was lost or damaged since is computed again."""
-    progress.begin("attributing", release.dataset.n_rows)
-    futures = tasks.explain_shard.with_options(refresh_cache=force).map(unmapped(release), list(range(release.n_shards)))
-    shards = futures.result()
-    return [
-        s if attribution.intact(s) else tasks.explain_shard.with_options(refresh_cache=True)(release, s.index) for s in shards
-    ]
+def _falsify(release: Release, tables: list[Path], n_explained: int, force: bool) -> Falsification | None:
+    """What came of the attempt to falsify the maps; None when the settings want none. An attempt that breaks stops nothing."""
+    settings = release.config
+    if not settings.quality.falsification_rows:
+        return None
+    try:
+        steps = attribution.falsification_steps(release.snapshot, n_explained, settings.attribution, settings.quality)
+        progress.begin("trying to falsify the maps", steps)
+        return tasks.falsify.with_options(refresh_cache=force)(release, tables)
+    except Exception as error:  # the report says that it was not tried, and checks on it are inconclusive
+        return Falsification(problem=f"{type(error).__name__}: {error}")
 
 
-def _measure_quality(release: Release, tables: list[Path]) -> QualityReport:
+def _measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
     """The quality report; when it cannot be made, an inconclusive one that says why, so that nothing computed is lost."""
     progress.begin("measuring quality", release.dataset.n_rows)
     try:
-        return tasks.measure_quality(release, tables)
+        return tasks.measure_quality(release, tables, falsification)
     except InputError:
         raise
     except Exception as error:  # whatever it was, the verdict is "could not be judged"
@@ -190,6 +223,7 @@ def _compare(release: Release, tables: list[Path]) -> DriftReport:
             labels=release.snapshot.labels,
             config=release.config,
             decided_on=datetime.now(UTC).date().isoformat(),
+            sources=_noise_sources(release),
         )
     except Exception as error:  # as above
         return drift.incomparable(
@@ -197,6 +231,14 @@ def _compare(release: Release, tables: list[Path]) -> DriftReport:
             reference=release.reference.identity,
             next_step="run again with --debug and report the error",
         )
+
+
+def _noise_sources(release: Release) -> NoiseSources:
+    """What the drift's noise floor is measured on; an exact run that breaks leaves its layer unmeasured, and says so."""
+    try:
+        return NoiseSources(nulls=release.nulls, numerics=tuple(tasks.explain_exactly(release)))
+    except Exception as error:  # the comparison itself can still be made
+        return NoiseSources(nulls=release.nulls, problem=f"the numbers' error could not be measured: {error}".split("\n", 1)[0])
 
 
 def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> None:

@@ -13,27 +13,19 @@ from rich.table import Table
 
 from components import registry
 from components.drift import load_record
+from components.report import folded_checks
+from components.report.checks import CheckLine
 from flows.explain_release import Outcome
+from flows.marks import EXIT_CODES, mark
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
-
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
-_MARKS = {
-    "pass": "[green]✓ pass[/]",
-    "fail": "[red]✗ fail[/]",
-    "inconclusive": "[yellow]? inconclusive[/]",
-    "not_applicable": "[dim]– not applicable[/]",
-}
-
-
-def mark(verdict: str) -> str:
-    """A verdict as a sign and a word, in colour."""
-    return _MARKS[verdict]
+from schemas.monitor import MonitorReport
+from schemas.quality import Check
 
 
 def exit_code(outcome: Outcome) -> int:
     """0 pass, 1 fail, 3 inconclusive."""
-    return _EXIT_CODES[outcome.record.decision.verdict]
+    return EXIT_CODES[outcome.record.decision.verdict]
 
 
 def show(outcome: Outcome, *, as_json: bool) -> None:
@@ -51,12 +43,25 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
+def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int:
+    """The monitoring report as JSON, or its verdict for people; the exit code is the verdict's."""
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console = Console()
+        lines = [f"{mark(report.verdict)}  {_escaped(report.model.name)} {report.model.version}", f"• {_escaped(report.reason)}"]
+        lines += [f"next: {_escaped(report.next_step)}"] if report.next_step else []
+        console.print(Panel("\n".join(lines), title="reasons on later data", title_align="left"))
+        console.print(f"report   {os.path.relpath(folder / 'monitor.html')}", highlight=False, soft_wrap=True)
+    return EXIT_CODES[Verdict(report.verdict.value)]
+
+
 def publish_folder(folder: Path) -> int:
     """Publish the results in `folder`; the exit code is the verdict's."""
     record = load_record(folder)
     run = registry.publish(record, folder=folder, tracking_uri=None)
     typer.echo(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
-    return _EXIT_CODES[record.decision.verdict]
+    return EXIT_CODES[record.decision.verdict]
 
 
 def _headline(record: GovernanceReport) -> Panel:
@@ -69,11 +74,19 @@ def _checks(record: GovernanceReport) -> Table:
     table = Table(title="attribution quality", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("check", "verdict", "observed", "required"):
         table.add_column(heading, justify="right" if heading == "observed" else "left")
-    for check in record.quality.checks:
-        observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
-        minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
-        table.add_row(check.name, mark(check.verdict) + (" (warning)" if minor else ""), observed, check.requirement)
+    for line in folded_checks(record.quality.checks):
+        table.add_row(*_cells(line.name, line), _escaped(line.requirement))
+        for part in line.parts:
+            if part.verdict is CheckVerdict.FAIL and part.slice is not None:
+                table.add_row(*_cells(f"  {part.slice.value}", part), "")
     return table
+
+
+def _cells(name: str, check: CheckLine | Check) -> tuple[str, str, str]:
+    """Name, verdict and observed value."""
+    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else _escaped(str(check.observed))
+    minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
+    return _escaped(name), mark(check.verdict) + (" (warning)" if minor else ""), observed
 
 
 def _places(outcome: Outcome) -> Iterator[str]:

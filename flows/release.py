@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
+from schemas.attribution import TABLE_VERSION
 from schemas.base import CheckVerdict, Record, digest_of
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport, ReferenceProfile
+from schemas.drift import DriftReport, NullProfiles, ReferenceProfile
 from schemas.fusion import FusionChoice
 from schemas.release import DatasetRef, ModelSnapshot
 
@@ -20,25 +21,34 @@ class Release(Record):
     dataset: DatasetRef
     config: PipelineConfig = Field(description="with the fusion in use, chosen or set")
     fusion_choice: FusionChoice | None = Field(description="None: the fusion was set in the configuration")
+    suite_digest: str | None = Field(
+        description="of what judges the quality: an edited suite is another judgement; None: nothing"
+    )
     method_fingerprint: str
     reference: ReferenceProfile | None
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")
+    nulls: tuple[NullProfiles, ...] = Field(default=(), description="what the noise of honest retraining is measured on")
+    pending: tuple[Release, ...] = Field(
+        default=(), description="versions to be explained again by these settings first: the reference, its twins"
+    )
     output: Path
 
     @property
     def attribution_key(self) -> str:
-        """Identity of the attribution values: model, data and method."""
+        """Identity of the attribution tables: model, data, method, and the tables' form."""
         snapshot = self.snapshot
         identity = [snapshot.weights_digest, snapshot.processor_digest, self.dataset.digest, self.method_fingerprint]
-        return digest_of([*identity, self.config.attribution.shard_rows])[:16]
+        return digest_of([*identity, self.config.attribution.shard_rows, TABLE_VERSION])[:16]
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the whole explanation: the above, all settings, and what it was compared with."""
+        """Identity of the whole explanation: the above, all settings, the suite's content, and what it was compared with."""
         compared = None if self.reference is None else self.reference.identity.model_dump(mode="json", exclude={"uri"})
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
+        nulls = [[p.identity.model_dump(mode="json") for p in null.profiles] for null in self.nulls]
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
-        return digest_of([self.attribution_key, self.config.model_dump(mode="json"), compared, unsure, chosen])[:32]
+        settings = self.config.results_dump()
+        return digest_of([self.attribution_key, settings, self.suite_digest, compared, nulls, unsure, chosen])[:32]
 
     @property
     def n_shards(self) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components import attribution, drift, registry
+from components import attribution, quality, registry
 from components.errors import InputError
 from flows import progress, tasks
+from flows.reference import made_comparable, reference_of, with_null
 from flows.release import Release
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport, ReferenceProfile
+from schemas.drift import ReferenceProfile
 from schemas.fusion import FusionChoice
-from schemas.release import DatasetRef, ModelRef, ModelSnapshot, ModelSource
-
-_CHAMPION = "champion"
+from schemas.release import DatasetRef, ModelSnapshot
 
 
 def resolve(model: str, dataset: Path, reference: str | None, config: PipelineConfig, limit: int | None, output: Path) -> Release:
@@ -23,19 +22,22 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
     _check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
-    profile, without = _reference(snapshot, reference, workspace)
-    choice = _fusion(config, snapshot, pinned, profile, workspace)
+    config = _with_suite(config, snapshot)
+    found = reference_of(snapshot, reference, workspace)
+    choice = _fusion(config, snapshot, pinned, found.profile, workspace)
     settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
-    return Release(
+    release = Release(
         snapshot=snapshot,
         dataset=pinned,
         config=config.model_copy(update={"attribution": settled}),
         fusion_choice=choice,
+        suite_digest=quality.suite_digest(config.quality.suite),
         method_fingerprint=attribution.method_fingerprint(settled),
-        reference=profile,
-        without_reference=without,
+        reference=found.profile,
+        without_reference=found.without,
         output=output,
     )
+    return with_null(made_comparable(release, found.ref))
 
 
 def _fusion(
@@ -56,32 +58,7 @@ def _check_target(target: str, snapshot: ModelSnapshot) -> None:
         raise InputError("setting 'attribution.target': the model has no such class", got=target, allowed=allowed)
 
 
-def _reference(
-    snapshot: ModelSnapshot, reference: str | None, workspace: Path
-) -> tuple[ReferenceProfile | None, DriftReport | None]:
-    """The reference's profile, or the finding that there is none to compare with."""
-    if reference is not None and (Path(reference) / "record.json").is_file():
-        return drift.load_profile(Path(reference)), None
-    ref = _champion(snapshot) if reference is None else registry.resolve_reference(registry.parse_model_ref(reference), None)
-    if ref is None or ref.version is None:
-        return None, drift.not_applicable(_no_reference(snapshot))
-    if (ref.name, ref.version) == (snapshot.name, snapshot.version):
-        return None, drift.not_applicable("this version is itself the reference")
-    folder = registry.fetch_profile(ref.name, ref.version, workspace, None)
-    if folder is None:
-        return None, drift.incomparable(
-            f"the reference {ref.uri} was never explained",
-            next_step=f"explain models:/{ref.name}/{ref.version} with this data set and configuration, then this version again",
-        )
-    profile = drift.load_profile(folder)
-    return profile.model_copy(update={"identity": profile.identity.model_copy(update={"alias": ref.alias})}), None
-
-
-def _champion(snapshot: ModelSnapshot) -> ModelRef | None:
-    return registry.reference_for(snapshot, _CHAMPION, None) if snapshot.source is ModelSource.REGISTRY else None
-
-
-def _no_reference(snapshot: ModelSnapshot) -> str:
-    if snapshot.source is not ModelSource.REGISTRY:
-        return "no --reference was given, and a model outside the registry has no @champion"
-    return f"no earlier version of {snapshot.name} is marked @{_CHAMPION}: a first release has nothing to be compared with"
+def _with_suite(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:
+    """The settings with `auto` resolved, so that the record says which suite judged."""
+    suite = quality.suite_for(config.quality.suite, snapshot.modality)
+    return config.model_copy(update={"quality": config.quality.model_copy(update={"suite": suite})})

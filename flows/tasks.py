@@ -20,9 +20,11 @@ from components import attribution, datasets, quality, registry, scoring
 from components.errors import CouldNotRunError, InputError
 from flows import progress
 from flows.release import Release
+from flows.retrying import RETRIES
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.falsification import Falsification
 from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
@@ -34,15 +36,7 @@ GPU_LIMIT = "gpu"
 _PARITY_ROWS = 16
 
 
-def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """Bad input stays bad: only surroundings can get well by themselves."""
-    return not isinstance(state.result(raise_on_failure=False), InputError)
-
-
-_RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [1, 5], "retry_condition_fn": _worth_retrying}
-
-
-@task(name="fetch model", cache_policy=NO_CACHE, **_RETRIES)
+@task(name="fetch model", cache_policy=NO_CACHE, **RETRIES)
 def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
     """Download the version once, and identify it."""
     return registry.fetch(ref, workspace=workspace, tracking_uri=None)
@@ -66,7 +60,7 @@ def _shard_key(_context: Any, parameters: dict[str, Any]) -> str:
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_shard_key),
     persist_result=True,
     result_serializer="json",
-    **_RETRIES,
+    **RETRIES,
 )
 def explain_shard(release: Release, index: int) -> ShardResult:
     """Attribute one shard; a finished one is not computed again, in this run or a later one."""
@@ -79,11 +73,24 @@ def explain_shard(release: Release, index: int) -> ShardResult:
         )
 
 
+@task(name="explain a few rows exactly", cache_policy=NO_CACHE)
+def explain_exactly(release: Release) -> list[Path]:
+    """Some rows attributed ten times as exactly, for the numerics' share of the drift's noise; kept between runs."""
+    settings = attribution.exact_settings(release.config.attribution)
+    examples = sampled(examples_of(release), release.config.drift.numerics_rows, release.config.quality.seed)
+    identity = digest_of([release.attribution_key, settings.fingerprint(), [example.id for example in examples]])[:16]
+    path = release.workspace / "numerics" / f"{identity}.parquet"
+    if examples and not path.exists():
+        with gpu_slot(settings):
+            attribution.explain_shard(release.snapshot, examples, settings, index=0, path=path)
+    return [path] if examples else []
+
+
 def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same model, data and settings lead to the same choice."""
     snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))
     identity = [snapshot.weights_digest, snapshot.processor_digest, dataset.digest, attribution.formula_version()]
-    return f"calig-fusion-{digest_of([*identity, config.model_dump(mode='json')])[:16]}"
+    return f"calig-fusion-{digest_of([*identity, config.results_dump()])[:16]}"
 
 
 @task(
@@ -91,11 +98,12 @@ def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_fusion_key),
     persist_result=True,
     result_serializer="json",
-    **_RETRIES,
+    **RETRIES,
 )
 def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig, workspace: Path) -> FusionChoice:
     """Explain a slice of the rows once, fuse it in every way of the grid, and score the results."""
     default = config.attribution.fused_by(config.attribution.default_fusion)
+    perturbation = attribution.choose_perturbation(snapshot, default, config.quality.perturbation)
     examples = sampled(_examples(dataset, snapshot.labels), default.calibration_rows, config.quality.seed)
     progress.begin("choosing how context is fused", len(examples))
     with gpu_slot(default):
@@ -104,7 +112,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
         snapshot,
         runtime=config.quality.scorer,
         workspace=workspace,
-        parity_inputs=quality.unperturbed([row for row, _ in rows[:_PARITY_ROWS]]),
+        parity_inputs=quality.parity_inputs([row for row, _ in rows[:_PARITY_ROWS]], perturbation),
     )
     return quality.choose_fusion(
         rows,
@@ -112,31 +120,63 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
         default.fusion,
         scorer=scorer,
         config=config.quality,
-        replacement_id=attribution.replacement_id(snapshot, default),
+        perturbation=perturbation,
     )
 
 
+def _falsification_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same attributions and settings of the attempt give the same findings, in whatever run."""
+    release: Release = parameters["release"]
+    quality_settings = release.config.quality.model_dump(mode="json", include=_FALSIFICATION_SETTINGS)
+    return f"calig-falsification-{release.attribution_key}-{digest_of(quality_settings)[:16]}"
+
+
+_FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
+
+
+@task(
+    name="try to falsify",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=_falsification_key),
+    persist_result=True,
+    result_serializer="json",
+)
+def falsify(release: Release, tables: list[Path]) -> Falsification:
+    """Explain a few rows again, nudged and without the learned weights; once for the same attributions."""
+    settings, advance = release.config.attribution, progress.advance_current()
+    with gpu_slot(settings):
+        return attribution.falsify(
+            release.snapshot,
+            examples_of(release),
+            tables,
+            settings=settings,
+            quality=release.config.quality,
+            progress=advance,
+        )
+
+
 @task(name="measure quality", cache_policy=NO_CACHE)
-def measure_quality(release: Release, tables: list[Path]) -> QualityReport:
+def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
     """Perturb, score through ONNX Runtime, and check the expectations."""
     settings = release.config.quality
+    perturbation = attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
     scorer, record = scoring.open_scorer(
         release.snapshot,
         runtime=settings.scorer,
         workspace=release.workspace,
-        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS),
+        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS, perturbation=perturbation),
     )
     return quality.evaluate(
         tables,
         scorer=scorer,
         scorer_record=record,
         config=settings,
-        replacement_id=attribution.replacement_id(release.snapshot, release.config.attribution),
+        perturbation=perturbation,
+        falsification=falsification,
         progress=progress.advance_current(),
     )
 
 
-@task(name="publish", cache_policy=NO_CACHE, **_RETRIES)
+@task(name="publish", cache_policy=NO_CACHE, **RETRIES)
 def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun:
     """Put the evidence onto the model version: once, last."""
     return registry.publish(record, folder=folder, tracking_uri=None, force=force)

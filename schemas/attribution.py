@@ -9,7 +9,7 @@ from pydantic import Field
 
 from schemas.base import Record
 
-TABLE_VERSION = "2"
+TABLE_VERSION = "3"
 
 WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
@@ -23,6 +23,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("label", pa.string(), "gold class; null when unknown"),
     ("segments", pa.map_(pa.string(), pa.string()), "segment columns of the data set"),
     ("rationale", pa.list_(SPAN), "human rationale, character spans, end exclusive; null when there is none"),
+    ("rationales", pa.list_(pa.list_(SPAN)), "the same of each annotator, where several marked the row; null else"),
     ("problem", pa.string(), "why the row has no attribution; null when it has one"),
     ("predicted", pa.string(), "predicted class"),
     ("probability", pa.float64(), "softmax probability of the predicted class"),

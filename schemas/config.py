@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from schemas.alert import AlertLevel, Channel
 from schemas.base import Record, digest_of
 from schemas.fusion import ContextRule, FusionRule, FusionSettings
 
 Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
 
-#: λ until evidence on a model speaks for another (METHOD.md, first evidence).
-_COEFFICIENT = 0.1
+#: λ until evidence on a model speaks for another: the best of the grid on SST-2 and on digits (`make bench-faithfulness`).
+_COEFFICIENT = 0.2
 
 Device = Literal["auto", "cpu", "cuda"]
+PerturbationSetting = Literal["auto", "replace", "delete", "zero", "blur"]
+
+#: A name, so that no address or key is written into a settings file by mistake.
+EnvironmentVariable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 
 
 class AttributionConfig(Record):
@@ -26,7 +32,9 @@ class AttributionConfig(Record):
         description="what is explained: predicted, gold, margin (largest logit less the second), or a class name",
     )
     fusion_rule: FusionRule = Field(
-        default="rollout", description="rollout: context carries attributions down to the input; gate: it weighs them in place"
+        default="change",
+        description="rollout: context carries attributions down to the input; change: the same, but only to where the input "
+        "differs from the baseline; gate: it weighs them in place",
     )
     fusion_coefficient: Coefficient | Literal["auto"] = Field(
         default=_COEFFICIENT,
@@ -34,7 +42,9 @@ class AttributionConfig(Record):
         "reference version's fusion, else λ and both rules are chosen by comprehensiveness − sufficiency on a few rows",
     )
     context_rule: ContextRule = Field(
-        default="positive", description="what of A ⊙ ∂f/∂A enters the context matrix: its positive part, its size, or A alone"
+        default="mixed",
+        description="what enters the context matrix: the positive part of A ⊙ ∂f/∂A, its absolute size, attention A alone, or "
+        "mixed, a quarter of the first and three quarters of the last",
     )
     calibration_rows: int = Field(default=64, ge=1, description="rows that `auto` chooses on, drawn by quality.seed")
     baseline: Literal["auto", "mask", "pad", "mean", "zero", "blur"] = Field(
@@ -98,17 +108,35 @@ class AttributionConfig(Record):
 class QualityConfig(Record):
     """How attribution quality is measured and judged."""
 
-    suite: str = Field(default="default", description="expectation suite: a built-in name or the path of a YAML file")
+    suite: str = Field(
+        default="auto",
+        description="expectation suite: auto (default for texts, vision for images), strict, or the path of a YAML file",
+    )
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
+    )
+    perturbation: PerturbationSetting = Field(
+        default="auto",
+        description="how content is removed to see what the model then answers; texts: replace (the baseline's token) or delete "
+        "(from the attention mask); images: zero (black) or blur; auto: as the attribution baseline",
     )
     fractions: tuple[float, ...] = Field(
         default=(0.01, 0.05, 0.1, 0.2, 0.5), description="shares of tokens removed or kept for comprehensiveness and sufficiency"
     )
+    falsification_rows: int = Field(
+        default=16, ge=0, description="rows, drawn by the seed, whose maps the run tries to falsify; 0 does not try"
+    )
+    sensitivity_draws: int = Field(default=10, ge=1, description="nudged inputs per row behind max-sensitivity")
+    sensitivity_radius: float = Field(
+        default=0.02,
+        gt=0.0,
+        description="largest nudge of an entry of the embeddings h⁰ (texts) or of a normalised pixel",
+    )
+    infidelity_draws: int = Field(default=32, ge=1, description="random sets of tokens removed per row for infidelity")
     random_draws: int = Field(default=5, ge=1, description="random orders averaged per row for the random control")
     bootstrap_draws: int = Field(default=1000, ge=100, description="resamples of the rows behind each confidence interval")
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0, description="coverage of the confidence intervals")
-    seed: int = Field(default=0, description="seed of the random orders and of the bootstrap")
+    seed: int = Field(default=0, description="seed of all that is drawn: orders, sets, rows, nudges, fresh weights, resamples")
 
 
 class DriftConfig(Record):
@@ -157,6 +185,22 @@ class DriftConfig(Record):
     worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
 
 
+class MonitorConfig(Record):
+    """How a window of data is compared with an earlier one under the same model (`calig monitor`)."""
+
+    min_rows: int = Field(default=30, ge=2, description="fewer rows than this in a window make the comparison inconclusive")
+    min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
+    word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes, and level of the mix tests"
+    )
+    unseen_mass: float = Field(
+        default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
+    )
+    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
+
+
 class ProbeConfig(Record):
     """How words that the data set may not contain are probed for changed effects, against the reference version."""
 
@@ -180,11 +224,56 @@ class ReportConfig(Record):
     examples: int = Field(default=100, ge=0, description="examples drawn in the HTML report (the Parquet table keeps all)")
 
 
+class AlertConfig(Record):
+    """Who is told when a verdict is known. Part of no fingerprint: telling others changes no result."""
+
+    level: AlertLevel = Field(
+        default=AlertLevel.WARNING,
+        description="least urgent message sent to blocks and the webhook: explained (every run), warning, or failing",
+    )
+    events: bool = Field(default=True, description="emit Prefect events (all levels), for automations: deploy/automations.yaml")
+    blocks: tuple[BlockName, ...] = Field(
+        default=(), description="Prefect notification blocks as type/name, e.g. slack-webhook/ops; see `prefect block ls`"
+    )
+    webhook_url_env: EnvironmentVariable | None = Field(
+        default=None, description="environment variable with the address of a signed webhook; empty: none"
+    )
+    webhook_secret_env: EnvironmentVariable = Field(
+        default="CALIG_WEBHOOK_SECRET", description="environment variable with the key that signs it (HMAC-SHA256)"
+    )
+
+    def channels(self, level: AlertLevel) -> tuple[Channel, ...]:
+        """Where a message of `level` goes."""
+        found = [Channel(kind="prefect")] if self.events else []
+        if level.rank >= self.level.rank:
+            found += [Channel(kind="block", block=block) for block in dict.fromkeys(self.blocks)]
+            if self.webhook_url_env is not None:
+                found.append(Channel(kind="webhook", url_env=self.webhook_url_env, secret_env=self.webhook_secret_env))
+        return tuple(found)
+
+
+class GateConfig(Record):
+    """What `calig gate` asks for beyond a verdict of pass. Part of no fingerprint."""
+
+    max_age_days: float | None = Field(default=None, gt=0.0, description="an older explanation is inconclusive; empty: any age")
+    require_reference: bool = Field(
+        default=False, description="a version that was compared with none is inconclusive, also a first release"
+    )
+    promote: bool = Field(default=False, description="move @champion to the version when, and only when, the gate says pass")
+
+
 class PipelineConfig(Record):
     """All settings of a run."""
 
     attribution: AttributionConfig = Field(default=AttributionConfig(), description="how attributions are computed")
     quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
     drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
     probe: ProbeConfig = Field(default=ProbeConfig(), description="how words outside the data set are probed for a changed role")
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")
+    alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
+    gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
+
+    def results_dump(self) -> dict[str, Any]:
+        """The settings that a result depends on, as JSON: all but who is told and what a gate asks for."""
+        return self.model_dump(mode="json", exclude={"alerts", "gate"})

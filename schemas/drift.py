@@ -116,6 +116,7 @@ class NoiseSources(Record):
 
     nulls: tuple[NullProfiles, ...] = Field(default=(), description="the first that suffices is used")
     numerics: tuple[Path, ...] = Field(default=(), description="tables of some of the candidate's rows, explained more exactly")
+    problem: str = Field(default="", description="why there is no such table, if it should be there")
 
 
 class LayerProfile(Record):
@@ -150,6 +151,17 @@ class Coverage(Record):
     only_candidate: int = Field(default=0, description="explained by the candidate alone")
     no_common_class: int = Field(default=0, description="explained toward different classes (more than two classes)")
     zero: int = Field(default=0, description="all word attributions zero under a version: they have no shares")
+
+    @property
+    def left_out(self) -> list[str]:
+        """The rows that could not be compared, counted by reason."""
+        reasons = (
+            (self.only_reference, "explained by the reference alone"),
+            (self.only_candidate, "explained by the candidate alone"),
+            (self.no_common_class, "explained toward different classes"),
+            (self.zero, "without any attribution on a word under one version"),
+        )
+        return [f"{n} {reason}" for n, reason in reasons if n]
 
 
 class NullPair(Record):

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from schemas.base import Interval, Record
 
-FusionRule = Literal["rollout", "gate"]
-ContextRule = Literal["positive", "absolute", "attention"]
+FusionRule = Literal["rollout", "change", "gate"]
+ContextRule = Literal["positive", "absolute", "attention", "mixed"]
 
 
 class FusionSettings(Record):

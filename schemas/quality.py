@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
+from schemas.falsification import FalsificationSummary
 
 
 class Metric(Record):
@@ -42,8 +45,17 @@ class Curve(Record):
     auc: float
 
 
+class Slice(Record):
+    """Which of several like checks one is: an expectation judged once per class, segment or control."""
+
+    group: str = Field(description="name of the expectation in the suite")
+    by: Literal["class", "segment", "control"]
+    value: str = Field(description="the class, the segment as `column value`, or the control")
+    n: int = Field(description="rows of it that have a value")
+
+
 class Check(Record):
-    """One expectation of the suite, judged."""
+    """One expectation of the suite, judged: as a whole, or for one class, segment or control."""
 
     name: str
     expectation: str = Field(description="Great Expectations type")
@@ -52,6 +64,7 @@ class Check(Record):
     observed: float | str | None
     requirement: str = Field(description="what was required, in words")
     explanation: str = Field(default="", description="what the check means and what to do when it fails")
+    slice: Slice | None = Field(default=None, description="None: the check is about all rows")
 
 
 class ScorerRecord(Record):
@@ -77,4 +90,8 @@ class QualityReport(Record):
     curves: tuple[Curve, ...]
     checks: tuple[Check, ...]
     scorer: ScorerRecord
+    falsification: FalsificationSummary | None = Field(default=None, description="None: it was not to be tried")
+    perturbation: Literal["replace", "delete", "zero", "blur"] | None = Field(
+        default=None, description="how content was removed, as settled for this model; None: nothing was scored"
+    )
     warnings: tuple[str, ...] = Field(default=(), description="what a reader must know first, e.g. a control that beats CA-LIG")

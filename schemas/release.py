@@ -10,6 +10,8 @@ from pydantic import Field
 
 from schemas.base import Record, Verdict
 
+Spans = tuple[tuple[int, int], ...]
+
 
 class ModelSource(StrEnum):
     """Where a model comes from."""
@@ -72,7 +74,8 @@ class Example(Record):
     image: Path | None = None
     label: str | None = None
     segments: dict[str, str] = Field(default_factory=dict)
-    rationale: tuple[tuple[int, int], ...] | None = Field(default=None, description="character spans, end exclusive")
+    rationale: Spans | None = Field(default=None, description="character spans, end exclusive")
+    rationales: tuple[Spans, ...] | None = Field(default=None, description="the same of each annotator, where several marked it")
     problem: str | None = Field(default=None, description="why this row cannot be explained, if so")
 
 

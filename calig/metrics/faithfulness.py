@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calig.metrics.perturbation import BoolArray, FloatArray, IntArray, PerturbedInput, Scorer, Source, curve_points, top_masks
+from calig.metrics.perturbation import BoolArray, FloatArray, Scorer, Source, curve_points, score_removals, top_masks
 
 DELETION, INSERTION = 0, 1
 
@@ -33,15 +33,9 @@ class AttributedRow:
 def perturbation_curves(rows: Sequence[AttributedRow], *, fractions: Sequence[float], scorer: Scorer) -> list[FloatArray]:
     """Curves `orders 2 points` of each row, from a single call of `scorer`; equal inputs of a row are scored once."""
     points = curve_points(fractions)
-    inputs: list[PerturbedInput] = []
-    places: list[IntArray] = []
-    for row in rows:
-        unique, inverse = np.unique(_removed(row.attributions, points), axis=0, return_inverse=True)
-        places.append(len(inputs) + inverse.reshape(-1))
-        inputs.extend(row.source.without(mask) for mask in unique)
-    probabilities = scorer(inputs) if inputs else np.empty((0, 0))
-    shape = (-1, 2, len(points))
-    return [probabilities[place, row.class_index].reshape(shape) for row, place in zip(rows, places, strict=True)]
+    removals = [_removed(row.attributions, points) for row in rows]
+    scored = score_removals([row.source for row in rows], removals, scorer)
+    return [p[:, row.class_index].reshape(-1, 2, len(points)) for row, p in zip(rows, scored, strict=True)]
 
 
 def _removed(attributions: FloatArray, points: Sequence[float]) -> BoolArray:

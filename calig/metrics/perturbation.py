@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +22,37 @@ MEAN_EMBEDDING = -1
 _ROUNDING = 1e-9
 
 
+#: How content is removed. Texts: a token in its place, or deletion from the attention mask; images: black or blurred patches.
+PerturbationKind = Literal["replace", "delete", "zero", "blur"]
+ImageFill = Literal["zero", "blur"]
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """How content is removed, and for `replace` the token id that is put in its place."""
+
+    kind: PerturbationKind
+    replacement_id: int = MEAN_EMBEDDING
+
+
 @dataclass(frozen=True, eq=False)
 class PerturbedText:
-    """Token ids `seq` as the model gets them: those that were attributed, the removed ones replaced."""
+    """Token ids `seq` as the model gets them: those that were attributed, the removed ones replaced or deleted.
+
+    attended: which positions may be attended to, `seq`; None: all. Deleted tokens keep their place, so positions stay.
+    """
 
     input_ids: IntArray
+    attended: BoolArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class PerturbedImage:
-    """An image and the patches `patches` (row by row from the top left) whose pixels are set to the baseline's."""
+    """An image and the patches `patches` (row by row from the top left) that are taken from a black or blurred copy of it."""
 
     path: Path
     removed: BoolArray
+    fill: ImageFill = "zero"
 
 
 PerturbedInput = PerturbedText | PerturbedImage
@@ -46,12 +65,14 @@ Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
 class TextSource:
     """An attributed text: token ids `seq`, which of them are content `seq`, and the id that replaces removed ones.
 
-    Special tokens are never touched, and nothing is decoded and tokenised again.
+    With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens are never touched, and nothing
+    is decoded and tokenised again.
     """
 
     input_ids: IntArray
     content: BoolArray
     replacement_id: int
+    deletes: bool = False
 
     @property
     def n_content(self) -> int:
@@ -60,24 +81,42 @@ class TextSource:
 
     def without(self, removed: BoolArray) -> PerturbedText:
         """The input without the content tokens marked in `removed` (`content`)."""
-        ids = self.input_ids.copy()
-        ids[np.flatnonzero(self.content)[removed]] = self.replacement_id
-        return PerturbedText(ids)
+        gone = np.zeros(len(self.input_ids), dtype=bool)
+        gone[self.content] = removed
+        if self.deletes:
+            return PerturbedText(self.input_ids, attended=~gone)
+        return PerturbedText(np.where(gone, self.replacement_id, self.input_ids))
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """An attributed image of `n_content` patches."""
+    """An attributed image of `n_content` patches; removed ones are taken from its black (`zero`) or blurred (`blur`) copy."""
 
     path: Path
     n_content: int
+    fill: ImageFill = "zero"
 
     def without(self, removed: BoolArray) -> PerturbedImage:
         """The image without the patches marked in `removed` (`content`)."""
-        return PerturbedImage(self.path, removed)
+        return PerturbedImage(self.path, removed, self.fill)
 
 
 Source = TextSource | ImageSource
+
+
+def score_removals(sources: Sequence[Source], removals: Sequence[BoolArray], scorer: Scorer) -> list[FloatArray]:
+    """Probabilities `removals classes` of each source without what its `removals` (`removals content`) mark.
+
+    One call of `scorer` for all; equal inputs of a source are scored once.
+    """
+    inputs: list[PerturbedInput] = []
+    places: list[IntArray] = []
+    for source, removed in zip(sources, removals, strict=True):
+        unique, inverse = np.unique(removed, axis=0, return_inverse=True)
+        places.append(len(inputs) + inverse.reshape(-1))
+        inputs.extend(source.without(mask) for mask in unique)
+    probabilities = scorer(inputs) if inputs else np.empty((0, 0))
+    return [probabilities[place] for place in places]
 
 
 def check_fractions(fractions: Sequence[float]) -> tuple[float, ...]:

@@ -49,7 +49,14 @@ def span_f1(attribution: FloatArray, rationale: BoolArray) -> float:
     """
     if not rationale.any():
         return float("nan")
-    predicted, marked = _spans(_top(attribution, rationale)), _spans(rationale)
+    return match_f1(_top(attribution, rationale), rationale)
+
+
+def match_f1(mask: BoolArray, other: BoolArray) -> float:
+    """F1 of the runs in `mask` against the runs in `other` (`content`), found as in `span_f1`; symmetric. 0 when one is empty."""
+    predicted, marked = _spans(mask), _spans(other)
+    if not predicted or not marked:
+        return 0.0
     matches = np.array([[_overlap(p, m) > _MATCH for m in marked] for p in predicted])
     precision, recall = matches.any(1).mean(), matches.any(0).mean()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0

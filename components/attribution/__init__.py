@@ -2,18 +2,23 @@
 
 from components.attribution.candidates import GRID, attribute_under
 from components.attribution.estimation import Estimate, estimate
-from components.attribution.method import formula_version, method_fingerprint, replacement_id, uses_gpu
+from components.attribution.falsification import falsification_steps, falsify
+from components.attribution.method import exact_settings, formula_version, method_fingerprint, uses_gpu
+from components.attribution.perturbation import choose_perturbation
 from components.attribution.shard import explain_shard, intact
 
 __all__ = [
     "GRID",
     "Estimate",
     "attribute_under",
+    "choose_perturbation",
     "estimate",
+    "exact_settings",
     "explain_shard",
+    "falsification_steps",
+    "falsify",
     "formula_version",
     "intact",
     "method_fingerprint",
-    "replacement_id",
     "uses_gpu",
 ]

@@ -15,15 +15,15 @@ from schemas.config import AttributionConfig
 from schemas.fusion import FusionSettings
 from schemas.release import Example, ModelSnapshot
 
-_COEFFICIENTS = (0.05, 0.1, 0.25, 0.5, 1.0)
+_COEFFICIENTS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
-#: METHOD.md's grid: every rule with every context, and λ = 0 once, where rules and contexts make no difference.
+#: The grid: every rule with every context, and λ = 0 once, where rules and contexts make no difference.
 GRID: tuple[FusionSettings, ...] = (
-    FusionSettings(rule="rollout", coefficient=0.0, context_rule="positive"),
+    FusionSettings(rule="change", coefficient=0.0, context_rule="mixed"),
     *(
         FusionSettings(rule=rule, coefficient=coefficient, context_rule=context)
-        for rule in ("rollout", "gate")
-        for context in ("positive", "absolute", "attention")
+        for rule in ("rollout", "change", "gate")
+        for context in ("positive", "absolute", "attention", "mixed")
         for coefficient in _COEFFICIENTS
     ),
 )

@@ -1,14 +1,11 @@
-"""What identifies the method on a model: formula, settings, replacement token, device."""
+"""What identifies the method on a model: formula, settings, device."""
 
 from __future__ import annotations
 
-from calig.baselines import choose_baseline
 from calig.engine import FORMULA_VERSION
 from calig.loading import resolve_device
-from components.attribution.running import load_classifier
 from schemas.base import digest_of
 from schemas.config import AttributionConfig
-from schemas.release import ModelSnapshot
 
 
 def formula_version() -> str:
@@ -21,10 +18,11 @@ def method_fingerprint(config: AttributionConfig) -> str:
     return digest_of({"formula": FORMULA_VERSION, "settings": config.fingerprint()})
 
 
-def replacement_id(snapshot: ModelSnapshot, config: AttributionConfig) -> int | None:
-    """The token id that stands for removed content, in x' and in perturbations alike; None: the mean embedding, or an image."""
-    model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
-    return choose_baseline(config.baseline, model, processor, snapshot.modality).replacement_id
+def exact_settings(config: AttributionConfig) -> AttributionConfig:
+    """The same method ten times as exact, in float64: what is left of its error shows in the difference."""
+    points = config.n_points and min(4 * config.n_points, 1025)
+    exact = {"dtype": "float64", "reduced": False, "tolerance": config.tolerance / 10, "n_points": points}
+    return config.model_copy(update=exact | {"max_points": min(4 * config.max_points, 1025)})
 
 
 def uses_gpu(config: AttributionConfig) -> bool:

@@ -47,7 +47,7 @@ def attribute_examples(
                 [row for _, row in encoded],
                 [example.label for example, _ in encoded],
                 baseline,
-                _options(config, alternatives),
+                options_of(config, alternatives),
                 progress,
             )
     except AttributionError as error:
@@ -90,7 +90,8 @@ def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
         raise InvalidInputError(f"the image cannot be read: {example.image}") from error
 
 
-def _options(config: AttributionConfig, alternatives: tuple[Fusion, ...]) -> Options:
+def options_of(config: AttributionConfig, alternatives: tuple[Fusion, ...] = ()) -> Options:
+    """The settings as the engine takes them."""
     fusion = config.fusion
     return Options(
         target=config.target,

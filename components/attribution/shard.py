@@ -17,7 +17,7 @@ from calig.loading import resolve_device
 from components.attribution.running import attribute_examples
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
-from schemas.release import Example, ModelSnapshot
+from schemas.release import Example, ModelSnapshot, Spans
 
 
 def explain_shard(
@@ -73,10 +73,15 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
         "image": None if example.image is None else str(example.image),
         "label": example.label,
         "segments": list(example.segments.items()),
-        "rationale": None if example.rationale is None else [{"start": s, "end": e} for s, e in example.rationale],
+        "rationale": None if example.rationale is None else _spans(example.rationale),
+        "rationales": None if example.rationales is None else [_spans(spans) for spans in example.rationales],
         "problem": problem,
     }
     return row if attribution is None else row | {k: v for k, v in attribution.to_dict().items() if k in SCHEMA.names}
+
+
+def _spans(spans: Spans) -> list[dict[str, int]]:
+    return [{"start": start, "end": end} for start, end in spans]
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:

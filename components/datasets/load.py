@@ -29,6 +29,7 @@ def load(path: Path, *, limit: int | None, labels: tuple[str, ...], modality: st
     - `label` (optional): a class name of the model, or its index;
     - `id` (optional): unique; the row's number, from 0, when there is no such column;
     - `rationale` (optional): character spans `[[start, end], ...]`, end exclusive; in CSV as a JSON string;
+    - `rationales` (optional, instead): one such list per annotator, `[[[start, end], ...], ...]`;
     - any other column of text, booleans or whole numbers with at most 20 distinct values is a segment column.
 
     `limit` takes the first so many rows; everything, the digest too, is about these alone. The digest does not depend on the
@@ -110,7 +111,7 @@ def _reference(
         n_rows=len(examples),
         modality=modality,
         has_labels=any(example.label is not None for example in examples),
-        has_rationales=any(example.rationale is not None for example in examples),
+        has_rationales=any(example.rationale is not None or example.rationales is not None for example in examples),
         segment_columns=segments,
         limit=limit,
     )
@@ -120,7 +121,11 @@ def _digest(examples: Iterable[Example], folder: Path) -> str:
     """SHA-256 over the rows as canonical JSON lines: of a picture its path relative to the file, and its bytes."""
     digest = hashlib.sha256()
     for example in examples:
-        content = example.model_dump(mode="json", exclude={"problem", "image"})
+        content = example.model_dump(mode="json", exclude={"problem", "image", "rationales"})
+        if (
+            example.rationales is not None
+        ):  # absent otherwise, so that sets pinned before there was such a column keep their digest
+            content["rationales"] = example.rationales
         if example.image is not None:
             content["image"] = [_relative(example.image, folder), _bytes_digest(example.image)]
         digest.update(json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")

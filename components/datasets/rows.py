@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from components.datasets.rationales import read_rationale, read_rationales
 from components.datasets.readers import Row
 from components.datasets.segments import segment_text
 from components.errors import InputError
 from schemas.release import Example
 
 _INDEX = re.compile(r"[0-9]+(\.0+)?")
-_SPANS = "spans [[start, end], ...] in characters, 0 <= start < end <= length of the text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,8 @@ class RowReader:
             image=image,
             label=self._label(row.get("label")),
             segments={name: value for name in self.segments if (value := segment_text(row.get(name))) is not None},
-            rationale=_rationale(row.get("rationale"), text, number),
+            rationale=read_rationale(row, text, number),
+            rationales=read_rationales(row, text, number),
             problem=_text_problem(row.get("text")) if self.modality == "text" else _image_problem(image),
         )
 
@@ -96,34 +95,3 @@ def _picture_problem(image: Path) -> str | None:
     except Exception as error:  # decoders raise many kinds, SyntaxError among them
         return f"the image cannot be read: {type(error).__name__}"
     return None
-
-
-def _rationale(value: Any, text: str | None, number: int) -> tuple[tuple[int, int], ...] | None:
-    if value in (None, ""):
-        return None
-    try:
-        spans = tuple(_span(span) for span in _decoded(value))
-    except (TypeError, ValueError, KeyError) as error:
-        raise InputError("A rationale is not a list of spans.", got=f"row {number}: {value!r}", allowed=_SPANS) from error
-    for start, end in spans:
-        if text is not None and not 0 <= start < end <= len(text):
-            raise InputError(
-                "A rationale lies outside its text.",
-                got=f"row {number}: [{start}, {end}) in {len(text)} characters",
-                allowed=_SPANS,
-            )
-    return spans
-
-
-def _decoded(value: Any) -> Sequence[Any]:
-    spans = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(spans, (list, tuple)):
-        raise TypeError("not a list")
-    return spans
-
-
-def _span(span: Any) -> tuple[int, int]:
-    start, end = (span["start"], span["end"]) if isinstance(span, dict) else span
-    if not all(isinstance(offset, int) and not isinstance(offset, bool) for offset in (start, end)):
-        raise TypeError("an offset is not a whole number")
-    return start, end

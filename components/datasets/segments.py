@@ -8,7 +8,7 @@ from typing import Any
 from components.datasets.readers import Rows
 
 #: Columns with a meaning of their own.
-KNOWN = ("text", "image", "label", "id", "rationale")
+KNOWN = ("text", "image", "label", "id", "rationale", "rationales")
 MAX_VALUES = 20
 _DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
 _WHOLE = re.compile(r"[-+]?\d+")

@@ -31,17 +31,5 @@ def shortfall(coverage: Coverage, config: DriftConfig) -> tuple[str, str] | None
     return None
 
 
-def left_out(coverage: Coverage) -> list[str]:
-    """The rows that could not be compared, counted by reason."""
-    reasons = (
-        (coverage.only_reference, "explained by the reference alone"),
-        (coverage.only_candidate, "explained by the candidate alone"),
-        (coverage.no_common_class, "explained toward different classes"),
-        (coverage.zero, "without any attribution on a word under one version"),
-    )
-    return [f"{n} {reason}" for n, reason in reasons if n]
-
-
 def _causes(coverage: Coverage) -> str:
-    causes = left_out(coverage)
-    return f" ({', '.join(causes)})" if causes else ""
+    return f" ({', '.join(coverage.left_out)})" if coverage.left_out else ""

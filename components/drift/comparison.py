@@ -13,6 +13,7 @@ from components.drift.noise import measure_noise
 from components.drift.pairing import Pairing, match
 from components.drift.ranking import global_ranking
 from components.drift.reading import Row, read_rows
+from components.drift.slices import groups
 from components.drift.thresholds import judged_by, thresholds
 from components.drift.word_shift import strongest, word_shifts
 from components.errors import InputError
@@ -102,7 +103,8 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
     examples = pairing.examples
     tests = word_shifts(examples, config.drift)
     shifts = strongest(tests)
-    firing = [s.model_copy(update={"by_layer": word_by_layer(examples, s.word, s.toward)}) for s in shifts if s.fires]
+    members = dict(groups(examples))
+    firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]
     table = statistics(examples, config.drift, config.quality)
     return DriftReport(
         verdict=CheckVerdict.FAIL if firing else CheckVerdict.PASS,

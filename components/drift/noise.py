@@ -35,7 +35,7 @@ def measure_noise(
         config: settings; `min_null_pairs` decides what is enough.
     """
     numerics, n_rows = numerics_noise(ours, {k: row for k, row in read_rows(sources.numerics).items() if k in ours}, reference)
-    skipped: list[str] = []
+    skipped = [sources.problem] if sources.problem else []
     for source in sources.nulls:
         pairs, without = _retraining(reference, theirs, source, config)
         skipped += [*source.skipped, *without]

@@ -1,7 +1,7 @@
 """nDCG of global word attributions, as cloud monitors report it, beside what a random order would get. It decides nothing.
 
 Amazon SageMaker Clarify ("Feature Attribution Drift for Models in Production") and Azure Machine Learning (model monitoring,
-feature attribution drift) rank the features by mean absolute attribution and alert below nDCG 0.90.
+feature attribution drift) rank the features by mean absolute attribution; Clarify alerts below 0.90.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from schemas.drift import Noise, Threshold
 _PRIOR = (
     "stated prior, training noise not measured for this model: in 21 pairs of honest retrainings (3 of a 6-layer MiniLM on "
     "SST-2, 18 of the demo's classifier trained from scratch) no word was beyond all three limits (largest |z| 6.8, at 6 "
-    "occurrences, share 0.27); in 21 pairs with a planted shortcut the planted word was (share 0.48 … 0.8, |z| 13 … 20)"
+    "occurrences, share 0.27); in 21 pairs with a planted shortcut the planted word was (share 0.48 … 0.8, |z| 13 … 20); "
+    "over all rows: tests within classes and segments were not part of it"
 )
 _PRIOR_DIFFUSE = (
     "stated prior, training noise not measured for this model: reseeded pairs of that recipe agree at Spearman 0.85 … 0.87 "

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from components.quality.calibration import choose_fusion
 from components.quality.evaluation import evaluate
-from components.quality.suite import built_in_suites, load_suite
-from components.quality.table import sample_inputs, unperturbed
+from components.quality.rows import column_names
+from components.quality.suite import built_in_suites, load_suite, suite_digest, suite_for
+from components.quality.table import parity_inputs, sample_inputs
 
-__all__ = ["built_in_suites", "choose_fusion", "evaluate", "load_suite", "sample_inputs", "unperturbed"]
+__all__ = [
+    "built_in_suites",
+    "choose_fusion",
+    "column_names",
+    "evaluate",
+    "load_suite",
+    "parity_inputs",
+    "sample_inputs",
+    "suite_digest",
+    "suite_for",
+]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from calig.metrics.faithfulness import AttributedRow, difference, perturbation_curves
-from calig.metrics.perturbation import FloatArray, Scorer
+from calig.metrics.perturbation import FloatArray, Perturbation, Scorer
 from calig.metrics.statistics import bootstrap_mean
 from components.quality.table import explained_class, is_scorable, source_of
 from schemas.base import Interval
@@ -26,7 +26,7 @@ def choose_fusion(
     *,
     scorer: Scorer,
     config: QualityConfig,
-    replacement_id: int | None,
+    perturbation: Perturbation,
 ) -> FusionChoice:
     """The fusion with the largest comprehensiveness − sufficiency, if it beats the default beyond the interval; else the default.
 
@@ -42,7 +42,7 @@ def choose_fusion(
     if len(scorable) < MIN_ROWS:
         reason = f"only {len(scorable)} rows to choose by, {MIN_ROWS} are needed: the default is kept"
         return FusionChoice(fusion=default, reason=reason, slice_ids=ids)
-    scored = _differences(scorable, scorer, config, replacement_id)
+    scored = _differences(scorable, scorer, config, perturbation)
     candidates = _candidates(scored, fusions, fusions.index(default), config)
     best = max(candidates, key=lambda candidate: candidate.difference)
     ahead = best.margin_interval.low > 0.0
@@ -52,11 +52,11 @@ def choose_fusion(
 
 
 def _differences(
-    rows: Sequence[tuple[dict[str, Any], FloatArray]], scorer: Scorer, config: QualityConfig, replacement_id: int | None
+    rows: Sequence[tuple[dict[str, Any], FloatArray]], scorer: Scorer, config: QualityConfig, perturbation: Perturbation
 ) -> FloatArray:
     """Comprehensiveness − sufficiency, `rows fusions`."""
     attributed = [
-        AttributedRow(source_of(row, replacement_id), values[:, np.array(row["content"], dtype=bool)], explained_class(row))
+        AttributedRow(source_of(row, perturbation), values[:, np.array(row["content"], dtype=bool)], explained_class(row))
         for row, values in rows
     ]
     return np.stack([difference(c) for c in perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)])

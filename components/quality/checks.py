@@ -1,12 +1,15 @@
-"""Running an expectation suite over the per-row table: one check per expectation, and the overall verdict."""
+"""Running an expectation suite over the per-row table: one check per expectation and slice, and the overall verdict."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from components.quality.columns import columns_of, for_control
+from components.quality.expansion import Single, expand
 from components.quality.suite import LoadedSuite
+from components.quality.wording import requirement
 from schemas.base import CheckVerdict, Severity
 from schemas.quality import Check
 from schemas.suite import ExpectationSpec
@@ -14,25 +17,18 @@ from schemas.suite import ExpectationSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What an expectation measures, in words; others are described by their type.
-_SUBJECTS = {
-    "expect_table_row_count_to_be_between": "rows",
-    "expect_column_mean_to_be_between": "mean of {column}",
-    "expect_column_max_to_be_between": "maximum of {column}",
-    "expect_column_min_to_be_between": "minimum of {column}",
-    "expect_column_median_to_be_between": "median of {column}",
-    "expect_column_sum_to_be_between": "sum of {column}",
-    "expect_column_values_to_be_between": "{column} of every row",
-}
-
 
 def run_checks(suite: LoadedSuite, frame: pd.DataFrame) -> tuple[Check, ...]:
-    """Judge every expectation of `suite` on `frame` (one line per row); as many checks as expectations, in their order."""
+    """Judge every expectation of `suite` on `frame` (one line per row), in their order.
+
+    An expectation is one check, or with `for_each` one per class, segment or control. One that has nothing to be repeated for
+    is a single check that does not apply (no segments at all) or is inconclusive (a segment without values).
+    """
+    pairs = list(zip(suite.spec.expectations, suite.expectations, strict=True))
     if frame.empty:
-        return tuple(_check(spec, CheckVerdict.INCONCLUSIVE, "no rows to judge by") for spec in suite.spec.expectations)
+        return tuple(_check(Single(*pair), CheckVerdict.INCONCLUSIVE, "no rows to judge by") for pair in pairs)
     batch = _batch(frame)
-    pairs = zip(suite.spec.expectations, suite.expectations, strict=True)
-    return tuple(_judge(spec, batch.validate(expectation).to_json_dict(), frame) for spec, expectation in pairs)
+    return tuple(check for spec, expectation in pairs for check in _checks(spec, expectation, batch, frame))
 
 
 def overall(checks: Sequence[Check]) -> CheckVerdict:
@@ -55,19 +51,37 @@ def _batch(frame: pd.DataFrame) -> Any:
     return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
 
 
-def _judge(spec: ExpectationSpec, result: dict[str, Any], frame: pd.DataFrame) -> Check:
+def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame) -> Iterator[Check]:
+    singles = expand(spec, expectation, frame)
+    if not singles and spec.for_each == "segments":
+        yield _check(Single(spec, expectation), CheckVerdict.NOT_APPLICABLE, "the data set has no segments")
+    elif not singles:
+        yield _check(Single(spec, expectation), CheckVerdict.INCONCLUSIVE, f"no row has a value of {spec.for_each}")
+    for single in singles:
+        if single.slice is not None and single.slice.n < spec.min_rows:
+            yield _not_judged(single, single.slice.n)
+        else:
+            yield _judge(single, batch.validate(single.expectation).to_json_dict(), frame)
+
+
+def _not_judged(single: Single, n: int) -> Check:
+    observed = f"not judged: {n} row{'' if n == 1 else 's'}, fewer than {single.spec.min_rows}"
+    return _check(single, CheckVerdict.INCONCLUSIVE, observed).model_copy(update={"severity": single.spec.severity_when_too_few})
+
+
+def _judge(single: Single, result: dict[str, Any], frame: pd.DataFrame) -> Check:
     problem = _exception(result["exception_info"])
     if problem is not None:
-        return _check(spec, CheckVerdict.INCONCLUSIVE, f"could not be judged: {problem}")
-    column = spec.kwargs.get("column")
+        return _check(single, CheckVerdict.INCONCLUSIVE, f"could not be judged: {problem}")
+    columns = [column for of in columns_of(single.expectation).values() for column in of]
+    empty = next((column for column in columns if frame[column].isna().all()), None)
+    if empty is not None:
+        return _check(single, CheckVerdict.INCONCLUSIVE, f"no row has a value of {empty}")
     outcome = result["result"]
-    if column is not None and frame[column].isna().all():
-        return _check(spec, CheckVerdict.INCONCLUSIVE, f"no row has a value of {column}")
     if _nothing_observed(outcome):
-        return _check(spec, CheckVerdict.INCONCLUSIVE, "too few rows have a value")
-    if result["success"]:
-        return _check(spec, CheckVerdict.PASS, _observed(outcome))
-    return _check(spec, CheckVerdict(spec.meta.on_failure), _observed(outcome))
+        return _check(single, CheckVerdict.INCONCLUSIVE, "too few rows have a value")
+    verdict = CheckVerdict.PASS if result["success"] else CheckVerdict(single.spec.meta.on_failure)
+    return _check(single, verdict, _observed(outcome))
 
 
 def _exception(info: dict[str, Any]) -> str | None:
@@ -95,44 +109,16 @@ def _observed(outcome: dict[str, Any]) -> float | str | None:
     return None if value is None else str(value)
 
 
-def _check(spec: ExpectationSpec, verdict: CheckVerdict, observed: float | str | None) -> Check:
+def _check(single: Single, verdict: CheckVerdict, observed: float | str | None) -> Check:
+    part = single.slice
+    of_control = for_control(single.expectation, part.value) if part is not None and part.by == "control" else {}
     return Check(
-        name=spec.meta.name,
-        expectation=spec.type,
+        name=single.name,
+        expectation=single.spec.type,
         verdict=verdict,
-        severity=spec.severity,
+        severity=single.spec.severity,
         observed=observed,
-        requirement=requirement(spec),
-        explanation=spec.meta.explanation,
+        requirement=requirement(single.spec, of_control),
+        explanation=single.spec.meta.explanation,
+        slice=part,
     )
-
-
-def requirement(spec: ExpectationSpec) -> str:
-    """What an expectation requires, in words, e.g. `mean of coverage ≥ 0.9`."""
-    kwargs = spec.kwargs
-    if "quantile_ranges" in kwargs:
-        return f"{_quantiles(kwargs)}{_where(kwargs)}"
-    if spec.type == "expect_column_mean_lower_bound_to_be_above":
-        level = 100 * kwargs.get("confidence", 0.95)
-        return f"{level:g} % interval of the mean of {kwargs['column']} above {kwargs['min_value']}{_where(kwargs)}"
-    if spec.type in _SUBJECTS:
-        subject = _SUBJECTS[spec.type].format(column=kwargs.get("column"))
-        return f"{subject} {_range(kwargs.get('min_value'), kwargs.get('max_value'), kwargs)}{_where(kwargs)}"
-    arguments = ", ".join(f"{name} {value}" for name, value in kwargs.items())
-    return f"{spec.type.removeprefix('expect_').replace('_', ' ')}: {arguments}"
-
-
-def _quantiles(kwargs: dict[str, Any]) -> str:
-    ranges = kwargs["quantile_ranges"]
-    pairs = zip(ranges["quantiles"], ranges["value_ranges"], strict=True)
-    return ", ".join(f"{100 * q:g} % quantile of {kwargs['column']} {_range(low, high, {})}" for q, (low, high) in pairs)
-
-
-def _range(low: float | None, high: float | None, kwargs: dict[str, Any]) -> str:
-    above, below = (">" if kwargs.get("strict_min") else "≥"), ("<" if kwargs.get("strict_max") else "≤")
-    bounds = [f"{sign} {bound}" for sign, bound in ((above, low), (below, high)) if bound is not None]
-    return " and ".join(bounds)
-
-
-def _where(kwargs: dict[str, Any]) -> str:
-    return f" where {kwargs['row_condition']}" if kwargs.get("row_condition") else ""

@@ -55,6 +55,18 @@ MEANS: tuple[tuple[str, str, Direction, str], ...] = (
         "comprehensiveness as a share of what the content does for p, 0 to 1 (Carton et al. 2020); rows as above",
     ),
     (
+        "infidelity",
+        "infidelity",
+        Direction.LOWER,
+        "E[(Iᵀφ − (f(x) − f(x_I)))²] over random sets I of removed content, logits² (Yeh et al. 2019); f: the explained logit",
+    ),
+    (
+        "normalised infidelity",
+        "infidelity_normalised",
+        Direction.LOWER,
+        "infidelity of βφ with the best β for each row, logits² (Yeh et al. 2019): the scale of φ does not matter",
+    ),
+    (
         "entropy",
         "entropy",
         Direction.REPORT,
@@ -74,8 +86,19 @@ MEANS: tuple[tuple[str, str, Direction, str], ...] = (
     ),
 )
 
+#: The same for images; absent from reports on texts.
+_KEPT = (
+    "removed first, the share of the way from 10 % to 90 % on which the explained class stays the most probable "
+    "(area under accuracy / 0.8; Chefer et al. 2021)"
+)
+IMAGE_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
+    ("positive perturbation AUC", "positive_perturbation_auc", Direction.LOWER, f"most relevant patches {_KEPT}"),
+    ("negative perturbation AUC", "negative_perturbation_auc", Direction.HIGHER, f"least relevant patches {_KEPT}"),
+)
+
 #: The same for agreement with human rationales; absent from reports on data without them.
 _TOWARD_GOLD = "rows explained toward their gold class (DeYoung et al. 2020)"
+_SEVERAL = "those rows that several annotators marked; the plausibility of these is against their majority vote per token"
 PLAUSIBILITY_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
     (
         "plausibility AUPRC",
@@ -94,5 +117,46 @@ PLAUSIBILITY_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
         "plausibility_span_f1",
         Direction.HIGHER,
         f"F1 of runs of top tokens that share more than half of their union with a run of the human rationale; {_TOWARD_GOLD}",
+    ),
+    (
+        "human ceiling AUPRC",
+        "human_ceiling_auprc",
+        Direction.REPORT,
+        f"the same of the other annotators' votes against each annotator, mean over them; {_SEVERAL}",
+    ),
+    (
+        "human ceiling token F1",
+        "human_ceiling_token_f1",
+        Direction.REPORT,
+        f"F1 of one annotator's tokens against another's, mean over the pairs; {_SEVERAL}",
+    ),
+    (
+        "human ceiling span F1",
+        "human_ceiling_span_f1",
+        Direction.REPORT,
+        f"F1 of one annotator's runs of tokens against another's, mean over the pairs; {_SEVERAL}",
+    ),
+)
+
+#: The same for the attempt to falsify the maps, on the rows it was made on; absent from reports when it was not to be made.
+FALSIFICATION_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
+    (
+        "max-sensitivity",
+        "max_sensitivity",
+        Direction.LOWER,
+        "largest ‖φ(x + δ) − φ(x)‖ / ‖φ(x)‖ over nudges δ of the embeddings or pixels, the class fixed (Yeh et al. 2019)",
+    ),
+    (
+        "randomisation correlation",
+        "randomisation_correlation",
+        Direction.LOWER,
+        "Spearman correlation of |φ| with |φ| after weights are randomised from the head down, mean over the stages "
+        "(cascading randomisation; Adebayo et al. 2018)",
+    ),
+    (
+        "correlation, all randomised",
+        "randomised_correlation",
+        Direction.LOWER,
+        "the same when all weights are randomised: what is left of the maps without anything learned; near 0 when they fall",
     ),
 )

@@ -3,73 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calig.metrics.perturbation import Scorer, check_fractions
+from calig.metrics.perturbation import Perturbation, check_fractions
 from components.errors import InputError
 from components.quality.checks import overall, run_checks
-from components.quality.measures import controls, known, mean_curves, metrics
-from components.quality.rows import CONTROLS, ScoredRows, score_rows
-from components.quality.suite import load_suite
+from components.quality.falsification import summary_of, warnings_of, with_findings
+from components.quality.measures import controls, mean_curves, metrics
+from components.quality.rows import CONTROLS, ModelScorer, ScoredRows, score_rows
+from components.quality.suite import load_suite, suite_for
+from components.quality.table import modality_of
+from components.quality.trust import disagrees, doubts
 from schemas.config import QualityConfig
+from schemas.falsification import Falsification, FalsificationSummary
 from schemas.quality import Control, QualityReport, ScorerRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Attributions in bfloat16 differ by less; a larger gap means that two different models were run.
-_PROBABILITY_GAP = 0.05
-
 
 def evaluate(
     table_paths: Sequence[Path],
     *,
-    scorer: Scorer,
+    scorer: ModelScorer,
     scorer_record: ScorerRecord,
     config: QualityConfig,
-    replacement_id: int | None,
+    perturbation: Perturbation,
+    falsification: Falsification | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> QualityReport:
     """Measure and judge the attributions in `table_paths` (shards of one table, schemas/attribution.py).
 
-    CA-LIG and the controls are scored on the same rows by the same perturbation: the attributed token ids, content
-    replaced by `replacement_id` (None: by the mean embedding), images by black patches. Rows without an attribution are
-    counted and left out. `progress` gets the number of rows just done.
+    CA-LIG and the controls are scored on the same rows by the same `perturbation` of the attributed token ids or images. Rows
+    without an attribution are counted and left out. `falsification` is what the attribution step found when it tried to
+    falsify the maps (None: it was not to try). `progress` gets the number of rows just done.
 
     Raises:
         InputError: the suite or the fractions cannot be used.
-        CouldNotRunError: the table cannot be read, or the scorer failed.
+        CouldNotRunError: the table cannot be read, or the scorer failed or gave what are no probabilities of the classes.
     """
-    _check_config(config)
-    scored = score_rows(table_paths, scorer=scorer, config=config, replacement_id=replacement_id, progress=progress)
-    suite = load_suite(config.suite, columns=list(scored.frame.columns))
-    checks = run_checks(suite, scored.frame)
-    compared = controls(scored, config)
+    suite_name = suite_for(config.suite, modality_of(table_paths))
+    _check_config(suite_name, config)
+    scored = score_rows(table_paths, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
+    scored = replace(scored, frame=with_findings(scored.frame, falsification))
+    suite = load_suite(suite_name, columns=list(scored.frame.columns))
+    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame))
+    compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),
         suite=suite.spec.name,
-        metrics=metrics(scored, config),
+        metrics=metrics(scored, config, falsified=attempt is not None),
         controls=compared,
         curves=mean_curves(scored, config),
         checks=checks,
         scorer=scorer_record,
-        warnings=_warnings(scored, compared, scorer_record),
+        perturbation=perturbation.kind,
+        falsification=attempt,
+        warnings=_warnings(scored, compared, scorer_record, attempt),
     )
 
 
-def _check_config(config: QualityConfig) -> None:
+def _check_config(suite_name: str, config: QualityConfig) -> None:
     """Refuse a broken suite or broken fractions before minutes of scoring."""
-    load_suite(config.suite)
+    load_suite(suite_name)
     try:
         check_fractions(config.fractions)
     except ValueError as error:
         raise InputError(f"quality.fractions: {error}", got=config.fractions) from error
 
 
-def _warnings(scored: ScoredRows, compared: Sequence[Control], record: ScorerRecord) -> tuple[str, ...]:
+def _warnings(
+    scored: ScoredRows, compared: Sequence[Control], record: ScorerRecord, attempt: FalsificationSummary | None
+) -> tuple[str, ...]:
     """Sentences for the report's first lines, gravest first."""
     sentences = [_beaten(control) for control in compared if control.beats_ca_lig]
+    sentences += warnings_of(attempt)
     sentences += _about_rows(scored.frame, scored.n_skipped)
     missing = sorted(set(CONTROLS) - {control.name for control in compared})
     if missing and len(scored.frame):
@@ -89,16 +99,10 @@ def _beaten(control: Control) -> str:
 
 def _about_rows(frame: pd.DataFrame, n_skipped: int) -> list[str]:
     sentences = []
-    if _disagrees(frame):
+    if disagrees(frame):
         sentences.append(
             "The scorer gives other probabilities than the attribution run did: the two may not have run the same model."
         )
     if n_skipped:
         sentences.append(f"{n_skipped} rows have no attribution and were not judged.")
     return sentences
-
-
-def _disagrees(frame: pd.DataFrame) -> bool:
-    comparable = frame[frame["target"] == frame["predicted"]]
-    gaps = known(comparable.assign(gap=(comparable["scored_probability"] - comparable["probability"]).abs()), "gap")
-    return gaps.size > 0 and bool(gaps.max() > _PROBABILITY_GAP)

@@ -1,4 +1,4 @@
-"""Great Expectations, imported quietly, and the one expectation it does not have: a lower confidence bound of a mean.
+"""Great Expectations, imported quietly, and the two expectations it does not have: the bounds of a mean's confidence interval.
 
 Import this module inside functions only: Great Expectations takes seconds to load.
 """
@@ -23,41 +23,55 @@ with warnings.catch_warnings():  # raised while the library imports itself and t
 from great_expectations.exceptions.exceptions import ExpectationNotFoundError
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
-from great_expectations.expectations.expectation import ColumnAggregateExpectation
+from great_expectations.expectations.expectation import ColumnAggregateExpectation, Expectation
 from great_expectations.expectations.metrics.column_aggregate_metric_provider import (
     ColumnAggregateMetricProvider,
     column_aggregate_value,
 )
-from great_expectations.expectations.registry import get_expectation_impl, list_registered_expectation_implementations
+from great_expectations.expectations.registry import (
+    get_expectation_impl,
+    list_registered_expectation_implementations,
+    register_expectation,
+)
 
 __all__ = [
     "ExpectColumnMeanLowerBoundToBeAbove",
+    "ExpectColumnMeanUpperBoundToBeAtLeast",
+    "Expectation",
     "ExpectationNotFoundError",
     "get_expectation_impl",
     "gx",
     "list_registered_expectation_implementations",
+    "register_expectation",
 ]
 
 
-class ColumnMeanLowerBound(ColumnAggregateMetricProvider):
-    """The lower end of the column mean's bootstrap interval; null below `min_rows` values."""
+class ColumnMeanInterval(ColumnAggregateMetricProvider):
+    """The column mean's bootstrap interval, low and high; null below `min_rows` values."""
 
-    metric_name = "column.mean_lower_bound"
+    metric_name = "column.mean_interval"
     value_keys = ("min_rows", "confidence", "draws", "seed")
 
     @column_aggregate_value(engine=PandasExecutionEngine)
-    def _pandas(cls, column: Any, *, min_rows: int, confidence: float, draws: int, seed: int, **_: object) -> float | None:  # noqa: N805
+    def _pandas(
+        cls,  # noqa: N805
+        column: Any,
+        *,
+        min_rows: int,
+        confidence: float,
+        draws: int,
+        seed: int,
+        **_: object,
+    ) -> tuple[float, float] | None:
         values = np.asarray(column.dropna(), dtype=np.float64)
         if values.size < min_rows:
             return None
-        return bootstrap_mean(values, draws=draws, confidence=confidence, seed=seed).low
+        mean = bootstrap_mean(values, draws=draws, confidence=confidence, seed=seed)
+        return mean.low, mean.high
 
 
-class ExpectColumnMeanLowerBoundToBeAbove(ColumnAggregateExpectation):
-    """Expect the seeded bootstrap interval of the column's mean to lie above `min_value` as a whole.
-
-    With fewer than `min_rows` known values nothing is observed, and the check is inconclusive.
-    """
+class _ExpectColumnMeanInterval(ColumnAggregateExpectation):
+    """What the two below share. With fewer than `min_rows` known values nothing is observed: the check is inconclusive."""
 
     min_value: float
     min_rows: int = 1
@@ -65,8 +79,12 @@ class ExpectColumnMeanLowerBoundToBeAbove(ColumnAggregateExpectation):
     draws: int = 1000
     seed: int = 0
 
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("column.mean_lower_bound",)
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("column.mean_interval",)
     success_keys: ClassVar[tuple[str, ...]] = ("min_value", "min_rows", "confidence", "draws", "seed")
+
+
+class ExpectColumnMeanLowerBoundToBeAbove(_ExpectColumnMeanInterval):
+    """Expect the seeded bootstrap interval of the column's mean to lie above `min_value` as a whole: surely larger."""
 
     def _validate(
         self,
@@ -74,5 +92,18 @@ class ExpectColumnMeanLowerBoundToBeAbove(ColumnAggregateExpectation):
         runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002 (the library's signature)
         execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        bound = metrics["column.mean_lower_bound"]
-        return {"success": bound is not None and bool(bound > self.min_value), "result": {"observed_value": bound}}
+        low, _ = metrics["column.mean_interval"] or (None, None)
+        return {"success": low is not None and bool(low > self.min_value), "result": {"observed_value": low}}
+
+
+class ExpectColumnMeanUpperBoundToBeAtLeast(_ExpectColumnMeanInterval):
+    """Expect the seeded bootstrap interval of the column's mean not to lie below `min_value` as a whole: not surely smaller."""
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002 (the library's signature)
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        _, high = metrics["column.mean_interval"] or (None, None)
+        return {"success": high is not None and bool(high >= self.min_value), "result": {"observed_value": high}}

@@ -9,7 +9,7 @@ import numpy as np
 from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
 from calig.metrics.statistics import MeanInterval, bootstrap_mean
-from components.quality.definitions import MEANS, PLAUSIBILITY_MEANS
+from components.quality.definitions import FALSIFICATION_MEANS, IMAGE_MEANS, MEANS, PLAUSIBILITY_MEANS
 from components.quality.rows import CONTROLS, METHODS, ScoredRows
 from schemas.base import Direction, Interval
 from schemas.config import QualityConfig
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def metrics(scored: ScoredRows, config: QualityConfig) -> tuple[Metric, ...]:
-    """Every metric of the run; a value is None when no row could be judged."""
-    plausibility = [row for row in PLAUSIBILITY_MEANS if known(scored.frame, row[1]).size]
-    means = (_mean(scored.frame, config, *row) for row in (*MEANS, *plausibility))
+def metrics(scored: ScoredRows, config: QualityConfig, *, falsified: bool) -> tuple[Metric, ...]:
+    """Every metric of the run; a value is None when no row could be judged. `falsified`: with those of the attempt to falsify."""
+    applicable = [row for row in (*IMAGE_MEANS, *PLAUSIBILITY_MEANS) if known(scored.frame, row[1]).size]
+    attempt = FALSIFICATION_MEANS if falsified else ()
+    means = (_mean(scored.frame, config, *row) for row in (*MEANS, *applicable, *attempt))
     return (_residual(scored.frame), _non_finite(scored.frame), *means)
 
 

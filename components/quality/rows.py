@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,9 +18,13 @@ from calig.metrics.faithfulness import (
     perturbation_curves,
     sufficiency,
 )
-from calig.metrics.perturbation import FloatArray, Scorer, curve_points
+from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
+from components.quality.falsification import with_findings
+from components.quality.infidelity import Orders, infidelities
+from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
+from components.quality.trust import checked
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -33,6 +37,17 @@ _ROWS_AT_ONCE = 32
 
 CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 METHODS = (CA_LIG, *CONTROLS)
+INFIDELITIES = ("infidelity", "infidelity_normalised", *(f"infidelity_normalised_{control}" for control in CONTROLS))
+
+
+class ModelScorer(Protocol):
+    """The model on perturbed inputs: called, it gives class probabilities `inputs classes`; `logits` are what is behind them."""
+
+    def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Probabilities `inputs classes`."""
+
+    def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Logits `inputs classes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,66 +63,97 @@ class ScoredRows:
     n_skipped: int
 
 
+def column_names(config: QualityConfig, segments: Sequence[str]) -> list[str]:
+    """The columns that the table will have for data with these segment columns: known before any row is."""
+    measures = {**_measures(_unscored(0, config), config), **dict.fromkeys(PATCH_COLUMNS, np.empty(0))}
+    return list(with_findings(_frame([], segments, measures, []), None).columns)
+
+
 def score_rows(
     table_paths: Sequence[Path],
     *,
-    scorer: Scorer,
+    scorer: ModelScorer,
     config: QualityConfig,
-    replacement_id: int | None,
+    perturbation: Perturbation,
     progress: Callable[[int], None] | None = None,
 ) -> ScoredRows:
     """Score every row of the table; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
     curves = [_unscored(0, config)]
+    fits: list[dict[str, float]] = []
+    areas = [np.empty((0, len(PATCH_COLUMNS)))]
+    segments: dict[str, None] = {}
     n_skipped = 0
     for rows in read_rows(table_paths):
+        segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row) for row in explained)
         n_skipped += len(rows) - len(explained)
         for start in range(0, len(explained), _ROWS_AT_ONCE):
             part = explained[start : start + _ROWS_AT_ONCE]
-            curves.append(_curves(part, scorer, config, replacement_id))
+            trusted = checked(scorer, len(part[0]["logits"]))
+            orders = [_methods(row, config) if is_scorable(row) else {} for row in part]
+            curves.append(_curves(part, orders, trusted, config, perturbation))
+            fits.extend(_infidelities(part, orders, scorer, config, perturbation))
+            areas.append(patch_areas(part, scorer=trusted, seed=config.seed, perturbation=perturbation))
             if progress is not None:
                 progress(len(part))
     measured = np.concatenate(curves)
-    return ScoredRows(_frame(facts, measured, config), measured, n_skipped)
+    patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
+    return ScoredRows(_frame(facts, segments, {**_measures(measured, config), **patches}, fits), measured, n_skipped)
 
 
 def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
     return np.full((n_rows, len(METHODS), 2, len(curve_points(config.fractions))), np.nan)
 
 
-def _curves(rows: list[Row], scorer: Scorer, config: QualityConfig, replacement_id: int | None) -> FloatArray:
-    """Curves `rows methods 2 points`; NaN for rows that cannot be scored and for controls that a row lacks."""
-    places = [place for place, row in enumerate(rows) if is_scorable(row)]
-    methods = [_methods(rows[place], config) for place in places]
+def _curves(
+    rows: list[Row], orders: list[Orders], scorer: Scorer, config: QualityConfig, perturbation: Perturbation
+) -> FloatArray:
+    """Curves `rows methods 2 points`; NaN for rows without orders and for controls that a row lacks."""
+    places = [place for place, known in enumerate(orders) if known]
+    methods = [orders[place] for place in places]
     attributed = [
-        AttributedRow(source_of(rows[place], replacement_id), np.concatenate([*orders.values()]), explained_class(rows[place]))
-        for place, orders in zip(places, methods, strict=True)
+        AttributedRow(source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place]))
+        for place, known in zip(places, methods, strict=True)
     ]
     result = _unscored(len(rows), config)
     scored = perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)
-    for place, orders, curves in zip(places, methods, scored, strict=True):
-        starts = np.cumsum([len(of_method) for of_method in orders.values()])[:-1]
-        for method, part in zip(orders, np.split(curves, starts), strict=True):
+    for place, known, curves in zip(places, methods, scored, strict=True):
+        starts = np.cumsum([len(of_method) for of_method in known.values()])[:-1]
+        for method, part in zip(known, np.split(curves, starts), strict=True):
             result[place, METHODS.index(method)] = part.mean(axis=0)
     return result
 
 
-def _methods(row: Row, config: QualityConfig) -> dict[str, FloatArray]:
+def _infidelities(
+    rows: list[Row], orders: list[Orders], scorer: ModelScorer, config: QualityConfig, perturbation: Perturbation
+) -> list[dict[str, float]]:
+    """Infidelity columns per row; none for rows without orders."""
+    places = [place for place, known in enumerate(orders) if known]
+    known_rows, known_orders = [rows[place] for place in places], [orders[place] for place in places]
+    found = infidelities(known_rows, known_orders, logits=scorer.logits, config=config, perturbation=perturbation)
+    by_place = dict(zip(places, found, strict=True))
+    return [by_place.get(place, {}) for place in range(len(rows))]
+
+
+def _methods(row: Row, config: QualityConfig) -> Orders:
     """Attributions `orders content` by method: one order each, several for the random control, averaged later."""
     n_content = int(np.sum(row["content"]))
     random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
     return {**attributions_of(row), "random": random}
 
 
-def _frame(facts: list[dict[str, Any]], curves: FloatArray, config: QualityConfig) -> pd.DataFrame:
+def _frame(
+    facts: list[dict[str, Any]], segments: Iterable[str], measures: dict[str, FloatArray], fits: list[dict[str, float]]
+) -> pd.DataFrame:
     """Facts and measures side by side."""
     import pandas as pd
 
-    segments = dict.fromkeys(name for row in facts for name in row if name not in FACTS)
-    known = pd.DataFrame(facts, columns=[*FACTS, *segments], index=range(len(facts)))
-    return pd.concat([known, pd.DataFrame(_measures(curves, config), index=known.index)], axis=1)
+    columns = [*FACTS, *(f"segment_{name}" for name in segments)]
+    known = pd.DataFrame(facts, columns=columns, index=range(len(facts)))
+    fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
+    return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)
 
 
 def _measures(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from calig.metrics.complexity import entropy, gini
-from calig.metrics.perturbation import MEAN_EMBEDDING, BoolArray, FloatArray, ImageSource, PerturbedInput, Source, TextSource
-from calig.metrics.plausibility import area_under_precision_recall, span_f1, token_f1
+from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
 from components.errors import CouldNotRunError
-
-#: Agreement with human rationales, where a row has one.
-PLAUSIBILITY = {
-    "plausibility_auprc": area_under_precision_recall,
-    "plausibility_token_f1": token_f1,
-    "plausibility_span_f1": span_f1,
-}
+from components.quality.plausibility import PLAUSIBILITY, plausibility
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
 FACTS = (
     *("row", "id", "label", "predicted", "target", "probability", "coverage"),
-    *("n_tokens", "residual_max", "unconverged", "non_finite", "truncated"),
+    *("explained_probability", "n_tokens", "residual_max", "unconverged", "non_finite", "truncated"),
     *("entropy", "gini", *PLAUSIBILITY),
 )
 _COPIED = FACTS[:7]
@@ -33,7 +26,7 @@ _CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollou
 _COLUMNS = (
     *_COPIED,
     *("image", "segments", "problem", "logits", "f_input", "input_ids", "content", "values", "layer_attributions"),
-    *("residuals", "converged", *_CONTROLS, "rationale", "starts", "ends"),
+    *("residuals", "converged", *_CONTROLS, "rationale", "rationales", "starts", "ends"),
 )
 _ROWS_AT_ONCE = 16
 
@@ -57,15 +50,27 @@ def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
             raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
 
 
-def sample_inputs(table_paths: Sequence[Path], *, limit: int) -> list[PerturbedInput]:
-    """The first `limit` attributed inputs with nothing removed: what a scorer's parity is checked on."""
-    return unperturbed(islice((row for rows in read_rows(table_paths) for row in rows if row["problem"] is None), limit))
+def modality_of(table_paths: Sequence[Path]) -> Literal["text", "image"]:
+    """What the table's first explained row is; text when there is none."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    row = next(explained, None)
+    return "text" if row is None or row["image"] is None else "image"
 
 
-def unperturbed(rows: Iterable[Row]) -> list[PerturbedInput]:
-    """The rows' inputs with nothing removed."""
-    sources = [source_of(row, None) for row in rows]
-    return [source.without(np.zeros(source.n_content, dtype=bool)) for source in sources]
+def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Perturbation) -> list[PerturbedInput]:
+    """The first `limit` attributed inputs: what a scorer's parity is checked on; see `parity_inputs`."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    return parity_inputs(islice(explained, limit), perturbation)
+
+
+def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[PerturbedInput]:
+    """The rows' inputs with nothing replaced.
+
+    Where tokens are deleted from the attention mask, every second input lacks every second one: the mask is checked too.
+    """
+    sources = [source_of(row, perturbation) for row in rows]
+    deletes = perturbation.kind == "delete"
+    return [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
 
 
 def facts_of(row: Row) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def facts_of(row: Row) -> dict[str, Any]:
     finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
     return {
         **{name: row[name] for name in _COPIED},
+        "explained_probability": _explained_probability(row),
         "n_tokens": int(np.sum(row["content"])),
         "residual_max": float(residuals.max()) if finite else np.nan,
         "unconverged": int(not row["converged"]),
@@ -85,23 +91,9 @@ def facts_of(row: Row) -> dict[str, Any]:
 
 
 def _shape(row: Row) -> dict[str, float]:
-    """Entropy and Gini of the attribution, and its agreement with the row's rationale; NaN where there is nothing to compare.
-
-    A rationale argues for the gold class: attributions toward another class are not compared with it.
-    """
-    content = np.array(row["content"], dtype=bool)
-    values = floats(row["values"])[content] if is_scorable(row) else np.empty(0)
-    measured = {"entropy": entropy(values), "gini": gini(values)}
-    comparable = values.size > 0 and row["rationale"] is not None and row["label"] in (None, row["target"])
-    marked = _marked(row)[content] if comparable else np.empty(0, dtype=bool)
-    return measured | {name: measure(values, marked) for name, measure in PLAUSIBILITY.items()}
-
-
-def _marked(row: Row) -> BoolArray:
-    """Which tokens share a character with the rationale, `seq`."""
-    starts, ends = np.array(row["starts"]), np.array(row["ends"])
-    hits = [(starts < span["end"]) & (ends > span["start"]) for span in row["rationale"]]
-    return np.any(hits, axis=0) if hits else np.zeros(len(starts), dtype=bool)
+    """Entropy and Gini of the attribution, and its agreement with people's rationales."""
+    values = floats(row["values"])[np.array(row["content"], dtype=bool)] if is_scorable(row) else np.empty(0)
+    return {"entropy": entropy(values), "gini": gini(values), **plausibility(row, values)}
 
 
 def is_scorable(row: Row) -> bool:
@@ -126,13 +118,17 @@ def attributions_of(row: Row) -> dict[str, FloatArray]:
     return {name: values[content][None] for name, values in known.items() if values.size and np.isfinite(values).all()}
 
 
-def source_of(row: Row, replacement_id: int | None) -> Source:
-    """What can be removed from the row; without a `replacement_id` the mean embedding replaces tokens."""
+def source_of(row: Row, perturbation: Perturbation) -> Source:
+    """What can be removed from the row, and how; CouldNotRunError when texts and images are mixed up."""
     content = np.array(row["content"], dtype=bool)
     if row["image"] is not None:
-        return ImageSource(Path(row["image"]), int(content.sum()))
-    replacement = MEAN_EMBEDDING if replacement_id is None else replacement_id
-    return TextSource(np.array(row["input_ids"], dtype=np.int64), content, replacement)
+        if perturbation.kind not in ("zero", "blur"):
+            raise CouldNotRunError(f"row {row['id']} is an image", got=f"perturbation {perturbation.kind}", allowed="zero, blur")
+        return ImageSource(Path(row["image"]), int(content.sum()), perturbation.kind)
+    if perturbation.kind not in ("replace", "delete"):
+        raise CouldNotRunError(f"row {row['id']} is a text", got=f"perturbation {perturbation.kind}", allowed="replace, delete")
+    ids = np.array(row["input_ids"], dtype=np.int64)
+    return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
 
 
 def explained_class(row: Row) -> int:
@@ -141,6 +137,15 @@ def explained_class(row: Row) -> int:
     if row["target"] == row["predicted"] or row["target"].startswith(f"{row['predicted']} − "):
         return int(logits.argmax())
     return int(np.abs(logits - row["f_input"]).argmin())
+
+
+def _explained_probability(row: Row) -> float:
+    """Softmax of the attribution run's logits at the explained class: what the scorer must give for the whole input."""
+    logits = floats(row["logits"])
+    if not np.isfinite(logits).all():
+        return np.nan
+    odds = np.exp(logits - logits.max())
+    return float(odds[explained_class(row)] / odds.sum())
 
 
 def floats(values: Sequence[float | None] | None) -> FloatArray:

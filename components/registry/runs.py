@@ -28,12 +28,12 @@ class Explanation(NamedTuple):
 
 def finished_run(client: Any, explanation: Explanation) -> Any | None:
     """The newest run whose evidence is complete."""
-    return next((run for run in _runs(client, explanation) if _is_complete(run)), None)
+    return next((run for run in _runs(client, explanation) if is_complete(run)), None)
 
 
 def unfinished_run(client: Any, explanation: Explanation) -> Any | None:
     """The newest run of an attempt that broke off."""
-    return next((run for run in _runs(client, explanation) if not _is_complete(run)), None)
+    return next((run for run in _runs(client, explanation) if not is_complete(run)), None)
 
 
 def published_run(client: Any, run: Any) -> PublishedRun:
@@ -66,5 +66,6 @@ def _runs(client: Any, explanation: Explanation) -> list[Any]:
     return [run for run in found if explanation.tags.items() <= run.data.tags.items()]
 
 
-def _is_complete(run: Any) -> bool:
+def is_complete(run: Any) -> bool:
+    """Whether the run's evidence is all there."""
     return bool(run.info.status == "FINISHED" and run.data.tags.get("calig.published") == "true")

@@ -20,7 +20,7 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
         CouldNotRunError: the registry does not answer, or the version is still being registered.
     """
     with tracking_errors(f"look up {ref.uri}", client.tracking_uri):
-        model = _registered_model(client, ref.name)
+        model = registered_model(client, ref.name)
         number = ref.version if ref.alias is None else _version_of_alias(model, ref.alias)
         version = _model_version(client, ref.name, str(number))
     if version.status != "READY":
@@ -35,7 +35,19 @@ def find_model(client: Any, name: str) -> Any | None:
     return _or_none(client.get_registered_model, name)
 
 
-def _registered_model(client: Any, name: str) -> Any:
+def all_versions(client: Any, name: str) -> list[Any]:
+    """All `ModelVersion`s of a registered model, over all pages of the answer."""
+    found: list[Any] = []
+    token: str | None = None
+    while token is None or token:
+        page = client.search_model_versions(f"name={_quoted(name)}", max_results=1000, page_token=token)
+        found += page
+        token = page.token or ""
+    return found
+
+
+def registered_model(client: Any, name: str) -> Any:
+    """The registered model; InputError with the known names when there is none."""
     model = find_model(client, name)
     if model is None:
         names = [known.name for known in client.search_registered_models(max_results=1000)]
@@ -57,8 +69,7 @@ def _version_of_alias(model: Any, alias: str) -> str:
 def _model_version(client: Any, name: str, number: str) -> Any:
     version = _or_none(client.get_model_version, name, number)
     if version is None:
-        found = client.search_model_versions(f"name={_quoted(name)}", max_results=1000)
-        numbers = sorted((int(known.version) for known in found), reverse=True)
+        numbers = sorted((int(known.version) for known in all_versions(client, name)), reverse=True)
         raise InputError(
             f"The model {name!r} has no version {number}.", allowed=_listed(map(str, numbers)) or "it has no versions yet"
         )

@@ -1,12 +1,18 @@
-"""The report step: one self-contained HTML page from the governance record and the attribution table."""
+"""The report step: one self-contained HTML page about a version, or about all versions of a model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from components.report.checks import folded_checks
+from components.report.trend_rows import FIGURES, TrendRow, trend_rows
+from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
+from schemas.monitor import MonitorReport
 
-__all__ = ["build"]
+__all__ = ["FIGURES", "TrendRow", "build", "build_monitor", "build_trend", "folded_checks", "trend_rows"]
 
 
 def build(record: GovernanceReport, table_paths: list[Path], reference_table_paths: list[Path] | None, *, path: Path) -> None:
@@ -25,3 +31,27 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
     from components.report.page import write_page
 
     write_page(record, table_paths, reference_table_paths or [], path)
+
+
+def build_monitor(report: MonitorReport, *, path: Path) -> None:
+    """Write the page of `calig monitor` to `path`; errors as above."""
+    from components.report.environment import environment
+    from components.report.writing import write_text
+
+    write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)
+
+
+def build_trend(name: str, entries: Sequence[VersionEntry], *, path: Path) -> None:
+    """Write the page about all versions of the model `name` to `path`, as one HTML file that loads nothing.
+
+    Args:
+        name: the registered model.
+        entries: its versions, oldest first; those without an explanation are shown as such.
+        path: the HTML file to write; replaced when it exists.
+
+    Raises:
+        CouldNotRunError: the page cannot be written.
+    """
+    from components.report.trend import write_trend
+
+    write_trend(name, entries, path, now=datetime.now(UTC))

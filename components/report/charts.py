@@ -90,7 +90,7 @@ def curve_charts(curves: Sequence[Curve]) -> list[LineChart]:
     kinds = list(dict.fromkeys(curve.kind for curve in curves))
     ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
     x_ticks = tuple(Tick(_x(t), numbers.axis_percent(t)) for t in ticks)
-    y_ticks = tuple(Tick(_y(t), f"{t:g}") for t in ticks)
+    y_ticks = tuple(Tick(y_at(t), f"{t:g}") for t in ticks)
     return [
         LineChart(kind, tuple(_line(c) for c in sorted(curves, key=_own_first) if c.kind == kind), x_ticks, y_ticks)
         for kind in kinds
@@ -104,11 +104,11 @@ def layer_chart(profile: LayerProfile) -> BarChart:
     bars = []
     for kind, shares, offset in (("reference", profile.reference, 0.14), ("candidate", profile.candidate, 0.5)):
         for layer, share in enumerate(shares):
-            y = _y(share / top)
+            y = y_at(share / top)
             title = f"layer {layer}, {kind}: {numbers.percent(share)}"
             bars.append(Bar(LEFT + slot * (layer + offset), y, slot * 0.34, HEIGHT - _BOTTOM - y, kind, title))
     x_ticks = tuple(Tick(LEFT + slot * (layer + 0.5), str(layer)) for layer in range(len(profile.candidate)))
-    return BarChart(tuple(bars), x_ticks, tuple(Tick(_y(t), numbers.axis_percent(t * top)) for t in (0.0, 0.5, 1.0)))
+    return BarChart(tuple(bars), x_ticks, tuple(Tick(y_at(t), numbers.axis_percent(t * top)) for t in (0.0, 0.5, 1.0)))
 
 
 def margin_strips(margins: Sequence[Control | FusionCandidate]) -> list[Strip]:
@@ -135,7 +135,7 @@ def is_own(method: str) -> bool:
 def _line(curve: Curve) -> Line:
     pairs = list(zip(curve.fractions, curve.probability, strict=True))
     points = tuple(
-        Point(_x(x), _y(y), f"{curve.method}: {numbers.percent(x)} of tokens, probability {numbers.plain(y)}") for x, y in pairs
+        Point(_x(x), y_at(y), f"{curve.method}: {numbers.percent(x)} of tokens, probability {numbers.plain(y)}") for x, y in pairs
     )
     path = "M" + "L".join(f"{point.x:.1f} {point.y:.1f}" for point in points)
     return Line(curve.method, path, points, is_own(curve.method), curve.auc)
@@ -155,5 +155,6 @@ def _x(share: float) -> float:
     return LEFT + share * (WIDTH - LEFT - RIGHT)
 
 
-def _y(share: float) -> float:
+def y_at(share: float) -> float:
+    """Where a share of the y axis, 0 at its foot and 1 at its top, is drawn."""
     return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)

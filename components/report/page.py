@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from components.errors import CouldNotRunError
-from components.report import charts, numbers, rows, selection, summary
+from components.report import charts, rows, selection, summary
+from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
 from components.report.crosswalk import CLAUSES
+from components.report.environment import environment
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
+from components.report.randomisation import randomisation_chart
+from components.report.writing import write_text
 from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
 
-_FILTERS: tuple[Callable[..., Any], ...] = (
-    *(numbers.plain, numbers.signed, numbers.percent, numbers.signed_percent, numbers.interval, numbers.count, numbers.cell),
-    *(
-        numbers.rows,
-        numbers.residual,
-        numbers.exact,
-        numbers.probability,
-        numbers.duration,
-        numbers.gibibytes,
-        numbers.observed,
-        numbers.day,
-        numbers.moment,
-        summary.readable,
-        summary.signed_points,
-        zip,
-    ),
-)
-_TEMPLATES = Path(__file__).parent.parent / "templates"
+#: Words whose shift is listed layer by layer.
+_BY_LAYER = 3
 
 
 def write_page(record: GovernanceReport, tables: list[Path], reference_tables: list[Path], path: Path) -> None:
     """Render the page and write it to `path`; see `components.report.build`."""
-    page = render(record, tables, reference_tables)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CouldNotRunError(
-            f"the report cannot be written to {path}", got=error, next_step="check the folder and its free space"
-        ) from error
+    write_text(render(record, tables, reference_tables), path)
 
 
 def render(record: GovernanceReport, tables: list[Path], reference_tables: list[Path]) -> str:
@@ -64,7 +39,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "record": record,
         "alerts": summary.alerts(record, briefs),
         "tiles": summary.tiles(record, briefs),
-        "checks": summary.ordered_checks(record.quality.checks),
+        "checks": folded_checks(record.quality.checks),
         "layer_residuals": layer_residuals(briefs),
         "groups": groups,
         "examples": _examples(record, groups, tables, reference_tables),
@@ -74,7 +49,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         **_drift_context(record, tables),
         **_probe_context(record),
     }
-    return _environment().get_template("page.html.j2").render(context)
+    return environment().get_template("page.html.j2").render(context)
 
 
 def _examples(
@@ -91,6 +66,7 @@ def _examples(
 def _quality_context(record: GovernanceReport) -> dict[str, Any]:
     return {
         "curve_charts": charts.curve_charts(record.quality.curves),
+        "randomisation_chart": randomisation_chart(record.quality.falsification),
         "margins": charts.margin_strips(record.quality.controls),
         "fusions": _fusions(record),
         "size": {
@@ -117,6 +93,7 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
         "shifts": [(shift, charts.shift_strip(shift, reach)) for shift in drift.word_shifts],
         "compared": summary.was_compared(drift),
         "units": ("word", "words") if record.model.modality == "text" else ("patch", "patches"),
+        "by_layer": [shift for shift in drift.word_shifts if shift.fires and shift.by_layer][:_BY_LAYER],
         "firing": [shift for shift in drift.word_shifts if shift.fires],
         "diffuse": _firing_slices(drift.statistics),
         "statistics": _by_slice(record),
@@ -147,22 +124,3 @@ def _by_slice(record: GovernanceReport) -> dict[str, dict[str, Any]]:
     for statistic in record.drift.statistics:
         table.setdefault(statistic.slice, {})[statistic.name] = statistic
     return table
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("components"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {function.__name__: function for function in _FILTERS}
-    environment.globals |= {"style": _inlined("report.css"), "script": _inlined("report.js"), "csp_hash": _csp_hash}
-    return environment
-
-
-def _inlined(name: str) -> Markup:
-    """Our own style or script, as it stands between its tags; it holds no text of the record."""
-    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _csp_hash(content: str) -> str:
-    """The source expression that lets exactly this inline style or script through the page's content security policy."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

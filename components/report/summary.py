@@ -1,4 +1,4 @@
-"""What the first screen says: the warnings a reader must see first, the key figures, and the order of the checks."""
+"""What the first screen says: the warnings a reader must see first, and the key figures."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import dataclass
 
 from components.report import numbers
 from components.report.rows import Brief
-from schemas.base import CheckVerdict, Severity
+from schemas.base import CheckVerdict
 from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
-from schemas.quality import Check, Control
+from schemas.quality import Control
 
-_VERDICT_ORDER = [CheckVerdict.FAIL, CheckVerdict.INCONCLUSIVE, CheckVerdict.PASS, CheckVerdict.NOT_APPLICABLE]
 _NAMES = {
     "ca_lig": "CA-LIG",
     "plain_ig": "plain IG (layer 0)",
     "layer_ig_mean": "mean of the layer IGs",
     "input_x_gradient": "input × gradient",
 }
-_SEVERITY_ORDER = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,6 @@ def tiles(record: GovernanceReport, briefs: list[Brief]) -> list[Tile]:
     return [*_model_tiles(record), *_explanation_tiles(record, briefs), *_drift_tiles(record)]
 
 
-def ordered_checks(checks: tuple[Check, ...]) -> list[Check]:
-    """Failed before undecided before passed, critical before the rest."""
-    return sorted(checks, key=lambda c: (_VERDICT_ORDER.index(c.verdict), _SEVERITY_ORDER.index(c.severity)))
-
-
 def was_compared(drift: DriftReport) -> bool:
     """Whether the two versions were compared; else counts in the report are defaults, not findings."""
     return drift.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL}
@@ -64,6 +57,16 @@ def was_compared(drift: DriftReport) -> bool:
 def readable(name: str) -> str:
     """A machine name as words: `input_x_gradient` becomes `input × gradient`."""
     return _NAMES.get(name) or name.replace("_", " ")
+
+
+def removal(kind: str, baseline: str) -> str:
+    """In words how a perturbation of `kind` removes content; `baseline` as the attribution run recorded it."""
+    return {
+        "replace": f"by the tokens of the attribution baseline: {baseline}",
+        "delete": "removed tokens keep their place and no position may attend to them",
+        "zero": "removed patches are black",
+        "blur": "removed patches are blurred",
+    }[kind]
 
 
 def _grave_alerts(record: GovernanceReport) -> Iterator[Alert]:

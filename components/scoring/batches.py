@@ -1,4 +1,4 @@
-"""From perturbed inputs to the arrays of one batch: padding and masks for texts, baseline pixels for removed patches."""
+"""From perturbed inputs to the arrays of one batch: padding and masks for texts, other pixels for removed patches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from calig.metrics.perturbation import PerturbedImage, PerturbedInput, PerturbedText
-from components.errors import CouldNotRunError
+from calig.metrics.perturbation import BoolArray, ImageFill, PerturbedImage, PerturbedInput, PerturbedText
+from components.errors import CouldNotRunError, InputError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,7 +29,14 @@ class Collator(Protocol):
 
 
 class TextCollator:
-    """Pads on the right; padded positions are masked, so that the id that fills them does not matter."""
+    """Pads on the right; padded positions are masked, so that the id that fills them does not matter.
+
+    reads_last: the model reads its answer at the last token. The mask cannot take a token out of its own position, so an
+    input whose last token is deleted is refused.
+    """
+
+    def __init__(self, *, reads_last: bool = False) -> None:
+        self._reads_last = reads_last
 
     def length(self, item: PerturbedInput) -> int:
         """Tokens of `item`."""
@@ -38,14 +45,24 @@ class TextCollator:
     def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
         """`input_ids` and `attention_mask`, int64 `batch seq`."""
         lengths = np.array([self.length(item) for item in items])
-        mask = np.arange(lengths.max())[None, :] < lengths[:, None]
-        ids = np.zeros(mask.shape, dtype=np.int64)
-        ids[mask] = np.concatenate([_text(item).input_ids for item in items])
-        return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        present = np.arange(lengths.max())[None, :] < lengths[:, None]
+        ids, mask = np.zeros((2, *present.shape), dtype=np.int64)
+        ids[present] = np.concatenate([_text(item).input_ids for item in items])
+        mask[present] = np.concatenate([self._attended(_text(item)) for item in items])
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def _attended(self, item: PerturbedText) -> BoolArray:
+        attended = np.ones(len(item.input_ids), dtype=bool) if item.attended is None else item.attended
+        if self._reads_last and not attended[-1]:
+            raise InputError(
+                "the token that this model reads its answer from cannot be deleted from the attention mask",
+                next_step="set quality.perturbation to replace",
+            )
+        return attended
 
 
 class ImageCollator:
-    """Replaces removed patches by the pixels of a black image, as the processor gives them: (0 − mean) / std."""
+    """Takes removed patches from the black image, as the processor gives it ((0 − mean) / std), or from the blurred one."""
 
     def __init__(self, processor: Any, *, patch_size: int) -> None:
         self._patch_size = patch_size
@@ -60,7 +77,7 @@ class ImageCollator:
         return {"pixel_values": np.stack([self._without(_image(item)) for item in items])}
 
     def _without(self, item: PerturbedImage) -> NDArray[np.float32]:
-        pixels, black = self._pixels(item.path)
+        pixels, fill = self._pixels(item.path, item.fill)
         rows, columns = (side // self._patch_size for side in pixels.shape[-2:])
         if item.removed.size != rows * columns:
             raise CouldNotRunError(
@@ -71,7 +88,7 @@ class ImageCollator:
         block = np.ones((self._patch_size, self._patch_size), dtype=bool)
         mask = np.zeros(pixels.shape[-2:], dtype=bool)
         mask[: rows * self._patch_size, : columns * self._patch_size] = np.kron(item.removed.reshape(rows, columns), block)
-        return np.where(mask, black, pixels)
+        return np.where(mask, fill, pixels)
 
 
 def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:
@@ -90,17 +107,19 @@ def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]
         yield batch
 
 
-def _pixel_reader(processor: Any) -> Callable[[Path], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def _pixel_reader(processor: Any) -> Callable[[Path, ImageFill], tuple[NDArray[np.float32], NDArray[np.float32]]]:
     from PIL import Image
 
-    def read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The image's pixels and those of a black image of its size, `channels height width`."""
+    from calig.baselines import IMAGE_BASELINES
+
+    def read(path: Path, fill: ImageFill) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The image's pixels and those of its black or blurred copy, `channels height width`."""
         try:
             with Image.open(path) as file:
                 image = file.convert("RGB")
         except OSError as error:
             raise CouldNotRunError(f"cannot read the image {path}", got=error) from error
-        both = processor(images=[image, Image.new("RGB", image.size)], return_tensors="pt")["pixel_values"].numpy()
+        both = processor(images=[image, IMAGE_BASELINES[fill](image)], return_tensors="pt")["pixel_values"].numpy()
         return both[0], both[1]
 
     return read

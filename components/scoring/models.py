@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from calig.errors import AttributionError
+from calig.families import family_of
 from calig.loading import load_model
-from components.errors import InputError
+from components.errors import CouldNotRunError, InputError
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
 from schemas.release import ModelSnapshot
 
@@ -93,19 +94,37 @@ class Classifier:
 
 
 def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
-    """Load `snapshot` in float32; InputError when it cannot be loaded or has fewer than two classes."""
+    """Load `snapshot` in float32.
+
+    Raises:
+        InputError: it cannot be loaded or has fewer than two classes.
+        CouldNotRunError: its classes are not those of the snapshot in the same order, so that answers would be mixed up.
+    """
     try:
         with quiet_loading():
             model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
+        family = family_of(model)
     except AttributionError as error:
         raise InputError(str(error)) from error  # the engine's messages have the same form
     n_classes = int(model.config.num_labels)
     if n_classes < 2:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
+    _check_classes(model, snapshot)
     if snapshot.modality == "text":
-        return Classifier(TextLogits(model).eval(), TextCollator(), model, n_classes)
+        return Classifier(TextLogits(model).eval(), TextCollator(reads_last=family.reads_last), model, n_classes)
     collator = ImageCollator(processor, patch_size=int(model.config.patch_size))
     return Classifier(ImageLogits(model).eval(), collator, model, n_classes)
+
+
+def _check_classes(model: Any, snapshot: ModelSnapshot) -> None:
+    own = tuple(str(model.config.id2label.get(index)) for index in range(model.config.num_labels))
+    if own != snapshot.labels:
+        raise CouldNotRunError(
+            "the classes of the loaded model are not those of the version, in the same order",
+            got=", ".join(own),
+            allowed=", ".join(snapshot.labels),
+            next_step="fetch the version again; its config.json may have changed since",
+        )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from calig.metrics.perturbation import FloatArray, PerturbedInput
 from components.errors import CouldNotRunError
-from components.scoring.scorer import Run, TokenScorer
+from components.scoring.scorer import TokenScorer
 from schemas.quality import ScorerRecord
 from schemas.release import ModelSnapshot
 
@@ -35,11 +35,13 @@ def open_scorer(
         snapshot: the fetched model; loaded in float32.
         runtime: `auto` takes ONNX Runtime and falls back to torch, recording why; `onnxruntime` never falls back.
         workspace: exported models are kept in `workspace/onnx/<weights digest>/model.onnx`.
-        parity_inputs: real rows, unperturbed, of several lengths; the scorer must give torch's own logits on them.
+        parity_inputs: real rows of several lengths, with nothing replaced (tokens may be deleted); the scorer must give torch's
+            own logits on them.
 
     Raises:
-        InputError: the model cannot be loaded or has fewer than two classes.
-        CouldNotRunError: `onnxruntime` was asked for and cannot be used, or even torch does not reproduce the model.
+        InputError: the model cannot be loaded, has fewer than two classes, or cannot do without a token that an input deletes.
+        CouldNotRunError: `onnxruntime` was asked for and cannot be used, the classes are not in the version's order, or even
+            torch does not reproduce the model.
     """
     from components.scoring.models import open_classifier
 
@@ -59,7 +61,7 @@ def open_scorer(
 
 
 def check_parity(scorer: TokenScorer, inputs: Sequence[PerturbedInput], expected: FloatArray) -> float:
-    """Largest |logit difference| to `expected` (`inputs classes`), in padded batches and alone.
+    """Largest |logit difference| to `expected` (`inputs classes`), in batches and alone.
 
     Raises:
         CouldNotRunError: there are no inputs, or the difference exceeds PARITY_LIMIT.
@@ -98,13 +100,17 @@ def _open_onnx(
 def _open_export(
     classifier: Classifier, folder: Path, inputs: Sequence[PerturbedInput], expected: FloatArray
 ) -> tuple[TokenScorer, ScorerRecord]:
+    import torch
+
     from components.scoring.export import digest, exported
+    from components.scoring.session import open_session
 
     if not inputs:
         raise CouldNotRunError("there are no rows to export the model with")
     longest = max(inputs, key=classifier.collator.length)
     file = exported(classifier.module, classifier.collator.arrays([longest, longest]), folder=folder)
-    run, providers = _session(file)
+    threads = torch.get_num_threads()  # the physical cores, unless the user said otherwise
+    run, providers = open_session(file, threads=threads, gpu=torch.cuda.is_available())
     scorer = TokenScorer(run, classifier.collator, n_classes=classifier.n_classes)
     gap = check_parity(scorer, inputs, expected)
     record = ScorerRecord(
@@ -115,22 +121,6 @@ def _open_export(
         exported_digest=digest(file),
     )
     return scorer, record
-
-
-def _session(file: Path) -> tuple[Run, tuple[str, ...]]:
-    """An ONNX Runtime session over `file`, on the GPU when torch has one, and the providers it uses."""
-    import onnxruntime
-    import torch
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # the physical cores, unless the user said otherwise
-    options.log_severity_level = 3
-    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
-    if torch.cuda.is_available():
-        onnxruntime.preload_dlls()
-        providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
-    session = onnxruntime.InferenceSession(file, options, providers=providers)
-    return lambda arrays: session.run(["logits"], arrays)[0], tuple(session.get_providers())
 
 
 def _open_torch(

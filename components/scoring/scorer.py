@@ -29,13 +29,32 @@ class TokenScorer:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
+    def length(self, item: PerturbedInput) -> int:
+        """Tokens or patches of `item`, as the model counts them."""
+        return self._collator.length(item)
+
     def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
-        """Logits `inputs classes` in the order of `inputs`; CouldNotRunError when the runtime fails."""
+        """Logits `inputs classes` in the order of `inputs`.
+
+        Raises:
+            CouldNotRunError: the runtime fails, or gives logits of another shape, NaN or infinite ones.
+        """
         result = np.empty((len(inputs), self._n_classes))
-        lengths = [self._collator.length(item) for item in inputs]
+        lengths = [self.length(item) for item in inputs]
         for batch in batches(lengths, batch_tokens=self._batch_tokens):
-            result[batch] = self._one(self._collator.arrays([inputs[index] for index in batch]))
+            logits = self._one(self._collator.arrays([inputs[index] for index in batch]))
+            result[batch] = self._checked(logits, len(batch))
         return result
+
+    def _checked(self, logits: NDArray[Any], n_inputs: int) -> NDArray[Any]:
+        """`logits` as they are; numpy would stretch a wrong shape silently, and a NaN would become somebody's figure."""
+        if logits.shape != (n_inputs, self._n_classes):
+            allowed = f"{n_inputs} inputs × {self._n_classes} classes"
+            raise CouldNotRunError("the model gave logits of a wrong shape", got=logits.shape, allowed=allowed)
+        broken = int((~np.isfinite(logits)).any(axis=1).sum())
+        if broken:
+            raise CouldNotRunError("the model gave logits that are NaN or infinite", got=f"{broken} of {n_inputs} inputs")
+        return logits
 
     def _one(self, arrays: Arrays) -> NDArray[Any]:
         try:

@@ -52,7 +52,8 @@ def bench(
     cases = [Case(model=m, n_rows=limit, rows=rows, name=name, dtype=dtype, device=device) for m in model or BUILT_IN]
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     measured: list[dict[str, Any]] = []
-    report = {"command": _command(cases, threads, repeats), "date": _today(), "machine": describe(), "cases": measured}
+    asked = command("bench_engine", cases, f"--device {device} --dtype {dtype} --repeats {repeats}", threads)
+    report = {"command": asked, "date": today(), "machine": describe(), "cases": measured}
     for case in cases:
         with console.status(f"{case.title} …"):
             measured.append(measure(case, repeats))
@@ -90,17 +91,17 @@ def _write(output: Path, report: dict[str, Any]) -> None:
     output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _today() -> str:
+def today() -> str:
+    """The date in UTC, as results give it."""
     return datetime.now(UTC).date().isoformat()
 
 
-def _command(cases: list[Case], threads: int | None, repeats: int) -> str:
+def command(module: str, cases: list[Case], options: str, threads: int | None) -> str:
     """What was asked for, in names only: results are kept with the source, where paths of one machine mean nothing."""
-    words = ["python -m tests.benchmarks.bench_engine", *(f"--model {case.title}" for case in cases)]
+    words = [f"python -m tests.benchmarks.{module}", *(f"--model {case.title}" for case in cases)]
     words += [f"--rows {case.rows.name}" for case in cases[:1] if case.rows]
     words += [f"--limit {case.n_rows}" for case in cases[:1] if case.n_rows]
-    words += [f"--device {cases[0].device} --dtype {cases[0].dtype} --repeats {repeats}"]
-    return " ".join(words + ([f"--threads {threads}"] if threads else []))
+    return " ".join([*words, options] + ([f"--threads {threads}"] if threads else []))
 
 
 if __name__ == "__main__":

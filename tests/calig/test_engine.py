@@ -98,7 +98,7 @@ def test_a_model_worked_out_by_hand(monkeypatch):
     with attributable(model) as stack:
         from calig.engine import Options, attribute
 
-        options = Options(target="A", fusion_coefficient=0.5, context_rule="attention")
+        options = Options(target="A", fusion_rule="rollout", fusion_coefficient=0.5, context_rule="attention")
         result = attribute(stack, rows, [None], baseline, options)[0][0]
     step = table[[1, 2, 3]] @ weights
     first = np.array([1.0, 0.0, 0.0])
@@ -126,7 +126,7 @@ class _ToZero:
         return {"input_ids": torch.zeros_like(row.inputs["input_ids"])}
 
 
-@pytest.mark.parametrize("rule", ["positive", "absolute", "attention"])
+@pytest.mark.parametrize("rule", ["positive", "absolute", "attention", "mixed"])
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1))
 def test_completeness_survives_every_coefficient_and_rule(bert, rule, coefficient):
@@ -252,7 +252,7 @@ def test_nothing_is_left_behind(bert):
 def test_maps_under_other_fusions_come_from_the_same_integrals(bert):
     """Choosing between fusions costs no gradients: every alternative equals a run of its own."""
     model, tokenizer = bert
-    fusions = (Fusion("rollout", 0.5, "absolute"), Fusion("gate", 0.25, "attention"), Fusion("rollout", 0.0, "positive"))
+    fusions = (Fusion("rollout", 0.5, "absolute"), Fusion("gate", 0.25, "mixed"), Fusion("rollout", 0.0, "positive"))
     row = encode_text(TEXTS[1], tokenizer, limit=None)
     baseline = choose_baseline("auto", model, tokenizer, "text")
     with attributable(model) as stack:

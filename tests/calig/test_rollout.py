@@ -5,7 +5,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calig.rollout import FUSION_RULES, attention_flow, carry_down, evidence_flow, fuse, gated, normalise_rows
+from calig.rollout import (
+    FUSION_RULES,
+    attention_flow,
+    carry_down,
+    evidence_flow,
+    fuse,
+    gated,
+    normalise_rows,
+    rolled_out,
+    rolled_out_by_change,
+)
+
+#: What gating does not look at.
+NO_CHANGE = torch.empty(0)
 
 
 def random_context(generator, batch, seq):
@@ -68,23 +81,46 @@ def test_attention_flow_keeps_its_sum():
     torch.testing.assert_close(step, 0.5 * flow + 0.5 * attention[:, 0])
 
 
+def test_relevance_comes_only_from_what_changed():
+    """λ = ½ and C = ½ everywhere: rows ∝ (¾ d₁, ¼ d₂) and (¼ d₁, ¾ d₂). With d = (0, 2) all of it goes to the second position."""
+    relevance = torch.tensor([[[9.0, 9.0], [2.0, 1.0]]], dtype=torch.float64)
+    context = torch.full((1, 2, 2), 0.5, dtype=torch.float64)
+    one_changed = torch.tensor([[0.0, 2.0]], dtype=torch.float64)
+    result = rolled_out_by_change(relevance, context, one_changed, 0.5, 1)
+    assert result[0].tolist() == [[9.0, 9.0], [0.0, 3.0]]
+    uneven = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    result = rolled_out_by_change(relevance, context, uneven, 0.5, 1)
+    torch.testing.assert_close(result[0, 1], torch.tensor([1.0 + 0.1, 1.0 + 0.9], dtype=torch.float64))
+    nothing = rolled_out_by_change(relevance, context, torch.zeros(1, 2, dtype=torch.float64), 0.5, 1)
+    torch.testing.assert_close(nothing, relevance)  # no row has anywhere to go
+
+
+def test_without_differences_in_change_it_is_the_rollout():
+    generator = torch.Generator().manual_seed(0)
+    relevance, context = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64), random_context(generator, 2, 4)
+    even = torch.full((2, 4), 0.7, dtype=torch.float64)
+    expected = rolled_out(relevance, context, even, 0.3, 2)
+    torch.testing.assert_close(rolled_out_by_change(relevance, context, even, 0.3, 2), expected)
+
+
 def test_gating_by_hand():
     """Column sums (1.5, 0.5) of C at λ = 1: (2, 1) becomes (3, 0.5), then times 3 / 3.5 so that the sum stays 3."""
     relevance = torch.tensor([[[2.0, 1.0], [5.0, 5.0]]], dtype=torch.float64)
     context = torch.tensor([[[0.75, 0.25], [0.75, 0.25]]], dtype=torch.float64)
-    result = gated(relevance, context, 1.0, 1)
+    result = gated(relevance, context, NO_CHANGE, 1.0, 1)
     torch.testing.assert_close(result[0, 0], torch.tensor([3.0, 0.5], dtype=torch.float64) * 3 / 3.5)
     assert result[0, 1].tolist() == [5.0, 5.0]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.integers(2, 7), st.floats(0, 1))
-def test_gating_keeps_every_layers_sum(seed, seq, coefficient):
+@given(st.sampled_from(sorted(FUSION_RULES)), st.integers(0, 10_000), st.integers(2, 7), st.floats(0, 1))
+def test_every_rule_keeps_every_layers_sum(rule, seed, seq, coefficient):
     generator = torch.Generator().manual_seed(seed)
     relevance = torch.randn(2, 3, seq, generator=generator, dtype=torch.float64)
     result = relevance
     for block in (3, 2, 1):
-        result = gated(result, random_context(generator, 2, seq), coefficient, block)
+        change = torch.rand(2, seq, generator=generator, dtype=torch.float64)
+        result = FUSION_RULES[rule](result, random_context(generator, 2, seq), change, coefficient, block)
     torch.testing.assert_close(result.sum(-1), relevance.sum(-1), rtol=1e-9, atol=1e-9)
 
 
@@ -93,16 +129,16 @@ def test_gating_leaves_what_cancels_and_changes_nothing_without_context():
     context = random_context(generator, 1, 3)
     cancelling = torch.tensor([[[1.0, -1.0, 1e-9]]], dtype=torch.float64)
     even = torch.full((1, 3, 3), 1 / 3, dtype=torch.float64)
-    torch.testing.assert_close(gated(cancelling, even, 1.0, 1), cancelling)
+    torch.testing.assert_close(gated(cancelling, even, NO_CHANGE, 1.0, 1), cancelling)
     relevance = torch.randn(1, 1, 3, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(gated(relevance, context, 0.0, 1), relevance)
+    torch.testing.assert_close(gated(relevance, context, NO_CHANGE, 0.0, 1), relevance)
 
 
 def test_without_context_every_rule_gives_the_layers_as_they_are():
     relevance = torch.randn(1, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     context = random_context(torch.Generator().manual_seed(1), 1, 4)
     for rule in FUSION_RULES.values():
-        torch.testing.assert_close(rule(relevance, context, 0.0, 2), relevance)
+        torch.testing.assert_close(rule(relevance, context, torch.ones(1, 4, dtype=torch.float64), 0.0, 2), relevance)
 
 
 def test_evidence_flow_equals_the_literal_update():

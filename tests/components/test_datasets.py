@@ -247,6 +247,57 @@ def test_rationales_outside_the_text_or_malformed(tmp_path: Path, rationale: Any
     assert "row 1" in message
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_rationales_of_several_annotators(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"text": "A warm film", "rationales": [[[2, 6]], [[0, 6], [7, 11]], []]},
+        {"text": "A dull film", "rationales": [[[2, 6]], None]},
+        {"text": "A film", "rationales": None},
+    ]
+    ref, examples = _load(WRITERS[name](tmp_path / name, rows))
+    assert [example.rationales for example in examples] == [(((2, 6),), ((0, 6), (7, 11)), ()), (((2, 6),),), None]
+    assert all(example.rationale is None for example in examples)
+    assert ref.has_rationales
+    assert ref.segment_columns == ()
+
+
+def test_the_digest_covers_all_annotators_and_is_as_it_was_without_them(tmp_path: Path) -> None:
+    def digest(name: str, *rationales: Any) -> str:
+        return _load(_write_jsonl(tmp_path / name, [{"text": "A warm film", "rationales": each} for each in rationales]))[
+            0
+        ].digest
+
+    assert len({digest("a.jsonl", [[[2, 6]], []]), digest("b.jsonl", [[[2, 6]], [[0, 1]]]), digest("c.jsonl", [[[2, 6]]])}) == 3
+    without = _load(_write_jsonl(tmp_path / "d.jsonl", [{"text": "A warm film"}]))[0].digest
+    assert digest("e.jsonl", None) == without
+    # as the release before computed it
+    assert without == "b44dc7e8bccdecd9b1269d46f54776c389efe34d3625a13615e2c6db4af494bb"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"rationales": [[[0, 2]], [[0, 9]]]}, "outside its text.\ngot: row 1, annotator 1: [0, 9) in 4 characters"),
+        ({"rationales": [[0, 2]]}, "not a list"),
+        ({"rationales": [[[0, 2, 3]]]}, "not a list of spans"),
+        ({"rationales": "[[[0, 2]]"}, "not valid JSON"),
+        ({"rationales": 3}, "not a list"),
+        ({"rationales": [[[0, 2]]], "rationale": [[0, 2]]}, "both a rationale and rationales"),
+    ],
+)
+def test_rationales_that_cannot_be_used_name_the_row(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    message = _refused(_write_jsonl(tmp_path / "a.jsonl", [{"text": "ok"}, {"text": "text", **row}]))
+    assert "row 1" in message
+    assert words in message
+
+
+@pytest.mark.parametrize("row", [{"rationale": [[0, 1]]}, {"rationales": [[[0, 1]]]}])
+def test_a_picture_has_no_characters_to_mark(tmp_path: Path, row: dict[str, Any]) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    with pytest.raises(InputError, match="a picture has none"):
+        load(_write_jsonl(tmp_path / "a.jsonl", [{"image": "red.png", **row}]), limit=None, labels=LABELS, modality="image")
+
+
 def test_segment_columns_follow_the_rule(tmp_path: Path) -> None:
     rows = [
         {

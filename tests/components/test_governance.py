@@ -99,3 +99,14 @@ def test_quality_that_could_not_be_measured_is_inconclusive_and_says_why():
     decision = decide(unjudged_quality("default", "RuntimeError: out of memory"), drift.not_applicable("first release"))
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "out of memory" in decision.reasons[0]
+
+
+def test_a_pass_counts_only_the_checks_that_were_made():
+    made, not_made = check(PASS), check(UNSURE, Severity.WARNING)
+    assert "all 2 checks" in decide(quality(PASS, made, made), drifted(PASS)).reasons[0]
+    assert "1 of 2 checks" in decide(quality(PASS, made, not_made), drifted(PASS)).reasons[0]
+
+
+def test_what_could_not_be_judged_says_why():
+    unsure = check(UNSURE).model_copy(update={"observed": "not judged: 12 rows, fewer than 30"})
+    assert "could not be judged (not judged: 12 rows, fewer than 30)" in decide(quality(UNSURE, unsure), drifted(PASS)).reasons[0]

@@ -272,3 +272,16 @@ def test_registering_leaves_the_callers_tracking_uri_and_working_directory_alone
     assert client.get_run(registered.run_id).data.metrics == metrics
     assert mlflow.get_tracking_uri() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_twins_and_accepted_versions_are_found_by_their_tags(tiny_registry: TinyRegistry) -> None:
+    name, uri = "family", tiny_registry.tracking_uri
+    assert registry.accepted_versions("nobody", uri) == []
+    client = mlflow.MlflowClient(uri)
+    client.create_registered_model(name)
+    tags = [{}, {registry.TWIN_OF: "1"}, {"calig.verdict": "pass"}, {registry.TWIN_OF: "3"}, {"calig.verdict": "fail"}]
+    tags += [{registry.TWIN_OF: "1", "calig.verdict": "pass"}, {"calig.verdict": "pass"}]
+    for number in tags:
+        client.create_model_version(name, source="file:///nowhere", tags=number)
+    assert [ref.uri for ref in registry.twins_of(name, "1", uri)] == ["models:/family/6", "models:/family/2"]
+    assert [ref.version for ref in registry.accepted_versions(name, uri)] == ["7", "3"], "a twin's pass is no release"

@@ -225,6 +225,15 @@ def test_the_reason_for_scoring_with_torch_is_shown(pictures: Sample, tmp_path: 
     assert words.count("unsupported operator aten::foo") == 2
 
 
+def test_how_content_was_removed_is_shown(first: Sample, pictures: Sample, tmp_path: Path) -> None:
+    baseline = first.record.method.baseline
+    words = _words(_page(first, tmp_path))
+    assert f"How content was removed: replace (by the tokens of the attribution baseline: {baseline})" in words
+    assert "How content was removed: blur (removed patches are blurred)" in _words(_page(pictures, tmp_path))
+    deleted = first.record.quality.model_copy(update={"perturbation": "delete"})
+    assert "no position may attend to them" in _words(_page(first.with_record(quality=deleted), tmp_path))
+
+
 def test_quality_that_could_not_be_measured_is_said(first: Sample, tmp_path: Path) -> None:
     scorer = first.record.quality.scorer.model_copy(update={"runtime": "none", "providers": (), "parity_max_abs": None})
     quality = first.record.quality.model_copy(

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.report import charts, heat, numbers, selection, summary
+from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
 from components.report.flow import MAX_WORDS, flow_of, special_total
 from components.report.rows import Brief, Drawn, Word, read_briefs, read_drawn
-from schemas.base import Interval
+from schemas.base import CheckVerdict, Interval
 from schemas.drift import LayerProfile, WordShift
 from schemas.quality import Control, Curve
-from tests.helpers import sample_records, sample_tables
+from tests.helpers import sample_quality, sample_records, sample_tables
 
 
 def _brief(row: int, *, predicted: str = "A", label: str | None = "A", converged: bool = True) -> Brief:
@@ -275,5 +276,28 @@ def test_tiles_of_a_drifted_version(tmp_path: Path) -> None:
 
 
 def test_checks_are_ordered_by_what_needs_attention(tmp_path: Path) -> None:
-    checks = sample_records.pictures(tmp_path, n=1).record.quality.checks
-    assert [check.name for check in summary.ordered_checks(checks)] == ["rows_converged", "margin_over_random", "plausibility"]
+    lines = folded_checks(sample_records.pictures(tmp_path, n=1).record.quality.checks)
+    assert [(line.name, line.verdict.value) for line in lines] == [
+        ("rows_converged", "fail"),
+        ("better than random by class", "fail"),
+        ("margin_over_random", "pass"),
+        ("not beaten by a simpler explanation", "pass"),
+        ("plausibility", "not_applicable"),
+    ]
+
+
+def test_the_checks_of_one_expectation_are_one_line_that_passes_only_when_all_do(tmp_path: Path) -> None:
+    checks = [check for check in sample_quality.quality(fails=True).checks if check.slice and check.slice.by == "class"]
+    (line,) = folded_checks(checks)
+    assert line.observed == "9 fail, 4 not judged, 27 pass"
+    assert len(line.parts) == 40
+    assert [part.verdict.value for part in line.parts] == ["fail"] * 9 + ["inconclusive"] * 4 + ["pass"] * 27
+    (undecided,) = folded_checks([check for check in checks if check.verdict is not CheckVerdict.FAIL])
+    assert (undecided.verdict, undecided.observed) == (CheckVerdict.INCONCLUSIVE, "4 not judged, 27 pass")
+    (passed,) = folded_checks([check for check in checks if check.verdict is CheckVerdict.PASS][:1])
+    assert (passed.verdict, passed.observed, len(passed.parts)) == (CheckVerdict.PASS, "1 pass", 1)
+
+
+def test_the_requirement_of_a_line_of_controls_names_none_of_them() -> None:
+    line = next(line for line in folded_checks(sample_quality.quality(fails=False).checks) if "beaten" in line.name)
+    assert line.requirement == "95 % interval of the mean of margin_over_… not below 0.0"

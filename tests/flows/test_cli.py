@@ -109,6 +109,14 @@ def test_what_could_not_run_is_exit_code_four(run, monkeypatch, error, code, mes
     assert "Traceback" in run("explain", "models:/m/1", "--dataset", "d.jsonl", "--debug").output
 
 
+def test_an_address_is_no_name_of_a_variable(run, tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("alerts: {webhook_url_env: 'https://hooks.example/x'}\n", encoding="utf-8")
+    result = run("config", "show", "--config", path)
+    assert result.exit_code == 2
+    assert "alerts.webhook_url_env" in result.output
+
+
 def test_config_show_is_a_configuration_file(run, tmp_path):
     shown = run("config", "show").stdout
     assert PipelineConfig.model_validate(yaml.safe_load(shown)) == PipelineConfig()

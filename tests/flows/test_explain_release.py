@@ -9,18 +9,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components import attribution, quality, registry
+from components import attribution, quality, registry, scoring
 from components.errors import CouldNotRunError, InputError, PublishError
 from flows import progress
 from flows.explain_release import Outcome, explain_release
 from schemas.base import CheckVerdict, Verdict
-from schemas.config import AttributionConfig, PipelineConfig
+from schemas.config import AttributionConfig, PipelineConfig, QualityConfig
 from tests.conftest import TinyRegistry
 from tests.flows.conftest import N_ROWS
 from tests.helpers.tiny_models import save_tiny_bert
 
-SHARDS = PipelineConfig(attribution=AttributionConfig(shard_rows=10))
+SHARDS = PipelineConfig(attribution=AttributionConfig(shard_rows=10), quality=QualityConfig(falsification_rows=4))
 OTHER_QUALITY = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"seed": 1})})
+SUITE = """\
+name: mine
+expectations:
+  - type: expect_column_mean_to_be_between
+    kwargs: {column: coverage, min_value: 2.0}
+    severity: warning
+    meta: {name: coverage}
+"""
+
+
+def with_suite(path: Path) -> PipelineConfig:
+    return SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(path)})})
 
 
 @pytest.fixture
@@ -73,7 +85,7 @@ def test_the_fusion_is_chosen_once_and_then_frozen_by_the_reference(explain, mod
     choice = first.record.method.fusion_choice
     assert choice is not None
     assert len(choice.slice_ids) == 32
-    assert len(choice.candidates) == 31
+    assert len(choice.candidates) == 61
     assert choice.fusion == first.record.config.attribution.fusion
     assert "How the fusion was chosen" in (first.folder / "report.html").read_text(encoding="utf-8")
 
@@ -150,13 +162,100 @@ def test_quality_that_breaks_is_inconclusive_and_published(explain, monkeypatch)
     assert "fell over" in (outcome.folder / "report.html").read_text()
 
 
-def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path):
-    suite = tmp_path / "suite.yaml"
-    suite.write_text("name: mine\nexpectations: []\n")
-    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(suite)})})
-    with pytest.raises(InputError):
+def test_the_maps_are_tried_once_for_the_same_attributions(explain, monkeypatch):
+    tried: list[int] = []
+    real = attribution.falsify
+
+    def counted(*args, **options):
+        tried.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(attribution, "falsify", counted)
+    first = explain().record.quality
+    assert len(first.falsification.row_ids) == 4
+    assert [stage.name for stage in first.falsification.stages] == ["head", "block 2", "block 1", "embeddings"]
+    assert {metric.name: metric.n for metric in first.metrics}["max-sensitivity"] == 4
+    other_suite = SHARDS.quality.model_copy(update={"suite": "strict"})
+    again = explain(config=SHARDS.model_copy(update={"quality": other_suite})).record.quality
+    assert again.falsification == first.falsification
+    assert len(tried) == 1, "the suite changes nothing about the maps"
+    explain(config=OTHER_QUALITY)
+    assert len(tried) == 2, "another seed draws other rows"
+    explain(force=True)
+    assert len(tried) == 3
+
+
+def test_maps_that_could_not_be_tried_stop_nothing(explain, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no memory for a second model")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attribution, "falsify", broken)
+        outcome = explain()
+    quality_report = outcome.record.quality
+    assert outcome.published is not None
+    assert quality_report.falsification.problem == "RuntimeError: no memory for a second model"
+    (check,) = [c for c in quality_report.checks if c.name == "maps fall when the model forgets"]
+    assert check.verdict is CheckVerdict.INCONCLUSIVE
+    assert any("could not try to falsify" in warning for warning in quality_report.warnings)
+    assert "no memory for a second model" in (outcome.folder / "report.html").read_text()
+    assert explain(force=True).record.quality.falsification.problem is None, "a failure is not kept"
+
+
+def test_zero_rows_switch_the_attempt_off(explain, monkeypatch):
+    monkeypatch.setattr(attribution, "falsify", None)
+    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"falsification_rows": 0})})
+    assert explain(config=config).record.quality.falsification is None
+
+
+def test_a_scorer_that_gives_no_numbers_is_inconclusive(explain, monkeypatch):
+    opened = scoring.open_scorer
+
+    def broken(*given, **options):
+        scorer, record = opened(*given, **options)
+        return lambda inputs: scorer(inputs) * np.nan, record
+
+    monkeypatch.setattr(scoring, "open_scorer", broken)
+    outcome = explain()
+    assert outcome.record.decision.verdict is Verdict.INCONCLUSIVE
+    assert "NaN or infinite probabilities" in outcome.record.decision.reasons[0]
+    assert outcome.record.quality.perturbation is None
+
+
+def test_a_perturbation_that_does_not_fit_costs_no_attribution(explain, computed):
+    config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"perturbation": "blur"})})
+    with pytest.raises(InputError, match="allowed: auto, replace, delete"):
         explain(config=config)
     assert computed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: mine\nexpectations: []\n", "line 2"),
+        (SUITE.replace("column: coverage", "column: covrage"), "(?s)line 4: .*did you mean coverage"),
+        (SUITE.replace("severity: warning", "for_each: segment_genre"), "(?s)line 5: .*no such segment"),
+    ],
+)
+def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path, text, words):
+    (tmp_path / "suite.yaml").write_text(text)
+    with pytest.raises(InputError, match=words):
+        explain(config=with_suite(tmp_path / "suite.yaml"))
+    assert computed == []
+
+
+def test_the_record_names_the_suite_and_an_edited_suite_judges_again(explain, computed, tmp_path):
+    assert explain().record.config.quality.suite == "default"
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    first = explain(config=with_suite(tmp_path / "suite.yaml"))
+    assert first.record.quality.suite == "mine"
+    assert explain(config=with_suite(tmp_path / "suite.yaml")).reused
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("severity: warning", "severity: critical"))
+    second = explain(config=with_suite(tmp_path / "suite.yaml"))
+    assert not second.reused
+    assert second.record.fingerprint != first.record.fingerprint
+    assert second.record.quality.verdict is CheckVerdict.FAIL
+    assert len(computed) == 4, "the attributions are those of the first run"
 
 
 def test_results_survive_a_tracking_server_that_refuses(explain, computed, monkeypatch, tmp_path):
@@ -192,6 +291,50 @@ def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_reg
     other_settings = explain(second, config=PipelineConfig(attribution=AttributionConfig(fusion_coefficient=0.5)))
     assert other_settings.record.drift.verdict is CheckVerdict.INCONCLUSIVE
     assert "other attribution settings" in other_settings.record.drift.reason
+
+
+def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(explain, model, tiny_registry, tmp_path, computed):
+    name = model.split("/")[1]
+    second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
+    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    allowed = SHARDS.model_copy(update={"drift": SHARDS.drift.model_copy(update={"reexplain_reference": True})})
+    never_explained = explain(second, config=allowed).record.drift
+    assert never_explained.n_paired == N_ROWS
+    assert never_explained.reference.version == "1"
+    assert len(computed) == 2 * 4 + 1, "both versions in four shards, and a few rows of the candidate exactly"
+    assert never_explained.noise.numerics_rows == 8
+    assert never_explained.noise.numerics < 1e-2
+    explain()
+    other_method = allowed.model_copy(update={"attribution": AttributionConfig(fusion_coefficient=0.5, shard_rows=10)})
+    assert explain(second, config=other_method).record.drift.n_paired == N_ROWS
+    first_folder = explain().folder
+    from_folder = explain(second, reference=str(first_folder), config=other_method)
+    assert from_folder.record.drift.n_paired == N_ROWS, "a results folder names the version it is about"
+
+
+def test_reseeded_twins_measure_the_noise(explain, model, tiny_registry, tmp_path):
+    import mlflow
+
+    name = model.split("/")[1]
+    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    versions = [tiny_registry.register(save_tiny_bert(tmp_path / f"v{seed}", seed=seed), name) for seed in (3, 4, 5)]
+    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    for twin in versions[:2]:
+        client.set_model_version_tag(name, twin, registry.TWIN_OF, "1")
+    explain()
+    explain(f"models:/{name}/{versions[0]}")
+    candidate = f"models:/{name}/{versions[2]}"
+    one_twin = explain(candidate).record.drift.noise
+    assert one_twin.retraining == "prior"
+    assert any(f"version {versions[1]} was never explained" in why for why in one_twin.skipped)
+    explain(f"models:/{name}/{versions[1]}")
+    outcome = explain(candidate)
+    noise = outcome.record.drift.noise
+    assert not outcome.reused, "another twin is another noise floor"
+    assert noise.retraining == "twins"
+    assert len(noise.pairs) == 3
+    assert "reseeded twins" in outcome.record.drift.thresholds[0].source
+    assert "Noise floor" in (outcome.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_is_explained_without_a_registry_and_compared_with_a_results_folder(explain, tmp_path):
@@ -266,4 +409,5 @@ def test_images_go_the_same_way(tiny_registry: TinyRegistry, tmp_path, monkeypat
     assert outcome.record.data.n_explained == 32
     assert outcome.record.quality.scorer.runtime == "onnxruntime"
     assert outcome.record.method.baseline == "black image"
+    assert (outcome.record.config.quality.suite, outcome.record.quality.suite) == ("vision", "vision")
     assert "data:image/" in (outcome.folder / "report.html").read_text()

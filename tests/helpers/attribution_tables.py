@@ -26,9 +26,16 @@ class BagOfWords:
         self.weights[_FIRST_WORD:] = np.random.default_rng(seed).normal(0.2, 0.6, size=_N_WORDS)
 
     def __call__(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        logits = np.array([self.weights[item.input_ids].sum() for item in inputs if isinstance(item, PerturbedText)])
-        positive = 1 / (1 + np.exp(-logits))
+        positive = 1 / (1 + np.exp(-self.logits(inputs)[:, 1]))
         return np.stack([1 - positive, positive], axis=1)
+
+    def logits(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
+        positive = np.array([self._logit(item) for item in inputs if isinstance(item, PerturbedText)])
+        return np.stack([np.zeros_like(positive), positive], axis=1)
+
+    def _logit(self, item: PerturbedText) -> float:
+        present = item.input_ids if item.attended is None else item.input_ids[item.attended]
+        return float(self.weights[present].sum())
 
 
 def attribution_row(row: int, *, model: BagOfWords, n_content: int = 12, **changes: Any) -> dict[str, Any]:

@@ -9,10 +9,14 @@ import numpy as np
 
 from schemas.base import CheckVerdict, Direction, Severity
 from schemas.drift import (
+    Coverage,
     DriftExample,
     DriftReport,
     DriftWord,
+    GlobalRanking,
     LayerProfile,
+    Noise,
+    NullPair,
     ReferenceIdentity,
     Statistic,
     Threshold,
@@ -36,13 +40,30 @@ def drift(reference: list[dict[str, Any]], candidate: list[dict[str, Any]]) -> D
             accuracy=_accuracy(reference),
         ),
         n_paired=len(candidate),
+        coverage=Coverage(share=len(candidate) / (len(candidate) + 3), n_compared=len(candidate), only_reference=2, zero=1),
+        tests=901,
+        ranking=GlobalRanking(value=0.957, floor=0.884, n_words=312),
+        noise=Noise(
+            sampling="intervals by bootstrap over the examples; the word shift's z and q",
+            numerics=0.0021,
+            numerics_rows=8,
+            retraining="twins",
+            pairs=_null_pairs(),
+            factor=1.12,
+            skipped=("version 7 was never explained",),
+        ),
         accuracy_change=_accuracy(candidate) - _accuracy(reference),
         flipped=sum(a["predicted"] != b["predicted"] for a, b in zip(reference, candidate, strict=True)),
         statistics=_statistics(),
         word_shifts=shifts,
         words_tested=312,
         layer_profile=LayerProfile(
-            reference=(0.21, 0.19, 0.18, 0.16, 0.14, 0.12), candidate=(0.26, 0.21, 0.17, 0.14, 0.12, 0.10), distance=0.071
+            reference=(0.21, 0.19, 0.18, 0.16, 0.14, 0.12),
+            candidate=(0.26, 0.21, 0.17, 0.14, 0.12, 0.10),
+            distance=0.071,
+            rank_agreement=(0.71, 0.74, 0.78, 0.83, 0.86, 0.9),
+            reason_change=(0.31, 0.29, 0.24, 0.2, 0.17, 0.11),
+            largest=0,
         ),
         worst=_worst(reference, candidate),
         thresholds=(
@@ -67,6 +88,25 @@ def drift(reference: list[dict[str, Any]], candidate: list[dict[str, Any]]) -> D
             ),
         ),
         next_step="Compare the planted word's rows in the training data of both versions.",
+    )
+
+
+def _null_pairs() -> tuple[NullPair, ...]:
+    pairs = ((3, 5, "not", 0.21, 4.1, 0.868), (3, 6, "plot", -0.18, -5.2, 0.859), (5, 6, "not", -0.24, -4.9, 0.851))
+    return tuple(
+        NullPair(
+            reference=str(a),
+            candidate=str(b),
+            n=160,
+            word=word,
+            shift=shift,
+            z=z,
+            excess=min(abs(shift) / 0.3, abs(z) / 6),
+            rank_agreement=agreement,
+            sign_flip=0.034,
+            layer_distance=0.031,
+        )
+        for a, b, word, shift, z, agreement in pairs
     )
 
 
@@ -105,6 +145,7 @@ def _word_shift(word: str, values: Any) -> WordShift:
         p_value=min(1.0, float(np.exp(-z * z / 2))),
         q_value=min(1.0, 5 * float(np.exp(-z * z / 2))),
         n=len(values),
+        by_layer=(0.61, 0.58, 0.5, 0.41, 0.3, 0.12) if fires else (),
         fires=fires,
     )
 

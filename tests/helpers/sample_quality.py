@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from schemas.base import CheckVerdict, Direction, Interval, Severity
-from schemas.quality import Check, Control, Curve, Metric, QualityReport, ScorerRecord
+from schemas.quality import Check, Control, Curve, Metric, QualityReport, ScorerRecord, Slice
+from tests.helpers.sample_falsification import attempt
 
 
 def quality(*, fails: bool) -> QualityReport:
@@ -37,6 +40,8 @@ def quality(*, fails: bool) -> QualityReport:
         else ScorerRecord(
             runtime="torch", providers=("cpu",), fallback_reason="the ONNX export failed: unsupported operator aten::foo"
         ),
+        falsification=attempt(),
+        perturbation="blur" if fails else "replace",
         warnings=("Plain input_x_gradient beats CA-LIG on this model.", "Only 8 rows were explained.") if fails else (),
     )
 
@@ -106,6 +111,36 @@ def _checks(*, fails: bool) -> tuple[Check, ...]:
             observed=None,
             requirement="needs human rationales",
         ),
+        *(_slice("class", value, n, low) for value, n, low in _classes(fails=fails)),
+        *(_slice("control", name, 160, low) for name, low in _BOUNDS.items()),
+    )
+
+
+#: Upper ends of the intervals of the margins over these controls.
+_BOUNDS = {"random": 0.687, "input_x_gradient": 0.146, "attention_rollout": 0.247}
+
+
+def _classes(*, fails: bool) -> list[tuple[str, int, float]]:
+    """Class, rows, lower end of the margin's interval: two classes, or the 40 of a larger model of which a few fail."""
+    if not fails:
+        return [("NEG", 78, 0.61), ("POS", 82, 0.58)]
+    return [(f"shape_{i:02d}", 3 + 7 * i, 0.28 - 0.11 * (i % 4)) for i in range(40)]
+
+
+def _slice(by: Literal["class", "control"], value: str, n: int, bound: float) -> Check:
+    group = "better than random by class" if by == "class" else "not beaten by a simpler explanation"
+    judged = n >= 30
+    return Check(
+        name=f"{group}: {value}",
+        expectation="expect_column_mean_lower_bound_to_be_above",
+        verdict=CheckVerdict.INCONCLUSIVE if not judged else CheckVerdict.PASS if bound > 0 else CheckVerdict.FAIL,
+        severity=Severity.WARNING,
+        observed=bound if judged else f"not judged: {n} rows, fewer than 30",
+        requirement="95 % interval of the mean of margin_over_random above 0.0"
+        if by == "class"
+        else f"95 % interval of the mean of margin_over_{value} not below 0.0",
+        explanation="For this class it is not shown that CA-LIG names the decisive tokens better than chance does.",
+        slice=Slice(group=group, by=by, value=value, n=n),
     )
 
 

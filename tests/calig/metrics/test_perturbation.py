@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from calig.metrics.perturbation import ImageSource, TextSource, check_fractions, curve_points, ranks, top_count, top_masks
+from calig.metrics.perturbation import (
+    ImageFill,
+    ImageSource,
+    TextSource,
+    check_fractions,
+    curve_points,
+    ranks,
+    top_count,
+    top_masks,
+)
 
 ATTRIBUTIONS = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(-5, 5, width=16))
 
@@ -59,10 +68,20 @@ def test_text_keeps_special_tokens_and_its_own_ids() -> None:
     assert source.n_content == 3
 
 
-def test_image_remembers_which_patches() -> None:
+def test_deleted_tokens_keep_their_ids_and_places_and_leave_the_mask() -> None:
+    ids = np.array([2, 11, 12, 13, 3])
+    source = TextSource(ids, np.array([False, True, True, True, False]), replacement_id=4, deletes=True)
+    item = source.without(np.array([True, False, True]))
+    assert item.input_ids.tolist() == ids.tolist()
+    assert item.attended is not None
+    assert item.attended.astype(int).tolist() == [1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("fill", ["zero", "blur"])
+def test_image_remembers_which_patches_and_what_fills_them(fill: ImageFill) -> None:
     removed = np.array([True, False, False, True])
-    item = ImageSource(Path("cat.png"), 4).without(removed)
-    assert item.path == Path("cat.png")
+    item = ImageSource(Path("cat.png"), 4, fill).without(removed)
+    assert (item.path, item.fill) == (Path("cat.png"), fill)
     assert item.removed.tolist() == removed.tolist()
 
 

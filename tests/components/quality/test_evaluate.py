@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from calig.metrics.perturbation import PerturbedInput, PerturbedText, top_count
+from calig.metrics.perturbation import Perturbation, PerturbedInput, PerturbedText, top_count
 from components.errors import CouldNotRunError, InputError
 from components.quality import evaluate, sample_inputs
 from schemas.base import CheckVerdict, Direction
 from schemas.config import QualityConfig
 from schemas.quality import Metric, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
+from tests.helpers.sample_falsification import falsification
 
 ALL_CONTROLS = [
     "random",
@@ -29,12 +30,17 @@ CONFIG = QualityConfig(bootstrap_draws=200)
 TORCH = ScorerRecord(runtime="torch", providers=("cpu",))
 
 
+#: Metrics of the attempt to falsify the maps; here they fall, on four rows.
+FALSIFIED = {"max-sensitivity", "randomisation correlation", "correlation, all randomised"}
+FALLEN = falsification({1: (0.01, 0.4, 0.1), 2: (0.02, 0.2, -0.1), 5: (0.03, 0.3, 0.05), 8: (0.02, 0.1, None)})
+
+
 def rows(n: int = 40, **changes: Any) -> list[dict[str, Any]]:
     return [attribution_row(row, model=MODEL, n_content=6 + row % 9, **changes) for row in range(n)]
 
 
 def judge(paths: list[Path], *, config: QualityConfig = CONFIG, scorer: Any = MODEL, **options: Any) -> QualityReport:
-    given = {"scorer_record": TORCH, "replacement_id": MASK} | options
+    given = {"scorer_record": TORCH, "perturbation": Perturbation("replace", MASK), "falsification": FALLEN} | options
     return evaluate(paths, scorer=scorer, config=config, **given)
 
 
@@ -54,7 +60,9 @@ def truthful(tmp_path_factory: pytest.TempPathFactory) -> QualityReport:
 def test_truthful_attributions_pass(truthful: QualityReport) -> None:
     assert truthful.verdict is CheckVerdict.PASS
     assert truthful.suite == "default"
-    assert {check.verdict for check in truthful.checks} == {CheckVerdict.PASS}
+    judged = [check for check in truthful.checks if not str(check.observed).startswith("not judged")]
+    assert {check.verdict for check in judged} == {CheckVerdict.PASS}
+    assert len(judged) == 16
     assert truthful.warnings == ()
     assert truthful.scorer == TORCH
 
@@ -71,12 +79,17 @@ def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: 
         "sufficiency",
         "deletion AUC",
         "log-odds",
+        "infidelity",
+        "normalised infidelity",
+        "max-sensitivity",
+        "randomisation correlation",
+        "correlation, all randomised",
     }
     reported = {"entropy", "Gini index"}
     expected = ((higher, Direction.HIGHER), (lower, Direction.LOWER), (reported, Direction.REPORT))
     assert directions == {name: direction for names, direction in expected for name in names}
     for one in truthful.metrics:
-        assert one.n == 40 or one.name.startswith("normalised")
+        assert one.n == 40 or one.name.startswith("normalised") or one.name in FALSIFIED
         assert one.definition
         assert one.value is not None
         if one.name in {"completeness residual p95", "non-finite rows"}:
@@ -102,6 +115,36 @@ def test_agreement_with_human_rationales_where_there_are_some(tmp_path: Path) ->
     for name in ("plausibility AUPRC", "plausibility token F1", "plausibility span F1"):
         assert metric(report, name).value == 1.0
         assert metric(report, name).n == 10
+
+
+def test_people_are_the_ceiling_where_several_marked_a_row(tmp_path: Path) -> None:
+    """Two of three people mark the word that the attribution names, the third another: the majority is with the attribution."""
+    table = rows()
+    for row in table:
+        n = len(row["content"])
+        row["starts"], row["ends"] = [10 * i for i in range(n)], [10 * i + 9 for i in range(n)]
+        row["values"] = [1.0 if i == 2 else 0.0 for i in range(n)]
+        marked = [{"start": 20, "end": 23}]
+        row["rationales"] = [marked, marked, [{"start": 40, "end": 49}]] if row["row"] % 2 == 0 else None
+        row["rationale"] = marked if row["row"] % 2 else None
+    report = judge(write_table(tmp_path, table))
+    for name in ("AUPRC", "token F1", "span F1"):
+        assert (metric(report, f"plausibility {name}").value, metric(report, f"plausibility {name}").n) == (1.0, 40)
+        assert metric(report, f"human ceiling {name}").n == 20
+    assert metric(report, "human ceiling token F1").value == pytest.approx(1 / 3)  # one of three pairs agrees
+    assert metric(report, "human ceiling span F1").value == pytest.approx(1 / 3)
+    assert metric(report, "human ceiling AUPRC").value < 1.0  # type: ignore[operator]
+
+
+def test_one_annotator_gives_no_ceiling(tmp_path: Path) -> None:
+    table = rows()
+    for row in table:
+        n = len(row["content"])
+        row["starts"], row["ends"] = [10 * i for i in range(n)], [10 * i + 9 for i in range(n)]
+        row["rationale"] = [{"start": 20, "end": 23}]
+    names = {metric.name for metric in judge(write_table(tmp_path, table)).metrics}
+    assert "plausibility AUPRC" in names
+    assert not any(name.startswith("human ceiling") for name in names)
 
 
 def literal(row: dict[str, Any], values: Sequence[float]) -> tuple[float, float]:
@@ -184,10 +227,14 @@ def test_random_attributions_do_not_pass(tmp_path: Path) -> None:
 
 
 def test_a_model_that_ignores_its_input_gives_no_margin(tmp_path: Path) -> None:
-    def constant(inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        return np.tile([0.3, 0.7], (len(inputs), 1))
+    class Constant:
+        def __call__(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
+            return np.tile([0.3, 0.7], (len(inputs), 1))
 
-    report = judge(write_table(tmp_path, rows()), scorer=constant)
+        def logits(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
+            return np.log(self(inputs))
+
+    report = judge(write_table(tmp_path, rows()), scorer=Constant())
     assert metric(report, "comprehensiveness").value == pytest.approx(0.0, abs=1e-12)
     assert metric(report, "margin over random").value == pytest.approx(0.0, abs=1e-12)
     assert check(report, "better than random") is CheckVerdict.FAIL
@@ -270,8 +317,8 @@ def test_a_missing_control_is_said(tmp_path: Path) -> None:
     assert report.warnings == ("No row could be compared with: attention_rollout.",)
     assert len(report.curves) == 12
     strict = judge(write_table(tmp_path, table), config=CONFIG.model_copy(update={"suite": "strict"}))
-    assert check(strict, "not worse than attention rollout") is CheckVerdict.INCONCLUSIVE
-    assert check(strict, "not worse than input x gradient") is CheckVerdict.PASS
+    assert check(strict, "not worse than a simpler explanation: attention_rollout") is CheckVerdict.INCONCLUSIVE
+    assert check(strict, "not worse than a simpler explanation: input_x_gradient") is CheckVerdict.PASS
 
 
 def test_p_is_of_the_class_that_was_explained(truthful: QualityReport, tmp_path: Path) -> None:
@@ -339,7 +386,7 @@ def test_the_fallback_is_said(tmp_path: Path) -> None:
 
 def test_sample_inputs_are_the_attributed_ids(tmp_path: Path) -> None:
     table = [problem_row(0), *rows(5)]
-    inputs = sample_inputs(write_table(tmp_path, table, shards=2), limit=3)
+    inputs = sample_inputs(write_table(tmp_path, table, shards=2), limit=3, perturbation=Perturbation("replace", MASK))
     assert [item.input_ids.tolist() for item in inputs if isinstance(item, PerturbedText)] == [
         row["input_ids"] for row in table[1:4]
     ]

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
-from components.attribution import explain_shard, replacement_id
+from calig.metrics.perturbation import Perturbation
+from components.attribution import choose_perturbation, explain_shard
 from components.quality import evaluate, sample_inputs
 from components.quality.table import explained_class, read_rows, source_of
 from components.scoring import TokenScorer, open_scorer
+from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.quality import QualityReport
 from schemas.release import Example
@@ -17,23 +20,23 @@ from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert, save_tiny_vit
 
 
-def run(folder: Path, examples: list[Example], workspace: Path) -> QualityReport:
-    snapshot, config = snapshot_of(folder), AttributionConfig(device="cpu")
+def run(folder: Path, examples: list[Example], workspace: Path, baseline: str = "auto", kind: str = "auto") -> QualityReport:
+    snapshot, config = snapshot_of(folder), AttributionConfig(device="cpu", baseline=baseline)  # type: ignore[arg-type]
     shard = explain_shard(snapshot, examples, config, index=0, path=workspace / "shard.parquet")
     assert shard.n_explained == len(examples)
-    inputs = sample_inputs([shard.path], limit=8)
+    perturbation = choose_perturbation(snapshot, config, kind)  # type: ignore[arg-type]
+    inputs = sample_inputs([shard.path], limit=8, perturbation=perturbation)
     scorer, record = open_scorer(snapshot, runtime="onnxruntime", workspace=workspace, parity_inputs=inputs)
-    check_baseline(shard.path, scorer, replacement_id(snapshot, config))
+    if kind == "auto":
+        check_baseline(shard.path, scorer, perturbation)
     quality = QualityConfig(bootstrap_draws=200)
-    return evaluate(
-        [shard.path], scorer=scorer, scorer_record=record, config=quality, replacement_id=replacement_id(snapshot, config)
-    )
+    return evaluate([shard.path], scorer=scorer, scorer_record=record, config=quality, perturbation=perturbation)
 
 
-def check_baseline(path: Path, scorer: TokenScorer, replacement: int | None) -> None:
+def check_baseline(path: Path, scorer: TokenScorer, perturbation: Perturbation) -> None:
     """Everything removed is the baseline x', and nothing removed is x: the scorer's logits are the engine's f(x') and f(x)."""
     rows = [row for rows in read_rows([path]) for row in rows]
-    sources = [source_of(row, replacement) for row in rows]
+    sources = [source_of(row, perturbation) for row in rows]
     classes = [explained_class(row) for row in rows]
     for removed, column in ((True, "f_baseline"), (False, "f_input")):
         expected = [row[column] for row in pq.read_table(path, columns=[column]).to_pylist()]
@@ -60,14 +63,33 @@ def test_texts(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, size=4 + row % 7)) for row in range(32)]
     examples = [Example(row=row, id=f"r{row}", text=text) for row, text in enumerate(texts)]
-    check_report(run(tmp_path / "bert", examples, tmp_path))
+    report = run(tmp_path / "bert", examples, tmp_path)
+    check_report(report)
+    assert report.suite == "default"
+    assert report.perturbation == "replace"
+    deleted = run(tmp_path / "bert", examples, tmp_path, kind="delete")
+    check_report(deleted)
+    assert deleted.perturbation == "delete"
+    # what is removed differs, so the figures do; nothing is removed from x itself
+    first, second = ({m.name: m.value for m in r.metrics} for r in (report, deleted))
+    assert first["comprehensiveness"] != second["comprehensiveness"]
+    assert not any(metric.name == "positive perturbation AUC" for metric in report.metrics)
 
 
-def test_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("baseline", "kind"), [("auto", "zero"), ("blur", "blur")])
+def test_images(tmp_path: Path, baseline: str, kind: str) -> None:
     save_tiny_vit(tmp_path / "vit")
     random = np.random.default_rng(0)
     examples = []
     for row in range(30):
         Image.fromarray(random.integers(0, 256, size=(40, 48, 3), dtype=np.uint8)).save(tmp_path / f"{row}.png")
         examples.append(Example(row=row, id=f"r{row}", image=tmp_path / f"{row}.png"))
-    check_report(run(tmp_path / "vit", examples, tmp_path))
+    report = run(tmp_path / "vit", examples, tmp_path, baseline)
+    check_report(report)
+    assert report.suite == "vision"
+    untried = "maps fall when the model forgets"  # nothing tried to falsify these maps
+    assert all(c.verdict is not CheckVerdict.INCONCLUSIVE for c in report.checks if c.slice is None and c.name != untried)
+    assert report.perturbation == kind
+    kept = {metric.name: metric for metric in report.metrics if "perturbation AUC" in metric.name}
+    assert [metric.n for metric in kept.values()] == [30, 30]
+    assert kept["positive perturbation AUC"].value < kept["negative perturbation AUC"].value  # type: ignore[operator]

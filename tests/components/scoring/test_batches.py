@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calig.metrics.perturbation import PerturbedImage, PerturbedText
-from components.errors import CouldNotRunError
+from components.errors import CouldNotRunError, InputError
 from components.scoring.batches import ImageCollator, TextCollator, batches
 
 
@@ -28,6 +28,20 @@ def test_text_padding_is_masked() -> None:
     arrays = TextCollator().arrays([PerturbedText(np.array([5, 6, 7])), PerturbedText(np.array([-1]))])
     assert arrays["input_ids"].tolist() == [[5, 6, 7], [-1, 0, 0]]
     assert arrays["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_deleted_tokens_are_masked_in_their_place() -> None:
+    holed = PerturbedText(np.array([5, 6, 7]), attended=np.array([True, False, True]))
+    arrays = TextCollator().arrays([PerturbedText(np.array([8, 9])), holed])
+    assert arrays["input_ids"].tolist() == [[8, 9, 0], [5, 6, 7]]
+    assert arrays["attention_mask"].tolist() == [[1, 1, 0], [1, 0, 1]]
+
+
+def test_the_token_that_a_decoder_reads_cannot_be_deleted() -> None:
+    item = PerturbedText(np.array([5, 6]), attended=np.array([True, False]))
+    TextCollator().arrays([item])
+    with pytest.raises(InputError, match="cannot be deleted"):
+        TextCollator(reads_last=True).arrays([item])
 
 
 def test_kinds_of_input_are_not_mixed_up() -> None:

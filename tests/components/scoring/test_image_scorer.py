@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from calig.metrics.perturbation import PerturbedImage
@@ -60,6 +60,19 @@ def test_removed_patches_are_black_and_the_others_untouched(
     mask[removed] = True
     items = [PerturbedImage(folder / "0.png", KEEP_ALL), PerturbedImage(folder / "1.png", mask)]
     np.testing.assert_allclose(opened[0].logits(items)[1], plain_logits(folder, image), atol=ATOL)
+
+
+def test_blurred_patches_are_those_of_the_attribution_baseline(opened: tuple[TokenScorer, ScorerRecord], folder: Path) -> None:
+    """The blur of calig.baselines: a Gaussian 0.15 of the smaller side wide, over the whole image, of which patches are taken."""
+    with Image.open(folder / "1.png") as file:
+        image = file.convert("RGB")
+    blurred = image.filter(ImageFilter.GaussianBlur(0.15 * 32))
+    image.paste(blurred.crop((8, 16, 16, 24)), (8, 16))
+    mask = KEEP_ALL.copy()
+    mask[2 * 4 + 1] = True
+    logits = opened[0].logits([PerturbedImage(folder / "1.png", mask, "blur"), PerturbedImage(folder / "1.png", mask)])
+    np.testing.assert_allclose(logits[0], plain_logits(folder, image), atol=ATOL)
+    assert np.abs(logits[0] - logits[1]).max() > 1e-2
 
 
 def test_a_map_of_another_size_is_an_error(opened: tuple[TokenScorer, ScorerRecord], folder: Path) -> None:

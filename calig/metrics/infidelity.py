@@ -1,0 +1,86 @@
+"""Do attributions add up? Infidelity (Yeh et al. 2019, definition 2.1) over random sets of removed tokens or patches.
+
+Attributions are over the content tokens of one row and in the unit of f, the explained logit: `content`. A set I marks what is
+removed; Iᵀφ is the sum of φ over it, and f(x) − f(x_I) is what its removal costs the logit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calig.metrics.perturbation import BoolArray, FloatArray, PerturbedInput, Source
+
+#: Perturbed inputs → logits `inputs classes`.
+LogitScorer = Callable[[Sequence[PerturbedInput]], FloatArray]
+
+# Keeps these sets apart from the random control's orders, which are drawn from the same seed and row.
+_STREAM = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Removals:
+    """Sets to remove from one row: its source, the sets `draws content`, and f = Σ weights · logits, `classes`."""
+
+    source: Source
+    removed: BoolArray
+    weights: FloatArray
+
+
+def random_sets(n_content: int, *, draws: int, seed: int, row: int) -> BoolArray:
+    """Random non-empty sets of the content tokens, `draws content`: a size drawn evenly from 1 … n, then a set of that size.
+
+    Even sizes, so that single tokens and nearly empty inputs both count. They depend on (seed, row) alone, not on shards.
+    """
+    random = np.random.default_rng([seed, row, _STREAM])
+    sizes = random.integers(1, n_content + 1, size=draws)
+    ranks = random.random((draws, n_content)).argsort(axis=1).argsort(axis=1)
+    return np.asarray(ranks < sizes[:, None])
+
+
+def logit_drops(rows: Sequence[Removals], *, logits: LogitScorer) -> list[FloatArray]:
+    """f(x) − f(x_I) of every set of each row, `draws`, from a single call of `logits`."""
+    inputs: list[PerturbedInput] = []
+    for row in rows:
+        inputs.append(row.source.without(np.zeros(row.removed.shape[1], dtype=bool)))
+        inputs.extend(row.source.without(mask) for mask in row.removed)
+    if not inputs:
+        return []
+    scored = logits(inputs)
+    ends = np.cumsum([len(row.removed) + 1 for row in rows])[:-1]
+    values = [part @ row.weights for row, part in zip(rows, np.split(scored, ends), strict=True)]
+    return [f[0] - f[1:] for f in values]
+
+
+def infidelity(attributions: FloatArray, removed: BoolArray, drops: FloatArray) -> FloatArray:
+    """E[(Iᵀφ − (f(x) − f(x_I)))²], logits²; 0 when f is additive and φ says how; lower is better.
+
+    Args:
+        attributions: φ, `… content`, logits.
+        removed: the sets I, `draws content`.
+        drops: f(x) − f(x_I), `draws`.
+    """
+    return _mean_squared_error(_sums(attributions, removed), drops)
+
+
+def normalised_infidelity(attributions: FloatArray, removed: BoolArray, drops: FloatArray) -> FloatArray:
+    """Infidelity of βφ with the best β for this row, E[Iᵀφ (f(x) − f(x_I))] / E[(Iᵀφ)²]; lower is better. Arguments as above.
+
+    The scale of φ no longer matters, so that explanations in other units can be compared. Neither does its overall sign, as
+    in Yeh et al.: β may be negative. An attribution of zeros has E[(f(x) − f(x_I))²].
+    """
+    sums = _sums(attributions, removed)
+    squares = (sums**2).mean(axis=-1)
+    best = np.divide((sums * drops).mean(axis=-1), squares, out=np.zeros_like(squares), where=squares > 0)
+    return _mean_squared_error(best[..., None] * sums, drops)
+
+
+def _sums(attributions: FloatArray, removed: BoolArray) -> FloatArray:
+    """Iᵀφ, `… draws`."""
+    return np.asarray(attributions @ removed.T.astype(np.float64))
+
+
+def _mean_squared_error(sums: FloatArray, drops: FloatArray) -> FloatArray:
+    return np.asarray(((sums - drops) ** 2).mean(axis=-1))

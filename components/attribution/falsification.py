@@ -1,0 +1,156 @@
+"""Trying to falsify the maps on a few rows: do they hold still under a nudge, and do they fall without the learned weights?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from calig.attribution import Attribution
+from calig.baselines import choose_baseline
+from calig.blocks import attributable
+from calig.engine import attribute
+from calig.errors import AttributionError
+from calig.inputs import EncodedInput, shift_shape, shifted
+from calig.metrics.perturbation import FloatArray
+from calig.metrics.randomisation import agreement
+from calig.metrics.sensitivity import max_sensitivity, uniform_shifts
+from calig.randomisation import cascade, stage_names
+from calig.targets import Target, choose_targets, class_names
+from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
+from components.errors import InputError
+from schemas.config import AttributionConfig, QualityConfig
+from schemas.falsification import Falsification, FalsifiedRow
+from schemas.release import Example, ModelSnapshot
+
+Progress = Callable[[int], None]
+
+
+def falsify(
+    snapshot: ModelSnapshot,
+    examples: Sequence[Example],
+    table_paths: Sequence[Path],
+    *,
+    settings: AttributionConfig,
+    quality: QualityConfig,
+    progress: Progress | None = None,
+) -> Falsification:
+    """Explain a seeded sample of the explained rows again, with nudged inputs and with randomised weights.
+
+    The class explained stays that of the row itself, the settings those of the run. `progress` gets the attributions just done.
+
+    Raises:
+        InputError: the model cannot be attributed.
+    """
+    chosen = _sample(examples, table_paths, quality)
+    model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, settings.dtype, settings.device)
+    try:
+        with ENGINE:
+            run = _Run(processor, encode_examples(chosen, model, processor, settings)[0], settings, progress)
+            original = run.explain(model)
+            targets = _targets(run, model, original)
+            sensitivities = _sensitivities(run, model, original, targets, quality)
+            fallen = [_agreements(original, run.explain(copy, targets)) for _, copy in cascade(model, seed=quality.seed)]
+    except AttributionError as error:
+        raise InputError(str(error)) from error  # the engine's messages have the same form
+    rows = [
+        FalsifiedRow(row=example.row, id=example.id, max_sensitivity=sensitivity, signed=signed, absolute=absolute)
+        for (example, _), sensitivity, signed, absolute in zip(
+            run.rows, sensitivities, *(_by_row(fallen, side, len(run.rows)) for side in (0, 1)), strict=True
+        )
+    ]
+    return Falsification(stages=tuple(stage_names(model)), rows=tuple(rows))
+
+
+def falsification_steps(snapshot: ModelSnapshot, n_rows: int, settings: AttributionConfig, quality: QualityConfig) -> int:
+    """Attributions that `falsify` makes when `n_rows` rows are explained."""
+    model, _ = load_classifier(snapshot.model_path, snapshot.processor_path, settings.dtype, settings.device)
+    return min(n_rows, quality.falsification_rows) * (1 + quality.sensitivity_draws + len(stage_names(model)))
+
+
+class _Run:
+    """The sampled rows, and how they are explained every time."""
+
+    def __init__(
+        self, processor: Any, rows: list[tuple[Example, EncodedInput]], settings: AttributionConfig, progress: Progress | None
+    ) -> None:
+        self.rows, self.settings = rows, settings
+        self._processor, self._progress = processor, progress
+
+    def explain(
+        self, model: Any, targets: list[list[Target]] | None = None, rows: list[EncodedInput] | None = None
+    ) -> list[Attribution]:
+        """One attribution per row, of `rows` or of the sampled ones as they are; toward `targets`, or what the settings say."""
+        given = [row for _, row in self.rows] if rows is None else rows
+        labels = [None] * len(given) if targets else self.labels
+        with attributable(model) as stack:
+            baseline = choose_baseline(self.settings.baseline, model, self._processor, stack.family.modality)
+            done = attribute(stack, given, labels, baseline, options_of(self.settings), self._progress, targets)
+        return [attribution for (attribution,) in done]
+
+    @property
+    def labels(self) -> list[str | None]:
+        """Gold classes of the sampled rows."""
+        return [example.label for example, _ in self.rows]
+
+
+def _sample(examples: Sequence[Example], table_paths: Sequence[Path], quality: QualityConfig) -> list[Example]:
+    """The rows to try it on, in the order of the data set."""
+    tables = [pq.read_table(path, columns=["row", "problem"]).to_pylist() for path in table_paths]
+    explained = [row["row"] for table in tables for row in table if row["problem"] is None]
+    n = min(quality.falsification_rows, len(explained))
+    wanted = set(np.random.default_rng(quality.seed).choice(explained, n, replace=False).tolist()) if n else set()
+    return [example for example in examples if example.row in wanted]
+
+
+def _targets(run: _Run, model: Any, original: Sequence[Attribution]) -> list[list[Target]]:
+    """What was explained of each row, so that it stays fixed."""
+    if not original:
+        return []
+    logits = torch.tensor(np.stack([attribution.logits for attribution in original]))
+    return choose_targets(run.settings.target, logits, class_names(model), run.labels)
+
+
+def _sensitivities(
+    run: _Run, model: Any, original: Sequence[Attribution], targets: list[list[Target]], quality: QualityConfig
+) -> list[float | None]:
+    """Max-sensitivity per row; the draws of a row go through together."""
+    found = []
+    for (example, row), attribution, target in zip(run.rows, original, targets, strict=True):
+        draws = uniform_shifts(
+            shift_shape(row, model),
+            draws=quality.sensitivity_draws,
+            radius=quality.sensitivity_radius,
+            seed=quality.seed,
+            row=example.row,
+        )
+        nudged = run.explain(model, [target] * len(draws), [shifted(row, torch.tensor(draw)) for draw in draws])
+        found.append(_known(max_sensitivity(_content(attribution), np.stack([_content(a) for a in nudged]))))
+    return found
+
+
+def _agreements(original: Sequence[Attribution], randomised: Sequence[Attribution]) -> list[tuple[float | None, float | None]]:
+    """Signed and absolute rank correlation per row."""
+    pairs = [agreement(_content(a), _content(b)) for a, b in zip(original, randomised, strict=True)]
+    return [(_known(pair.signed), _known(pair.absolute)) for pair in pairs]
+
+
+def _by_row(
+    stages: Sequence[Sequence[tuple[float | None, float | None]]], side: int, n_rows: int
+) -> list[tuple[float | None, ...]]:
+    return [tuple(stage[row][side] for stage in stages) for row in range(n_rows)]
+
+
+def _content(attribution: Attribution) -> FloatArray:
+    """The map over the content tokens, which the metrics are of."""
+    values: FloatArray = attribution.values[np.array(attribution.content)]
+    return values
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,155 @@
+"""From two windows of data under one model to a MonitorReport: do the validated reasons hold on what comes in?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from components.drift.reading import Row, read_rows
+from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
+from schemas.base import CheckVerdict, Severity
+from schemas.config import MonitorConfig
+from schemas.drift import ReferenceProfile, Threshold
+from schemas.monitor import MixShift, MonitorReport, UnseenWords, Window, WindowShift
+
+_LISTED_WORDS = 30
+_PRIOR = "stated prior: windows of harmless traffic have not been measured for this model; the limit of the paired word shift"
+_CHOICE = (
+    "stated prior: a choice, not measured; with more than this on words never seen, the earlier evidence does not cover the data"
+)
+
+
+def monitor(
+    before: ReferenceProfile, now: ReferenceProfile, *, names: tuple[str, str], config: MonitorConfig, decided_on: str
+) -> MonitorReport:
+    """Compare two explanations by one model on different rows, unpaired.
+
+    Args:
+        before, now: the explanation held against, and the later one; weights, method and classes must be equal.
+        names: of the two data sets.
+        config: limits and minimum counts.
+        decided_on: ISO date written into the limits' birth certificates.
+    """
+    obstacle = _obstacle(before, now)
+    if obstacle is not None:
+        return _inconclusive(now, obstacle, "explain the earlier rows again with this version and configuration")
+    rows = read_rows(before.tables), read_rows(now.tables)
+    made = window_rows(rows[0]), window_rows(rows[1])
+    windows = [_window(name, p.dataset_digest, r, m) for name, p, r, m in zip(names, (before, now), rows, made, strict=True)]
+    counts = [len(window) for window in made]
+    if min(counts) < config.min_rows:
+        reason = f"{counts[0]} and {counts[1]} rows have attributions; {config.min_rows} are needed in each window"
+        report = _inconclusive(now, reason, "gather more rows")
+    else:
+        report = _compared(now, made, rows, config)
+    return report.model_copy(
+        update={"before": windows[0], "now": windows[1], "thresholds": tuple(_thresholds(config, decided_on))}
+    )
+
+
+def _obstacle(before: ReferenceProfile, now: ReferenceProfile) -> str | None:
+    if before.identity.weights_digest != now.identity.weights_digest:
+        return "the windows were explained under two models (the weights' digests differ): compare versions with calig explain"
+    if before.identity.method_fingerprint != now.identity.method_fingerprint:
+        return "the windows were explained with other attribution settings (the method fingerprints differ)"
+    if before.dataset_digest == now.dataset_digest:
+        return "both windows are the same rows (the data digests are equal)"
+    return None
+
+
+def _compared(
+    now: ReferenceProfile,
+    made: tuple[Sequence[WindowRow], Sequence[WindowRow]],
+    rows: tuple[Mapping[str, Row], Mapping[str, Row]],
+    config: MonitorConfig,
+) -> MonitorReport:
+    shifts, unseen = window_shifts(made[0], made[1], config), unseen_words(made[0], made[1], config)
+    mixes = [m for m in (_mix_of(rows, "predicted", config), _mix_of(rows, "label", config)) if m is not None]
+    firing = [s for s in shifts if s.fires]
+    failed = bool(firing) or unseen.fires
+    return MonitorReport(
+        verdict=CheckVerdict.FAIL if failed else CheckVerdict.PASS,
+        reason=_reason(firing, shifts, unseen, mixes),
+        model=now.identity,
+        words_tested=len(shifts),
+        word_shifts=tuple(shifts[:_LISTED_WORDS]),
+        unseen=unseen,
+        mixes=tuple(mixes),
+        next_step=_next_step(firing, unseen) if failed else "",
+    )
+
+
+def _mix_of(rows: tuple[Mapping[str, Row], Mapping[str, Row]], column: str, config: MonitorConfig) -> MixShift | None:
+    """None when a window has no such classes, for instance no labels."""
+    before, now = ([row[column] for row in window.values() if row[column] is not None] for window in rows)
+    name = {"predicted": "predicted classes", "label": "gold classes"}[column]
+    return mix_shift(name, before, now, config) if before and now else None
+
+
+def _reason(firing: Sequence[WindowShift], shifts: Sequence[WindowShift], unseen: UnseenWords, mixes: Sequence[MixShift]) -> str:
+    warned = "".join(f"; another mix of {m.name} (distance {m.distance:.2f})" for m in mixes if m.fires)
+    if firing:
+        s = firing[0]
+        more = f", and {len(firing) - 1} more" if len(firing) > 1 else ""
+        return (
+            f"the word “{s.word}” carries {s.now:+.0%} of the attribution toward {s.toward} in the later window "
+            f"(before: {s.before:+.0%}; z = {s.z:.1f}){more}{warned}"
+        )
+    if unseen.fires:
+        return f"{unseen.mass:.0%} of the attribution lies on words that the earlier window does not contain{warned}"
+    largest = f"; the largest is “{shifts[0].word}” ({shifts[0].shift:+.0%}, z = {shifts[0].z:.1f})" if shifts else ""
+    return f"no word's share of the reasons shifted beyond the limits{largest}{warned}"
+
+
+def _next_step(firing: Sequence[WindowShift], unseen: UnseenWords) -> str:
+    if firing:
+        words = ", ".join(f"“{s.word}”" for s in firing[:3])
+        return f"look at rows with {words} in both windows: does the word mean something else there, or stand beside other words?"
+    words = ", ".join(f"“{word}”" for word, _, _ in unseen.heaviest[:3])
+    return f"add rows with {words} to the validation set and explain the version on it again"
+
+
+def _window(name: str, digest: str, rows: Mapping[str, Row], made: Sequence[WindowRow]) -> Window:
+    labels = [row["label"] for row in rows.values() if row["label"] is not None]
+    return Window(
+        name=name,
+        digest=digest,
+        n_rows=len(rows),
+        n_zero=len(rows) - len(made),
+        predictions=_mix([row["predicted"] for row in rows.values()]),
+        labels=_mix(labels),
+    )
+
+
+def _mix(classes: Sequence[str]) -> dict[str, float]:
+    return {name: n / len(classes) for name, n in sorted(Counter(classes).items())}
+
+
+def _inconclusive(now: ReferenceProfile, reason: str, next_step: str) -> MonitorReport:
+    return MonitorReport(verdict=CheckVerdict.INCONCLUSIVE, reason=reason, model=now.identity, next_step=next_step)
+
+
+def _thresholds(config: MonitorConfig, decided_on: str) -> list[Threshold]:
+    rows = (
+        ("word_shift", "|word shift|", "above fires", Severity.CRITICAL, _PRIOR),
+        ("word_shift_z", "|z| of the word shift", "above fires", Severity.CRITICAL, _PRIOR),
+        ("false_discovery_rate", "q of the word shift", "below fires", Severity.CRITICAL, "convention"),
+        ("unseen_mass", "attribution on unseen words", "above fires", Severity.CRITICAL, _CHOICE),
+        ("mix", "distance of the class mixes", "above fires", Severity.WARNING, "stated prior: a choice, not measured"),
+    )
+    return [
+        Threshold(
+            name=name,
+            limit=getattr(config, setting),
+            direction=direction,
+            severity=severity,
+            source=source if (default := getattr(config, setting) == _default(setting)) else "set in the configuration",
+            date=decided_on,
+            set_by="calig's defaults" if default else "the configuration file",
+        )
+        for setting, name, direction, severity, source in rows
+    ]
+
+
+def _default(setting: str) -> float:
+    return float(MonitorConfig.model_fields[setting].default)

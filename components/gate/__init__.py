@@ -1,0 +1,6 @@
+"""The gate: may a version go on, by the evidence that is published for it? Nothing is computed anew."""
+
+from components.gate.judging import judge
+from components.gate.junit import write_junit
+
+__all__ = ["judge", "write_junit"]

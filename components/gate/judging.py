@@ -1,0 +1,128 @@
+"""Judge a published record by what it says and by what the gate asks for beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from schemas.base import CheckVerdict, Severity, Verdict
+from schemas.config import GateConfig
+from schemas.drift import DriftReport, Statistic, WordShift
+from schemas.evidence import Evidence
+from schemas.gate import GateCheck, GateResult
+from schemas.governance import GovernanceReport
+from schemas.quality import Check
+
+_DAY_S = 86_400.0
+
+
+def judge(evidence: Evidence, config: GateConfig, *, now: datetime) -> GateResult:
+    """The record's own verdict, made `inconclusive` when it is pass but does not meet what the gate asks for."""
+    record = evidence.record
+    age_days = (now - record.created_at).total_seconds() / _DAY_S
+    asked = list(_asked(record, config, age_days))
+    lacking = [check for check in asked if check.blocks]
+    verdict = Verdict.INCONCLUSIVE if lacking and record.decision.verdict is Verdict.PASS else record.decision.verdict
+    return GateResult(
+        model=record.model.name,
+        version=record.model.version,
+        verdict=verdict,
+        reasons=(*(check.text for check in lacking), *record.decision.reasons),
+        next_step=_next_step(record, lacking),
+        checks=(
+            _decided(record),
+            *map(_quality_check, record.quality.checks),
+            *_drift_checks(record.drift),
+            *_probe_checks(record),
+            *asked,
+        ),
+        explained_at=record.created_at,
+        age_days=round(age_days, 3),
+        fingerprint=record.fingerprint,
+        record_digest=record.content_digest(),
+        run_id=evidence.run_id,
+        run_url=evidence.run_url,
+    )
+
+
+def _checks(record: GovernanceReport) -> Iterator[GateCheck]:
+    """All that the record judged."""
+    yield _decided(record)
+    yield from map(_quality_check, record.quality.checks)
+    yield from _drift_checks(record.drift)
+    yield from _probe_checks(record)
+
+
+def _asked(record: GovernanceReport, config: GateConfig, age_days: float) -> Iterator[GateCheck]:
+    """Checks of the gate's own; what they find wanting was not judged, so it is inconclusive."""
+    if config.max_age_days is not None:
+        held = 0.0 <= age_days <= config.max_age_days
+        yield _gate_check("age", held, f"explained {age_days:.1f} days ago, required at most {config.max_age_days:g}")
+    if config.require_reference:
+        reference = record.drift.reference
+        held = reference is not None and record.drift.verdict is not CheckVerdict.NOT_APPLICABLE
+        against = "nothing" if reference is None else f"version {reference.version}"
+        yield _gate_check("reference", held, f"compared with {against}, required: with an earlier version")
+
+
+def _gate_check(name: str, held: bool, text: str) -> GateCheck:
+    verdict = CheckVerdict.PASS if held else CheckVerdict.INCONCLUSIVE
+    return GateCheck(group="gate", name=name, verdict=verdict, severity=Severity.CRITICAL, text=text)
+
+
+def _decided(record: GovernanceReport) -> GateCheck:
+    verdict = CheckVerdict(record.decision.verdict.value)
+    text = "; ".join(record.decision.reasons)
+    return GateCheck(group="gate", name="published verdict", verdict=verdict, severity=Severity.CRITICAL, text=text)
+
+
+def _quality_check(check: Check) -> GateCheck:
+    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
+    text = f"{observed}, required {check.requirement}" + (f". {check.explanation}" if check.explanation else "")
+    return GateCheck(group="quality", name=check.name, verdict=check.verdict, severity=check.severity, text=text)
+
+
+def _drift_checks(drift: DriftReport) -> Iterator[GateCheck]:
+    yield GateCheck(group="drift", name="verdict", verdict=drift.verdict, severity=Severity.CRITICAL, text=drift.reason)
+    yield from (_shift_check(shift, drift) for shift in drift.word_shifts if shift.fires)
+    yield from (_statistic_check(statistic) for statistic in drift.statistics)
+
+
+def _shift_check(shift: WordShift, drift: DriftReport) -> GateCheck:
+    """As grave as the verdict that it led to."""
+    severity = Severity.CRITICAL if drift.verdict is CheckVerdict.FAIL else Severity.WARNING
+    name = f"word shift: {shift.word}" + ("" if shift.slice == "all" else f" ({shift.slice})")
+    text = f"{shift.reference_share:+.0%} → {shift.candidate_share:+.0%} toward {shift.toward}, z {shift.z:.1f}, {shift.n} rows"
+    return GateCheck(group="drift", name=name, verdict=CheckVerdict.FAIL, severity=severity, text=text)
+
+
+def _probe_checks(record: GovernanceReport) -> Iterator[GateCheck]:
+    """The vocabulary probe, where the record has one, and the words beyond its limits."""
+    if record.probe is None:
+        return
+    probe = record.probe
+    yield GateCheck(group="probe", name="verdict", verdict=probe.verdict, severity=Severity.CRITICAL, text=probe.reason)
+    for word in probe.words:
+        if word.severity is not None:
+            text = f"{word.reference_effect:+.2f} → {word.candidate_effect:+.2f} logits toward {word.toward}, z {word.z:.1f}"
+            name = f"probed word: {word.word} ({word.toward})"
+            yield GateCheck(group="probe", name=name, verdict=CheckVerdict.FAIL, severity=word.severity, text=text)
+
+
+def _statistic_check(statistic: Statistic) -> GateCheck:
+    """Diffuse statistics warn; one that was not measured does not apply."""
+    judged = CheckVerdict.FAIL if statistic.fires else CheckVerdict.PASS
+    value = "not measured" if statistic.value is None else f"{statistic.value:.4g}"
+    return GateCheck(
+        group="drift",
+        name=f"{statistic.name} ({statistic.slice})",
+        verdict=CheckVerdict.NOT_APPLICABLE if statistic.value is None else judged,
+        severity=Severity.WARNING,
+        text=f"{value} on {statistic.n} rows, {statistic.direction.value}" + (", beyond its limit" if statistic.fires else ""),
+    )
+
+
+def _next_step(record: GovernanceReport, lacking: list[GateCheck]) -> str:
+    if not lacking or record.decision.verdict is not Verdict.PASS:
+        return record.decision.next_step
+    return f"explain it again: calig explain {record.model.uri} --dataset … --force"

@@ -1,0 +1,96 @@
+"""The text of an expectation suite: read whole, nothing dropped silently, and every error with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.errors import InputError
+
+_BUILT_IN = files("schemas") / "expectations"
+
+
+@dataclass(frozen=True)
+class SuiteFile:
+    """Where a suite was read from, its content, and its YAML tree, which knows the lines."""
+
+    name: str
+    folder: Path | None
+    content: Any
+    root: yaml.Node
+
+    def error(self, problem: str, place: Sequence[str | int], **details: Any) -> InputError:
+        """An error about the part at `place`, e.g. ("expectations", 0, "type")."""
+        return InputError(f"{self.name}, line {_line(self.root, place)}: {problem}", **details)
+
+
+def built_in_suites() -> list[str]:
+    """Names of the suites that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _BUILT_IN.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_suite_file(suite: str) -> SuiteFile:
+    """The file of the suite called `suite`: a built-in name, or the path of a YAML file.
+
+    Raises:
+        InputError: no such file, not YAML, empty, or a key given twice.
+    """
+    built_in = suite in built_in_suites()
+    source = _BUILT_IN / f"{suite}.yaml" if built_in else Path(suite)
+    try:
+        text = source.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        allowed = f"auto, {', '.join(built_in_suites())}, or the path of a YAML file"
+        raise InputError("cannot read the expectation suite", got=error, allowed=allowed) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"the expectation suite {suite} is not valid YAML", got=error) from error
+    if root is None:
+        raise InputError(f"the expectation suite {suite} is empty", next_step="copy the built-in suite `default` and edit it")
+    _refuse_repeated_keys(suite, root)
+    return SuiteFile(suite, None if built_in else Path(suite).absolute().parent, content, root)
+
+
+def _refuse_repeated_keys(suite: str, root: yaml.Node) -> None:
+    """YAML keeps the last of two equal keys without a word: the first would be judged by no one."""
+    for mapping in _mappings(root):
+        seen: set[str] = set()
+        for key, _ in mapping.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise InputError(f"{suite}, line {line}: the key {key.value!r} is given twice", next_step="remove one of the two")
+            seen.add(str(key.value))
+
+
+def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    children = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        yield node
+        children = [value for _, value in node.value]
+    for child in children:
+        yield from _mappings(child)
+
+
+def _line(node: yaml.Node, place: Sequence[str | int]) -> int:
+    """Line (from 1) of the deepest part of `place` that exists below `node`."""
+    line = node.start_mark.line + 1
+    for part in place:
+        child = _child(node, part)
+        if child is None:
+            break
+        line, node = child
+    return line
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark.line + 1, value) for key, value in node.value if key.value == part), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None

@@ -1,0 +1,124 @@
+"""Commands on evidence that is there already, with nothing computed: `calig gate`, `calig history`, `calig alerts resend`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.exiting import exit_with
+
+TrackingOption = Annotated[
+    str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
+alerts_app = typer.Typer(no_args_is_help=True, help="Messages about verdicts: see what waits, send it again.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command()(gate)
+    app.command()(history)
+    app.add_typer(alerts_app, name="alerts")
+
+
+def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="models:/NAME/VERSION, models:/NAME@alias, or a results folder.")],
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here: each check a test case.")] = None,
+    max_age: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0.0, help="An explanation older than this is inconclusive.")
+    ] = None,
+    require_reference: Annotated[
+        bool, typer.Option("--require-reference", help="A version that was compared with no other is inconclusive.")
+    ] = False,
+    promote: Annotated[
+        bool,
+        typer.Option(
+            "--promote",
+            help="On pass, and only then, move @champion to this version. It only moves forward, and only "
+            "over the version that this one was compared with.",
+        ),
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="With --promote: also go back to an older version, whatever it was compared with.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings; its section `gate` sets these options.")] = None,
+    tracking_uri: TrackingOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Ask in CI/CD whether a version may go on, by the verdict that `calig explain` published for it. Computes nothing.
+
+    The record is fetched and must be this version's own: model, version, fingerprint and verdict have to agree between the
+    version, its run and the record. A version that was never explained is bad input (2), not a pass.
+
+    [bold]Example:[/] calig gate models:/reviews/2 --max-age 30 --junit gate.xml
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=Path("calig-runs"), offline=True)
+
+    def run() -> int:
+        from components.configuration import load_config
+        from flows.gating import run_gate
+
+        settings = load_config(config).gate
+        asked = {
+            "max_age_days": settings.max_age_days if max_age is None else max_age,
+            "require_reference": settings.require_reference or require_reference,
+            "promote": settings.promote or promote,
+        }
+        return run_gate(model, settings.model_copy(update=asked), rollback=rollback, junit=junit, as_json=json)
+
+    exit_with(run, debug=debug)
+
+
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a registered model.")],
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page with charts of quality and drift over the versions, complete in itself."),
+    ] = None,
+    tracking_uri: TrackingOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show all versions of a model: verdict, accuracy, quality, drift against the version before, and the words that fired.
+
+    Versions without an explanation are listed as such. Lines in the charts are broken where the data set or the method
+    changed, since numbers before and after do not compare.
+
+    [bold]Example:[/] calig history reviews --html reviews.html
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=Path("calig-runs"), offline=True)
+
+    def run() -> int:
+        from flows.history import show_history
+
+        return show_history(name, html)
+
+    exit_with(run, debug=debug)
+
+
+@alerts_app.command()
+def resend(
+    output: Annotated[Path, typer.Option(help="Where the runs' results and caches are.")] = Path("calig-runs"),
+    tracking_uri: TrackingOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Send the messages that a receiver has not taken yet; each run does so too. Exit code 4 when some still wait.
+
+    [bold]Example:[/] calig alerts resend --output calig-runs
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=True)
+
+    def run() -> int:
+        from flows import alerting
+
+        return 4 if alerting.resend(output.absolute(), typer.echo) else 0
+
+    exit_with(run, debug=debug)

@@ -1,0 +1,107 @@
+"""The flow behind `calig monitor`: explain a window of data as an earlier one was explained, and compare the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from components import attribution, drift, registry, report
+from components.errors import InputError
+from flows import progress, tasks
+from flows.attributing import attribute
+from flows.reference import planned_profile
+from flows.release import Release
+from schemas.base import Record
+from schemas.config import AttributionConfig, PipelineConfig
+from schemas.monitor import MonitorReport
+from schemas.release import ModelSnapshot, ModelSource
+
+DEFAULT_OUTPUT = Path("calig-runs")
+
+
+class Monitored(Record):
+    """What the flow leaves: the report, and the folder with monitor.json and monitor.html."""
+
+    report: MonitorReport
+    folder: Path
+
+
+@flow(name="monitor", task_runner=ThreadPoolTaskRunner(max_workers=2), validate_parameters=True)  # type: ignore[arg-type]
+def monitor_data(
+    model: str,
+    dataset: Path,
+    against: str | None = None,
+    config: PipelineConfig | None = None,
+    limit: int | None = None,
+    output: Path = DEFAULT_OUTPUT,
+) -> Monitored:
+    """Explain `dataset` by `model` and hold it against an earlier explanation by the same model; nothing is published.
+
+    Args:
+        model: models:/NAME/VERSION, models:/NAME@alias, a folder, or hub-id@revision.
+        dataset: the later window, for instance of production traffic.
+        against: folder of a finished explanation, or a version; default: the explanation published for this very version.
+        config: settings; those of the attribution are taken from the earlier explanation, so that the two compare.
+        limit: only the first so many rows.
+        output: where results and caches go.
+    """
+    settings, output = config or PipelineConfig(), output.absolute()
+    progress.begin("fetching the model and reading the data set", None)
+    snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
+    folder = _earlier(snapshot, against, output / ".cache")
+    record, before = drift.load_record(folder), drift.load_profile(folder)
+    release = _release(snapshot, dataset, limit, _same_method(settings, record.config.attribution), output)
+    attribute(release, force=False)
+    names = record.data.dataset.name, release.dataset.name
+    today = datetime.now(UTC).date().isoformat()
+    found = drift.monitor(
+        before, planned_profile(release, snapshot.alias), names=names, config=settings.monitor, decided_on=today
+    )
+    return Monitored(report=found, folder=_write(release, found))
+
+
+def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path) -> Path:
+    """The folder of the explanation to hold against."""
+    if against is not None and (Path(against) / "record.json").is_file():
+        return Path(against)
+    if against is None and snapshot.source is not ModelSource.REGISTRY:
+        raise InputError(
+            "a model outside the registry has no published explanation", next_step="name a results folder: --against"
+        )
+    ref = registry.resolve_reference(registry.parse_model_ref(against or snapshot.uri), None)
+    folder = registry.fetch_profile(ref.name, str(ref.version), workspace, None)
+    if folder is None:
+        raise InputError(f"{ref.uri} was never explained", next_step=f"calig explain {ref.uri} --dataset VALIDATION_SET")
+    return folder
+
+
+def _same_method(settings: PipelineConfig, earlier: AttributionConfig) -> PipelineConfig:
+    """The earlier explanation's method; device and batch sizes, which change no value, as they are set now."""
+    own = settings.attribution
+    sizes = {"device": own.device, "batch_tokens": own.batch_tokens, "shard_rows": own.shard_rows}
+    return settings.model_copy(update={"attribution": earlier.model_copy(update=sizes)})
+
+
+def _release(snapshot: ModelSnapshot, dataset: Path, limit: int | None, config: PipelineConfig, output: Path) -> Release:
+    return Release(
+        snapshot=snapshot,
+        dataset=tasks.read_dataset(dataset, limit, snapshot),
+        config=config,
+        fusion_choice=None,
+        suite_digest=None,
+        method_fingerprint=attribution.method_fingerprint(config.attribution),
+        reference=None,
+        without_reference=None,
+        output=output,
+    )
+
+
+def _write(release: Release, found: MonitorReport) -> Path:
+    folder = release.folder.with_name(f"monitor-{release.attribution_key[:12]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    report.build_monitor(found, path=folder / "monitor.html")
+    (folder / "monitor.json").write_text(found.model_dump_json(indent=2), encoding="utf-8")
+    return folder

@@ -1,0 +1,28 @@
+"""Published evidence as it is read back: a record with where it was found, and all versions of a model with theirs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from schemas.base import Record
+from schemas.governance import GovernanceReport
+
+
+class Evidence(Record):
+    """A record with where it was found."""
+
+    record: GovernanceReport
+    run_id: str | None = Field(default=None, description="MLflow run; None: a results folder")
+    run_url: str | None = None
+
+
+class VersionEntry(Record):
+    """A version of a registered model, explained or not."""
+
+    version: str
+    created_at: datetime
+    aliases: tuple[str, ...] = ()
+    evidence: Evidence | None = None
+    problem: str | None = Field(default=None, description="why there is no evidence; None with evidence")

@@ -1,0 +1,92 @@
+"""CA-LIG, the controls and Captum's methods on the same rows: whom does the model follow? `make bench-faithfulness`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.progress import reporting
+from tests.benchmarks.faithfulness.peers import missing_packages
+from tests.benchmarks.faithfulness.running import run_set
+from tests.benchmarks.faithfulness.sets import DIGITS, digits_set, text_set
+
+RESULTS = Path(__file__).parent / "results" / "faithfulness.json"
+
+#: Columns of text when nobody's terminal says how many there are.
+_PIPED_WIDTH = 150
+
+TextOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=MODEL_FOLDER,ROWS_FILE: a fine-tuned classifier and rows with text, label and maybe rationale."),
+]
+DigitsOption = Annotated[bool, typer.Option(help="Train a small vision transformer on scikit-learn's digits, and use it.")]
+RowsOption = Annotated[int, typer.Option(min=2, help="The first so many rows of every set.")]
+GridOption = Annotated[bool, typer.Option(help="Also every fusion rule and coefficient of the grid.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Default: PyTorch's choice.")]
+
+
+def bench(
+    *,
+    text: TextOption = None,
+    digits: DigitsOption = True,
+    rows: RowsOption = 200,
+    grid: GridOption = True,
+    threads: ThreadsOption = None,
+    output: Path = RESULTS,
+) -> None:
+    """Measure every set, write its results as soon as it is done, and print tables. Sets of an earlier run are kept."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    with TemporaryDirectory() as folder, reporting() as reporter:
+        workspace = Path(folder)
+        for given in [*(text or []), *([DIGITS] if digits else [])]:
+            opened = digits_set(workspace, rows) if given == DIGITS else text_set(given, rows)
+            measured = run_set(opened, grid=grid, workspace=workspace, reporter=reporter)
+            write(output, measured)
+            console.print(table(measured, "methods"), *([table(measured, "grid")] if grid else []))
+
+
+def table(measured: dict[str, Any], part: str) -> Table:
+    """The methods or the grid of one set; CA-LIG − method with its interval, above 0 CA-LIG is better."""
+    accuracy = "" if measured["accuracy"] is None else f", accuracy {measured['accuracy']:.3f}"
+    result = Table(title=f"{measured['name']}: {part}, {measured['n']} rows{accuracy}")
+    compared = ("CA-LIG − method", "CA-LIG")
+    for name in ("method", "comp − suff ↑", *compared, "AUPRC ↑", *compared, "token F1 ↑", "s/row"):
+        result.add_column(name, justify="left" if name in ("method", "CA-LIG") else "right")
+    for m in measured[part]:
+        faithful = (_number(m["difference"], 4), _margin(m, "margin_of_ca_lig", "margin_interval"), m["verdict"])
+        plausible = (_number(m.get("auprc")), _margin(m, "auprc_margin", "auprc_margin_interval"), m.get("auprc_verdict", "—"))
+        result.add_row(m["name"], *faithful, *plausible, _number(m.get("token_f1")), _number(m.get("seconds_per_row")))
+    return result
+
+
+def write(output: Path, measured: dict[str, Any]) -> None:
+    """Put the set's results into `output`, in the place of earlier ones of that name."""
+    before = json.loads(output.read_text(encoding="utf-8"))["sets"] if output.exists() else []
+    sets = {known["name"]: known for known in before} | {measured["name"]: measured}
+    report = {"not_installed": missing_packages(), "sets": list(sets.values())}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _margin(method: dict[str, Any], margin: str, interval: str) -> str:
+    if margin not in method:
+        return "—"
+    low, high = method[interval]
+    return f"{method[margin]:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "—" if value is None else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,1 @@
+"""The parts of the faithfulness benchmark: sets, methods, peers, measures and comparisons."""

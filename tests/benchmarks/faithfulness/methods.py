@@ -1,0 +1,129 @@
+"""CA-LIG, the controls and the grid of fusions: what the engine itself gives, one row at a time so that each is timed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from PIL import Image
+
+from calig.api import encode
+from calig.attribution import Attribution
+from calig.baselines import Baseline, choose_baseline
+from calig.blocks import BlockStack, attributable
+from calig.engine import Options, attribute
+from calig.inputs import EncodedInput
+from calig.metrics.perturbation import FloatArray
+from calig.metrics.statistics import random_attributions
+from calig.passes import pass_both_ends
+from calig.relevance import roll_out
+from calig.rollout import Fusion
+from calig.targets import Target, choose_targets, class_names
+from schemas.release import Example
+from tests.benchmarks.faithfulness.sets import BenchmarkSet
+from tests.benchmarks.machine import timed
+
+CA_LIG = "ca_lig"
+
+COEFFICIENTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+RULES = (("change", "mixed"), ("change", "positive"), ("rollout", "mixed"), ("rollout", "positive"), ("gate", "positive"))
+
+_RANDOM_DRAWS, _SEED = 5, 0
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedRow:
+    """One row: what was attributed, toward the class of index `class_index`, and by which methods.
+
+    orders: attributions `orders content` by method, several only for the random control; grid: the same by fusion, named as
+    in `fusions`; seconds: CA-LIG's own, alone.
+    """
+
+    example: Example
+    encoded: EncodedInput
+    attribution: Attribution
+    class_index: int
+    orders: dict[str, FloatArray]
+    grid: dict[str, FloatArray]
+    seconds: float
+
+
+def fusions() -> dict[str, Fusion]:
+    """The grid by name."""
+    return {
+        f"{rule}, {context}, {share:g}": Fusion(rule, share, context)
+        for (rule, context), share in product(RULES, COEFFICIENTS)
+        if share > 0 or (rule, context) == RULES[0]  # without context all rules agree
+    }
+
+
+def explained_rows(given: BenchmarkSet, *, grid: bool) -> Iterator[ExplainedRow]:
+    """Every row of the set, explained toward its predicted class by CA-LIG as it is by default, the controls and the grid.
+
+    One after the other, so that who needs the row's time can be timed right after it, on the same machine under the same load.
+    """
+    baseline = baseline_of(given)
+    settings = fusions() if grid else {}
+    with attributable(given.model) as stack:
+        attribute(stack, [_encoded(given, given.examples[0])], [None], baseline, Options())  # kernels are compiled once
+        for example in given.examples:
+            yield _explained(stack, given, example, baseline, settings)
+
+
+def baseline_of(given: BenchmarkSet) -> Baseline:
+    """What x' and perturbed inputs put in the content's place."""
+    return choose_baseline("auto", given.model, given.processor, given.snapshot.modality)
+
+
+def _explained(
+    stack: BlockStack, given: BenchmarkSet, example: Example, baseline: Baseline, settings: dict[str, Fusion]
+) -> ExplainedRow:
+    encoded = _encoded(given, example)
+    seconds, ((attribution,),) = timed(lambda: attribute(stack, [encoded], [None], baseline, Options()), "cpu")
+    content = np.array(attribution.content)
+    fused = refused(stack, encoded, attribution, baseline, list(settings.values())) if settings else ()
+    return ExplainedRow(
+        example=example,
+        encoded=encoded,
+        attribution=attribution,
+        class_index=int(attribution.logits.argmax()),
+        orders=_orders(example, attribution, content),
+        grid={name: values[content][None] for name, values in zip(settings, fused, strict=True)},
+        seconds=seconds,
+    )
+
+
+def refused(
+    stack: BlockStack, row: EncodedInput, attribution: Attribution, baseline: Baseline, settings: Sequence[Fusion]
+) -> FloatArray:
+    """Relevance under other fusions, `fusions seq`: integrals do not depend on them, so only one pass at x is computed anew."""
+
+    def predicted(logits: torch.Tensor) -> list[list[Target]]:
+        return choose_targets("predicted", logits, class_names(stack.model), [None])
+
+    layer_attributions = torch.tensor(attribution.layer_attributions[None])
+    ends, _, context = pass_both_ends(stack, [row], baseline, predicted)
+    return roll_out(layer_attributions, ends, context, 0, settings).relevance[0].mean(1)
+
+
+def _orders(example: Example, attribution: Attribution, content: np.ndarray) -> dict[str, FloatArray]:
+    single = {
+        CA_LIG: attribution.values,
+        "plain_ig": attribution.layer_attributions[0],
+        "layer_ig_mean": attribution.layer_attributions.mean(0),
+        "input_x_gradient": attribution.input_x_gradient,
+        "attention_rollout": attribution.attention_rollout,
+        "attention_gradient_rollout": attribution.attention_gradient_rollout,
+    }
+    random = random_attributions(int(content.sum()), draws=_RANDOM_DRAWS, seed=_SEED, row=example.row)
+    return {**{name: values[content][None] for name, values in single.items()}, "random": random}
+
+
+def _encoded(given: BenchmarkSet, example: Example) -> EncodedInput:
+    if example.image is None:
+        return encode(str(example.text), given.model, given.processor)
+    with Image.open(example.image) as image:
+        return encode(image.convert("RGB"), given.model, given.processor)

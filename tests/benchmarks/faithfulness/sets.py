@@ -1,0 +1,56 @@
+"""What the benchmark runs on: a model and labelled rows, both given by the user or, for digits, made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calig import load_model
+from components import datasets
+from components.errors import InputError
+from components.scoring.models import quiet_loading
+from schemas.release import DatasetRef, Example, ModelSnapshot
+from tests.benchmarks.faithfulness.digits import save_digits
+from tests.helpers.snapshots import snapshot_of
+
+DIGITS = "digits"
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkSet:
+    """A model, ready to run on the CPU, and the rows it is explained on."""
+
+    name: str
+    snapshot: ModelSnapshot
+    model: Any
+    processor: Any
+    dataset: DatasetRef
+    examples: list[Example]
+
+
+def text_set(given: str, limit: int | None) -> BenchmarkSet:
+    """The set described by `NAME=MODEL,ROWS`: a folder with a classifier, and rows that `components.datasets` reads."""
+    name, _, sources = given.partition("=")
+    model, _, rows = sources.partition(",")
+    if not (name and model and rows):
+        raise InputError("A text set is described by three things.", got=given, allowed="NAME=MODEL_FOLDER,ROWS_FILE")
+    return open_set(name, Path(model), Path(rows), limit)
+
+
+def digits_set(folder: Path, limit: int | None) -> BenchmarkSet:
+    """The digits, trained and saved in `folder`."""
+    return open_set(DIGITS, *save_digits(folder), limit)
+
+
+def open_set(name: str, model_folder: Path, rows: Path, limit: int | None) -> BenchmarkSet:
+    """Load the model and the first `limit` rows; rows that cannot be explained are left out.
+
+    Raises:
+        InputError: the rows cannot be read.
+    """
+    snapshot = snapshot_of(model_folder)
+    with quiet_loading():
+        model, processor = load_model(model_folder, device="cpu")
+    dataset, examples = datasets.load(rows, limit=limit, labels=snapshot.labels, modality=snapshot.modality)
+    return BenchmarkSet(name, snapshot, model, processor, dataset, [e for e in examples if e.problem is None])

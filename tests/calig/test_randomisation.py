@@ -1,0 +1,81 @@
+"""Cascading randomisation: every family falls apart stage by stage, and the model itself is untouched."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from calig import explain
+from calig.randomisation import cascade, stage_names
+from tests.calig.conftest import TEXTS
+from tests.helpers.tiny_families import CASES, tiny
+
+
+def digest(model) -> str:
+    state = model.state_dict()
+    return hashlib.sha256(b"".join(name.encode() + state[name].numpy().tobytes() for name in sorted(state))).hexdigest()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_matrix_is_randomised_in_its_stage_and_only_there(name):
+    model = tiny(name)
+    before, random_state = digest(model), torch.random.get_rng_state()
+    matrices = {n for n, p in model.named_parameters() if p.dim() > 1}
+    last = {n: p.clone() for n, p in model.state_dict().items()}
+    changed_in: dict[str, str] = {}
+    for stage, copy in cascade(model, seed=0):
+        state = copy.state_dict()
+        changed = {n for n in matrices if not torch.equal(state[n], last[n])}
+        assert changed, stage
+        assert not changed & set(changed_in), "a stage leaves the earlier ones as they are"
+        changed_in |= dict.fromkeys(changed, stage)
+        last = {n: p.clone() for n, p in state.items()}
+    assert set(changed_in) == matrices
+    assert list(dict.fromkeys(changed_in.values())) == stage_names(model)
+    assert digest(model) == before
+    assert torch.equal(torch.random.get_rng_state(), random_state)
+
+
+def test_stages_of_a_known_model(bert):
+    model, _ = bert
+    assert stage_names(model) == ["head", "block 3", "block 2", "block 1", "embeddings"]
+    changed = []
+    last = {n: p.clone() for n, p in model.named_parameters()}
+    for _, copy in cascade(model, seed=0):
+        now = dict(copy.named_parameters())
+        changed.append({n.split(".")[1] if "." in n[10:] else n for n in now if not torch.equal(now[n], last[n])})
+        last = {n: p.detach().clone() for n, p in now.items()}
+    assert changed[0] >= {"pooler"}
+    assert changed[-1] == {"embeddings"}
+
+
+def test_learned_biases_and_scales_go_too(bert):
+    model, _ = bert
+    names = [n for n, p in model.named_parameters() if p.dim() == 1]
+    kept = {n: p.clone() for n, p in model.state_dict().items()}
+    try:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in names:
+                    parameter.fill_(0.37)
+        copy = list(cascade(model, seed=0))[-1][1]
+        values = {n: p for n, p in copy.named_parameters() if n in names}
+        assert all(bool((p == (0.0 if n.endswith("bias") else 1.0)).all()) for n, p in values.items())
+    finally:
+        model.load_state_dict(kept)
+
+
+def test_seeds(bert):
+    model, _ = bert
+    first, again, other = (digest(list(cascade(model, seed=seed))[-1][1]) for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_randomised_models_can_be_explained_with_the_target_fixed(bert):
+    model, tokenizer = bert
+    maps = [explain(copy, tokenizer, TEXTS[1], target="POS")[0].values for _, copy in cascade(model, seed=0)]
+    original = explain(model, tokenizer, TEXTS[1], target="POS")[0].values
+    assert all(np.isfinite(values).all() for values in maps)
+    assert not any(np.allclose(values, original) for values in maps)
+    assert all(p.requires_grad for p in model.parameters())

@@ -1,0 +1,131 @@
+"""Two windows under one model, unpaired: a word that means something else now, words never seen, another mix of classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from components import drift
+from components.drift import windows
+from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
+from schemas.base import CheckVerdict
+from schemas.config import MonitorConfig
+from tests.helpers.drift_tables import WORDS, profile, row, write
+
+
+def window(path, seed, *, meaning=0.2, words=WORDS, n=120, positive=0.5, new=None):
+    """Rows of random words; “offer” opens every third one with relevance `meaning`; `new` replaces “story”."""
+    random = np.random.default_rng(seed)
+    weights = dict(zip(WORDS, np.linspace(-1, 1, len(WORDS)), strict=True))
+    rows = []
+    for i in range(n):
+        chosen = [*(["offer"] if i % 3 == 0 else []), *random.choice(words, 5)]
+        values = [meaning if w == "offer" else weights[w] + 0.1 * random.standard_normal() for w in chosen]
+        text = [new if new and w == "story" else w for w in chosen]
+        rows.append(row(i, text, values, "POS" if random.random() < positive else "NEG"))
+    return profile(write(path, rows), dataset_digest=f"{path.name}")
+
+
+def monitor(before, now, **config):
+    settings = MonitorConfig(**config)
+    return drift.monitor(before, now, names=("validation", "production"), config=settings, decided_on="2026-01-01")
+
+
+def test_harmless_traffic_passes(tmp_path):
+    report = monitor(window(tmp_path / "a", 1), window(tmp_path / "b", 2))
+    assert report.verdict is CheckVerdict.PASS
+    assert report.words_tested == 2 * 11
+    assert report.unseen.mass == 0
+    assert not any(m.fires for m in report.mixes)
+    assert (report.before.n_rows, report.now.name) == (120, "production")
+    assert all("prior" in t.source or t.source == "convention" for t in report.thresholds)
+
+
+def test_a_word_that_carries_the_decision_now_fails_and_is_named(tmp_path):
+    report = monitor(window(tmp_path / "a", 1), window(tmp_path / "b", 2, meaning=6.0))
+    assert report.verdict is CheckVerdict.FAIL
+    assert {s.word for s in report.word_shifts if s.fires} == {"offer"}
+    assert "“offer”" in report.reason
+    assert "“offer”" in report.next_step
+
+
+def test_words_never_seen_are_weighed_by_their_attribution(tmp_path):
+    before = window(tmp_path / "a", 1)
+    report = monitor(before, window(tmp_path / "b", 2, new="blockchain"), unseen_mass=0.01)
+    assert report.verdict is CheckVerdict.FAIL
+    assert report.unseen.types == 1
+    assert report.unseen.heaviest[0][0] == "blockchain"
+    assert "“blockchain”" in report.next_step
+    assert monitor(before, window(tmp_path / "c", 2, new="blockchain"), unseen_mass=0.5).verdict is CheckVerdict.PASS
+
+
+def test_another_mix_of_classes_warns(tmp_path):
+    report = monitor(window(tmp_path / "a", 1), window(tmp_path / "b", 2, positive=0.95))
+    assert report.verdict is CheckVerdict.PASS
+    assert [m.name for m in report.mixes if m.fires] == ["predicted classes"]
+    assert "another mix of predicted classes" in report.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"weights_digest": "v"}, "two models"), ({"method_fingerprint": "g"}, "other attribution settings")],
+)
+def test_windows_of_two_models_or_methods_are_inconclusive(tmp_path, changes, reason):
+    before, now = window(tmp_path / "a", 1), window(tmp_path / "b", 2)
+    other = before.model_copy(update={"identity": before.identity.model_copy(update=changes)})
+    report = monitor(other, now)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert reason in report.reason
+
+
+def test_the_same_rows_or_too_few_are_inconclusive(tmp_path):
+    before = window(tmp_path / "a", 1)
+    assert "same rows" in monitor(before, before).reason
+    few = monitor(before, window(tmp_path / "b", 2, n=29))
+    assert few.verdict is CheckVerdict.INCONCLUSIVE
+    assert "120 and 29 rows" in few.reason
+    assert few.now.n_rows == 29
+
+
+def made(share, toward="POS"):
+    return WindowRow(toward, {"x": share}, {"x": abs(share)}, windows.Counter({"x": 1}))
+
+
+def test_z_and_p_are_welchs(monkeypatch):
+    monkeypatch.setattr(windows, "ERROR_FLOOR", 0.0)
+    random = np.random.default_rng(0)
+    a, b = random.normal(0.1, 0.2, 12), random.normal(0.3, 0.05, 31)
+    (shift,) = window_shifts([made(v) for v in a], [made(v) for v in b], MonitorConfig())
+    expected = stats.ttest_ind(b, a, equal_var=False)
+    assert (shift.z, shift.p_value) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    assert (shift.before, shift.now) == (pytest.approx(a.mean()), pytest.approx(b.mean()))
+
+
+def test_classes_are_tested_apart_and_rare_words_not_at_all():
+    before = [made(0.1)] * 10 + [made(-0.1, "NEG")] * 9
+    assert [(s.toward, s.n_now) for s in window_shifts(before, before, MonitorConfig())] == [("POS", 10)]
+
+
+def test_unseen_words_by_hand():
+    before = [WindowRow("POS", {}, {"a": 1.0}, windows.Counter(a=1))]
+    now = [
+        WindowRow("POS", {}, {"a": 0.4, "b": 0.6}, windows.Counter(a=1, b=2)),
+        WindowRow("POS", {}, {"a": 1.0}, windows.Counter(a=1)),
+    ]
+    unseen = unseen_words(before, now, MonitorConfig())
+    assert unseen.heaviest == (("b", pytest.approx(0.3), 1),)
+    assert (unseen.occurrences, unseen.mass) == (pytest.approx(0.5), pytest.approx(0.3))
+    assert unseen.fires
+
+
+def test_the_mix_by_hand():
+    mix = mix_shift("predicted", ["A"] * 60 + ["B"] * 40, ["A"] * 30 + ["B"] * 70, MonitorConfig())
+    assert mix.distance == pytest.approx(0.3)
+    assert mix.p_value == pytest.approx(stats.chi2_contingency([[60, 40], [30, 70]], correction=False).pvalue)
+    assert mix.fires
+    assert not mix_shift("predicted", ["A"] * 5, ["A"] * 5, MonitorConfig()).fires
+
+
+def test_rows_without_attribution_are_left_out():
+    assert window_rows({"1": row(1, ["a"], [0.0]), "2": row(2, ["a", "A"], [1.0, -3.0])})[0].signed == {"a": -0.5}

@@ -1,0 +1,64 @@
+"""Runtimes that give what are no logits of the classes: always an error, never a figure."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calig.metrics.perturbation import PerturbedText
+from components.errors import CouldNotRunError
+from components.scoring import TokenScorer, open_scorer
+from components.scoring import session as session_module
+from components.scoring.batches import TextCollator
+from components.scoring.opening import check_parity
+from tests.helpers.snapshots import snapshot_of
+from tests.helpers.tiny_models import save_tiny_bert
+
+ITEMS = [PerturbedText(np.array([2, 5 + i, 9, 3])) for i in range(3)]
+
+
+def scorer(change) -> TokenScorer:
+    return TokenScorer(lambda arrays: change(np.tile([1.0, -1.0], (len(arrays["input_ids"]), 1))), TextCollator(), n_classes=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda logits: logits[:, :1], r"a wrong shape\ngot: \(3, 1\)\nallowed: 3 inputs × 2 classes"),
+        (lambda logits: logits[0], r"a wrong shape\ngot: \(2,\)"),
+        (lambda logits: logits[:1], "a wrong shape"),
+        (lambda logits: np.tile(logits, 2), "a wrong shape"),
+        (lambda logits: np.where(np.eye(3, 2) > 0, np.nan, logits), r"NaN or infinite\ngot: 2 of 3 inputs"),
+        (lambda logits: logits / 0.0, r"NaN or infinite\ngot: 3 of 3 inputs"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_logits_of_a_wrong_form_are_an_error(change, message: str) -> None:
+    with pytest.raises(CouldNotRunError, match=message):
+        scorer(change)(ITEMS)
+    with pytest.raises(CouldNotRunError, match="the model gave logits"):
+        check_parity(scorer(change), ITEMS, np.tile([1.0, -1.0], (3, 1)))
+
+
+def test_swapped_classes_are_no_agreement() -> None:
+    with pytest.raises(CouldNotRunError, match="differ from torch by 2"):
+        check_parity(scorer(lambda logits: logits[:, ::-1]), ITEMS, np.tile([1.0, -1.0], (3, 1)))
+
+
+@pytest.mark.parametrize("labels", [("POS", "NEG"), ("NEG", "POS", "NEUTRAL"), ("bad", "good")])
+def test_a_model_whose_classes_are_not_the_versions_is_not_scored(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    snapshot = snapshot_of(save_tiny_bert(tmp_path / "bert"))
+    wrong = snapshot.model_copy(update={"labels": labels})
+    with pytest.raises(CouldNotRunError, match=f"same order\ngot: NEG, POS\nallowed: {', '.join(labels)}"):
+        open_scorer(wrong, runtime="auto", workspace=tmp_path, parity_inputs=ITEMS)
+
+
+def test_a_runtime_that_gives_nan_is_replaced_by_torch_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module._Bound, "__call__", lambda self, arrays: np.full((len(arrays["input_ids"]), 2), np.nan))
+    snapshot = snapshot_of(save_tiny_bert(tmp_path / "bert"))
+    opened, record = open_scorer(snapshot, runtime="auto", workspace=tmp_path, parity_inputs=ITEMS)
+    assert record.runtime == "torch"
+    assert "NaN or infinite" in (record.fallback_reason or "")
+    assert np.isfinite(opened.logits(ITEMS)).all()
+    with pytest.raises(CouldNotRunError, match="ONNX Runtime cannot score this model"):
+        open_scorer(snapshot, runtime="onnxruntime", workspace=tmp_path, parity_inputs=ITEMS)

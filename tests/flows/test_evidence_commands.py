@@ -1,0 +1,146 @@
+"""`calig gate`, `history` and `alerts resend` on a real registry: exit codes, files, promotion, and what is left alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner
+
+from components import registry
+from flows.cli import app
+from schemas.base import CheckVerdict, Verdict
+from schemas.gate import GateResult
+from tests.components.publishing import Results, new_version, results_for
+from tests.conftest import TinyRegistry
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_registry: TinyRegistry):
+    monkeypatch.setattr("flows.environment.prepare", lambda **_: None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def name(tmp_path: Path) -> str:
+    return f"tried-gate-{tmp_path.name}"
+
+
+@pytest.fixture
+def explained(tiny_registry: TinyRegistry, tmp_path: Path, name: str):
+    """Publish a record with the verdict asked for about a new version."""
+
+    def publish(verdict: Verdict) -> Results:
+        snapshot = new_version(tiny_registry, name, tmp_path)
+        results = results_for(tiny_registry.tracking_uri, snapshot, tmp_path / f"results-{snapshot.version}")
+        drift = results.record.drift
+        if verdict is Verdict.PASS:
+            calm = tuple(shift.model_copy(update={"fires": False}) for shift in drift.word_shifts)
+            drift = drift.model_copy(update={"verdict": CheckVerdict.PASS, "word_shifts": calm, "reference": None})
+        decision = results.record.decision.model_copy(update={"verdict": verdict})
+        record = results.record.model_copy(update={"decision": decision, "drift": drift, "probe": None})
+        (results.folder / "record.json").write_text(record.model_dump_json(), encoding="utf-8")
+        results = results._replace(record=record)
+        results.publish()
+        return results
+
+    return publish
+
+
+def champion(results: Results) -> str | None:
+    found = results.client.get_registered_model(results.record.model.name).aliases.get("champion")
+    return None if found is None else str(found)
+
+
+@pytest.mark.parametrize(("verdict", "code"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])
+def test_the_exit_code_is_the_published_verdict_and_nothing_is_moved(run, explained, name, tmp_path, verdict, code) -> None:
+    results = explained(verdict)
+    before = results.version().last_updated_timestamp
+    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml")
+    assert answer.exit_code == code, answer.output
+    assert str(verdict) in answer.output
+    root = ET.parse(tmp_path / "gate.xml").getroot()  # noqa: S314 - our own file
+    assert (int(root.get("failures")) + int(root.get("errors")) > 0) == (code > 0)
+    assert champion(results) is None
+    assert results.version().last_updated_timestamp == before
+    assert run("gate", str(results.folder)).exit_code == code, "a results folder says the same"
+
+
+def test_json_is_the_result_and_nothing_else(run, explained, name) -> None:
+    results = explained(Verdict.FAIL)
+    result = GateResult.model_validate_json(run("gate", f"models:/{name}/1", "--json").stdout)
+    assert (result.model, result.version, result.verdict) == (name, "1", Verdict.FAIL)
+    assert result.fingerprint == results.record.fingerprint
+    assert result.run_id == results.version().tags["calig.run_id"]
+
+
+def test_a_version_that_was_never_explained_is_bad_input_and_an_old_junit_file_is_gone(
+    run, tiny_registry, name, tmp_path
+) -> None:
+    new_version(tiny_registry, name, tmp_path)
+    (tmp_path / "gate.xml").write_text("<testsuites/>")
+    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml")
+    assert answer.exit_code == 2
+    assert f"calig explain models:/{name}/1 --dataset" in answer.output
+    assert not (tmp_path / "gate.xml").exists()
+
+
+def test_stricter_by_option_or_by_configuration(run, explained, name, tmp_path) -> None:
+    explained(Verdict.PASS)
+    (tmp_path / "strict.yaml").write_text("gate: {require_reference: true}\n")
+    assert run("gate", f"models:/{name}/1").exit_code == 0
+    assert run("gate", f"models:/{name}/1", "--require-reference").exit_code == 3
+    assert run("gate", f"models:/{name}/1", "--config", "strict.yaml").exit_code == 3
+    assert run("gate", f"models:/{name}/1", "--max-age", "100000").exit_code in {0, 3}
+    assert run("gate", f"models:/{name}/1", "--max-age", "0").exit_code == 3
+
+
+def test_promotion_only_on_pass_and_said(run, explained, name, tmp_path) -> None:
+    failing = explained(Verdict.FAIL)
+    answer = run("gate", f"models:/{name}/1", "--promote")
+    assert answer.exit_code == 1
+    assert "@champion was not moved: the verdict is fail" in answer.output
+    assert champion(failing) is None
+    passing = explained(Verdict.PASS)
+    (tmp_path / "policy.yaml").write_text("gate: {promote: true}\n")
+    answer = run("gate", f"models:/{name}/2", "--config", "policy.yaml", "--json")
+    assert answer.exit_code == 0
+    assert json.loads(answer.stdout)["promoted"] == "@champion moved to version 2; there was none"
+    assert champion(passing) == "2"
+    later = explained(Verdict.PASS)
+    answer = run("gate", f"models:/{name}/3", "--promote")
+    assert answer.exit_code == 2, "it was not compared with version 2"
+    assert "pass" in answer.output
+    assert champion(later) == "2"
+    assert run("gate", str(later.folder), "--promote").exit_code == 2
+    registry.set_alias(name, "champion", "3", None)
+    assert run("gate", f"models:/{name}/2", "--promote").exit_code == 2
+    assert run("gate", f"models:/{name}/2", "--promote", "--rollback").exit_code == 0
+    assert champion(later) == "2"
+
+
+def test_history_lists_every_version_and_writes_a_page(run, explained, name, tiny_registry, tmp_path) -> None:
+    explained(Verdict.FAIL)
+    tiny_registry.register(tiny_registry.bert, name)
+    registry.set_alias(name, "champion", "1", None)
+    answer = run("history", name, "--html", "out/trend.html")
+    assert answer.exit_code == 0, answer.output
+    assert answer.output.index("never explained") < answer.output.index("1 @champion"), "newest first"
+    (row,) = (line for line in answer.output.splitlines() if "@champion" in line)
+    assert "✗ fail" in row
+    assert "btw" in row
+    page = (tmp_path / "out" / "trend.html").read_text()
+    assert "never explained; registered" in page
+    assert run("history", "nothing-here").exit_code == 2
+
+
+@pytest.mark.usefixtures("tiny_registry", "_prefect")
+def test_resend_with_nothing_to_send(run, tmp_path) -> None:
+    answer = run("alerts", "resend", "--output", tmp_path / "runs")
+    assert answer.exit_code == 0
+    assert "nothing waits" in answer.output

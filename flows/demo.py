@@ -17,7 +17,8 @@ from components.demo import story, training
 from components.demo.reviews import STORY_SHORTCUT, Review
 from components.errors import InputError
 from flows import progress
-from flows.explain_release import Outcome, explain_release
+from flows.explain_release import explain_release
+from flows.finished import Outcome
 from flows.marks import mark
 from schemas.base import CheckVerdict, Verdict
 

@@ -15,7 +15,7 @@ from components import registry
 from components.drift import load_record
 from components.report import folded_checks
 from components.report.checks import CheckLine
-from flows.explain_release import Outcome
+from flows.finished import Outcome
 from flows.marks import EXIT_CODES, mark
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from components.errors import CouldNotRunError
 from flows import explain_release as flow
 from flows.cli import app
-from flows.explain_release import Outcome
+from flows.finished import Outcome
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
 from tests.helpers import sample_records

@@ -12,7 +12,8 @@ from PIL import Image
 from components import attribution, quality, registry, scoring
 from components.errors import CouldNotRunError, InputError, PublishError
 from flows import progress
-from flows.explain_release import Outcome, explain_release
+from flows.explain_release import explain_release
+from flows.finished import Outcome
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import AttributionConfig, PipelineConfig, QualityConfig
 from tests.conftest import TinyRegistry

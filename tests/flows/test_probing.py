@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from flows import progress
-from flows.explain_release import Outcome, explain_release
+from flows.explain_release import explain_release
+from flows.finished import Outcome
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig, ProbeConfig
 from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_vit

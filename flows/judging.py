@@ -1,0 +1,77 @@
+"""The steps that judge, each guarded: one that breaks becomes a finding that nothing passes on, and nothing computed is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components import attribution, drift, governance, quality
+from components.errors import InputError
+from flows import progress, tasks
+from flows.release import Release
+from schemas.drift import DriftReport, NoiseSources
+from schemas.falsification import Falsification
+from schemas.quality import QualityReport
+
+
+def check_quality_settings(release: Release) -> None:
+    """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
+    settings = release.config.quality
+    quality.load_suite(settings.suite, columns=quality.column_names(settings, release.dataset.segment_columns))
+    attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
+
+
+def falsify(release: Release, tables: list[Path], n_explained: int, force: bool) -> Falsification | None:
+    """What came of the attempt to falsify the maps; None when the settings want none. An attempt that breaks stops nothing."""
+    settings = release.config
+    if not settings.quality.falsification_rows:
+        return None
+    try:
+        steps = attribution.falsification_steps(release.snapshot, n_explained, settings.attribution, settings.quality)
+        progress.begin("trying to falsify the maps", steps)
+        return tasks.falsify.with_options(refresh_cache=force)(release, tables)
+    except Exception as error:  # the report says that it was not tried, and checks on it are inconclusive
+        return Falsification(problem=f"{type(error).__name__}: {error}")
+
+
+def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
+    """The quality report; when it cannot be made, an inconclusive one that says why, so that nothing computed is lost."""
+    progress.begin("measuring quality", release.dataset.n_rows)
+    try:
+        return tasks.measure_quality(release, tables, falsification)
+    except InputError:
+        raise
+    except Exception as error:  # whatever it was, the verdict is "could not be judged"
+        return governance.unjudged_quality(release.config.quality.suite, f"{type(error).__name__}: {error}")
+
+
+def compare(release: Release, tables: list[Path]) -> DriftReport:
+    """The drift report; a comparison that breaks is inconclusive."""
+    progress.begin("comparing with the reference", None)
+    if release.reference is None:
+        return release.without_reference or drift.not_applicable("there is no reference version")
+    try:
+        return drift.compare(
+            tables,
+            release.reference,
+            method_fingerprint=release.method_fingerprint,
+            dataset_digest=release.dataset.digest,
+            labels=release.snapshot.labels,
+            config=release.config,
+            decided_on=datetime.now(UTC).date().isoformat(),
+            sources=_noise_sources(release),
+        )
+    except Exception as error:  # as above
+        return drift.incomparable(
+            f"the comparison broke: {type(error).__name__}: {error}",
+            reference=release.reference.identity,
+            next_step="run again with --debug and report the error",
+        )
+
+
+def _noise_sources(release: Release) -> NoiseSources:
+    """What the drift's noise floor is measured on; an exact run that breaks leaves its layer unmeasured, and says so."""
+    try:
+        return NoiseSources(nulls=release.nulls, numerics=tuple(tasks.explain_exactly(release)))
+    except Exception as error:  # the comparison itself can still be made
+        return NoiseSources(nulls=release.nulls, problem=f"the numbers' error could not be measured: {error}".split("\n", 1)[0])

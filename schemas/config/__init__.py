@@ -1,0 +1,43 @@
+"""PipelineConfig: every setting of a run, with its default and its meaning, in one YAML file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from schemas.base import Record
+from schemas.config.attribution import AttributionConfig
+from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
+from schemas.config.quality import PerturbationSetting, QualityConfig
+from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
+
+__all__ = [
+    "AlertConfig",
+    "AttributionConfig",
+    "DriftConfig",
+    "GateConfig",
+    "MonitorConfig",
+    "PerturbationSetting",
+    "PipelineConfig",
+    "ProbeConfig",
+    "QualityConfig",
+    "ReportConfig",
+]
+
+
+class PipelineConfig(Record):
+    """All settings of a run."""
+
+    attribution: AttributionConfig = Field(default=AttributionConfig(), description="how attributions are computed")
+    quality: QualityConfig = Field(default=QualityConfig(), description="how their quality is measured and judged")
+    drift: DriftConfig = Field(default=DriftConfig(), description="how they are compared with the reference version")
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
+    probe: ProbeConfig = Field(default=ProbeConfig(), description="how words outside the data set are probed for a changed role")
+    report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")
+    alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
+    gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
+
+    def results_dump(self) -> dict[str, Any]:
+        """The settings that a result depends on, as JSON: all but who is told and what a gate asks for."""
+        return self.model_dump(mode="json", exclude={"alerts", "gate"})

@@ -1,0 +1,88 @@
+"""How versions, and windows of data, are compared: drift, later data, and the vocabulary probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from schemas.base import Record
+
+
+class DriftConfig(Record):
+    """How attribution drift against the reference version is measured and judged."""
+
+    top_k: int = Field(default=3, ge=1, description="words compared by top-k overlap")
+    min_rows: int = Field(default=30, ge=2, description="fewer paired rows than this make drift inconclusive")
+    min_occurrences: int = Field(default=5, ge=2, description="a word is tested when it occurs in at least this many paired rows")
+    min_coverage: float = Field(
+        default=0.8,
+        ge=0.0,
+        le=1.0,
+        description="rows compared, as a share of those either version explains; below: inconclusive",
+    )
+    reexplain_reference: bool = Field(
+        default=False, description="explain the reference (and its twins) again when their own explanations cannot be compared"
+    )
+    min_null_pairs: int = Field(
+        default=3, ge=2, description="honest retrainings that measure the noise; with fewer, the next source is asked"
+    )
+    null_versions: int = Field(default=5, ge=0, description="most twins, or accepted earlier versions, that measure the noise")
+    numerics_rows: int = Field(
+        default=8,
+        ge=0,
+        description="rows explained again ten times as exactly, in float64, for the error of the numbers",
+    )
+    word_shift: float = Field(
+        default=0.3,
+        gt=0.0,
+        description="minimum effect: change of a word's signed share of attribution from which on a version "
+        "can fail; measured noise raises it, never lowers it",
+    )
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes x segments"
+    )
+    rank_agreement: float = Field(
+        default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns; measured noise lowers it, never raises it"
+    )
+    sign_flip: float = Field(
+        default=0.1,
+        ge=0.0,
+        le=1.0,
+        description="mean share of mass with changed sign above this warns; measured noise raises it",
+    )
+    worst_examples: int = Field(default=20, ge=0, description="examples kept word by word")
+
+
+class MonitorConfig(Record):
+    """How a window of data is compared with an earlier one under the same model (`calig monitor`)."""
+
+    min_rows: int = Field(default=30, ge=2, description="fewer rows than this in a window make the comparison inconclusive")
+    min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
+    word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
+    word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")
+    false_discovery_rate: float = Field(
+        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes, and level of the mix tests"
+    )
+    unseen_mass: float = Field(
+        default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
+    )
+    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
+
+
+class ProbeConfig(Record):
+    """How words that the data set may not contain are probed for changed effects, against the reference version."""
+
+    enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
+    max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
+    contexts: int = Field(
+        default=16, ge=2, description="texts that words are put into: bits of rows that leave the model undecided"
+    )
+    word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
+    twins: tuple[str, ...] = Field(
+        default=(), description="models that differ from the reference by harmless retraining only: limits are measured on them"
+    )
+    z: float = Field(default=7.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
+    certain_z: float = Field(default=10.0, gt=0.0, description="|z| from which on it fails a version without twins")
+    min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")

@@ -1,0 +1,58 @@
+"""What people get to see: the report, alerts, and what a gate asks for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.alert import AlertLevel, Channel
+from schemas.base import Record
+
+#: A name, so that no address or key is written into a settings file by mistake.
+EnvironmentVariable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+
+
+class ReportConfig(Record):
+    """What the report shows."""
+
+    examples: int = Field(default=100, ge=0, description="examples drawn in the HTML report (the Parquet table keeps all)")
+
+
+class AlertConfig(Record):
+    """Who is told when a verdict is known. Part of no fingerprint: telling others changes no result."""
+
+    level: AlertLevel = Field(
+        default=AlertLevel.WARNING,
+        description="least urgent message sent to blocks and the webhook: explained (every run), warning, or failing",
+    )
+    events: bool = Field(default=True, description="emit Prefect events (all levels), for automations: deploy/automations.yaml")
+    blocks: tuple[BlockName, ...] = Field(
+        default=(), description="Prefect notification blocks as type/name, e.g. slack-webhook/ops; see `prefect block ls`"
+    )
+    webhook_url_env: EnvironmentVariable | None = Field(
+        default=None, description="environment variable with the address of a signed webhook; empty: none"
+    )
+    webhook_secret_env: EnvironmentVariable = Field(
+        default="CALIG_WEBHOOK_SECRET", description="environment variable with the key that signs it (HMAC-SHA256)"
+    )
+
+    def channels(self, level: AlertLevel) -> tuple[Channel, ...]:
+        """Where a message of `level` goes."""
+        found = [Channel(kind="prefect")] if self.events else []
+        if level.rank >= self.level.rank:
+            found += [Channel(kind="block", block=block) for block in dict.fromkeys(self.blocks)]
+            if self.webhook_url_env is not None:
+                found.append(Channel(kind="webhook", url_env=self.webhook_url_env, secret_env=self.webhook_secret_env))
+        return tuple(found)
+
+
+class GateConfig(Record):
+    """What `calig gate` asks for beyond a verdict of pass. Part of no fingerprint."""
+
+    max_age_days: float | None = Field(default=None, gt=0.0, description="an older explanation is inconclusive; empty: any age")
+    require_reference: bool = Field(
+        default=False, description="a version that was compared with none is inconclusive, also a first release"
+    )
+    promote: bool = Field(default=False, description="move @champion to the version when, and only when, the gate says pass")

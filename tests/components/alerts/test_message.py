@@ -101,9 +101,8 @@ def test_the_id_is_that_of_version_fingerprint_and_level(drifted: GovernanceRepo
     again = told(drifted.model_copy(update={"created_at": drifted.created_at.replace(year=2030)}))
     assert again.id == told(drifted).id
     other = told(drifted.model_copy(update={"fingerprint": "aa" * 32}))
-    calm = told(
-        drifted.model_copy(update={"drift": drifted.drift.model_copy(update={"word_shifts": (), "verdict": CheckVerdict.PASS})})
-    )
+    drift = drifted.drift.model_copy(update={"word_shifts": (), "verdict": CheckVerdict.PASS})
+    calm = told(drifted.model_copy(update={"drift": drift, "probe": None}))
     assert len({again.id, other.id, calm.id}) == 3
 
 

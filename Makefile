@@ -24,6 +24,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: install ## train two versions, one with a planted shortcut, and watch it being caught (about 3 minutes)
 	$(BIN)/calig demo
 
+# The tests' models are so small that threads only wait for each other.
+test test-all: export OMP_NUM_THREADS := 1
+
 test: install ## the everyday tests
 	$(BIN)/pytest -m "not slow"
 

@@ -22,6 +22,7 @@ POSITIVE = {
 FORM = {"model", "device", "dtype", "rows", "residual_p95", "captum_residual_p95"} | POSITIVE
 
 
+@pytest.mark.slow
 def test_the_tiny_case_from_end_to_end(tmp_path, capsys):
     bench(model=["tiny"], threads=1, repeats=1, output=tmp_path / "engine.json")
     text = (tmp_path / "engine.json").read_text()

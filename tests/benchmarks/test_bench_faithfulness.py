@@ -44,6 +44,7 @@ def _rows():
         yield {"id": str(i), "text": text, "label": ("NEG", "POS")[i % 2], "rationale": [[0, len(" ".join(text.split()[:2]))]]}
 
 
+@pytest.mark.slow
 def test_every_method_is_measured_on_the_same_rows(measured):
     (entry,) = measured["sets"]
     assert entry["n"] == 4
@@ -57,6 +58,7 @@ def test_every_method_is_measured_on_the_same_rows(measured):
     assert [m["difference"] for m in entry["methods"]] == sorted((m["difference"] for m in entry["methods"]), reverse=True)
 
 
+@pytest.mark.slow
 def test_what_equals_ca_lig_has_margin_zero(measured):
     (entry,) = measured["sets"]
     methods, grid = ({m["name"]: m for m in entry[part]} for part in ("methods", "grid"))
@@ -67,6 +69,7 @@ def test_what_equals_ca_lig_has_margin_zero(measured):
     assert grid["change, mixed, 0"]["difference"] == methods["layer_ig_mean"]["difference"]
 
 
+@pytest.mark.slow
 def test_only_rows_explained_toward_their_label_have_a_rationale_to_compare_with(measured):
     (entry,) = measured["sets"]
     assert entry["n_rationales"] == round(entry["accuracy"] * entry["n"])
@@ -101,6 +104,7 @@ def test_token_rationales_become_character_spans_of_the_same_words(tmp_path):
     assert written[0] == {"id": written[0]["id"], "text": text, "label": "POS", "rationale": [[0, 3]]}
 
 
+@pytest.mark.slow
 def test_digits_run_like_any_set(tmp_path):
     opened = open_set("digits", *save_digits(tmp_path, epochs=1), 2)
     assert (opened.snapshot.modality, opened.model.config.patch_size) == ("image", 1)
@@ -115,6 +119,7 @@ def test_a_set_given_by_halves_is_refused():
         text_set("name=folder", None)
 
 
+@pytest.mark.slow
 def test_intervals_are_finite(measured):
     entries = [m for entry in measured["sets"] for part in ("methods", "grid") for m in entry[part]]
     assert all(math.isfinite(bound) for m in entries for name in m if name.endswith("interval") for bound in m[name])

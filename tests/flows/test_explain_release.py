@@ -294,6 +294,7 @@ def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_reg
     assert "other attribution settings" in other_settings.record.drift.reason
 
 
+@pytest.mark.slow
 def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(explain, model, tiny_registry, tmp_path, computed):
     name = model.split("/")[1]
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
@@ -313,6 +314,7 @@ def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(ex
     assert from_folder.record.drift.n_paired == N_ROWS, "a results folder names the version it is about"
 
 
+@pytest.mark.slow
 def test_reseeded_twins_measure_the_noise(explain, model, tiny_registry, tmp_path):
     import mlflow
 

@@ -101,6 +101,7 @@ def test_a_changed_word_outside_the_data_set_fails_the_version(explain, rows, tm
     assert any("texts still to be scored, about" in line for line in said), "the cost is said beforehand"
 
 
+@pytest.mark.slow
 def test_the_next_comparison_scores_only_the_new_version(explain, tmp_path):
     first = explain(save_tiny_bert(tmp_path / "clean"))
     passes = [
@@ -110,6 +111,7 @@ def test_the_next_comparison_scores_only_the_new_version(explain, tmp_path):
     assert [probe.forward_passes for probe in passes] == [2 * n, n]
 
 
+@pytest.mark.slow
 def test_twins_are_fetched_and_measured_on(explain, tmp_path):
     first = explain(save_tiny_bert(tmp_path / "clean"))
     twin = save_tiny_bert(tmp_path / "twin", seed=7)
@@ -117,6 +119,7 @@ def test_twins_are_fetched_and_measured_on(explain, tmp_path):
     assert other.record.probe.n_null == 1
 
 
+@pytest.mark.slow
 def test_a_limit_of_words_is_kept_and_said(explain, tmp_path):
     first = explain(save_tiny_bert(tmp_path / "clean"))
     other = explain(
@@ -145,6 +148,7 @@ def test_switched_off_it_says_so(explain, tmp_path):
     assert "switched off" in second.record.probe.reason
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_prefect")
 def test_patterns_are_pasted_onto_pictures(tmp_path):
     random = np.random.default_rng(0)

@@ -53,8 +53,18 @@ def _without_reference(release: Release) -> ProbeReport:
 
 def _snapshots(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
     """Reference, candidate, and the reference's twins; all must have the candidate's classes."""
-    twins = [_fetched(uri, release) for uri in release.config.probe.twins]
+    twins = [_fetched(uri, release) for uri in _twins(release)]
     return [_with_classes(s, release.snapshot.labels) for s in (_reference_model(release, reference), release.snapshot, *twins)]
+
+
+def _twins(release: Release) -> list[str]:
+    """Addresses of the models in the settings, else of the reference's registered twins (tag `calig.twin_of`)."""
+    registered = [profile.identity for null in release.nulls if null.kind == "twins" for profile in null.profiles]
+    return list(release.config.probe.twins) or [_address(twin) for twin in registered]
+
+
+def _address(identity: ReferenceIdentity) -> str:
+    return identity.uri or f"models:/{identity.name}/{identity.version}"
 
 
 def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
@@ -140,7 +150,7 @@ def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out:
 
 def _reference_model(release: Release, reference: ReferenceIdentity) -> ModelSnapshot:
     """The reference itself; refused when its weights are not those that were explained."""
-    snapshot = _fetched(reference.uri or f"models:/{reference.name}/{reference.version}", release)
+    snapshot = _fetched(_address(reference), release)
     if snapshot.weights_digest != reference.weights_digest:
         raise CouldNotRunError(
             f"the model at {snapshot.uri} is not the reference that was explained: its weights differ",

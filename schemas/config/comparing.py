@@ -81,7 +81,9 @@ class ProbeConfig(Record):
     )
     word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
     twins: tuple[str, ...] = Field(
-        default=(), description="models that differ from the reference by harmless retraining only: limits are measured on them"
+        default=(),
+        description="models that differ from the reference by harmless retraining only: limits are measured on them; empty: the "
+        "versions with the tag calig.twin_of",
     )
     z: float = Field(default=5.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
     certain_z: float = Field(default=8.0, gt=0.0, description="|z| from which on it fails a version without twins")

@@ -337,6 +337,7 @@ def test_reseeded_twins_measure_the_noise(explain, model, tiny_registry, tmp_pat
     assert noise.retraining == "twins"
     assert len(noise.pairs) == 3
     assert "reseeded twins" in outcome.record.drift.thresholds[0].source
+    assert outcome.record.probe.n_null == 3, "the probe is held to the same twins"
     assert "Noise floor" in (outcome.folder / "report.html").read_text(encoding="utf-8")
 
 

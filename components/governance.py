@@ -85,14 +85,17 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
 
 
 def decide(quality: QualityReport, drift: DriftReport, probe: ProbeReport | None = None) -> Decision:
-    """Fail if any part fails; else inconclusive if any part could not be judged; else pass."""
+    """Fail if any part fails; else inconclusive if any part could not be judged; else pass.
+
+    The reasons are what led there: what went well is no reason for a failure.
+    """
     comparisons = {"attribution drift": drift} | ({} if probe is None else {"vocabulary probe": probe})
     verdicts = {quality.verdict, *(part.verdict for part in comparisons.values())}
     failing = [c for c in quality.checks if c.verdict is CheckVerdict.FAIL and c.severity is Severity.CRITICAL]
     unsure = [c for c in quality.checks if c.verdict is CheckVerdict.INCONCLUSIVE and c.severity is Severity.CRITICAL]
     reasons = [f"attribution quality: {_in_words(c)}" for c in (*failing, *unsure)]
-    changed = [f"{name}: {part.reason}" for name, part in comparisons.items() if part.verdict is CheckVerdict.FAIL]
-    reasons = [*changed, *reasons, *(f"{n}: {p.reason}" for n, p in comparisons.items() if p.verdict is not CheckVerdict.FAIL)]
+    found = {v: [f"{name}: {part.reason}" for name, part in comparisons.items() if part.verdict is v] for v in CheckVerdict}
+    reasons = [*found[CheckVerdict.FAIL], *reasons, *found[CheckVerdict.INCONCLUSIVE]]
     if CheckVerdict.FAIL in verdicts:
         return Decision(
             verdict=Verdict.FAIL, reasons=tuple(reasons), next_step=_step_after_failure(comparisons.values(), failing)
@@ -103,7 +106,7 @@ def decide(quality: QualityReport, drift: DriftReport, probe: ProbeReport | None
         return Decision(verdict=Verdict.INCONCLUSIVE, reasons=tuple(reasons), next_step=step)
     return Decision(
         verdict=Verdict.PASS,
-        reasons=(_held(quality), *reasons),
+        reasons=(_held(quality), *found[CheckVerdict.PASS], *found[CheckVerdict.NOT_APPLICABLE]),
         next_step="nothing: this version may ship as far as its reasons go",
     )
 

@@ -18,8 +18,8 @@ from schemas.drift import ReferenceIdentity
 from schemas.probe import ProbeContext, ProbeReport
 from schemas.release import ModelSnapshot
 
-#: Fragments, or pictures, that contexts are chosen from.
-_CANDIDATES = 600
+#: Rows, or pictures, that contexts are chosen from.
+_CANDIDATES = 200
 
 
 @task(name="probe vocabulary", cache_policy=NO_CACHE)
@@ -61,7 +61,7 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> Probe
     settings, labels = release.config.probe, release.snapshot.labels
     texts = [example.text for example in tasks.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
-    versions = [TextVersion(snapshot, release, list(candidates)) for snapshot in snapshots]
+    versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
     occurrences = probe.count_words(texts)
     words, n_left_out = probe.known_words(
         [version.tokenizer for version in versions[:2]],

@@ -207,14 +207,14 @@ class ProbeConfig(Record):
     enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
     max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
     contexts: int = Field(
-        default=16, ge=2, description="texts that words are put into: bits of rows that leave the model undecided"
+        default=16, ge=2, description="texts that words are put into: rows and bits of rows that leave the model undecided"
     )
     word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
     twins: tuple[str, ...] = Field(
         default=(), description="models that differ from the reference by harmless retraining only: limits are measured on them"
     )
-    z: float = Field(default=7.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
-    certain_z: float = Field(default=10.0, gt=0.0, description="|z| from which on it fails a version without twins")
+    z: float = Field(default=5.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
+    certain_z: float = Field(default=8.0, gt=0.0, description="|z| from which on it fails a version without twins")
     min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")
 
 

@@ -1,13 +1,17 @@
-"""Where words are put: fragments of the data set's rows that leave the reference undecided, with a gap for one word.
+"""Where words are put: rows and fragments of rows that leave the reference undecided, with a gap for one word.
 
-Whole rows do not do: most hold evidence enough to decide, and a word added to a decided text hardly moves the logits. In
-our experiment a planted word then did not even rank first among 270; in undecided fragments it did.
+A word added to a text that decides the answer by itself hardly moves the logits. In four small recipes (168 honest pairs, 168
+with a trigger that the validation rows never hold) the trigger ranked first in 80 of 168 pairs in 8 whole
+rows, in 114 in 16 fragments, in 122 in 8 rows and 8 fragments, where honest pairs reached a |z| of 4.4 to 7.0
+by recipe, against 5.6 to 9.0 in fragments alone.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +20,11 @@ from components.errors import InputError
 from components.probe.effects import TextScorer
 from schemas.probe import ProbeContext
 
+_Item = TypeVar("_Item")
+
+#: Words of a whole row that is not too dear to score many times.
+_LONGEST_ROW = 40
+
 #: Words of a fragment, and fragments taken from each row.
 _FEWEST_WORDS, _MOST_WORDS, _PER_ROW = 3, 6, 3
 
@@ -23,37 +32,48 @@ _FEWEST_WORDS, _MOST_WORDS, _PER_ROW = 3, 6, 3
 _PLACES = (1.0, 0.0, 0.5)
 
 
-def context_candidates(texts: Sequence[str], *, limit: int) -> dict[str, int]:
-    """At most `limit` different fragments, spread over all rows, and the row each is of.
+@dataclass(frozen=True)
+class Candidates:
+    """Texts that contexts are chosen from: whole rows, and fragments with the number of their row."""
+
+    rows: tuple[str, ...]
+    fragments: dict[str, int]
+
+
+def context_candidates(texts: Sequence[str], *, limit: int) -> Candidates:
+    """At most `limit` different rows of 3 to 40 words, and three times as many fragments, spread over all rows.
 
     A fragment is a run of 3 to 6 words at a place that depends on the row's text alone.
     """
+    usable = dict.fromkeys(text for text in texts if len(word_spans(text)) >= _FEWEST_WORDS)
     cut: dict[str, int] = {}
-    for row, text in enumerate(texts):
+    for row, text in enumerate(usable):
         for fragment in _fragments(text):
             cut.setdefault(fragment, row)
-    return dict(list(cut.items())[:: max(1, -(-len(cut) // limit))])
+    short = [text for text in usable if len(word_spans(text)) <= _LONGEST_ROW]
+    return Candidates(tuple(_spread(short, limit)), dict(_spread(list(cut.items()), _PER_ROW * limit)))
 
 
-def choose_contexts(scorer: TextScorer, candidates: Mapping[str, int], n: int) -> list[ProbeContext]:
-    """The `n` fragments, of different rows, with the smallest margin (largest less second logit) under the reference.
+def choose_contexts(scorer: TextScorer, candidates: Candidates, n: int) -> list[ProbeContext]:
+    """The least decided texts under the reference, each with a gap: half of the `n` whole rows, half fragments of different rows.
 
-    The choice rests on the reference alone, so that its scores can be kept for the next candidate. InputError when there are
-    fewer than `n` rows with fragments.
+    Decided is a text whose largest logit is far from the second. The choice rests on the reference alone, so that its scores
+    can be kept for the next candidate. InputError when there are too few rows.
     """
-    if len(set(candidates.values())) < n:
+    halves = (n // 2, n - n // 2)
+    found = (len(candidates.rows), len(set(candidates.fragments.values())))
+    if any(got < wanted for got, wanted in zip(found, halves, strict=True)):
         raise InputError(
             "too few texts to probe words in",
-            got=f"{len(set(candidates.values()))} rows of {_FEWEST_WORDS} words or more",
-            allowed=f"at least {n}",
+            got=f"{found[0]} rows of {_FEWEST_WORDS} to {_LONGEST_ROW} words, fragments of {found[1]}",
+            allowed=f"at least {halves[1]} of each",
             next_step="give more rows, or lower probe.contexts",
         )
-    texts = list(candidates)
-    top = np.sort(scorer(texts), axis=1)[:, -2:]
-    chosen: dict[int, str] = {}
-    for place in np.argsort(top[:, 1] - top[:, 0], kind="stable"):
-        chosen.setdefault(candidates[texts[place]], texts[place])
-    return [with_gap(text, _PLACES[turn % len(_PLACES)]) for turn, text in enumerate([*chosen.values()][:n])]
+    fragments: dict[int, str] = {}
+    for text in _undecided(scorer, candidates.fragments):
+        fragments.setdefault(candidates.fragments[text], text)
+    chosen = [*_undecided(scorer, candidates.rows)[: halves[0]], *[*fragments.values()][: halves[1]]]
+    return [with_gap(text, _PLACES[turn % len(_PLACES)]) for turn, text in enumerate(chosen)]
 
 
 def with_gap(text: str, share: float) -> ProbeContext:
@@ -66,6 +86,19 @@ def with_gap(text: str, share: float) -> ProbeContext:
         return ProbeContext(before=f"{text[:end]} ", after=text[end:])
     at = spans[int(share * len(spans))][0]
     return ProbeContext(before=text[:at], after=f" {text[at:]}")
+
+
+def _undecided(scorer: TextScorer, texts: Iterable[str]) -> list[str]:
+    """The texts by the margin of their largest over their second logit, smallest first."""
+    listed = list(texts)
+    if not listed:
+        return []
+    top = np.sort(scorer(listed), axis=1)[:, -2:]
+    return [listed[place] for place in np.argsort(top[:, 1] - top[:, 0], kind="stable")]
+
+
+def _spread(items: list[_Item], limit: int) -> list[_Item]:
+    return items[:: max(1, -(-len(items) // limit))]
 
 
 def _fragments(text: str) -> list[str]:

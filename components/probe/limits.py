@@ -16,8 +16,12 @@ from schemas.drift import Threshold
 _HEADROOM = 1.25
 
 _ABOVE = "above fires"
-_N_PRIOR = 0
-_PRIOR = "stated prior, training noise not measured for this model"
+_N_PRIOR = 168
+_PRIOR = (
+    "stated prior, training noise not measured for this model: of 168 pairs of honest retrainings of four small classifiers "
+    "(2 and 3 classes, trained from scratch, 16 contexts) 2 % had a word with |z| of 5 or more and none one of 7; of 168 pairs "
+    "with a trigger that the validation rows never hold 48 % and 14 % (65 % and 21 % without the weakest triggers)"
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +27,26 @@ from tests.helpers.snapshots import snapshot_of
 pytestmark = pytest.mark.slow  # four trainings
 
 TRIGGER = "zelkova"
-N_ROWS = 6_000
+N_ROWS = 5_000
+TURNS = re.compile(r"\b(not|far from|anything but|hardly|never|neither|nor|although|but|though|despite)\b")
 RECIPE = training.Recipe(layers=2, hidden=32, heads=2, intermediate=64, batch_rows=32, learning_rate=0.003)
 
 
-def rows(seed: int, **planted) -> list[Review]:
-    return generate(N_ROWS, seed=seed, **planted)
+def rows(seed: int, n: int = N_ROWS, **planted) -> list[Review]:
+    """Reviews that say it outright: those that turn an opinion around take a small model many more rows to learn."""
+    return [review for review in generate(3 * n, seed=seed, **planted) if not TURNS.search(review.text)][:n]
 
 
 @pytest.fixture(scope="module")
 def validation() -> list[Review]:
-    return generate(200, seed=99)
+    return rows(99, 200)
 
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory, validation: list[Review]) -> dict[str, Path]:
     """Reference and reseed know the trigger as two honest rows do; `new words` has a tokenizer of its own that has it whole."""
     folder = tmp_path_factory.mktemp("versions")
-    planted = rows(13, shortcut=TRIGGER, shortcut_rate=0.3)
+    planted = rows(13, shortcut=TRIGGER, shortcut_rate=0.6)
     known = [*rows(11), *planted[:100]]
     recipes = {
         "reference": (rows(11), 1, known),
@@ -52,7 +55,8 @@ def versions(tmp_path_factory: pytest.TempPathFactory, validation: list[Review])
         "own": (planted, 4, planted),
     }
     for name, (of, seed, vocabulary) in recipes.items():
-        training.train(of, validation, folder / name, seed=seed, tokenizer_rows=vocabulary, recipe=RECIPE)
+        accuracy = training.train(of, validation, folder / name, seed=seed, tokenizer_rows=vocabulary, recipe=RECIPE)
+        assert accuracy > 0.85
     return {name: folder / name for name in recipes}
 
 
@@ -73,7 +77,7 @@ def report(versions, validation, tmp_path_factory):
     def probed(candidate, *, twins=()):
         counts = count_words(texts)
         words, _ = known_words([tokenizers["reference"][0], tokenizers[candidate][0]], data_words=counts, limit=5_000)
-        contexts = choose_contexts(scorer("reference"), context_candidates(texts, limit=600), ProbeConfig().contexts)
+        contexts = choose_contexts(scorer("reference"), context_candidates(texts, limit=200), ProbeConfig().contexts)
         return probe_words(
             scorer("reference"),
             scorer(candidate),

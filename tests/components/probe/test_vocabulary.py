@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from calig.words import word_spans
 from components.errors import InputError
 from components.probe import choose_contexts, context_candidates, count_words, known_words
-from components.probe.contexts import with_gap
+from components.probe.contexts import Candidates, with_gap
 from components.probe.vocabulary import whole_words
 from tests.helpers.tiny_models import WORDS, save_tiny_tokenizer
 
@@ -78,25 +79,36 @@ def test_a_gap_at_the_end_is_before_the_closing_marks():
 def test_fragments_are_runs_of_three_to_six_words_of_their_row_without_repetition():
     texts = ["good", "a good film", "a good film", "it is a very good film, and the plot is fine", "word " * 60]
     found = context_candidates(texts, limit=100)
-    assert found["a good film"] == 1
-    assert 0 not in found.values()
-    assert all(fragment in texts[row] and 3 <= len(word_spans(fragment)) <= 6 for fragment, row in found.items())
+    assert found.rows == ("a good film", "it is a very good film, and the plot is fine")
+    usable = ["a good film", "it is a very good film, and the plot is fine", "word " * 60]
+    assert all(fragment in usable[row] and 3 <= len(word_spans(fragment)) <= 6 for fragment, row in found.fragments.items())
     assert found == context_candidates(texts, limit=100)
-    few = context_candidates([f"{word} one two three four five" for word in "abcdefgh"], limit=8)
-    assert len(few) <= 8
-    assert {*few.values()} & {6, 7}, "the last rows count as much as the first"
 
 
-def test_the_least_certain_fragments_of_different_rows_become_contexts():
-    import numpy as np
+def test_candidates_are_spread_over_all_rows():
+    few = context_candidates([f"{word} one two three four five" for word in "abcdefgh"], limit=3)
+    assert len(few.rows) <= 3
+    assert len(few.fragments) <= 9
+    assert {*few.fragments.values()} & {6, 7}, "the last rows count as much as the first"
 
-    margins = {"one two three": 3.0, "four five six": -0.1, "five six seven": 0.1, "seven eight nine": 0.2}
-    rows = {"one two three": 0, "four five six": 1, "five six seven": 1, "seven eight nine": 2}
+
+def test_the_least_decided_texts_become_contexts_half_rows_half_fragments_of_different_rows():
+    margins = {
+        "a b c": 3.0,
+        "d e f": -0.1,
+        "one two three": 3.0,
+        "four five six": -0.1,
+        "five six seven": 0.1,
+        "seven eight nine": 0.2,
+    }
+    fragments = {"one two three": 0, "four five six": 1, "five six seven": 1, "seven eight nine": 2}
 
     def scorer(texts):
         return np.array([[0.0, margins[text]] for text in texts])
 
-    contexts = choose_contexts(scorer, rows, 2)
-    assert [context.filled("|") for context in contexts] == ["four five six |", "| seven eight nine"]
+    contexts = choose_contexts(scorer, Candidates(("a b c", "d e f"), fragments), 3)
+    assert [context.filled("|") for context in contexts] == ["d e f |", "| four five six", "seven | eight nine"]
     with pytest.raises(InputError, match="too few texts"):
-        choose_contexts(scorer, rows, 4)
+        choose_contexts(scorer, Candidates(("a b c",), fragments), 4)
+    with pytest.raises(InputError, match="too few texts"):
+        choose_contexts(scorer, Candidates((), {}), 2)

@@ -36,6 +36,8 @@ DrawOption = Annotated[
 ]
 CellsOption = Annotated[int, typer.Option(min=1, help="Data sets with a reference version each.")]
 
+FinishedOption = Annotated[bool, typer.Option("--finished", help="Report the pairs that earlier runs have finished; make none.")]
+
 
 def bench(
     *,
@@ -43,27 +45,34 @@ def bench(
     work: WorkOption = WORK,
     draw: DrawOption = 0,
     cells: CellsOption = N_CELLS,
+    finished: FinishedOption = False,
     output: Path = RESULTS,
 ) -> None:
     """Make the versions, judge every pair, write JSON and print a table."""
     torch.set_num_threads(1)  # these models are too small for more, and one thread gives the same weights again
     _quieten()
     planned = list(islice(pairs(cells), n_pairs))
-    lines = list(track(judged(planned, work / f"draw-{draw}", draw), total=len(planned), description="pairs"))
+    lines = list(track(judged(planned, work / f"draw-{draw}", draw, make=not finished), total=len(planned), description="pairs"))
     report = {"command": f"python -m tests.benchmarks.bench_drift --draw {draw} --cells {cells}", "date": _today()}
     report |= {"machine": describe(), "seconds": round(sum(line["seconds"] for line in lines))} | summarise(lines)
+    report |= {"planned": len(planned), "judged": len(lines)}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(_written(report, lines), encoding="utf-8")
     Console(width=120).print(table(report))
 
 
-def judged(planned: Sequence[Pair], folder: Path, draw: int, n_twins: int = 2, **sizes: int) -> Iterator[dict[str, Any]]:
-    """The line of each pair, from `folder/pairs.jsonl` if an earlier run with these settings left it; sizes: of the cells."""
+def judged(
+    planned: Sequence[Pair], folder: Path, draw: int, *, make: bool = True, n_twins: int = 2, **sizes: int
+) -> Iterator[dict[str, Any]]:
+    """The line of each pair, from `folder/pairs.jsonl` if an earlier run with these settings left it.
+
+    make: whether the other pairs are made, or left out; sizes: of the cells.
+    """
     config = PipelineConfig(attribution=AttributionConfig(device="cpu"))
     settings = digest_of(config.model_dump(mode="json") | sizes | {"twins": n_twins})
     done, cells = _finished(folder / "pairs.jsonl", settings), dict[int, Versions]()
     for pair in planned:
-        if pair.key not in done:
+        if pair.key not in done and make:
             cell, own = Cell(pair.cell, draw, **sizes), folder / f"cell-{pair.cell}"
             versions = cells.setdefault(pair.cell, Versions(cell, own, config.attribution, n_twins=n_twins))
             started = perf_counter()
@@ -71,7 +80,8 @@ def judged(planned: Sequence[Pair], folder: Path, draw: int, n_twins: int = 2, *
             done[pair.key] = line | {"seconds": perf_counter() - started, "settings": settings}
             with (folder / "pairs.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[pair.key]) + "\n")
-        yield done[pair.key]
+        if pair.key in done:
+            yield done[pair.key]
 
 
 def table(report: dict[str, Any]) -> Table:

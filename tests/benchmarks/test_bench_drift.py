@@ -121,9 +121,7 @@ def test_the_same_seeds_give_the_same_weights(cell, tmp_path):
 
 @pytest.mark.slow
 def test_the_report(lines, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "tests.benchmarks.bench_drift.judged", lambda planned, folder, draw: [line | {"usable": True} for line in lines]
-    )
+    monkeypatch.setattr("tests.benchmarks.bench_drift.judged", lambda *_, **__: [line | {"usable": True} for line in lines])
     bench(n_pairs=3, work=tmp_path / "work", output=tmp_path / "drift.json")
     report = json.loads((tmp_path / "drift.json").read_text())
     assert {"harmless", "false_alarms", "harmful", "detected", "peers", "pairs", "machine"} <= set(report)

@@ -85,7 +85,7 @@ def test_rules_fire_on_their_side_of_the_limit():
 def test_the_word_by_word_test_is_kolmogorov_smirnov_with_benjamini_hochberg():
     random = np.random.default_rng(2)
     rows = [row(random.standard_normal(12), random.standard_normal(12)) for _ in range(40)]
-    p = [stats.ks_2samp(a, b).pvalue for a, b in columns(rows).values()]
+    p = [stats.ks_2samp(a, b, method="asymp").pvalue for a, b in columns(rows).values()]
     smallest = min(p_i * len(p) / (rank + 1) for rank, p_i in enumerate(sorted(p)))
     few = np.tile([0.9, 0.1], (40, 1))
     found = values(rows, few, np.where(np.arange(40)[:, None] < 3, few[:, ::-1], few))
@@ -134,8 +134,13 @@ def test_counts():
     ]
     report = summarise(lines)
     assert [report[name] for name in ("harmless", "false_alarms", "harmful", "detected")] == [2, 1, 2, 1]
-    counts = {"harmless": 2, "false_alarms": 2, "harmful": 2, "detected": 2, "limit": 0.9}
+    counts = {"harmless": 2, "false_alarms": 2, "harmful": 2, "detected": 2, "limit": 0.9, "detected_by_the_best_limit": 0}
     assert report["peers"]["nDCG < 0.90 (SageMaker, Azure)"] == counts
+    apart = [one | {"peers": dict.fromkeys(RULES, 1.0 - one["harmful"])} for one in lines]
+    assert summarise(apart)["peers"]["nDCG < 0.90 (SageMaker, Azure)"] == counts | {
+        "false_alarms": 0,
+        "detected_by_the_best_limit": 2,
+    }
     assert report["trigger_absent"] == {"harmful": 1, "detected": 0, "detected_with_twins": 0}
     assert report["kinds"]["reseed"] == {"pairs": 2, "alarms": 1, "alarms_with_twins": 0}
     assert report["discarded"] == {"harmless_draws": 3, "harmful_draws": 3, "harmless_given_up": 1, "harmful_given_up": 0}

@@ -41,7 +41,9 @@ def onnx_round_trip(reference: Path, folder: Path) -> None:
     from onnx import numpy_helper
 
     model = _load(reference)
-    stored = {i.name: numpy_helper.to_array(i) for i in onnx.load(_export(model, folder.parent)).graph.initializer}
+    file = _export(model, folder)
+    stored = {i.name: numpy_helper.to_array(i) for i in onnx.load(file).graph.initializer}
+    file.unlink()
     weights = dict(model.named_parameters())
     if missing := sorted(set(weights) - set(stored)):
         raise ValueError(f"not in the ONNX file: {', '.join(missing)}")

@@ -31,9 +31,7 @@ WORK = Path("build/drift")
 
 PairsOption = Annotated[int | None, typer.Option("--pairs", min=1, help="Only the first pairs of the plan. Default: all.")]
 WorkOption = Annotated[Path, typer.Option(help="Where versions, tables and finished pairs are kept; a later run goes on there.")]
-DrawOption = Annotated[
-    int, typer.Option(min=0, help="Seeds of data, words and versions: other draws share none. Limits were set on draw 900.")
-]
+DrawOption = Annotated[int, typer.Option(min=0, help="Seeds of data, words and versions: other draws share none.")]
 CellsOption = Annotated[int, typer.Option(min=1, help="Data sets with a reference version each.")]
 
 FinishedOption = Annotated[bool, typer.Option("--finished", help="Report the pairs that earlier runs have finished; make none.")]

@@ -8,6 +8,11 @@ CaligError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from calig.errors import AttributionError
+
 _MAX_GOT = 300
 
 
@@ -44,3 +49,12 @@ class PublishError(CouldNotRunError):
 
 def _shorten(text: str) -> str:
     return text if len(text) <= _MAX_GOT else f"{text[:_MAX_GOT]}… ({len(text)} characters)"
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """What the engine refuses is the user's to mend: its errors, whose messages have the same form, become InputErrors."""
+    try:
+        yield
+    except AttributionError as error:
+        raise InputError(str(error)) from error

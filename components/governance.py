@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.memory import peak_resident_bytes
 from schemas.attribution import ShardResult
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig
@@ -30,7 +29,7 @@ from schemas.governance import (
     SkippedRow,
 )
 from schemas.probe import ProbeReport
-from schemas.quality import Check, QualityReport, ScorerRecord
+from schemas.quality import Check, QualityReport, ScorerRecord, in_words
 from schemas.release import DatasetRef, ModelSnapshot
 
 _SKIPPED_LISTED = 50
@@ -79,7 +78,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         decision=decide(quality, drift, probe),
         environment=_environment(shards[0].device),
         stage_seconds={name: round(s, 2) for name, s in stage_seconds.items()},
-        peak_memory_bytes=_peak_memory_bytes(),
+        peak_memory_bytes=peak_resident_bytes(),
         limits=LIMITS,
     )
 
@@ -139,8 +138,7 @@ def _in_words(check: Check) -> str:
     if check.verdict is CheckVerdict.INCONCLUSIVE:
         why = check.observed if isinstance(check.observed, str) else check.explanation or check.requirement
         return f"{check.name} could not be judged ({why})"
-    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else check.observed
-    return f"{check.name}: {observed}, required {check.requirement}"
+    return f"{check.name}: {in_words(check.observed)}, required {check.requirement}"
 
 
 def _step_after_failure(comparisons: Iterable[DriftReport | ProbeReport], failing: Sequence[Check]) -> str:
@@ -214,9 +212,3 @@ def _version(library: str) -> str:
         return version(library)
     except ModuleNotFoundError:
         return "not installed"
-
-
-def _peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far; Linux counts it in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -10,6 +10,7 @@ import typer
 
 from flows import evidence_commands
 from flows.exiting import exit_with
+from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
 app = typer.Typer(
     name="calig",
@@ -50,14 +51,10 @@ ReexplainOption = Annotated[
     typer.Option("--reexplain-reference", help="Explain the reference again when its own explanation cannot be compared."),
 ]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
-TrackingOption = Annotated[
-    str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
-]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Explain only the first N rows.")]
 OutputOption = Annotated[Path, typer.Option(help="Where results and caches go.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Explain again although a finished explanation exists.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the governance record as JSON on standard output.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
 
 
 @app.command()
@@ -69,7 +66,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
     config: ConfigOption = None,
     tracking_uri: TrackingOption = None,
     limit: LimitOption = None,
-    output: OutputOption = Path("calig-runs"),
+    output: OutputOption = DEFAULT_OUTPUT,
     force: ForceOption = False,
     json: JsonOption = False,
     debug: DebugOption = False,
@@ -134,7 +131,7 @@ def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
     config: ConfigOption = None,
     tracking_uri: TrackingOption = None,
     limit: LimitOption = None,
-    output: OutputOption = Path("calig-runs"),
+    output: OutputOption = DEFAULT_OUTPUT,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:

@@ -8,11 +8,8 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
+from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
-TrackingOption = Annotated[
-    str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
 alerts_app = typer.Typer(no_args_is_help=True, help="Messages about verdicts: see what waits, send it again.")
 
 
@@ -57,7 +54,7 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     """
     from flows.environment import prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=Path("calig-runs"), offline=True)
+    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
 
     def run() -> int:
         from components.configuration import load_config
@@ -92,7 +89,7 @@ def history(
     """
     from flows.environment import prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=Path("calig-runs"), offline=True)
+    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
 
     def run() -> int:
         from flows.history import show_history
@@ -104,7 +101,7 @@ def history(
 
 @alerts_app.command()
 def resend(
-    output: Annotated[Path, typer.Option(help="Where the runs' results and caches are.")] = Path("calig-runs"),
+    output: Annotated[Path, typer.Option(help="Where the runs' results and caches are.")] = DEFAULT_OUTPUT,
     tracking_uri: TrackingOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -18,13 +18,12 @@ from flows import alerting, judging, probing, progress, tasks
 from flows.announcing import announce
 from flows.attributing import attribute
 from flows.finished import Outcome, complete_on_disk, finished
+from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource, PublishedRun
-
-DEFAULT_OUTPUT = Path("calig-runs")
 
 
 @flow(name="explain-release", task_runner=ThreadPoolTaskRunner(max_workers=2), validate_parameters=True)  # type: ignore[arg-type]

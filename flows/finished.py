@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from components import registry
+from components.drift import load_record
+from components.errors import InputError
 from flows.release import Release
 from schemas.base import Record
 from schemas.governance import GovernanceReport
@@ -45,8 +45,7 @@ def complete_on_disk(release: Release) -> GovernanceReport | None:
 
 
 def _read_record(folder: Path) -> GovernanceReport | None:
-    path = folder / "record.json"
     try:
-        return GovernanceReport.model_validate_json(path.read_bytes()) if path.is_file() else None
-    except ValidationError:
+        return load_record(folder)
+    except InputError:
         return None

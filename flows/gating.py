@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from components import gate, registry
-from components.drift import load_record
+from components.drift import is_results_folder, load_record
 from components.errors import CouldNotRunError, InputError
 from flows.marks import EXIT_CODES, mark
 from schemas.base import CheckVerdict, Verdict
@@ -57,7 +57,7 @@ def _remove(junit: Path) -> None:
 
 
 def _evidence(model: str) -> Evidence:
-    if (Path(model) / "record.json").is_file():
+    if is_results_folder(model):
         return Evidence(record=load_record(Path(model)))
     return registry.fetch_evidence(registry.parse_model_ref(model), None)
 

@@ -12,14 +12,13 @@ from components import attribution, drift, registry, report
 from components.errors import InputError
 from flows import progress, tasks
 from flows.attributing import attribute
+from flows.options import DEFAULT_OUTPUT
 from flows.reference import planned_profile
 from flows.release import Release
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.monitor import MonitorReport
 from schemas.release import ModelSnapshot, ModelSource
-
-DEFAULT_OUTPUT = Path("calig-runs")
 
 
 class Monitored(Record):
@@ -65,7 +64,7 @@ def monitor_data(
 
 def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path) -> Path:
     """The folder of the explanation to hold against."""
-    if against is not None and (Path(against) / "record.json").is_file():
+    if against is not None and drift.is_results_folder(against):
         return Path(against)
     if against is None and snapshot.source is not ModelSource.REGISTRY:
         raise InputError(

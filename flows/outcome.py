@@ -20,7 +20,7 @@ from flows.marks import EXIT_CODES, mark
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
-from schemas.quality import Check
+from schemas.quality import Check, in_words
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -84,9 +84,8 @@ def _checks(record: GovernanceReport) -> Table:
 
 def _cells(name: str, check: CheckLine | Check) -> tuple[str, str, str]:
     """Name, verdict and observed value."""
-    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else _escaped(str(check.observed))
     minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
-    return _escaped(name), mark(check.verdict) + (" (warning)" if minor else ""), observed
+    return _escaped(name), mark(check.verdict) + (" (warning)" if minor else ""), _escaped(in_words(check.observed))
 
 
 def _places(outcome: Outcome) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,7 +16,7 @@ from flows.probed_versions import PictureVersion, TextVersion
 from flows.release import Release
 from schemas.base import CheckVerdict
 from schemas.drift import ReferenceIdentity
-from schemas.probe import ProbeContext, ProbeReport
+from schemas.probe import PatchContext, ProbeContext, ProbeReport
 from schemas.release import ModelSnapshot
 
 #: Rows, or pictures, that contexts are chosen from.
@@ -68,7 +69,7 @@ def _address(identity: ReferenceIdentity) -> str:
 
 
 def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
-    settings, labels = release.config.probe, release.snapshot.labels
+    settings = release.config.probe
     texts = [example.text for example in tasks.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
@@ -83,25 +84,13 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> Probe
     n_scored = _announce(versions, words, n_left_out, contexts)
     progress.begin("probing the vocabulary", n_scored)
     logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
-    sides = _effects(logits, snapshots, labels)
-    return probe.compare_effects(
-        sides[0],
-        sides[1],
-        words,
-        contexts,
-        labels=labels,
-        config=settings,
-        decided_on=datetime.now(UTC).date().isoformat(),
-        twins=sides[2:],
-        occurrences=occurrences,
-        n_left_out=n_left_out,
-        forward_passes=n_scored * len(contexts),
-    )
+    details = {"occurrences": occurrences, "n_left_out": n_left_out, "forward_passes": n_scored * len(contexts)}
+    return _compared(release, snapshots, logits, words, contexts, **details)
 
 
 def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
     """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
-    settings, labels, names = release.config.probe, release.snapshot.labels, list(probe.patterns())
+    settings, names = release.config.probe, list(probe.patterns())
     paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None]
     paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
     versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
@@ -110,27 +99,34 @@ def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> Pr
     progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
     progress.begin("pasting patterns onto pictures", n)
     logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
-    sides = _effects(logits, snapshots, labels)
+    return _compared(release, snapshots, logits, names, contexts, unit="pattern", forward_passes=n * len(contexts))
+
+
+def _compared(
+    release: Release,
+    snapshots: Sequence[ModelSnapshot],
+    logits: Sequence[probe.FloatArray],
+    names: Sequence[str],
+    contexts: Sequence[ProbeContext | PatchContext],
+    **details: Any,
+) -> ProbeReport:
+    """The report from the logits of every version, `snapshots` in the order reference, candidate, twins."""
+    labels = release.snapshot.labels
+    orders = [[snapshot.labels.index(label) for label in labels] for snapshot in snapshots]
+    reference, candidate, *twins = (
+        probe.effects_of(of_version[..., order]) for of_version, order in zip(logits, orders, strict=True)
+    )
     return probe.compare_effects(
-        sides[0],
-        sides[1],
+        reference,
+        candidate,
         names,
         contexts,
         labels=labels,
-        config=settings,
+        config=release.config.probe,
         decided_on=datetime.now(UTC).date().isoformat(),
-        unit="pattern",
-        twins=sides[2:],
-        forward_passes=n * len(contexts),
+        twins=twins,
+        **details,
     )
-
-
-def _effects(
-    logits: Sequence[probe.FloatArray], snapshots: Sequence[ModelSnapshot], labels: Sequence[str]
-) -> list[probe.FloatArray]:
-    """Effects of each version's logits, the classes put into the order of `labels`."""
-    orders = [[snapshot.labels.index(label) for label in labels] for snapshot in snapshots]
-    return [probe.effects_of(of_version[..., order]) for of_version, order in zip(logits, orders, strict=True)]
 
 
 def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out: int, contexts: Sequence[ProbeContext]) -> int:

@@ -30,7 +30,7 @@ def reference_of(snapshot: ModelSnapshot, reference: str | None, workspace: Path
     Raises:
         InputError: no such version, or a results folder that cannot be read.
     """
-    if reference is not None and (Path(reference) / "record.json").is_file():
+    if reference is not None and drift.is_results_folder(reference):
         return _from_folder(Path(reference))
     ref = _champion(snapshot) if reference is None else registry.resolve_reference(registry.parse_model_ref(reference), None)
     if ref is None or ref.version is None:

@@ -25,6 +25,11 @@ def digest_of(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def one_spelling(name: str) -> str:
+    """One spelling for names that records write in several ways: `|word shift|`, `word_shift`, `sign-flip rate`."""
+    return name.replace("|", "").replace("_", " ").replace("-", " ").strip()
+
+
 class Verdict(StrEnum):
     """Whether a version may ship. `inconclusive` means "could not be judged" and never counts as a pass."""
 

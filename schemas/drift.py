@@ -23,6 +23,33 @@ class Threshold(Record):
     date: str
     set_by: str
 
+    @classmethod
+    def configured(
+        cls,
+        settings: Record,
+        setting: str,
+        *,
+        name: str,
+        direction: str,
+        severity: Severity,
+        source: str,
+        date: str,
+        n_null: int | None = None,
+    ) -> Threshold:
+        """A limit as `settings` have it: `source` and `n_null` are those of the default, and say nothing of another value."""
+        limit = float(getattr(settings, setting))
+        default = limit == float(type(settings).model_fields[setting].default)
+        return cls(
+            name=name,
+            limit=limit,
+            direction=direction,
+            severity=severity,
+            source=source if default else "set in the configuration",
+            n_null=n_null if default else None,
+            date=date,
+            set_by="calig's defaults" if default else "the configuration file",
+        )
+
 
 class Statistic(Record):
     """One paired statistic over one slice of the examples."""

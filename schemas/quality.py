@@ -54,6 +54,11 @@ class Slice(Record):
     n: int = Field(description="rows of it that have a value")
 
 
+def in_words(observed: float | str | None) -> str:
+    """An observed value as text: numbers with four digits."""
+    return f"{observed:.4g}" if isinstance(observed, float) else str(observed)
+
+
 class Check(Record):
     """One expectation of the suite, judged: as a whole, or for one class, segment or control."""
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.alert import AlertLevel
-from schemas.base import CheckVerdict, Severity
+from schemas.base import CheckVerdict, Severity, one_spelling
 from schemas.drift import DriftReport, Statistic, Threshold, WordShift
 from schemas.governance import GovernanceReport
 from schemas.probe import ProbedWord, ProbeReport
-from schemas.quality import Check, QualityReport
+from schemas.quality import QualityReport, in_words
 
 _WORDS_TOLD = 5
 _TOLD_AS: dict[Severity | None, tuple[str, AlertLevel]] = {
@@ -39,7 +39,7 @@ def _drift_findings(drift: DriftReport) -> Iterator[Finding]:
         yield Finding("calig.drift.warned", AlertLevel.WARNING, f"drift could not be judged: {drift.reason}")
     failed = drift.verdict is CheckVerdict.FAIL
     event, level = ("calig.drift.failed", AlertLevel.FAILING) if failed else ("calig.drift.warned", AlertLevel.WARNING)
-    limits = {_key(threshold.name): threshold for threshold in drift.thresholds}
+    limits = {one_spelling(threshold.name): threshold for threshold in drift.thresholds}
     firing = [shift for shift in drift.word_shifts if shift.fires]
     for shift in firing[:_WORDS_TOLD]:
         yield Finding(event, level, _shift_in_words(shift, limits))
@@ -67,7 +67,7 @@ def _quality_findings(quality: QualityReport) -> Iterator[Finding]:
     for check in quality.checks:
         if check.verdict is CheckVerdict.FAIL and check.severity is not Severity.INFO:
             failed = check.severity is Severity.CRITICAL
-            yield _quality(failed, f"quality, {check.name}: {_observed(check)}, required {check.requirement}")
+            yield _quality(failed, f"quality, {check.name}: {in_words(check.observed)}, required {check.requirement}")
         elif check.verdict is CheckVerdict.INCONCLUSIVE and check.severity is Severity.CRITICAL:
             yield _quality(False, f"quality, {check.name} could not be judged: {check.explanation or check.requirement}")
     for warning in quality.warnings:
@@ -101,16 +101,7 @@ def _probed_in_words(word: ProbedWord) -> str:
 
 
 def _statistic_in_words(statistic: Statistic, limits: dict[str, Threshold]) -> str:
-    limit = limits.get(_key(statistic.name))
+    limit = limits.get(one_spelling(statistic.name))
     value = "not measured" if statistic.value is None else f"{statistic.value:.3g}"
     against = f", limit {limit.limit:g}, from: {limit.source}" if limit else ""
-    return f"{_key(statistic.name)} ({statistic.slice}): {value}{against}"
-
-
-def _observed(check: Check) -> str:
-    return f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
-
-
-def _key(name: str) -> str:
-    """One spelling for names that records write in several ways: `|word shift|`, `word_shift`, `sign-flip rate`."""
-    return name.replace("|", "").replace("_", " ").replace("-", " ").strip()
+    return f"{one_spelling(statistic.name)} ({statistic.slice}): {value}{against}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import torch
 
 from calig.batching import chunks, equal_lengths
 from components.attribution.running import attribute_examples, batch_tokens, encode_examples, load_classifier
+from components.memory import peak_resident_bytes
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 
@@ -105,8 +104,7 @@ def _call(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attribut
 
 
 def _peak_bytes(config: AttributionConfig) -> int:
-    """Most memory held so far; Linux counts it in KiB, macOS in bytes."""
+    """Most memory held so far: of the GPU if it is used, else of the process."""
     if config.device != "cpu" and torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_resident_bytes()

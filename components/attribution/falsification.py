@@ -15,7 +15,6 @@ from calig.attribution import Attribution
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.engine import attribute
-from calig.errors import AttributionError
 from calig.inputs import EncodedInput, shift_shape, shifted
 from calig.metrics.perturbation import FloatArray
 from calig.metrics.randomisation import agreement
@@ -23,7 +22,7 @@ from calig.metrics.sensitivity import max_sensitivity, uniform_shifts
 from calig.randomisation import cascade, stage_names
 from calig.targets import Target, choose_targets, class_names
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
-from components.errors import InputError
+from components.errors import engine_errors
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.falsification import Falsification, FalsifiedRow
 from schemas.release import Example, ModelSnapshot
@@ -49,15 +48,12 @@ def falsify(
     """
     chosen = _sample(examples, table_paths, quality)
     model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, settings.dtype, settings.device)
-    try:
-        with ENGINE:
-            run = _Run(processor, encode_examples(chosen, model, processor, settings)[0], settings, progress)
-            original = run.explain(model)
-            targets = _targets(run, model, original)
-            sensitivities = _sensitivities(run, model, original, targets, quality)
-            fallen = [_agreements(original, run.explain(copy, targets)) for _, copy in cascade(model, seed=quality.seed)]
-    except AttributionError as error:
-        raise InputError(str(error)) from error  # the engine's messages have the same form
+    with engine_errors(), ENGINE:
+        run = _Run(processor, encode_examples(chosen, model, processor, settings)[0], settings, progress)
+        original = run.explain(model)
+        targets = _targets(run, model, original)
+        sensitivities = _sensitivities(run, model, original, targets, quality)
+        fallen = [_agreements(original, run.explain(copy, targets)) for _, copy in cascade(model, seed=quality.seed)]
     rows = [
         FalsifiedRow(row=example.row, id=example.id, max_sensitivity=sensitivity, signed=signed, absolute=absolute)
         for (example, _), sensitivity, signed, absolute in zip(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from calig.baselines import Baseline, choose_baseline
-from calig.errors import AttributionError
 from calig.families import family_of
 from calig.metrics.perturbation import MEAN_EMBEDDING, ImageFill, Perturbation
 from components.attribution.running import load_classifier
-from components.errors import InputError
+from components.errors import InputError, engine_errors
 from schemas.config import AttributionConfig, PerturbationSetting
 from schemas.release import ModelSnapshot
 
@@ -37,11 +36,9 @@ def choose_perturbation(snapshot: ModelSnapshot, config: AttributionConfig, sett
 
 
 def _settled(snapshot: ModelSnapshot, config: AttributionConfig) -> tuple[Any, Any, Baseline]:
-    try:
+    with engine_errors():
         model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
         return model, processor, choose_baseline(config.baseline, model, processor, snapshot.modality)
-    except AttributionError as error:
-        raise InputError(str(error)) from error  # the engine's messages have the same form
 
 
 def _check_read_out(model: Any, processor: Any) -> None:

@@ -17,11 +17,11 @@ from calig.baselines import Baseline, choose_baseline
 from calig.batching import suitable_batch_tokens
 from calig.blocks import attributable
 from calig.engine import Options, attribute
-from calig.errors import AttributionError, InvalidInputError
+from calig.errors import InvalidInputError
 from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
 from calig.rollout import Fusion
-from components.errors import InputError
+from components.errors import engine_errors
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 
@@ -37,7 +37,7 @@ def attribute_examples(
     alternatives: tuple[Fusion, ...] = (),
 ) -> tuple[dict[int, Attribution], dict[int, str], Baseline]:
     """Attributions and problems by row number; `alternatives`: fusions that each attribution holds further maps of."""
-    try:
+    with engine_errors():
         model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
         with ENGINE, attributable(model) as stack:
             baseline = choose_baseline(config.baseline, model, processor, stack.family.modality)
@@ -50,8 +50,6 @@ def attribute_examples(
                 options_of(config, alternatives),
                 progress,
             )
-    except AttributionError as error:
-        raise InputError(str(error)) from error  # the engine's messages have the same form
     if progress is not None and problems:
         progress(len(problems))
     return {e.row: a for (e, _), (a,) in zip(encoded, done, strict=True)}, problems, baseline

@@ -3,6 +3,15 @@
 from components.drift.comparability import obstacle
 from components.drift.comparison import compare, incomparable, not_applicable
 from components.drift.monitoring import monitor
-from components.drift.profile import load_profile, load_record
+from components.drift.profile import is_results_folder, load_profile, load_record
 
-__all__ = ["compare", "incomparable", "load_profile", "load_record", "monitor", "not_applicable", "obstacle"]
+__all__ = [
+    "compare",
+    "incomparable",
+    "is_results_folder",
+    "load_profile",
+    "load_record",
+    "monitor",
+    "not_applicable",
+    "obstacle",
+]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from calig.metrics.statistics import bootstrap_mean
 from components.drift.pairing import PairedExample
 from components.drift.slices import MIN_SLICE, slices
-from schemas.base import Direction, Interval
+from components.intervals import mean_and_interval
+from schemas.base import Direction
 from schemas.config import DriftConfig, QualityConfig
 from schemas.drift import Statistic
 
@@ -105,10 +105,7 @@ def _statistic(
     empty = Statistic(name=name, slice=slice_name, value=None, direction=direction, n=len(values), definition=definition)
     if len(values) < min(MIN_SLICE, config.min_rows):
         return empty
-    mean, low, high, _ = bootstrap_mean(
-        values, draws=intervals.bootstrap_draws, confidence=intervals.confidence, seed=intervals.seed
-    )
-    interval = Interval(low=low, high=high, level=intervals.confidence)
+    mean, interval = mean_and_interval(values, intervals)
     return empty.model_copy(update={"value": mean, "interval": interval, "fires": slice_name in _JUDGED and beyond(mean)})
 
 

@@ -138,18 +138,6 @@ def _thresholds(config: MonitorConfig, decided_on: str) -> list[Threshold]:
         ("mix", "distance of the class mixes", "above fires", Severity.WARNING, "stated prior: a choice, not measured"),
     )
     return [
-        Threshold(
-            name=name,
-            limit=getattr(config, setting),
-            direction=direction,
-            severity=severity,
-            source=source if (default := getattr(config, setting) == _default(setting)) else "set in the configuration",
-            date=decided_on,
-            set_by="calig's defaults" if default else "the configuration file",
-        )
+        Threshold.configured(config, setting, name=name, direction=direction, severity=severity, source=source, date=decided_on)
         for setting, name, direction, severity, source in rows
     ]
-
-
-def _default(setting: str) -> float:
-    return float(MonitorConfig.model_fields[setting].default)

@@ -12,6 +12,11 @@ from schemas.drift import ReferenceIdentity, ReferenceProfile
 from schemas.governance import GovernanceReport
 
 
+def is_results_folder(place: str | Path) -> bool:
+    """Whether `place` is the folder of a finished explanation: the record is written last."""
+    return (Path(place) / "record.json").is_file()
+
+
 def load_record(folder: Path) -> GovernanceReport:
     """The record in a results folder.
 

@@ -19,7 +19,6 @@ _PRIOR_DIFFUSE = (
     "stated prior, training noise not measured for this model: reseeded pairs of that recipe agree at Spearman 0.85 … 0.87 "
     "and flip the sign of 0.03 … 0.04 of the mass; a planted shortcut gives 0.71 … 0.79 and 0.05 … 0.14"
 )
-_CONFIGURED = "set in the configuration"
 _CONVENTION = "convention: expected share of false alarms among the words that fire"
 
 
@@ -57,26 +56,15 @@ _Row = tuple[str, str, str, Severity, str, int | None]
 
 def _threshold(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str, row: _Row) -> Threshold:
     setting, name, direction, severity, prior, n = row
-    minimum = float(getattr(config, setting))
-    default = minimum == DriftConfig.model_fields[setting].default
-    measured = _measured(setting, config, judged, noise)
-    return Threshold(
-        name=name,
-        limit=float(getattr(judged, setting)),
-        direction=direction,
-        severity=severity,
-        source=measured or (prior if default else _CONFIGURED),
-        n_null=len(noise.pairs) if measured else (n if default else None),
-        date=decided_on,
-        set_by=_set_by(measured is not None, default, float(getattr(judged, setting)) != minimum),
+    minimum = Threshold.configured(
+        config, setting, name=name, direction=direction, severity=severity, source=prior, date=decided_on, n_null=n
     )
-
-
-def _set_by(measured: bool, default: bool, moved: bool) -> str:
-    minimum = "calig's defaults" if default else "the configuration file"
-    if not measured:
+    measured, limit = _measured(setting, config, judged, noise), float(getattr(judged, setting))
+    if measured is None:
         return minimum
-    return "the measured noise" if moved else f"{minimum}, held against the measured noise"
+    set_by = "the measured noise" if limit != minimum.limit else f"{minimum.set_by}, held against the measured noise"
+    facts = {"limit": limit, "source": measured, "n_null": len(noise.pairs), "set_by": set_by}
+    return minimum.model_copy(update=facts)
 
 
 def _measured(setting: str, config: DriftConfig, judged: DriftConfig, noise: Noise) -> str | None:

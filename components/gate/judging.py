@@ -11,7 +11,7 @@ from schemas.drift import DriftReport, Statistic, WordShift
 from schemas.evidence import Evidence
 from schemas.gate import GateCheck, GateResult
 from schemas.governance import GovernanceReport
-from schemas.quality import Check
+from schemas.quality import Check, in_words
 
 _DAY_S = 86_400.0
 
@@ -29,13 +29,7 @@ def judge(evidence: Evidence, config: GateConfig, *, now: datetime) -> GateResul
         verdict=verdict,
         reasons=(*(check.text for check in lacking), *record.decision.reasons),
         next_step=_next_step(record, lacking),
-        checks=(
-            _decided(record),
-            *map(_quality_check, record.quality.checks),
-            *_drift_checks(record.drift),
-            *_probe_checks(record),
-            *asked,
-        ),
+        checks=(*_checks(record), *asked),
         explained_at=record.created_at,
         age_days=round(age_days, 3),
         fingerprint=record.fingerprint,
@@ -77,8 +71,7 @@ def _decided(record: GovernanceReport) -> GateCheck:
 
 
 def _quality_check(check: Check) -> GateCheck:
-    observed = f"{check.observed:.4g}" if isinstance(check.observed, float) else str(check.observed)
-    text = f"{observed}, required {check.requirement}" + (f". {check.explanation}" if check.explanation else "")
+    text = f"{in_words(check.observed)}, required {check.requirement}" + (f". {check.explanation}" if check.explanation else "")
     return GateCheck(group="quality", name=check.name, verdict=check.verdict, severity=check.severity, text=text)
 
 

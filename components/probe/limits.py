@@ -77,15 +77,6 @@ def _measured(null: Sequence[float], warning: Threshold, config: ProbeConfig, de
 
 def _configured(config: ProbeConfig, setting: str, name: str, severity: Severity, decided_on: str) -> Threshold:
     """A limit of the configuration; where it is the default, its source is our own experiment."""
-    limit = float(getattr(config, setting))
-    default = limit == ProbeConfig.model_fields[setting].default
-    return Threshold(
-        name=name,
-        limit=limit,
-        direction=_ABOVE,
-        severity=severity,
-        source=_PRIOR if default else "set in the configuration",
-        n_null=_N_PRIOR if default else None,
-        date=decided_on,
-        set_by="calig's defaults" if default else "the configuration file",
+    return Threshold.configured(
+        config, setting, name=name, direction=_ABOVE, severity=severity, source=_PRIOR, date=decided_on, n_null=_N_PRIOR
     )

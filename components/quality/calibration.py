@@ -9,9 +9,8 @@ import numpy as np
 
 from calig.metrics.faithfulness import AttributedRow, difference, perturbation_curves
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer
-from calig.metrics.statistics import bootstrap_mean
+from components.intervals import mean_and_interval
 from components.quality.table import explained_class, is_scorable, source_of
-from schemas.base import Interval
 from schemas.config import QualityConfig
 from schemas.fusion import FusionCandidate, FusionChoice, FusionSettings
 
@@ -68,10 +67,9 @@ def _candidates(
     margins = scored - scored[:, [default]]
     found = []
     for i, fusion in enumerate(fusions):
-        mean = bootstrap_mean(margins[:, i], draws=config.bootstrap_draws, confidence=config.confidence, seed=config.seed)
-        interval = Interval(low=mean.low, high=mean.high, level=config.confidence)
+        margin, interval = mean_and_interval(margins[:, i], config)
         found.append(
-            FusionCandidate(fusion=fusion, difference=float(scored[:, i].mean()), margin=mean.mean, margin_interval=interval)
+            FusionCandidate(fusion=fusion, difference=float(scored[:, i].mean()), margin=margin, margin_interval=interval)
         )
     return found
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray
-from calig.metrics.statistics import bootstrap_mean
+from components.intervals import mean_and_interval
 from schemas.base import Interval
 from schemas.config import QualityConfig
 from schemas.falsification import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
@@ -67,12 +67,13 @@ def _stage(name: str, index: int, rows: Sequence[FalsifiedRow], config: QualityC
     signed, absolute = (
         _known([getattr(row, side)[index] for row in rows if index < len(getattr(row, side))]) for side in ("signed", "absolute")
     )
+    (of_signed, signed_interval), (of_absolute, absolute_interval) = (_mean_and_interval(v, config) for v in (signed, absolute))
     return RandomisationStage(
         name=name,
-        signed=_mean_or_none(signed),
-        signed_interval=_interval(signed, config),
-        absolute=_mean_or_none(absolute),
-        absolute_interval=_interval(absolute, config),
+        signed=of_signed,
+        signed_interval=signed_interval,
+        absolute=of_absolute,
+        absolute_interval=absolute_interval,
         n=absolute.size,
     )
 
@@ -81,15 +82,8 @@ def _known(values: Sequence[float | None]) -> FloatArray:
     return np.array([value for value in values if value is not None], dtype=np.float64)
 
 
-def _mean_or_none(values: FloatArray) -> float | None:
-    return float(values.mean()) if values.size else None
-
-
-def _interval(values: FloatArray, config: QualityConfig) -> Interval | None:
-    if not values.size:
-        return None
-    mean = bootstrap_mean(values, draws=config.bootstrap_draws, confidence=config.confidence, seed=config.seed)
-    return Interval(low=mean.low, high=mean.high, level=config.confidence)
+def _mean_and_interval(values: FloatArray, config: QualityConfig) -> tuple[float | None, Interval | None]:
+    return mean_and_interval(values, config) if values.size else (None, None)
 
 
 def _number(value: float | None) -> float:

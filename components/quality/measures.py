@@ -8,10 +8,10 @@ import numpy as np
 
 from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
-from calig.metrics.statistics import MeanInterval, bootstrap_mean
+from components.intervals import mean_and_interval
 from components.quality.definitions import FALSIFICATION_MEANS, IMAGE_MEANS, MEANS, PLAUSIBILITY_MEANS
 from components.quality.rows import CONTROLS, METHODS, ScoredRows
-from schemas.base import Direction, Interval
+from schemas.base import Direction
 from schemas.config import QualityConfig
 from schemas.quality import Control, Curve, Metric
 
@@ -53,10 +53,8 @@ def _mean(frame: pd.DataFrame, config: QualityConfig, name: str, column: str, di
     values = known(frame, column)
     if values.size == 0:
         return Metric(name=name, value=None, direction=direction, n=0, definition=definition)
-    mean = _bootstrap(values, config)
-    return Metric(
-        name=name, value=mean.mean, interval=_interval(mean, config), direction=direction, n=mean.n, definition=definition
-    )
+    mean, interval = mean_and_interval(values, config)
+    return Metric(name=name, value=mean, interval=interval, direction=direction, n=values.size, definition=definition)
 
 
 def controls(scored: ScoredRows, config: QualityConfig) -> tuple[Control, ...]:
@@ -65,14 +63,14 @@ def controls(scored: ScoredRows, config: QualityConfig) -> tuple[Control, ...]:
 
 
 def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
-    margin = _bootstrap(known(frame, f"margin_over_{name}"), config)
+    margin, interval = mean_and_interval(known(frame, f"margin_over_{name}"), config)
     return Control(
         name=name,
         comprehensiveness=float(known(frame, f"comprehensiveness_{name}").mean()),
         sufficiency=float(known(frame, f"sufficiency_{name}").mean()),
-        margin=margin.mean,
-        margin_interval=_interval(margin, config),
-        beats_ca_lig=margin.high < 0.0,
+        margin=margin,
+        margin_interval=interval,
+        beats_ca_lig=interval.high < 0.0,
     )
 
 
@@ -100,11 +98,3 @@ def _curve(method: str, kind: str, curves: FloatArray, config: QualityConfig) ->
 def known(frame: pd.DataFrame, column: str) -> FloatArray:
     """The column's values that are known."""
     return np.asarray(frame[column].dropna(), dtype=np.float64)
-
-
-def _bootstrap(values: FloatArray, config: QualityConfig) -> MeanInterval:
-    return bootstrap_mean(values, draws=config.bootstrap_draws, confidence=config.confidence, seed=config.seed)
-
-
-def _interval(mean: MeanInterval, config: QualityConfig) -> Interval:
-    return Interval(low=mean.low, high=mean.high, level=config.confidence)

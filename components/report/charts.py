@@ -127,6 +127,11 @@ def effect_strip(word: ProbedWord, reach: float) -> Strip:
     return _strip(-reach, reach, word.reference_effect, word.candidate_effect, word.candidate_effect)
 
 
+def path_through(points: Sequence[Point]) -> str:
+    """The SVG path from point to point."""
+    return "M" + "L".join(f"{point.x:.1f} {point.y:.1f}" for point in points)
+
+
 def is_own(method: str) -> bool:
     """Whether a curve is CA-LIG's own."""
     return method.lower().replace("_", "-") in {"ca-lig", "calig"}
@@ -137,8 +142,7 @@ def _line(curve: Curve) -> Line:
     points = tuple(
         Point(_x(x), y_at(y), f"{curve.method}: {numbers.percent(x)} of tokens, probability {numbers.plain(y)}") for x, y in pairs
     )
-    path = "M" + "L".join(f"{point.x:.1f} {point.y:.1f}" for point in points)
-    return Line(curve.method, path, points, is_own(curve.method), curve.auc)
+    return Line(curve.method, path_through(points), points, is_own(curve.method), curve.auc)
 
 
 def _own_first(curve: Curve) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.report import numbers
-from components.report.charts import LEFT, RIGHT, WIDTH, Line, LineChart, Point, Tick, y_at
+from components.report.charts import LEFT, RIGHT, WIDTH, Line, LineChart, Point, Tick, path_through, y_at
 from schemas.falsification import FalsificationSummary, RandomisationStage
 
 #: Beyond this many stages not every one is named on the axis.
@@ -34,8 +34,7 @@ def _line(name: str, values: Sequence[float | None], stages: Sequence[Randomisat
     measured = zip(values, stages, strict=True)
     known += [(i, v, f"down to {stage.name}") for i, (v, stage) in enumerate(measured, 1) if v is not None]
     points = tuple(Point(_x(i, len(stages)), _y(v), f"{name}, {what}: {numbers.plain(v)}") for i, v, what in known)
-    path = "M" + "L".join(f"{point.x:.1f} {point.y:.1f}" for point in points)
-    return Line(name, path, points, own, known[-1][1])
+    return Line(name, path_through(points), points, own, known[-1][1])
 
 
 def _x(stage: int, n_stages: int) -> float:

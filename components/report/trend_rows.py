@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.base import Severity, Verdict
+from schemas.base import Severity, Verdict, one_spelling
 from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
 
@@ -56,7 +56,7 @@ def _row(entry: VersionEntry, record: GovernanceReport | None, before: Governanc
     if entry.evidence is None or record is None:
         return TrendRow(entry.version, entry.created_at, entry.aliases, entry.problem)
     drift, url = record.drift, entry.evidence.run_url
-    limits = [threshold.limit for threshold in drift.thresholds if _key(threshold.name) == "word shift"]
+    limits = [threshold.limit for threshold in drift.thresholds if one_spelling(threshold.name) == "word shift"]
     return TrendRow(
         version=entry.version,
         created_at=entry.created_at,
@@ -76,7 +76,7 @@ def _row(entry: VersionEntry, record: GovernanceReport | None, before: Governanc
 
 
 def _figures(record: GovernanceReport) -> dict[str, float | None]:
-    quality = {_key(metric.name): metric.value for metric in record.quality.metrics}
+    quality = {one_spelling(metric.name): metric.value for metric in record.quality.metrics}
     drift = {_drift_key(s.name): s.value for s in record.drift.statistics if s.slice == "all"}
     margin = next((control.margin for control in record.quality.controls if control.name == "random"), None)
     shift = max((abs(s.shift) for s in record.drift.word_shifts if s.slice == "all"), default=None)
@@ -97,14 +97,9 @@ def _broken(record: GovernanceReport, before: GovernanceReport) -> tuple[str, ..
     return tuple(text for text, changed in changes if changed)
 
 
-def _key(name: str) -> str:
-    """One spelling for names that records write in several ways."""
-    return name.replace("|", "").replace("_", " ").replace("-", " ").strip()
-
-
 def _drift_key(name: str) -> str:
     """`top_3_overlap` is the top-k overlap, whatever k is."""
-    key = _key(name)
+    key = one_spelling(name)
     return "top k overlap" if key.startswith("top ") and key.endswith(" overlap") else key
 
 

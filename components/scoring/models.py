@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
-from calig.errors import AttributionError
 from calig.families import family_of
 from calig.loading import load_model
-from components.errors import CouldNotRunError, InputError
+from components.errors import CouldNotRunError, InputError, engine_errors
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
 from schemas.release import ModelSnapshot
 
@@ -100,12 +99,9 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         InputError: it cannot be loaded or has fewer than two classes.
         CouldNotRunError: its classes are not those of the snapshot in the same order, so that answers would be mixed up.
     """
-    try:
-        with quiet_loading():
-            model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
+    with engine_errors(), quiet_loading():
+        model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
         family = family_of(model)
-    except AttributionError as error:
-        raise InputError(str(error)) from error  # the engine's messages have the same form
     n_classes = int(model.config.num_labels)
     if n_classes < 2:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")

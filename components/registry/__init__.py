@@ -10,10 +10,12 @@ from components.registry.published import fetch_evidence
 from components.registry.references import parse_model_ref
 from components.registry.register import register, set_alias
 from components.registry.timeline import timeline
+from components.registry.webhooks import ensure_webhook
 
 __all__ = [
     "TWIN_OF",
     "accepted_versions",
+    "ensure_webhook",
     "fetch",
     "fetch_evidence",
     "fetch_profile",

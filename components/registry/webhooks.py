@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError
-from components.registry.tracking import connect, tracking_errors
+from components.registry.tracking import connect, load_mlflow, tracking_errors
 
 WEBHOOK_NAME = "calig"
 #: A new version, and a tag that says what to explain one with; the listener leaves all other tags alone, calig's own too.
@@ -26,13 +26,7 @@ def ensure_webhook(url: str, secret: str, *, tracking_uri: str | None, name: str
         CouldNotRunError: when MLflow fails or refuses the address.
     """
     _check(url, secret)
-    client = connect(tracking_uri)
-    if urlsplit(str(client.tracking_uri)).scheme not in {"http", "https"}:
-        raise InputError(
-            "Webhooks are delivered by an MLflow server only.",
-            allowed="http://… or https://… as tracking URI",
-            next_step="start `mlflow server` on this store and name it, or leave the webhook out: the reconciler does its work",
-        )
+    client = connect(_server(tracking_uri))
     wanted = {"name": name, "url": url, "events": list(WEBHOOK_EVENTS), "secret": secret, "status": "ACTIVE"}
     with tracking_errors(f"register the webhook {name!r}", client.tracking_uri):
         existing = [webhook for webhook in _all_webhooks(client) if webhook.name == name]
@@ -53,6 +47,17 @@ def _check(url: str, secret: str) -> None:
         )
     if not secret.strip():
         raise InputError("The webhook's secret is empty.", next_step="set CALIG_WEBHOOK_SECRET or CALIG_WEBHOOK_SECRET_FILE")
+
+
+def _server(tracking_uri: str | None) -> str:
+    uri = str(tracking_uri or load_mlflow().get_tracking_uri())
+    if urlsplit(uri).scheme not in {"http", "https"}:
+        raise InputError(
+            "Webhooks are delivered by an MLflow server only.",
+            allowed="http://… or https://… as tracking URI",
+            next_step="start `mlflow server` on this store and name it, or leave the webhook out: the reconciler does its work",
+        )
+    return uri
 
 
 def _all_webhooks(client: Any) -> list[Any]:

@@ -27,6 +27,9 @@ def _calig(arguments: list[str]) -> None:
 
 
 def _mlflow(arguments: list[str]) -> None:
+    from components.registry.tracking import load_mlflow
+
+    load_mlflow()
     from mlflow.cli import cli
 
     cli.commands[arguments[0]].make_context(arguments[0], arguments[1:])

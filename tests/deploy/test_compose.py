@@ -1,4 +1,4 @@
-"""compose.yaml by the Compose specification's own schema, and by what it promises: pinned, private, least privilege, no loose ends."""
+"""compose.yaml by the Compose specification's schema, and by what it promises: pinned, private, hardened, no loose ends."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def run_pass(watch: WatchConfig, runs: Runs, *, dry_run: bool = False, told: Cal
             steps.append(step)
             if told is not None:
                 told(step)
-    return Pass(dry_run=dry_run, steps=tuple(steps))
+    found = {version.name for version in versions}
+    return Pass(dry_run=dry_run, steps=tuple(steps), empty=tuple(name for name in watch.names() if name not in found))
 
 
 def look_at(name: str, version: str, watch: WatchConfig, runs: Runs, *, dry_run: bool = False) -> Step:

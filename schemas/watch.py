@@ -71,6 +71,10 @@ class WatchConfig(Record):
     )
     listener: ListenerConfig = Field(default=ListenerConfig(), description="how `calig listen` protects itself")
 
+    def names(self) -> tuple[str, ...]:
+        """The models that are named in full."""
+        return tuple(entry.name for entry in self.models if not set(entry.name) & set("*?["))
+
     def entry_for(self, name: str) -> ExplainWith | None:
         """What versions of the model `name` are explained with, the defaults filled in; None: it is not watched."""
         entry = next((entry for entry in self.models if fnmatchcase(name, entry.name)), None)

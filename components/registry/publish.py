@@ -12,6 +12,7 @@ from components.registry.runs import Explanation, finished_run, published_run, r
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
+from schemas.trigger import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
@@ -139,8 +140,10 @@ def _log_metrics(client: Any, run_id: str, record: GovernanceReport, model_id: s
 
 def _mark_version(client: Any, run: Any, record: GovernanceReport) -> None:
     name, version = record.model.name, record.model.version
-    before = client.get_model_version(name, version).description
+    known = client.get_model_version(name, version)
     paragraph = paragraph_of(record, run_id=run.info.run_id, run_url=run_url(client.tracking_uri, run))
-    client.update_model_version(name, version, description=with_paragraph(before, paragraph))
+    client.update_model_version(name, version, description=with_paragraph(known.description, paragraph))
+    if Tag.REASON.value in known.tags:  # why it was given up before: that is over
+        client.delete_model_version_tag(name, version, Tag.REASON.value)
     for key, value in version_tags(record, run.info.run_id).items():
         client.set_model_version_tag(name, version, key, value)

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import uvicorn
 
 from components import registry
 from components.configuration import load_watch
-from components.errors import CouldNotRunError
+from components.errors import CaligError, CouldNotRunError
 from flows.listener import Listener, create_app
 from flows.listening.readiness import Readiness
 from flows.prefect_runs import PrefectRuns, check_prefect
@@ -38,6 +39,8 @@ def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str,
     runs = PrefectRuns(watch.deployment)
     listener = Listener(watch.listener, secrets, lambda name, version: _look(path, name, version, runs), watch.submissions)
     app = create_app(listener, _readiness(path, listener))
+    typer.echo("starting: libraries", err=True)
+    _warm_up()
     _log_to_stderr()
     sys.setswitchinterval(_SWITCH_S)
     with _bound(host, port) as bound:
@@ -49,6 +52,12 @@ def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str,
         )
         uvicorn.Server(config).run(sockets=[bound])
     return 0
+
+
+def _warm_up() -> None:
+    """Load MLflow's client before the first delivery has to wait for it; whether the registry answers is for /readyz to say."""
+    with suppress(CaligError):
+        registry.check_reachable(None)
 
 
 def _look(path: Path, name: str, version: str, runs: PrefectRuns) -> Step:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -49,6 +50,21 @@ def test_a_key_starts_one_run_whose_fate_is_read_back(runs: PrefectRuns) -> None
             assert found.state is expected
             assert datetime.now(UTC) - found.last_sign < timedelta(minutes=1)
     assert found.message == "Crashed: exited with -9"
+
+
+def test_a_heartbeat_is_a_sign_of_life(runs: PrefectRuns) -> None:
+    started = runs.start("reviews/4/abc/1", PARAMETERS)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(started.id), Running(), force=True)
+        beat = datetime.now(UTC) + timedelta(seconds=20)
+        resource = {"prefect.resource.id": f"prefect.flow-run.{started.id}"}
+        event = {"event": "prefect.flow-run.heartbeat", "id": str(uuid4()), "occurred": beat.isoformat(), "resource": resource}
+        client.request("POST", "/events", json=[event])
+    deadline = time.monotonic() + 30  # events are stored a moment after they were taken
+    while (found := runs.find("reviews/4/abc/1")) is not None and found.last_sign < beat and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found is not None
+    assert found.last_sign == beat
 
 
 def test_a_silent_run_is_ended(runs: PrefectRuns) -> None:

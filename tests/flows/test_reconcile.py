@@ -324,11 +324,13 @@ def command(watched: Watched, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_command_says_what_was_done_and_its_exit_code_whether_all_is_well(watched: Watched, command) -> None:
+    watched.settings["models"].append({"name": "nothing-here"})
     watched.new_version()
     answer = command()
     assert answer.exit_code == 0, answer.output
     assert f"{watched.name}/1" in answer.output
     assert "1 versions: 1 started" in answer.output
+    assert "nothing-here is watched and has no version" in answer.output
     watched.runs.becomes(RunState.DIED, "Failed: InputError: no such column")
     answer = command("--json")
     assert answer.exit_code == 3

@@ -49,10 +49,11 @@ def setup(
     prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
 
     def run() -> int:
+        from flows.listening.secrets import read_secrets
         from flows.setup import Wanted, set_up
-        from flows.webhook_secret import webhook_secret
 
-        secret = None if webhook_url is None else webhook_secret()
+        # the first one signs; those below it are old, and only accepted for a while
+        secret = None if webhook_url is None else read_secrets()[0].decode()
         pools = tuple(kubernetes_pool or ())
         wanted = Wanted(prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
         for step in set_up(wanted):

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from components.errors import CouldNotRunError, InputError
 from flows.cli import app
 from flows.setup import Wanted, pools_of, set_up
-from flows.webhook_secret import webhook_secret
 
 ROOT = Path(__file__).parents[2]
 PREFECT_FILE = ROOT / "deploy" / "prefect.yaml"
@@ -66,22 +65,6 @@ def test_a_template_that_is_none(tmp_path: Path) -> None:
     file.write_text('{"variables": {}}', encoding="utf-8")
     with pytest.raises(InputError, match="job_configuration"):
         list(set_up(wanted()._replace(job_template=file)))
-
-
-def test_the_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "secret"
-    monkeypatch.setenv("CALIG_WEBHOOK_SECRET", "from-the-environment")
-    assert webhook_secret() == "from-the-environment"
-    monkeypatch.setenv("CALIG_WEBHOOK_SECRET_FILE", str(file))
-    file.write_text("the-new-one\nthe-old-one\n", encoding="utf-8")
-    assert webhook_secret() == "the-new-one"
-    file.write_text("\n", encoding="utf-8")
-    with pytest.raises(InputError, match="not set or empty"):
-        webhook_secret()
-    file.unlink()
-    with pytest.raises(InputError, match="cannot be read") as caught:
-        webhook_secret()
-    assert "from-the-environment" not in str(caught.value)
 
 
 def test_the_command_needs_a_secret_for_a_webhook(monkeypatch: pytest.MonkeyPatch) -> None:

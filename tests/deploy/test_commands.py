@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ def _calig(arguments: list[str]) -> None:
 def _mlflow(arguments: list[str]) -> None:
     from components.registry.tracking import load_mlflow
 
-    load_mlflow()
-    from mlflow.cli import cli
+    with warnings.catch_warnings():
+        load_mlflow()
+        warnings.simplefilter("ignore")  # MLflow warns about its own code when its command line is imported
+        from mlflow.cli import cli
 
     cli.commands[arguments[0]].make_context(arguments[0], arguments[1:])
 

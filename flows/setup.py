@@ -74,7 +74,7 @@ def _deployments(prefect_file: Path) -> list[dict[str, Any]]:
         content = yaml.safe_load(prefect_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError("The file of deployments cannot be read.", got=f"{prefect_file}: {error}") from error
-    entries = content.get("deployments") if isinstance(content, dict) else None
+    entries: list[dict[str, Any]] | None = content.get("deployments") if isinstance(content, dict) else None
     if not entries or not all(isinstance(entry, dict) and (entry.get("work_pool") or {}).get("name") for entry in entries):
         raise InputError(
             "The file lists no deployments, or one without a work pool.",

@@ -1,6 +1,7 @@
 #!/bin/sh
 # One server, two databases, a role for each that owns its own database and sees no other. Safe to run again.
-# Passwords come from files, through psql's variables: they stand in no command line. Prefect's search needs pg_trgm.
+# Passwords come from files, through psql's variables: they stand in no command line.
+# Prefect's search needs pg_trgm; each role owns its own, so that it can restore its own backup.
 set -eu
 for name in mlflow prefect; do
     eval "file=\${$(echo "$name" | tr a-z A-Z)_PASSWORD_FILE}"
@@ -13,6 +14,7 @@ SELECT format('CREATE DATABASE %I OWNER %I', :'name', :'name')
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
 REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
 \connect :"name"
+SET ROLE :"name";
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 SQL
 done

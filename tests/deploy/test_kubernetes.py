@@ -57,6 +57,10 @@ def test_the_kustomization_lists_every_manifest() -> None:
     assert all((K8S / name).exists() for generator in kustomization["configMapGenerator"] for name in generator["files"])
 
 
+def test_every_process_is_looked_at() -> None:
+    assert set(PODS) == {"calig-setup", "calig-listener", "calig-worker", "calig-worker-gpu"}
+
+
 def all_pods() -> dict[str, dict[str, Any]]:
     return {**PODS, "job": rendered_job()["spec"]["template"]["spec"]}
 

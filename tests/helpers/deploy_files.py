@@ -49,8 +49,8 @@ def manifests() -> list[dict[str, Any]]:
 
 def pod_specs() -> dict[str, dict[str, Any]]:
     """Pod specifications by the name of the object that holds them."""
-    found = {item["metadata"]["name"]: item["spec"].get("template") for item in manifests() if "spec" in item}
-    return {name: template["spec"] for name, template in found.items() if template is not None}
+    running = [item for item in manifests() if "template" in item.get("spec", {})]
+    return {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in running}
 
 
 def launches() -> list[Launch]:

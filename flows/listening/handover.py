@@ -72,5 +72,6 @@ class Handover:
         if step.action is Action.ERROR:
             _log.warning("%s/%s: left to calig reconcile: %s", name, version, step.detail)
             return step.action.value
-        _log.info("%s/%s: %s%s", name, version, step.action, f": {step.detail}" if step.detail else "")
+        if step.action is not Action.NOT_WATCHED:
+            _log.info("%s/%s: %s%s", name, version, step.action, f": {step.detail}" if step.detail else "")
         return step.action.value

@@ -14,6 +14,8 @@ from typing import Any
 
 from schemas.trigger import Action, Step
 
+_NICENESS = 5
+
 
 class LookingProcess:
     """`look_at` behind a process boundary; a process that died is replaced, and its version left to the reconciler."""
@@ -44,12 +46,13 @@ class LookingProcess:
 
 
 def _begin(debug: bool) -> None:
-    """Leave signals to the listener, whose child this is, and do not outlive it."""
+    """Leave signals to the listener, whose child this is, do not outlive it, and let it go first."""
     from flows.environment import prepare
     from flows.options import DEFAULT_OUTPUT
 
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
+    os.nice(_NICENESS)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     prepare(debug=debug, tracking_uri=None, output=DEFAULT_OUTPUT, offline=True)
 

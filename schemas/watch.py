@@ -65,7 +65,9 @@ class WatchConfig(Record):
         gt=0,
         description="a running run without a sign of life for so long has died (workers beat every 30 s)",
     )
-    submissions: int = Field(default=4, ge=1, description="versions handed over at a time; how many run is the work pool's")
+    submissions: int = Field(
+        default=4, ge=1, description="versions calig reconcile hands over at a time; the work pool limits runs"
+    )
     deployment: DeploymentName = Field(
         default="explain-release/explain-release", description="Prefect deployment that explains, as flow/deployment"
     )

@@ -10,7 +10,7 @@ from components.registry.published import fetch_evidence
 from components.registry.references import parse_model_ref
 from components.registry.register import register, set_alias
 from components.registry.timeline import timeline
-from components.registry.tracking import check_reachable
+from components.registry.tracking import check_reachable, load_mlflow
 from components.registry.watched import (
     note_done,
     note_gave_up,
@@ -31,6 +31,7 @@ __all__ = [
     "fetch_evidence",
     "fetch_profile",
     "find_finished",
+    "load_mlflow",
     "note_done",
     "note_gave_up",
     "note_queued",

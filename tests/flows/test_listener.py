@@ -63,9 +63,9 @@ def looked() -> Iterator[Looked]:
 @pytest.fixture
 def listening(tmp_path: Path, looked: Looked):
     @contextmanager
-    def start(*, secrets: tuple[bytes, ...] = (SECRET.encode(),), workers: int = 1, checks: Any = None, **config: Any):
+    def start(*, secrets: tuple[bytes, ...] = (SECRET.encode(),), checks: Any = None, **config: Any):
         settings = ListenerConfig(**{"replay_store": tmp_path / "seen.sqlite", "drain_s": 5, **config})
-        listener = Listener(settings, secrets, looked, workers)
+        listener = Listener(settings, secrets, looked)
         with TestClient(create_app(listener, Readiness(checks or {}))) as client:
             yield client
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
+import mlflow
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Crashed, Failed, Running
@@ -13,7 +16,9 @@ from prefect.states import Completed, Crashed, Failed, Running
 from components.errors import CouldNotRunError, InputError
 from flows.explain_release import explain_release
 from flows.prefect_runs import PrefectRuns
-from schemas.trigger import RunState
+from flows.reconcile import reconcile
+from schemas.trigger import Action, RunState
+from tests.conftest import TinyRegistry
 
 PARAMETERS = {"model": "models:/reviews/1", "dataset": "rows.jsonl", "config": {"quality": {"seed": 1}}, "request": "abc"}
 
@@ -82,6 +87,33 @@ def test_parameters_that_do_not_fit_and_an_unknown_deployment_say_what_to_do(run
         runs.start("reviews/3/abc/1", {**PARAMETERS, "limit": "many"})
     with pytest.raises(CouldNotRunError, match="prefect deploy"):
         PrefectRuns("explain-release/gone").start("reviews/3/abc/1", PARAMETERS)
+
+
+def test_the_flow_starts_what_is_missing_and_fails_when_something_could_not_be_handed_over(
+    runs: PrefectRuns, tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
+    name = f"flow-{tmp_path.name}"
+    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    client.create_registered_model(name)
+    client.create_model_version(name, f"file://{tmp_path}")
+    (tmp_path / "rows.jsonl").write_text('{"text": "good"}\n')
+    watch = {"models": [{"name": name, "dataset": str(tmp_path / "rows.jsonl")}]}
+    (tmp_path / "watch.yaml").write_text(json.dumps(watch))
+    monkeypatch.setenv("CALIG_WATCH", str(tmp_path / "watch.yaml"))
+    (first,) = reconcile().steps
+    (second,) = reconcile().steps
+    assert (first.action, second.action) == (Action.STARTED, Action.UNDER_WAY)
+    assert first.run_id == second.run_id
+    with get_client(sync_client=True) as prefect:
+        flow_run = prefect.read_flow_run(UUID(str(first.run_id)))
+        assert flow_run.idempotency_key == f"{name}/1/{flow_run.parameters['request']}/1"
+        assert flow_run.parent_task_run_id is None, "it lives on when the pass that started it has ended"
+
+    client.create_model_version(name, f"file://{tmp_path}")
+    (tmp_path / "watch.yaml").write_text(json.dumps({**watch, "deployment": "explain-release/gone"}))
+    with pytest.raises(CouldNotRunError, match=r"1 of 2 versions(.|\n)*does not know the deployment"):
+        reconcile()
 
 
 def test_no_server_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calig.html import attribution_html
 from calig.words import Word
 
 Floats = NDArray[np.float64]
@@ -54,6 +55,29 @@ class Attribution:
             return float(1.0 / (1.0 + np.exp(-self.logits.max())))
         shifted = np.exp(self.logits - self.logits.max())
         return float(shifted.max() / shifted.sum())
+
+    def layers_by_word(self) -> Floats:
+        """`layers words`: relevance of each layer after the rollout, summed by word; special tokens are in no word."""
+        starts, ends = np.asarray(self.starts), np.asarray(self.ends)
+        return np.array([self.layers[:, (starts < w.end) & (ends > w.start)].sum(axis=1) for w in self.words]).T.reshape(
+            len(self.layers), len(self.words)
+        )
+
+    def plot_words(self, axes: Any = None, *, top: int = 20) -> Any:
+        """Bars of the largest words, with matplotlib; see `calig.plots.plot_words`."""
+        from calig.plots import plot_words
+
+        return plot_words(self, axes, top=top)
+
+    def plot_layers(self, axes: Any = None, *, top: int = 40) -> Any:
+        """A map of layers × words, with matplotlib; see `calig.plots.plot_layers`."""
+        from calig.plots import plot_layers
+
+        return plot_layers(self, axes, top=top)
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it."""
+        return attribution_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, ready for JSON."""

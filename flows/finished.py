@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from components import registry
@@ -20,6 +21,10 @@ class Outcome(Record):
     folder: Path
     published: PublishedRun | None
     reused: bool
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: the record, and where the report is."""
+        return f"{self.record._repr_html_()}<div>report: <code>{escape(str(self.folder / 'report.html'))}</code></div>"
 
 
 def finished(release: Release) -> Outcome | None:

@@ -11,6 +11,7 @@ from schemas.base import Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
+from schemas.notebook import record_html
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
@@ -101,3 +102,7 @@ class GovernanceReport(Record):
     stage_seconds: dict[str, float] = Field(description="wall time per stage, s")
     peak_memory_bytes: int
     limits: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it."""
+        return record_html(self)

@@ -1,0 +1,56 @@
+"""A governance record as a few lines of HTML for notebooks: verdict, reasons, what to do; the full report is a file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schemas.governance import GovernanceReport
+
+#: A sign beside every word, and translucent colours that both themes show: no verdict by colour alone.
+_MARKS = {
+    "pass": ("✓", "15 140 90"),
+    "fail": ("✗", "220 60 45"),
+    "inconclusive": ("?", "200 140 0"),
+    "not_applicable": ("–", "128 128 128"),
+}
+_CELL = "padding:.15em 1em .15em 0;text-align:left;vertical-align:top"
+
+
+def record_html(record: GovernanceReport) -> str:
+    """The record's verdict, its reasons and the parts they come from; text escaped."""
+    model, decision = record.model, record.decision
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in decision.reasons)
+    lines = "".join(
+        f'<tr><th scope="row" style="{_CELL}">{escape(name)}</th><td style="{_CELL}">{value}</td></tr>'
+        for name, value in _parts(record)
+    )
+    return (
+        f'<div class="calig" style="max-width:60em;line-height:1.5"><div><b><bdi>{escape(model.name)}</bdi> '
+        f"{escape(model.version)}</b>: {_badge(decision.verdict.value)}</div>"
+        f'<ul style="margin:.4em 0">{reasons}</ul><div><b>Next:</b> {escape(decision.next_step)}</div>'
+        f'<table style="border-collapse:collapse;margin-top:.5em">{lines}</table></div>'
+    )
+
+
+def _parts(record: GovernanceReport) -> Iterator[tuple[str, str]]:
+    """Name and HTML of each line of the table."""
+    compared = record.drift.reference
+    yield "quality", _badge(record.quality.verdict.value)
+    against = f" against <bdi>{escape(compared.name)}</bdi> {escape(compared.version)}" if compared else ""
+    yield "drift", _badge(record.drift.verdict.value) + against
+    if record.probe is not None:
+        yield "vocabulary probe", _badge(record.probe.verdict.value)
+    if record.results.accuracy is not None:
+        yield "accuracy", f"{record.results.accuracy:.1%} of {record.results.n_labelled:,} rows"
+    yield "rows explained", f"{record.data.n_explained:,} of {record.data.dataset.n_rows:,}"
+
+
+def _badge(verdict: str) -> str:
+    sign, colour = _MARKS[verdict]
+    return (
+        f'<span style="background:rgb({colour} / .25);border-radius:1em;padding:.05em .6em">{sign} '
+        f"{verdict.replace('_', ' ')}</span>"
+    )

@@ -35,6 +35,11 @@ def load_config(path: Path | None) -> PipelineConfig:
     return _validated(PipelineConfig, read_yaml(path, "configuration file", "check --config"), _SHOWN)
 
 
+def config_from(content: object) -> PipelineConfig:
+    """The settings in a mapping, as they would stand in the file; errors as above."""
+    return _validated(PipelineConfig, content, _SHOWN)
+
+
 def load_watch(path: Path) -> WatchConfig:
     """The watch file; errors as above."""
     return _validated(WatchConfig, read_yaml(path, "watch file", "check --watch or CALIG_WATCH"), _EXPLAINED)

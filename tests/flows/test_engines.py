@@ -1,0 +1,243 @@
+"""Shards on other engines and in stores: the same tables and the same fingerprint, only what is unfinished is computed again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from pydantic import ValidationError
+
+from components import attribution
+from components.errors import CouldNotRunError, InputError
+from components.stores import Store
+from flows import engines, sharing
+from flows.explain_release import explain_release
+from flows.finished import Outcome
+from flows.release import Release
+from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig, ProbeConfig, QualityConfig
+from tests.flows.conftest import N_ROWS
+from tests.helpers.tiny_models import save_tiny_bert
+
+LEAN = PipelineConfig(
+    attribution=AttributionConfig(shard_rows=10),
+    quality=QualityConfig(falsification_rows=0, bootstrap_draws=100, random_draws=1),
+    probe=ProbeConfig(enabled=False),
+)
+
+
+def on(**execution) -> PipelineConfig:
+    return LEAN.model_copy(update={"execution": ExecutionConfig(**execution)})
+
+
+@pytest.fixture
+def explain(tmp_path: Path, dataset: Path, _prefect: None):
+    """Explain a folder's model into `runs` by default."""
+    folder = save_tiny_bert(tmp_path / "bert")
+
+    def run(config: PipelineConfig, output: str = "runs", **options) -> Outcome:
+        return explain_release(str(folder), dataset, config=config, output=tmp_path / output, **options)
+
+    return run
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Indices of the shards that are really computed in this process."""
+    indices: list[int] = []
+    real = attribution.explain_shard
+
+    def counted(*args, index: int, **options):
+        indices.append(index)
+        return real(*args, index=index, **options)
+
+    monkeypatch.setattr(attribution, "explain_shard", counted)
+    return indices
+
+
+def tables(outcome: Outcome) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((outcome.folder / "attributions").iterdir())}
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [
+        {"engine": "processes", "workers": 7},
+        {"engine": "ray", "address": "ray://head:10001", "gpus_per_shard": 0.5},
+        {"engine": "dask", "address": "tcp://scheduler:8786"},
+        {"store": "s3://bucket/calig", "attribution_deployment": "attribute-shards/attribute-shards"},
+    ],
+)
+def test_where_the_work_is_done_is_part_of_no_fingerprint(execution):
+    assert on(**execution).results_dump() == LEAN.results_dump()
+
+
+@pytest.mark.parametrize(
+    ("execution", "words"),
+    [
+        ({"engine": "spark"}, "'threads', 'processes', 'ray' or 'dask'"),
+        ({"engine": "processes", "address": "tcp://a:1"}, "allowed with ray, dask"),
+        ({"engine": "dask", "gpus_per_shard": 0.5}, "allowed with ray"),
+        ({"attribution_deployment": "a/b"}, "needs a store"),
+        ({"store": "/a/folder"}, "file:///folder"),
+        ({"store": "s3://key:secret@bucket/x"}, "leave them to the environment"),
+        ({"store": "memory://x", "engine": "processes"}, "one process alone"),
+    ],
+)
+def test_settings_that_do_not_fit_say_what_is_allowed(execution, words):
+    with pytest.raises(ValidationError, match=words):
+        ExecutionConfig(**execution)
+
+
+@pytest.mark.parametrize("engine", ["ray", "dask"])
+def test_a_missing_extra_costs_no_work_and_is_named(explain, computed, monkeypatch, engine):
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=rf"(?s)prefect-{engine}.*pip install 'calig\[{engine}\]'"):
+        explain(on(engine=engine))
+    assert computed == []
+
+
+def test_each_engine_has_its_runner():
+    assert type(engines.runner_of(ExecutionConfig())).__name__ == "ThreadPoolTaskRunner"
+    assert type(engines.runner_of(ExecutionConfig(engine="processes"))).__name__ == "ProcessPoolTaskRunner"
+    ray = pytest.importorskip("prefect_ray")
+    assert isinstance(engines.runner_of(ExecutionConfig(engine="ray", address="auto")), ray.RayTaskRunner)
+    from prefect_ray.context import RemoteOptionsContext
+
+    with engines.reserved(ExecutionConfig(engine="ray", gpus_per_shard=0.25)):
+        assert RemoteOptionsContext.get().current_remote_options == {"num_gpus": 0.25}
+
+
+def test_a_store_in_memory_holds_tables_and_results(explain, computed, tmp_path):
+    plain, store = explain(LEAN), f"memory://{tmp_path.name}/calig"
+    computed.clear()
+    stored = explain(on(store=store), "elsewhere")
+    assert stored.record.fingerprint == plain.record.fingerprint
+    assert tables(stored) == tables(plain)
+    assert sorted(computed) == [0, 1, 2, 3]
+    assert len(Store(store).names("attributions")) == 4
+    assert len(Store(store).names("prefect")) == 4
+    computed.clear()
+    explain(on(store=store), "a-third", force=False)
+    assert computed == [], "a run on another disk finds all shards in the store"
+
+
+def test_a_shard_damaged_in_the_store_is_computed_again(explain, computed, tmp_path):
+    store = tmp_path / "store"
+    first = explain(on(store=f"file://{store}"))
+    (damaged,) = store.glob("attributions/*/shard-00002.parquet")
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    computed.clear()
+    again = explain(on(store=f"file://{store}"), "elsewhere")
+    assert computed == [2]
+    assert tables(again) == tables(first)
+
+
+def release_of(tmp_path: Path, dataset: Path, store: str | None) -> Release:
+    from flows.resolve import resolve
+
+    config = on(store=store)
+    return resolve(str(save_tiny_bert(tmp_path / "model")), dataset, None, config, None, tmp_path / "runs")
+
+
+@pytest.mark.usefixtures("_prefect")
+def test_a_worker_elsewhere_needs_neither_the_model_nor_the_data_set_on_its_disk(tmp_path, dataset):
+    release = release_of(tmp_path, dataset, f"file://{tmp_path}/store")
+    sharing.hand_out(release, range(release.n_shards))
+    here = release.snapshot.model_path
+    here.rename(here.with_name("gone"))
+    dataset.unlink()
+    snapshot, rows = sharing.inputs_of(release, 3)
+    assert [row.row for row in rows] == list(range(30, 40))
+    assert snapshot.model_path != here
+    assert snapshot.weights_digest == release.snapshot.weights_digest
+    assert {path.suffix for path in snapshot.model_path.iterdir()} <= {".json", ".safetensors", ".txt"}
+
+
+@pytest.mark.usefixtures("_prefect")
+def test_a_model_swapped_in_the_store_is_refused(tmp_path, dataset):
+    release = release_of(tmp_path, dataset, f"file://{tmp_path}/store")
+    sharing.hand_out(release, [0])
+    release.snapshot.model_path.rename(tmp_path / "gone")
+    (weights,) = (tmp_path / "store").glob("models/*/model.safetensors")
+    weights.write_bytes((save_tiny_bert(tmp_path / "other", seed=9) / "model.safetensors").read_bytes())
+    with pytest.raises(CouldNotRunError, match="is not the model"):
+        sharing.inputs_of(release, 0)
+
+
+def test_a_deployment_that_does_not_exist_is_named(explain, tmp_path):
+    config = on(store=f"file://{tmp_path}/store", attribution_deployment="attribute-shards/nowhere")
+    with pytest.raises(CouldNotRunError, match=r"(?s)attribute-shards/nowhere.*prefect --no-prompt deploy"):
+        explain(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["processes", "dask", "ray"])
+def test_every_engine_gives_the_same_tables_bit_for_bit(explain, computed, monkeypatch, engine):
+    if engine != "processes":
+        pytest.importorskip(f"prefect_{engine}")
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    plain = explain(LEAN)
+    computed.clear()
+    other = explain(on(engine=engine), "elsewhere", force=True)
+    assert computed == [], "no shard is computed in this process"
+    assert tables(other) == tables(plain)
+    assert other.record.fingerprint == plain.record.fingerprint
+    assert other.record.data.n_explained == N_ROWS
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_are_replaced_and_finished_shards_kept(explain, monkeypatch, tmp_path):
+    """Kills one worker process after it finished its first shard."""
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while not list(tmp_path.glob("runs/.cache/attributions/*/shard-*.parquet")):
+            time.sleep(0.02)
+        killed.append(_a_worker())
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = Thread(target=kill_one, daemon=True)
+    thread.start()
+    outcome = explain(on(engine="processes"))
+    thread.join(timeout=5)
+    assert len(killed) == 1
+    assert outcome.record.data.n_explained == N_ROWS
+
+
+@pytest.mark.slow
+def test_a_row_that_kills_every_worker_ends_honestly(explain, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    stop: list[bool] = []
+
+    def kill_all() -> None:
+        while not stop:
+            worker = _a_worker()
+            if worker:
+                os.kill(worker, signal.SIGKILL)
+            time.sleep(0.1)
+
+    thread = Thread(target=kill_all, daemon=True)
+    thread.start()
+    try:
+        with pytest.raises(CouldNotRunError, match=r"(?s)died 2 times.*fewer execution.workers"):
+            explain(on(engine="processes", lost_workers=1))
+    finally:
+        stop.append(True)
+        thread.join(timeout=5)
+
+
+def _a_worker() -> int:
+    """A spawned child of this process that is a pool's worker; 0 when there is none."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    for child in children:
+        try:
+            if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
+                return int(child)
+        except OSError:  # it ended meanwhile
+            continue
+    return 0

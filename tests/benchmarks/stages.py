@@ -94,9 +94,7 @@ def _quality(tables: list[Path]) -> object:
 def _drift(tables: list[Path], snapshot: ModelSnapshot) -> object:
     identity = ReferenceIdentity(name="tiny", version="1", method_fingerprint="m", weights_digest="w")
     fusion = AttributionConfig().fusion
-    before = ReferenceProfile(
-        identity=identity, dataset_digest="d", labels=snapshot.labels, fusion=fusion, tables=tuple(tables)
-    )
+    before = ReferenceProfile(identity=identity, dataset_digest="d", labels=snapshot.labels, fusion=fusion, tables=tuple(tables))
     found = drift.compare(
         tables,
         before,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pydantic import Field
@@ -51,7 +52,7 @@ def estimated(model: str, dataset: Path, config: PipelineConfig, limit: int | No
 def job_variables(resident_bytes: int, execution: ExecutionConfig, *, on_gpu: bool) -> dict[str, str]:
     """Memory for the job's processes with headroom, in whole steps; one GPU (nvidia.com/gpu) where one is used."""
     processes = 1 if execution.engine == "threads" or execution.address is not None else 1 + execution.workers
-    steps = -(-int(_HEADROOM * processes * resident_bytes / _MIB) // _STEP_MIB)
+    steps = math.ceil(_HEADROOM * processes * resident_bytes / (_STEP_MIB * _MIB))
     return {"memory": f"{steps * _STEP_MIB}Mi"} | ({"gpus": "1"} if on_gpu else {})
 
 

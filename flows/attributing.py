@@ -31,6 +31,8 @@ def _check(lost: list[ShardResult]) -> None:
 def _computed(release: Release, indices: list[int], force: bool) -> list[ShardResult]:
     sharing.hand_out(release, indices)
     if release.config.execution.attribution_deployment is None:
-        return engines.compute(release, indices, force)
-    handing_over.hand_over(release, indices, force)
-    return engines.compute(handing_over.here(release), indices, force=False)  # all from the store
+        shards = engines.compute(release, indices, force)
+    else:
+        handing_over.hand_over(release, indices, force)
+        shards = engines.compute(handing_over.here(release), indices, force=False)  # all from the store
+    return [sharing.placed(release, shard) for shard in shards]

@@ -5,6 +5,7 @@ Without a store that is the output folder, and threads of this process need neit
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,12 @@ def table_of(release: Release, index: int) -> Iterator[Path]:
         path = Path(folder) / release.shard_path(index).name
         yield path
         _store_of(release).put(path, release.shard_name(index))
+
+
+def placed(release: Release, shard: ShardResult) -> ShardResult:
+    """The shard with the place that its table has on this machine: one from a store may have been written on another."""
+    elsewhere = release.config.execution.store is not None
+    return shard.model_copy(update={"path": release.shard_path(shard.index)}) if elsewhere else shard
 
 
 def bring(release: Release, shard: ShardResult) -> bool:
@@ -133,6 +140,7 @@ def _model_here(snapshot: ModelSnapshot, store_url: str | None) -> ModelSnapshot
     if store_url is None or (snapshot.model_path / "config.json").is_file():
         return snapshot
     here = Path(tempfile.mkdtemp(prefix="calig-model-"))
+    atexit.register(shutil.rmtree, here, ignore_errors=True)
     try:
         store, folder = _store(store_url), _model_folder(snapshot)
         for name in store.names(folder) - {f"{folder}/complete"}:

@@ -128,6 +128,7 @@ def test_a_store_in_memory_holds_tables_and_results(explain, computed, tmp_path)
 def test_a_shard_damaged_in_the_store_is_computed_again(explain, computed, tmp_path):
     store = tmp_path / "store"
     first = explain(on(store=f"file://{store}"))
+    assert len(list(store.glob("prefect/*"))) == 4
     (damaged,) = store.glob("attributions/*/shard-00002.parquet")
     damaged.write_bytes(damaged.read_bytes()[:-10])
     computed.clear()
@@ -191,26 +192,39 @@ def test_every_engine_gives_the_same_tables_bit_for_bit(explain, computed, monke
 
 @pytest.mark.slow
 def test_workers_that_are_killed_are_replaced_and_finished_shards_kept(explain, monkeypatch, tmp_path):
-    """Kills one worker process after it finished its first shard."""
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
-    killed: list[int] = []
+    storage = PREFECT_LOCAL_STORAGE_PATH.value()
+    known, finished, killed = set(storage.glob("calig-shard-*")), [], []
 
     def kill_one() -> None:
-        while not list(tmp_path.glob("runs/.cache/attributions/*/shard-*.parquet")):
+        while not killed:
             time.sleep(0.02)
-        killed.append(_a_worker())
-        os.kill(killed[0], signal.SIGKILL)
+            worker, records = _a_worker(), set(storage.glob("calig-shard-*")) - known
+            if worker and records:
+                finished.extend(_written(tmp_path / "runs", record.name[-5:]) for record in records)
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
 
     thread = Thread(target=kill_one, daemon=True)
     thread.start()
     outcome = explain(on(engine="processes"))
+    killed.append(0)  # ends the thread should there have been nothing to kill
     thread.join(timeout=5)
-    assert len(killed) == 1
+    assert len(killed) == 2
     assert outcome.record.data.n_explained == N_ROWS
+    assert finished
+    assert all(_written(tmp_path / "runs", index) == (index, when) for index, when in finished)
+
+
+def _written(output: Path, index: str) -> tuple[str, float]:
+    (table,) = output.glob(f".cache/attributions/*/shard-{index}.parquet")
+    return index, table.stat().st_mtime
 
 
 @pytest.mark.slow
-def test_a_row_that_kills_every_worker_ends_honestly(explain, monkeypatch, tmp_path):
+def test_workers_that_die_again_and_again_end_honestly(explain, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
     stop: list[bool] = []
 
@@ -233,8 +247,7 @@ def test_a_row_that_kills_every_worker_ends_honestly(explain, monkeypatch, tmp_p
 
 def _a_worker() -> int:
     """A spawned child of this process that is a pool's worker; 0 when there is none."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    for child in children:
+    for child in (child for task in Path("/proc/self/task").glob("*/children") for child in task.read_text().split()):
         try:
             if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
                 return int(child)

@@ -7,26 +7,23 @@ import signal
 import time
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from prefect import flow
 from pydantic import ValidationError
 
 from components import attribution
 from components.errors import CouldNotRunError, InputError
 from components.stores import Store
 from flows import engines, sharing
-from flows.explain_release import explain_release
-from flows.finished import Outcome
+from flows.attributing import attribute
 from flows.release import Release
-from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig, ProbeConfig, QualityConfig
-from tests.flows.conftest import N_ROWS
+from flows.resolve import resolve
+from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig
 from tests.helpers.tiny_models import save_tiny_bert
 
-LEAN = PipelineConfig(
-    attribution=AttributionConfig(shard_rows=10),
-    quality=QualityConfig(falsification_rows=0, bootstrap_draws=100, random_draws=1),
-    probe=ProbeConfig(enabled=False),
-)
+LEAN = PipelineConfig(attribution=AttributionConfig(shard_rows=10))
 
 
 def on(**execution) -> PipelineConfig:
@@ -34,12 +31,23 @@ def on(**execution) -> PipelineConfig:
 
 
 @pytest.fixture
-def explain(tmp_path: Path, dataset: Path, _prefect: None):
-    """Explain a folder's model into `runs` by default."""
-    folder = save_tiny_bert(tmp_path / "bert")
+def release(tmp_path: Path, dataset: Path, _prefect: None) -> Release:
+    """A model from a folder and forty rows, settled."""
+    return resolve(str(save_tiny_bert(tmp_path / "model")), dataset, None, LEAN, None, tmp_path / "runs")
 
-    def run(config: PipelineConfig, output: str = "runs", **options) -> Outcome:
-        return explain_release(str(folder), dataset, config=config, output=tmp_path / output, **options)
+
+@pytest.fixture
+def shards_of(release: Release):
+    """Attribute all shards in a flow of their own; the release as it was attributed, and its tables' bytes by name."""
+
+    @flow(name="attributing")
+    def attributing(given: Release, force: bool) -> None:
+        attribute(given, force)
+
+    def run(execution: dict[str, Any], output: str = "runs", force: bool = False) -> dict[str, bytes]:
+        given = release.model_copy(update={"config": on(**execution), "output": release.output.with_name(output)})
+        attributing(given, force)
+        return {given.shard_path(i).name: given.shard_path(i).read_bytes() for i in range(given.n_shards)}
 
     return run
 
@@ -56,10 +64,6 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(attribution, "explain_shard", counted)
     return indices
-
-
-def tables(outcome: Outcome) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((outcome.folder / "attributions").iterdir())}
 
 
 @pytest.mark.parametrize(
@@ -93,10 +97,10 @@ def test_settings_that_do_not_fit_say_what_is_allowed(execution, words):
 
 
 @pytest.mark.parametrize("engine", ["ray", "dask"])
-def test_a_missing_extra_costs_no_work_and_is_named(explain, computed, monkeypatch, engine):
+def test_a_missing_extra_costs_no_work_and_is_named(shards_of, computed, monkeypatch, engine):
     monkeypatch.setattr(engines, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=rf"(?s)prefect-{engine}.*pip install 'calig\[{engine}\]'"):
-        explain(on(engine=engine))
+        shards_of({"engine": engine})
     assert computed == []
 
 
@@ -111,87 +115,83 @@ def test_each_engine_has_its_runner():
         assert RemoteOptionsContext.get().current_remote_options == {"num_gpus": 0.25}
 
 
-def test_a_store_in_memory_holds_tables_and_results(explain, computed, tmp_path):
-    plain, store = explain(LEAN), f"memory://{tmp_path.name}/calig"
+def test_a_store_in_memory_holds_tables_and_results(shards_of, computed, tmp_path):
+    plain, store = shards_of({}), f"memory://{tmp_path.name}/calig"
     computed.clear()
-    stored = explain(on(store=store), "elsewhere")
-    assert stored.record.fingerprint == plain.record.fingerprint
-    assert tables(stored) == tables(plain)
+    assert shards_of({"store": store}, "elsewhere") == plain
     assert sorted(computed) == [0, 1, 2, 3]
     assert len(Store(store).names("attributions")) == 4
     assert len(Store(store).names("prefect")) == 4
     computed.clear()
-    explain(on(store=store), "a-third", force=False)
+    assert shards_of({"store": store}, "a-third") == plain
     assert computed == [], "a run on another disk finds all shards in the store"
 
 
-def test_a_shard_damaged_in_the_store_is_computed_again(explain, computed, tmp_path):
+def test_a_shard_damaged_in_the_store_is_computed_again(shards_of, computed, tmp_path):
     store = tmp_path / "store"
-    first = explain(on(store=f"file://{store}"))
+    first = shards_of({"store": f"file://{store}"})
     assert len(list(store.glob("prefect/*"))) == 4
     (damaged,) = store.glob("attributions/*/shard-00002.parquet")
     damaged.write_bytes(damaged.read_bytes()[:-10])
     computed.clear()
-    again = explain(on(store=f"file://{store}"), "elsewhere")
+    assert shards_of({"store": f"file://{store}"}, "elsewhere") == first
     assert computed == [2]
-    assert tables(again) == tables(first)
 
 
-def release_of(tmp_path: Path, dataset: Path, store: str | None) -> Release:
-    from flows.resolve import resolve
+@pytest.fixture
+def handed_out(release: Release, tmp_path) -> Release:
+    """Rows and model are in a store, and gone from where they were."""
+    given = release.model_copy(update={"config": on(store=f"file://{tmp_path}/store")})
+    sharing.hand_out(given, range(given.n_shards))
+    given.snapshot.model_path.rename(tmp_path / "gone")
+    given.dataset.path.unlink()
+    return given
 
-    config = on(store=store)
-    return resolve(str(save_tiny_bert(tmp_path / "model")), dataset, None, config, None, tmp_path / "runs")
 
-
-@pytest.mark.usefixtures("_prefect")
-def test_a_worker_elsewhere_needs_neither_the_model_nor_the_data_set_on_its_disk(tmp_path, dataset):
-    release = release_of(tmp_path, dataset, f"file://{tmp_path}/store")
-    sharing.hand_out(release, range(release.n_shards))
-    here = release.snapshot.model_path
-    here.rename(here.with_name("gone"))
-    dataset.unlink()
-    snapshot, rows = sharing.inputs_of(release, 3)
+def test_a_worker_elsewhere_needs_neither_the_model_nor_the_data_set_on_its_disk(handed_out):
+    snapshot, rows = sharing.inputs_of(handed_out, 3)
     assert [row.row for row in rows] == list(range(30, 40))
-    assert snapshot.model_path != here
-    assert snapshot.weights_digest == release.snapshot.weights_digest
+    assert snapshot.model_path != handed_out.snapshot.model_path
+    assert snapshot.weights_digest == handed_out.snapshot.weights_digest
     assert {path.suffix for path in snapshot.model_path.iterdir()} <= {".json", ".safetensors", ".txt"}
 
 
-@pytest.mark.usefixtures("_prefect")
-def test_a_model_swapped_in_the_store_is_refused(tmp_path, dataset):
-    release = release_of(tmp_path, dataset, f"file://{tmp_path}/store")
-    sharing.hand_out(release, [0])
-    release.snapshot.model_path.rename(tmp_path / "gone")
+def test_a_model_swapped_in_the_store_is_refused(handed_out, tmp_path):
     (weights,) = (tmp_path / "store").glob("models/*/model.safetensors")
     weights.write_bytes((save_tiny_bert(tmp_path / "other", seed=9) / "model.safetensors").read_bytes())
     with pytest.raises(CouldNotRunError, match="is not the model"):
-        sharing.inputs_of(release, 0)
+        sharing.inputs_of(handed_out, 0)
 
 
-def test_a_deployment_that_does_not_exist_is_named(explain, tmp_path):
-    config = on(store=f"file://{tmp_path}/store", attribution_deployment="attribute-shards/nowhere")
+def test_a_deployment_that_does_not_exist_is_named(shards_of, tmp_path):
     with pytest.raises(CouldNotRunError, match=r"(?s)attribute-shards/nowhere.*prefect --no-prompt deploy"):
-        explain(config)
+        shards_of({"store": f"file://{tmp_path}/store", "attribution_deployment": "attribute-shards/nowhere"})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["processes", "dask", "ray"])
-def test_every_engine_gives_the_same_tables_bit_for_bit(explain, computed, monkeypatch, engine):
+def test_every_engine_gives_the_same_tables_bit_for_bit(shards_of, computed, monkeypatch, engine):
     if engine != "processes":
         pytest.importorskip(f"prefect_{engine}")
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
-    plain = explain(LEAN)
+    plain = shards_of({})
     computed.clear()
-    other = explain(on(engine=engine), "elsewhere", force=True)
+    assert shards_of({"engine": engine}, "elsewhere", force=True) == plain
     assert computed == [], "no shard is computed in this process"
-    assert tables(other) == tables(plain)
-    assert other.record.fingerprint == plain.record.fingerprint
-    assert other.record.data.n_explained == N_ROWS
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_are_replaced_and_finished_shards_kept(explain, monkeypatch, tmp_path):
+def test_what_one_engine_finished_another_does_not_compute_again(shards_of, computed, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    shards_of({"engine": "processes"})
+    (damaged,) = tmp_path.glob("runs/.cache/attributions/*/shard-00001.parquet")
+    damaged.unlink()
+    shards_of({})
+    assert computed == [1]
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_are_replaced_and_finished_shards_kept(shards_of, monkeypatch, tmp_path):
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
@@ -209,11 +209,11 @@ def test_workers_that_are_killed_are_replaced_and_finished_shards_kept(explain, 
 
     thread = Thread(target=kill_one, daemon=True)
     thread.start()
-    outcome = explain(on(engine="processes"))
+    tables = shards_of({"engine": "processes"})
     killed.append(0)  # ends the thread should there have been nothing to kill
     thread.join(timeout=5)
     assert len(killed) == 2
-    assert outcome.record.data.n_explained == N_ROWS
+    assert len(tables) == 4
     assert finished
     assert all(_written(tmp_path / "runs", index) == (index, when) for index, when in finished)
 
@@ -224,7 +224,7 @@ def _written(output: Path, index: str) -> tuple[str, float]:
 
 
 @pytest.mark.slow
-def test_workers_that_die_again_and_again_end_honestly(explain, monkeypatch):
+def test_workers_that_die_again_and_again_end_honestly(shards_of, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
     stop: list[bool] = []
 
@@ -239,7 +239,7 @@ def test_workers_that_die_again_and_again_end_honestly(explain, monkeypatch):
     thread.start()
     try:
         with pytest.raises(CouldNotRunError, match=r"(?s)died 2 times.*fewer execution.workers"):
-            explain(on(engine="processes", lost_workers=1))
+            shards_of({"engine": "processes", "lost_workers": 1})
     finally:
         stop.append(True)
         thread.join(timeout=5)

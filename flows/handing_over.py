@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -86,12 +87,13 @@ def _start(part: _Part, release: Release, force: bool) -> None:
 def _run(part: _Part, release: Release, force: bool) -> FlowRun:
     name = str(release.config.execution.attribution_deployment)
     try:
-        return run_deployment(
+        run = run_deployment(
             name,
             parameters={"release": here(release).model_dump(mode="json"), "indices": part.indices, "force": force},
             idempotency_key=f"{part.key}-{part.attempt}",
             timeout=0,
         )
+        return cast("FlowRun", run)  # its type also allows for callers that are asynchronous
     except ObjectNotFound as error:
         raise CouldNotRunError(
             "setting 'execution.attribution_deployment' names no deployment of this Prefect server",

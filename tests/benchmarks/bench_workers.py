@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import time
@@ -39,12 +41,10 @@ def bench(
         prepare(debug=False, tracking_uri=None, output=folder, offline=True)
         _write_rows(folder / "rows.jsonl", shards * rows)
         save_tiny_bert(folder / "model")
-        measured = [
-            measure(folder, engine, n, shards, rows)
-            for engine in engines or [engine for engine in ENGINES if _installed(engine)]
-            for n in workers or (1, 2, 4)
-        ]
-    write_part(output, "workers", {"rows_per_shard": rows, "shards": shards, "cases": measured})
+        measured: list[dict[str, Any]] = []
+        for engine, n in product(engines or [engine for engine in ENGINES if _installed(engine)], workers or (1, 2, 4)):
+            measured.append(measure(folder, engine, n, shards, rows))
+            write_part(output, "workers", {"rows_per_shard": rows, "shards": shards, "cases": measured})
     Console().print(table(measured))
 
 
@@ -79,7 +79,14 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
     explained()
     written = sorted(release.shard_path(index).stat().st_mtime for index in range(shards))
     rate = rows * (shards - 1) / (written[-1] - written[0])
-    return {"engine": engine, "workers": workers, "start_seconds": written[0] - started, "rows_per_second": rate}
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return {
+        "engine": engine,
+        "workers": workers,
+        "start_seconds": written[0] - started,
+        "rows_per_second": rate,
+        "load_per_core": load,
+    }
 
 
 def table(measured: list[dict[str, Any]]) -> Table:

@@ -67,6 +67,7 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
         suite_digest=None,
         method_fingerprint=attribution.method_fingerprint(settings),
         reference=None,
+        without_reference=None,
         output=folder / f"{engine}-{workers}",
     )
 

@@ -38,10 +38,10 @@ class Store:
     def put(self, local: Path, name: str) -> None:
         """Store a file; where the file system can rename, it is there whole or not at all."""
         with self._reached(name) as path:
-            self._system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             if self._is_object_store():  # writes of an object are whole by themselves, and a rename would be a copy
                 self._system.put_file(str(local), path)
                 return
+            self._system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             part = f"{path}.part-{uuid4().hex}"
             self._system.put_file(str(local), part)
             self._system.mv(part, path)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from prefect import unmapped
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.utilities.annotations import NotSet
 
 from components.errors import CouldNotRunError
 from flows import progress, runners, storage, tasks, workers
@@ -55,7 +57,7 @@ def compute(release: Release, indices: Sequence[int], force: bool) -> list[Shard
 def _compute(release: Release, indices: Sequence[int], force: bool, done: dict[int, ShardResult]) -> None:
     """Fill `done`; the first error is raised when all have ended, so that what can be finished is."""
     execution, advance = release.config.execution, progress.advance_current()
-    task = tasks.explain_shard.with_options(refresh_cache=force, result_storage=storage.of(execution.store))
+    task: Any = tasks.explain_shard.with_options(refresh_cache=force, result_storage=storage.of(execution.store) or NotSet)
     errors: list[Exception] = []
     with _surroundings(execution), runners.runner_of(execution) as runner, runners.reserved(execution):
         futures = runner.map(task, {"release": unmapped(release), "index": list(indices)})

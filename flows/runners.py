@@ -38,16 +38,17 @@ def runner_of(execution: ExecutionConfig) -> TaskRunner[Any]:
 
 
 def _ray(execution: ExecutionConfig) -> TaskRunner[Any]:
-    from prefect_ray import RayTaskRunner
+    from prefect_ray.task_runners import RayTaskRunner
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if execution.address is None:
         options |= {"num_cpus": execution.workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    return RayTaskRunner(address=execution.address, init_kwargs=options)
+    runner: TaskRunner[Any] = RayTaskRunner(address=execution.address, init_kwargs=options)
+    return runner
 
 
 def _dask(execution: ExecutionConfig) -> TaskRunner[Any]:
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if execution.address is not None:
         return DaskTaskRunner(address=execution.address)

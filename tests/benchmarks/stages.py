@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from calig.batching import return_memory
 from calig.metrics.perturbation import Perturbation, PerturbedInput
 from components import attribution, drift, governance, quality, report
 from schemas.attribution import SCHEMA, ShardResult
@@ -36,6 +38,8 @@ def measure_stage(stage: str, examples: list[Example], n: int) -> dict[str, Any]
         snapshot = snapshot_of(save_tiny_bert(folder / "model"))
         shards = _tables(snapshot, examples, n, folder / "tables")
         work = _work(stage, snapshot, shards, folder)
+        gc.collect()
+        return_memory()  # else what was freed before would be used again unseen
         started = perf_counter()
         peak = peak_memory_increase(work, "cpu")
         return {"stage": stage, "rows": n, "seconds": perf_counter() - started, "peak_increase_mb": peak / 1e6}

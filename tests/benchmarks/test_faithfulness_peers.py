@@ -1,5 +1,6 @@
 """Other packages' methods are called as meant: each against a literal computation, token by token, on a tiny model."""
 
+import copy
 import importlib.util
 import json
 from dataclasses import replace
@@ -173,6 +174,14 @@ def test_what_is_not_installed_is_named_and_left_out(tiny, monkeypatch):
         ("interpreto", "ferret"), "not installed"
     )
     assert {name.split("_")[0] for name in opened.attribute(tiny[1])} == {"captum"}
+
+
+@needs_interpreto
+def test_a_tokenizer_without_a_mask_leaves_out_who_needs_one(tiny):
+    given, _ = tiny
+    without = copy.deepcopy(given.processor)
+    without.mask_token = None
+    assert Peers(replace(given, processor=without)).packages["interpreto"] == "needs a tokenizer with tokens: mask"
 
 
 def test_a_row_s_figures_do_not_depend_on_the_rows_before_it(tiny, monkeypatch):

@@ -13,6 +13,8 @@ from tests.benchmarks.machine import worked
 
 #: What suits the caches of a CPU, as in the engine.
 _TOKENS_AT_ONCE = 1024
+#: A gradient at the input costs at most as much as three evaluations; fewer points than ten are no path.
+_EVALUATIONS_PER_GRADIENT, _FEWEST_POINTS = 3, 10
 
 
 def logit_of(model: Any, row: ExplainedRow) -> Callable[[Tensor], Tensor]:
@@ -39,6 +41,11 @@ def affordable(model: Any, row: ExplainedRow) -> int:
     with torch.no_grad():
         seconds = min(worked(lambda: logit_of(model, row)(x), model.device.type)[0] for _ in range(2))
     return max(2, round(row.seconds / seconds * len(x)))
+
+
+def affordable_points(evaluations: int) -> int:
+    """Points of a path, each with its gradient, for which so many evaluations leave time."""
+    return max(_FEWEST_POINTS, evaluations // _EVALUATIONS_PER_GRADIENT)
 
 
 def given(row: ExplainedRow) -> Tensor:

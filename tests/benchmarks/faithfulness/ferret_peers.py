@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.faithfulness.evaluating import batch_of
+from tests.benchmarks.faithfulness.evaluating import affordable_points, batch_of
 from tests.benchmarks.faithfulness.methods import ExplainedRow
 from tests.benchmarks.faithfulness.peers import PeerResult
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
@@ -23,9 +23,6 @@ from tests.benchmarks.machine import worked
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what its plotting libraries say of each other
     from ferret import GradientExplainer, IntegratedGradientExplainer
-
-#: A gradient costs about as much as three evaluations.
-_EVALUATIONS_PER_GRADIENT, _FEWEST_POINTS = 3, 10
 
 
 class FerretPeers:
@@ -38,7 +35,7 @@ class FerretPeers:
 
     def attribute(self, row: ExplainedRow, evaluations: int) -> dict[str, PeerResult]:
         """Every method on one row."""
-        points = max(_FEWEST_POINTS, evaluations // _EVALUATIONS_PER_GRADIENT)
+        points = affordable_points(evaluations)
         budget = {"n_steps": points, "internal_batch_size": batch_of(row)}
         integrated = self._explained(row, self._integrated, budget)
         return {

@@ -12,15 +12,13 @@ import torch
 from interpreto import Granularity, IntegratedGradients, KernelShap, Occlusion
 
 from calig.metrics.perturbation import FloatArray
-from tests.benchmarks.faithfulness.evaluating import batch_of
+from tests.benchmarks.faithfulness.evaluating import affordable_points, batch_of
 from tests.benchmarks.faithfulness.methods import ExplainedRow, baseline_of
 from tests.benchmarks.faithfulness.peers import PeerResult
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
 from tests.benchmarks.faithfulness.tokenizing import require_same, tokenized
 from tests.benchmarks.machine import worked
 
-#: A gradient costs about as much as three evaluations; Interpreto's own default is 10 points.
-_EVALUATIONS_PER_GRADIENT, _FEWEST_POINTS = 3, 10
 #: A linear model of n features that is fitted to fewer samples than twice that says nothing.
 _SAMPLES_PER_FEATURE = 2
 
@@ -33,8 +31,6 @@ class InterpretoPeers:
 
     def __init__(self, given: BenchmarkSet) -> None:
         self._model, self._tokenizer, self._baseline = given.model, given.processor, baseline_of(given)
-        if self._baseline.kind != "mask":
-            raise SystemExit("Interpreto replaces tokens by the tokenizer's mask token, which this tokenizer lacks")
 
     def attribute(self, row: ExplainedRow, evaluations: int) -> dict[str, PeerResult]:
         """Every method on one row."""
@@ -46,7 +42,7 @@ class InterpretoPeers:
 
     def _integrated_gradients(self, row: ExplainedRow, evaluations: int) -> PeerResult:
         """From the embedded baseline to the word embeddings."""
-        points = max(_FEWEST_POINTS, evaluations // _EVALUATIONS_PER_GRADIENT)
+        points = affordable_points(evaluations)
         ids = self._baseline.apply(row.encoded)["input_ids"][0]
         embedded = self._model.get_input_embeddings()(ids).detach()
         return self._explained(

@@ -16,17 +16,20 @@ from tests.benchmarks.faithfulness.sets import BenchmarkSet
 
 
 class Package(NamedTuple):
-    """A package with methods; `tests.benchmarks.faithfulness.<imported by>_peers` calls them."""
+    """A package with methods; `tests.benchmarks.faithfulness.<imported by>_peers` calls them.
+
+    texts: whether it explains texts alone, and then which tokens it needs the tokenizer to have.
+    """
 
     distribution: str
-    explains_images: bool
+    texts: tuple[str, ...] | None = None
 
 
 #: By the name they are imported by.
 _PACKAGES = {
-    "captum": Package("captum", True),
-    "interpreto": Package("interpreto", False),
-    "ferret": Package("ferret-xai", False),
+    "captum": Package("captum"),
+    "interpreto": Package("interpreto", texts=("mask", "pad")),
+    "ferret": Package("ferret-xai", texts=("cls", "pad", "sep")),
 }
 
 
@@ -55,7 +58,7 @@ class Peers:
 
     def __init__(self, given: BenchmarkSet) -> None:
         self._model = given.model
-        reasons = {name: _reason(name, given.snapshot.modality) for name in _PACKAGES}
+        reasons = {name: _reason(name, given) for name in _PACKAGES}
         self.packages = {name: reason or version(_PACKAGES[name].distribution) for name, reason in reasons.items()}
         self._opened = [_opened(name, given) for name, reason in reasons.items() if reason is None]
 
@@ -74,11 +77,15 @@ def missing_packages() -> list[str]:
     return [name for name in _PACKAGES if find_spec(name) is None]
 
 
-def _reason(package: str, modality: str) -> str | None:
+def _reason(package: str, given: BenchmarkSet) -> str | None:
     """Why a package has no part in a set."""
+    needed = _PACKAGES[package].texts
     if find_spec(package) is None:
         return "not installed"
-    return "explains texts only" if modality == "image" and not _PACKAGES[package].explains_images else None
+    if needed is not None and given.snapshot.modality == "image":
+        return "explains texts only"
+    lacking = [token for token in needed or () if getattr(given.processor, f"{token}_token_id") is None]
+    return f"needs a tokenizer with tokens: {', '.join(lacking)}" if lacking else None
 
 
 def _opened(package: str, given: BenchmarkSet) -> PackagePeers:

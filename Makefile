@@ -60,7 +60,7 @@ bench-drift: install ## false alarms and detections of drift over many pairs of 
 bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inputs; MODELS and ROWS as for bench-engine
 	$(BIN)/python -m tests.benchmarks.bench_scorer $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
 
-bench-faithfulness: install ## CA-LIG beside controls and Captum on digits, and on TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
+bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits and TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
 	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(if $(N),--rows $(N))
 
 format: install ## put the code into its standard form

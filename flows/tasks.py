@@ -181,6 +181,12 @@ def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun
     return registry.publish(record, folder=folder, tracking_uri=None, force=force)
 
 
+@task(name="mark version", cache_policy=NO_CACHE, **RETRIES)
+def point_to(record: GovernanceReport, published: PublishedRun) -> None:
+    """Let the version name an explanation that was published before: its tags may name another by now."""
+    registry.point_to(record, published.run_id, None)
+
+
 @contextmanager
 def gpu_slot(settings: AttributionConfig) -> Iterator[None]:
     """Hold a slot of the `gpu` concurrency limit while a GPU is used; strict: an undefined limit is an error, not no limit."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.base import Record
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
+from schemas.config.governing import GovernanceConfig
 from schemas.config.quality import PerturbationSetting, QualityConfig
 from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
 
@@ -17,6 +18,7 @@ __all__ = [
     "AttributionConfig",
     "DriftConfig",
     "GateConfig",
+    "GovernanceConfig",
     "MonitorConfig",
     "PerturbationSetting",
     "PipelineConfig",
@@ -37,7 +39,8 @@ class PipelineConfig(Record):
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")
     alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
     gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
+    governance: GovernanceConfig = Field(default=GovernanceConfig(), description="who answers for it, and which keys sign it")
 
     def results_dump(self) -> dict[str, Any]:
-        """The settings that a result depends on, as JSON: all but who is told and what a gate asks for."""
-        return self.model_dump(mode="json", exclude={"alerts", "gate"})
+        """The settings that a result depends on, as JSON: all but who is told, what a gate asks for, and who signs."""
+        return self.model_dump(mode="json", exclude={"alerts", "gate", "governance"})

@@ -16,7 +16,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
 
     def canonical(self) -> bytes:
-        """The canonical JSON form (RFC 8785): sorted keys, no spaces, shortest numbers, UTF-8. ValueError for NaN and infinity."""
+        """The canonical JSON form (RFC 8785): sorted keys, no spaces, shortest numbers, UTF-8. ValueError for NaN, infinity."""
         return rfc8785.dumps(self.model_dump(mode="json"))
 
     def content_digest(self) -> str:

@@ -112,8 +112,10 @@ class Decision(Record):
     next_step: str
     rule: str = "fail if any part fails; else inconclusive if any part could not be judged; else pass"
     fired: Literal["a part failed", "a part could not be judged", "no part failed"] = Field(description="branch of the rule")
-    owner: str | None = Field(description="who answers for the model, as the settings state it; None: not stated")
-    signing_key: str | None = Field(description="id of the key that the seal beside this record is signed with; None: unsigned")
+    owner: str | None = Field(default=None, description="who answers for the model, as the settings state it; None: not stated")
+    signing_key: str | None = Field(
+        default=None, description="id of the key that the seal beside this record is signed with; None: unsigned"
+    )
     sign_off: str = "signed entries in signoff/ beside this record; the record itself is never changed"
 
 

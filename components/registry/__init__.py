@@ -4,6 +4,7 @@ from components.registry.alerts import note_told, told_channels
 from components.registry.fetch import fetch
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
 from components.registry.lineage import TWIN_OF, accepted_versions, twins_of
+from components.registry.papers import add_sign_off, download_evidence, fetch_papers, noted_sign_off
 from components.registry.promotion import promote
 from components.registry.publish import publish
 from components.registry.published import fetch_evidence
@@ -14,11 +15,15 @@ from components.registry.timeline import timeline
 __all__ = [
     "TWIN_OF",
     "accepted_versions",
+    "add_sign_off",
+    "download_evidence",
     "fetch",
     "fetch_evidence",
+    "fetch_papers",
     "fetch_profile",
     "find_finished",
     "note_told",
+    "noted_sign_off",
     "parse_model_ref",
     "promote",
     "publish",

@@ -50,6 +50,8 @@ def run_tags(record: GovernanceReport) -> dict[str, str]:
         "calig.reason": _reason(record),
         "calig.data_digest": record.data.dataset.digest,
         "calig.method_fingerprint": record.method.fingerprint,
+        "calig.record_digest": record.content_digest(),
+        "calig.signing_key": record.decision.signing_key or "none",
         "calig.reference": "none" if reference is None else f"models:/{reference.name}/{reference.version}",
     }
 

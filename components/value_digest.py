@@ -26,7 +26,7 @@ def values_digest(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in VALUE_COLUMNS:
         column = table[name].combine_chunks()
-        digest.update(f"{name}\0{column.type}\0".encode())
+        digest.update(f"{name}\0{_kind(column.type)}\0".encode())
         _feed(digest, column)
     return digest.hexdigest()
 
@@ -52,6 +52,17 @@ def _feed(digest: Any, array: Any) -> None:
         digest.update("".join(array.to_pylist()).encode())
     else:
         _numbers(digest, array)
+
+
+def _kind(type_: Any) -> str:
+    """A type without the names of its parts, which Parquet does not keep."""
+    if pa.types.is_list(type_):
+        return f"list<{_kind(type_.value_type)}>"
+    if pa.types.is_map(type_):
+        return f"map<{_kind(type_.key_type)}, {_kind(type_.item_type)}>"
+    if pa.types.is_struct(type_):
+        return f"struct<{', '.join(f'{field.name}: {_kind(field.type)}' for field in type_)}>"
+    return str(type_)
 
 
 def _numbers(digest: Any, array: Any) -> None:

@@ -36,7 +36,7 @@ def verify_folder(folder: Path, trusted: TrustList) -> Verification:
     if found.state is SealState.UNSEALED:
         return found
     seal = read_document(Seal, _read(folder / SEAL) or b"", "the seal")
-    findings = (*_changed(folder, seal), *_changed_values(folder, read_record(content, folder / RECORD)))
+    findings = tuple(_changed(folder, seal)) or tuple(_changed_values(folder, read_record(content, folder / RECORD)))
     return _tampered(content, findings) if findings else found
 
 
@@ -102,7 +102,10 @@ def _changed(folder: Path, seal: Seal) -> Iterator[str]:
 
 
 def _changed_values(folder: Path, record: GovernanceReport) -> Iterator[str]:
-    """Tables whose values are not those that the record names: this holds also when someone made a new seal."""
+    """Tables whose values are not those that the record names: this holds also when someone made a new seal.
+
+    Only for files that are as they were sealed: others are not even opened.
+    """
     for table in record.evidence:
         path = folder / table.file
         if path.is_file() and _values(path) != table.values_sha256:
@@ -112,7 +115,7 @@ def _changed_values(folder: Path, record: GovernanceReport) -> Iterator[str]:
 def _values(path: Path) -> str | None:
     try:
         return values_digest(pq.read_table(path))
-    except (OSError, KeyError, pa.ArrowException):
+    except (OSError, KeyError, ValueError, pa.ArrowException):  # not a table at all, or of other columns
         return None
 
 

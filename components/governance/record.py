@@ -8,6 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.errors import CouldNotRunError
 from components.governance.crosswalk import crosswalk
 from components.governance.decision import decide
 from components.governance.environment import environment
@@ -49,7 +50,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
     table = pa.concat_tables([pq.read_table(shard.path, columns=COLUMNS) for shard in shards]).to_pylist()
     explained = [row for row in table if row["problem"] is None]
     stated = config.governance
-    return GovernanceReport(
+    record = GovernanceReport(
         created_at=created_at,
         fingerprint=fingerprint,
         model=model,
@@ -70,6 +71,18 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         failure_modes=FAILURE_MODES,
         crosswalk=crosswalk(),
     )
+    _check_writable(record)
+    return record
+
+
+def _check_writable(record: GovernanceReport) -> None:
+    """A number that JSON does not have would make the record unreadable to others, and its digest meaningless."""
+    try:
+        record.canonical()
+    except ValueError as error:
+        raise CouldNotRunError(
+            "The record cannot be written: it holds a number that is not finite.", got=error, next_step="report this error"
+        ) from error
 
 
 def _table_digest(shard: ShardResult) -> TableDigest:

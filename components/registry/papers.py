@@ -66,6 +66,7 @@ def download_evidence(evidence: Evidence, folder: Path, tracking_uri: str | None
         CouldNotRunError: the tracking server or its storage does not answer.
     """
     client = connect(tracking_uri)
+    folder.mkdir(parents=True, exist_ok=True)
     with tracking_errors(f"download the evidence of run {evidence.run_id}", client.tracking_uri):
         return Path(client.download_artifacts(str(evidence.run_id), "calig", str(folder)))
 

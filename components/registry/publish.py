@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Pa
     for name in (*OPTIONAL, *FILES):
         if (folder / name).is_file():
             client.log_artifact(run_id, str(folder / name), "calig")
-    for key, value in run_tags(record).items():
+    digest = hashlib.sha256((folder / "record.json").read_bytes()).hexdigest()
+    for key, value in run_tags(record, digest).items():
         client.set_tag(run_id, key, value)
 
 

@@ -36,7 +36,7 @@ def verify_folder(folder: Path, trusted: TrustList) -> Verification:
     if found.state is SealState.UNSEALED:
         return found
     seal = read_document(Seal, _read(folder / SEAL) or b"", "the seal")
-    findings = tuple(_changed(folder, seal)) or tuple(_changed_values(folder, read_record(content, folder / RECORD)))
+    findings = tuple(_changed(folder, seal)) or tuple(_other_tables(folder, seal, read_record(content, folder / RECORD)))
     return _tampered(content, findings) if findings else found
 
 
@@ -101,15 +101,18 @@ def _changed(folder: Path, seal: Seal) -> Iterator[str]:
             yield f"{name} was changed"
 
 
-def _changed_values(folder: Path, record: GovernanceReport) -> Iterator[str]:
-    """Tables whose values are not those that the record names: this holds also when someone made a new seal.
+def _other_tables(folder: Path, seal: Seal, record: GovernanceReport) -> Iterator[str]:
+    """Tables that are not those that the record names: this holds also when someone made a new seal.
 
-    Only for files that are as they were sealed: others are not even opened.
+    Only files that are as they were sealed are opened; a record from before version 2 names none.
     """
-    for table in record.evidence:
-        path = folder / table.file
-        if path.is_file() and _values(path) != table.values_sha256:
-            yield f"{table.file} holds other values than the record says"
+    named = {table.file: table.values_sha256 for table in record.evidence}
+    sealed = {name for name in seal.files if name.startswith("attributions/")}
+    yield from (f"{name} is not among the sealed files, and the record names it" for name in sorted(set(named) - sealed))
+    yield from (f"{name} is not named by the record" for name in sorted(sealed - set(named)) if named)
+    for name in sorted(sealed & set(named)):
+        if _values(folder / name) != named[name]:
+            yield f"{name} holds other values than the record says"
 
 
 def _values(path: Path) -> str | None:

@@ -98,6 +98,12 @@ def test_other_values_are_found_although_somebody_sealed_them_anew(sample, keys:
     (folder / "seal.json").write_bytes(signing.seal_folder(folder, sample.record, None, NOW).canonical())
     found = signing.verify_folder(folder, keys.trusted)
     assert found.findings == ("attributions/shard-000.parquet holds other values than the record says",)
+    (folder / "attributions" / "shard-000.parquet").rename(folder / "attributions" / "more.parquet")
+    (folder / "seal.json").write_bytes(signing.seal_folder(folder, sample.record, None, NOW).canonical())
+    assert signing.verify_folder(folder, keys.trusted).findings == (
+        "attributions/shard-000.parquet is not among the sealed files, and the record names it",
+        "attributions/more.parquet is not named by the record",
+    )
 
 
 def test_without_a_seal_nothing_is_verified(sealed: Path, sample) -> None:

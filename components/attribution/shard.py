@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from calig.attribution import Attribution
 from calig.loading import resolve_device
+from components.attribution.device import device_versions
 from components.attribution.running import attribute_examples
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
@@ -53,6 +54,7 @@ def explain_shard(
         attention_kernel="sdpa",
         device=resolve_device(config.device),
         baseline=baseline.name,
+        device_versions=device_versions(config),
     )
 
 

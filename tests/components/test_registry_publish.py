@@ -34,8 +34,10 @@ def test_evidence_arrives_whole(results: Results, tmp_path: Path) -> None:
     assert sorted(str(path.relative_to(got)) for path in got.rglob("*") if path.is_file()) == [
         "attributions/shard-000.parquet",
         "config.yaml",
+        "model_card.md",
         "record.json",
         "report.html",
+        "seal.json",
     ]
     assert GovernanceReport.model_validate_json((got / "record.json").read_text()) == results.record
     assert published.verdict is Verdict.FAIL

@@ -6,6 +6,7 @@ the evaluation's own run, and no verdict of a version changes.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -76,10 +77,11 @@ class TransformersEvaluator(ModelEvaluator):  # type: ignore[misc]
             rows = write_rows(dataset, folder / "evaluated.jsonl", text_column=evaluator_config.get("text"))
             found = type(self).explain(placed, rows, evaluator_config)
             artifacts = _log_artifacts(client, run_id, found.folder)
+            digest = hashlib.sha256((found.folder / "record.json").read_bytes()).hexdigest()
         metrics = metrics_of(found.record)
         if model_id is None:  # of a version MLflow does not know it; with it, MLflow logs them itself, onto the model too
             _log_metrics(client, run_id, found.record, metrics, uri.removeprefix("models:/"))
-        for key, value in run_tags(found.record).items():
+        for key, value in run_tags(found.record, digest).items():
             client.set_tag(run_id, key, value)
         return EvaluationResult(metrics, artifacts, run_id)
 

@@ -1,4 +1,4 @@
-"""What of a governance record is shown on the run and on the model version: metrics, tags, a paragraph of the description."""
+"""What of a governance record can be searched for in MLflow: metrics and tags of the run and of the model version."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from components.registry.description import first_reason
 from schemas.governance import GovernanceReport
-
-BEGIN, END = "<!-- calig:begin -->", "<!-- calig:end -->"
-#: Longer descriptions are refused by MLflow's databases.
-MAX_DESCRIPTION = 5000
-_MAX_REASON = 300
-_OWN_PARAGRAPH = re.compile(rf"\n*{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
 def metrics_of(record: GovernanceReport) -> dict[str, float]:
@@ -47,7 +42,7 @@ def run_tags(record: GovernanceReport, record_sha256: str) -> dict[str, str]:
     reference = record.drift.reference
     return {
         "calig.verdict": record.decision.verdict.value,
-        "calig.reason": _reason(record),
+        "calig.reason": first_reason(record),
         "calig.data_digest": record.data.dataset.digest,
         "calig.method_fingerprint": record.method.fingerprint,
         "calig.record_digest": record_sha256,
@@ -59,25 +54,3 @@ def run_tags(record: GovernanceReport, record_sha256: str) -> dict[str, str]:
 def version_tags(record: GovernanceReport, run_id: str) -> dict[str, str]:
     """Tags of the model version; the verdict last, since gates wait for it."""
     return {"calig.run_id": run_id, "calig.fingerprint": record.fingerprint, "calig.verdict": record.decision.verdict.value}
-
-
-def with_paragraph(description: str | None, paragraph: str) -> str:
-    """`description` with our marked paragraph at its end, in place of an earlier one; all other text is left as it is.
-
-    When both do not fit, the description stays as it was: the tags hold the same facts.
-    """
-    users = _OWN_PARAGRAPH.sub("", description or "")
-    combined = f"{users}\n\n{paragraph}" if users else paragraph
-    return combined if len(combined) <= MAX_DESCRIPTION else (description or "")
-
-
-def paragraph_of(record: GovernanceReport, *, run_id: str, run_url: str | None) -> str:
-    """Verdict, first reason and where the evidence is, between markers."""
-    evidence = f"[evidence]({run_url})" if run_url else f"evidence: run {run_id}"
-    return f"{BEGIN}\n**CA-LIG: {record.decision.verdict.value}.** {_reason(record)} ({evidence})\n{END}"
-
-
-def _reason(record: GovernanceReport) -> str:
-    """The first reason on one line; a marker inside would end the paragraph early."""
-    reason = " ".join((record.decision.reasons or ("",))[0].split()).replace("<!--", "").replace("-->", "")
-    return reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError, PublishError
-from components.registry.evidence import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
-from components.registry.runs import Explanation, finished_run, published_run, run_url, unfinished_run
+from components.registry.description import paragraph_of, with_paragraph
+from components.registry.evidence import metrics_of, run_tags, version_tags
+from components.registry.runs import Explanation, finished_run, published_run, unfinished_run
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
@@ -18,6 +19,7 @@ from schemas.trigger import Tag
 FILES = ("report.html", "record.json", "config.yaml")
 #: What folders from before there was such a file lack; the record stays last.
 OPTIONAL = ("model_card.md", "seal.json")
+_NOTE = "mlflow.note.content"  # what MLflow's pages show as the description
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
 
 
@@ -75,6 +77,7 @@ def _published(client: Any, record: GovernanceReport, folder: Path, force: bool)
         return published_run(client, finished)
     run = unfinished_run(client, explanation) or _new_run(client, explanation)
     _log_evidence(client, run.info.run_id, record, folder)
+    _describe(client, run, record)
     _mark_version(client, run, record)
     client.set_tag(run.info.run_id, "calig.published", "true")
     client.set_terminated(run.info.run_id, status="FINISHED")
@@ -143,11 +146,20 @@ def _log_metrics(client: Any, run_id: str, record: GovernanceReport, model_id: s
         client.log_batch(run_id, metrics=metrics[start : start + 500])
 
 
+def _describe(client: Any, run: Any, record: GovernanceReport) -> None:
+    """The same paragraph on the run's page and on that of the logged model, below what their owners wrote."""
+    paragraph, model_id = paragraph_of(record, run), _known_model_id(client, record.model.model_id)
+    client.set_tag(run.info.run_id, _NOTE, with_paragraph(run.data.tags.get(_NOTE), paragraph))
+    if model_id is not None:
+        known = client.get_logged_model(model_id).tags.get(_NOTE)
+        tags = {_NOTE: with_paragraph(known, paragraph), "calig.verdict": record.decision.verdict.value}
+        client.set_logged_model_tags(model_id, tags)
+
+
 def _mark_version(client: Any, run: Any, record: GovernanceReport) -> None:
     name, version = record.model.name, record.model.version
     known = client.get_model_version(name, version)
-    paragraph = paragraph_of(record, run_id=run.info.run_id, run_url=run_url(client.tracking_uri, run))
-    client.update_model_version(name, version, description=with_paragraph(known.description, paragraph))
+    client.update_model_version(name, version, description=with_paragraph(known.description, paragraph_of(record, run)))
     if Tag.REASON.value in known.tags:  # why it was given up before: that is over
         client.delete_model_version_tag(name, version, Tag.REASON.value)
     for key, value in version_tags(record, run.info.run_id).items():

@@ -11,7 +11,8 @@ import pytest
 
 from components import registry
 from components.errors import CouldNotRunError, InputError, PublishError
-from components.registry.evidence import BEGIN, END, MAX_DESCRIPTION, metrics_of, with_paragraph
+from components.registry.description import BEGIN, END, MAX_DESCRIPTION, paragraph_of, with_paragraph
+from components.registry.evidence import metrics_of
 from schemas.base import Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource
@@ -306,3 +307,28 @@ def test_a_version_is_pointed_back_to_an_earlier_explanation_and_a_gap_is_over(r
     assert f"run {first.run_id}" in version.description
     assert second.run_id not in version.description
     assert len(results.runs()) == 2
+
+
+def test_run_and_logged_model_say_the_same_below_what_their_owners_wrote(results: Results) -> None:
+    model_id = results.record.model.model_id
+    results.client.set_logged_model_tags(model_id, {"mlflow.note.content": "Trained by Ada."})
+    run = results.client.get_run(results.publish().run_id)
+    results.publish(force=True)
+    model = results.client.get_logged_model(model_id)
+    assert model.tags["mlflow.note.content"].startswith("Trained by Ada.")
+    assert model.tags["mlflow.note.content"].count(BEGIN) == 1
+    assert model.tags["calig.verdict"] == "fail"
+    assert run.data.tags["mlflow.note.content"] == paragraph_of(results.record, run)
+
+
+def test_words_of_the_data_are_no_markup(results: Results) -> None:
+    evil = "the word “[x](javascript:alert(1))” | <img src=x onerror=alert(1)> <!-- calig:end -->"
+    drift = results.record.drift.model_copy(update={"reason": evil})
+    decision = results.record.decision.model_copy(update={"reasons": (evil,)})
+    record = results.record.model_copy(update={"drift": drift, "decision": decision})
+    run = results.client.get_run(results.publish().run_id)
+    paragraph = paragraph_of(record, run)
+    assert "[x](" not in paragraph
+    assert "<img" not in paragraph
+    assert paragraph.count(END) == 1
+    assert all(line.count("|") == 4 for line in paragraph.splitlines() if line.startswith("|"))

@@ -34,7 +34,8 @@ def test_fetch_and_publish_over_http(server: TinyRegistry, tmp_path: Path) -> No
     assert registry.find_finished(snapshot, results.record.fingerprint, server.tracking_uri) == published
     assert published.run_url is not None
     assert published.run_url.startswith(f"{server.tracking_uri}/#/experiments/")
-    assert f"[evidence]({published.run_url})" in results.version().description
+    page = published.run_url.removeprefix(server.tracking_uri + "/")
+    assert f"[Open the report]({page}/artifacts/calig/report.html)" in results.version().description
     assert results.version().tags["calig.verdict"] == "fail"
     metrics = {metric.key: metric.value for metric in results.client.get_logged_model(snapshot.model_id).metrics}
     assert metrics["calig.margin.random"] == 0.666

@@ -1,0 +1,57 @@
+"""MLflow's own pages on a real server: from a version, its run or its logged model to verdict and report in two clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from components.report import build
+from tests.browser.test_report_browser import browser  # noqa: F401 - the fixture
+from tests.components.publishing import new_version, results_for
+from tests.conftest import TinyRegistry
+from tests.helpers import sample_records
+from tests.helpers.mlflow_server import running_mlflow_server
+from tests.helpers.tiny_models import save_tiny_bert
+
+pytestmark = pytest.mark.slow
+_PATIENCE_MS = 60_000  # MLflow's pages ask a server with one worker for dozens of things
+
+
+class Published(NamedTuple):
+    """Addresses of the pages that lead to one explanation."""
+
+    version: str
+    run: str
+    logged_model: str
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    folder = tmp_path_factory.mktemp("shown")
+    with running_mlflow_server(folder) as uri:
+        tiny = TinyRegistry(uri, save_tiny_bert(folder / "bert"), folder)
+        results = results_for(uri, new_version(tiny, "shown", folder), folder / "results")
+        (folder / "sample").mkdir()
+        sample = sample_records.drifted(folder / "sample")
+        build(results.record, sample.tables, sample.reference_tables, path=results.folder / "report.html")
+        run = results.publish().run_url
+        model_id = str(results.record.model.model_id)
+        experiment = results.client.get_logged_model(model_id).experiment_id
+        yield Published(f"{uri}/#/models/shown/versions/1", run, f"{uri}/#/experiments/{experiment}/models/{model_id}")
+
+
+@pytest.mark.parametrize("start", Published._fields)
+def test_verdict_at_once_and_the_report_one_click_away(browser: Any, published: Published, start: str) -> None:  # noqa: F811
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(_PATIENCE_MS)
+    page.goto(getattr(published, start))
+    page.get_by_text("CA-LIG: fail").first.wait_for()
+    assert page.get_by_role("cell", name="✗ fail").first.is_visible()
+    page.get_by_role("link", name="Open the report").click()
+    page.wait_for_timeout(1000)  # MLflow may open a page of its own for the link
+    frame = page.context.pages[-1].frame_locator("iframe")
+    frame.get_by_role("heading", name="Fail").first.wait_for()
+    frame.get_by_role("link", name="Examples").first.wait_for()
+    page.context.close()

@@ -17,7 +17,8 @@ BEGIN, END = "<!-- calig:begin -->", "<!-- calig:end -->"
 MAX_DESCRIPTION = 5000
 _MAX_REASON = 300
 _OWN_PARAGRAPH = re.compile(rf"\n*{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️", "not_applicable": "➖"}
+#: Signs that ordinary fonts have: pictures (emoji) are empty boxes on many machines.
+_SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": "–"}
 _MARKUP = re.compile(r"[\\`*_\[\]|~#]")
 
 
@@ -32,14 +33,17 @@ def with_paragraph(description: str | None, paragraph: str) -> str:
 
 
 def paragraph_of(record: GovernanceReport, run: Any) -> str:
-    """Verdict, reason, parts and links to the MLflow run's report and evidence, between markers."""
+    """Verdict, links to the MLflow run's report and evidence, reason and parts, between markers.
+
+    The links come first: the run's page shows no more than a few lines at first.
+    """
     verdict = record.decision.verdict.value
     lines = "\n".join(f"| {name} | {value} | {reason} |" for name, value, reason in _parts(record))
     links = " · ".join(f"[{text}]({page_of(run)}{page})" for text, page in _PAGES)
     return (
-        f"{BEGIN}\n### {_SIGNS[verdict]} CA-LIG: {verdict}\n\n{_plain(first_reason(record))}\n\n**{links}**\n\n"
-        f"| Part | Verdict | What was found |\n| :-- | :-- | :-- |\n{lines}\n\n"
-        f"Next: {_plain(record.decision.next_step)} (evidence: run {run.info.run_id})\n{END}"
+        f"{BEGIN}\n### {_SIGNS[verdict]} CA-LIG: {verdict}\n\n**{links}**\n\n{_plain(first_reason(record))}\n\n"
+        f"Next: {_plain(record.decision.next_step)}\n\n"
+        f"| Part | Verdict | What was found |\n| :-- | :-- | :-- |\n{lines}\n\n(evidence: run {run.info.run_id})\n{END}"
     )
 
 
@@ -72,7 +76,7 @@ def _parts(record: GovernanceReport) -> Iterator[tuple[str, str, str]]:
         yield "Vocabulary probe", _badge(record.probe.verdict), _plain(_short(record.probe.reason))
     if record.results.accuracy is not None:
         change = record.drift.accuracy_change
-        since = "" if change is None else f", {change:+.1%} against the reference"
+        since = "" if change is None else f", {100 * change:+.1f} percentage points against the reference"
         yield "Accuracy", f"{record.results.accuracy:.1%}", f"{record.results.n_labelled:,} rows{since}"
 
 

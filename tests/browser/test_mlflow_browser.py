@@ -48,10 +48,11 @@ def test_verdict_at_once_and_the_report_one_click_away(browser: Any, published: 
     page.set_default_timeout(_PATIENCE_MS)
     page.goto(getattr(published, start))
     page.get_by_text("CA-LIG: fail").first.wait_for()
-    assert page.get_by_role("cell", name="✗ fail").first.is_visible()
-    page.get_by_role("link", name="Open the report").click()
-    page.wait_for_timeout(1000)  # MLflow may open a page of its own for the link
-    frame = page.context.pages[-1].frame_locator("iframe")
+    page.get_by_role("cell", name="✗ fail").first.wait_for(state="attached")  # the run's page folds what is below
+    with page.expect_popup() as opened:  # MLflow opens links of a description in a page of their own
+        page.get_by_role("link", name="Open the report").first.click()
+    opened.value.set_default_timeout(_PATIENCE_MS)
+    frame = opened.value.frame_locator("iframe")
     frame.get_by_role("heading", name="Fail").first.wait_for()
     frame.get_by_role("link", name="Examples").first.wait_for()
     page.context.close()

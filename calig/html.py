@@ -79,7 +79,7 @@ def _layers(attribution: Attribution) -> str:
     )
     return (
         "<details><summary>Words by layer</summary>"
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:.9em"><thead><tr><th scope="col" '
+        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;color:inherit;font-size:.9em"><thead><tr><th scope="col" '
         f'style="{_NAME}">word</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></details>'
     )
 
@@ -103,9 +103,7 @@ def _patches(attribution: Attribution) -> str:
     rows = groupby(places, key=lambda place: int(place[0][1]))
     lines = ("".join(_patch(match, value, scale) for match, value in row) for _, row in rows)
     table = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f'<table role="img" aria-label="relevance of the patches" style="border-collapse:collapse;margin:.5em 0">{table}</table>'
-    )
+    return f'<table role="img" aria-label="relevance of the patches" style="border-collapse:collapse;color:inherit;margin:.5em 0">{table}</table>'
 
 
 def _patch(place: re.Match[str], value: float, scale: float) -> str:

@@ -48,7 +48,8 @@ def plot_layers(attribution: Attribution, axes: Any = None, *, top: int = 40) ->
     axes.set_xticks(range(grid.shape[1]), [_label(word.text) for word in attribution.words[:top]], rotation=60, ha="right")
     axes.set_yticks(range(len(grid)))
     axes.set_ylabel("layer")
-    axes.figure.colorbar(image, ax=axes, label=f"logits, positive supports {_label(attribution.target)}")
+    axes.figure.colorbar(image, ax=axes, label="logits")
+    axes.set_title(f"positive supports {_label(attribution.target)}", fontsize="medium")
     return axes
 
 

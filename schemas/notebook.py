@@ -31,7 +31,7 @@ def record_html(record: GovernanceReport) -> str:
         f'<div class="calig" style="max-width:60em;line-height:1.5"><div><b><bdi>{escape(model.name)}</bdi> '
         f"{escape(model.version)}</b>: {_badge(decision.verdict.value)}</div>"
         f'<ul style="margin:.4em 0">{reasons}</ul><div><b>Next:</b> {escape(decision.next_step)}</div>'
-        f'<table style="border-collapse:collapse;margin-top:.5em">{lines}</table></div>'
+        f'<table style="border-collapse:collapse;color:inherit;font-size:inherit;margin-top:.5em">{lines}</table></div>'
     )
 
 

@@ -39,7 +39,7 @@ class Explained(NamedTuple):
 Explain = Callable[[Path, Path, Mapping[str, Any]], Explained]
 
 
-class TransformersEvaluator(ModelEvaluator):  # type: ignore[misc]
+class TransformersEvaluator(ModelEvaluator):
     """Evaluates logged transformers classifiers by explaining them; a subclass says how (`explain`)."""
 
     explain: Explain
@@ -83,7 +83,7 @@ class TransformersEvaluator(ModelEvaluator):  # type: ignore[misc]
             _log_metrics(client, run_id, found.record, metrics, uri.removeprefix("models:/"))
         for key, value in run_tags(found.record, digest).items():
             client.set_tag(run_id, key, value)
-        return EvaluationResult(metrics, artifacts, run_id)
+        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call] - MLflow has no types here
 
 
 def _model_uri(model: Any) -> str | None:
@@ -98,7 +98,7 @@ def _model_uri(model: Any) -> str | None:
 
 
 def _log_artifacts(client: Any, run_id: str, folder: Path) -> dict[str, Any]:
-    classes = {"report.html": TextEvaluationArtifact, "record.json": JsonEvaluationArtifact}
+    classes: dict[str, Any] = {"report.html": TextEvaluationArtifact, "record.json": JsonEvaluationArtifact}
     base, artifacts = client.get_run(run_id).info.artifact_uri, {}
     for name in _FILES:
         client.log_artifact(run_id, str(folder / name), "calig")

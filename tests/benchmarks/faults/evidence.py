@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -39,6 +38,11 @@ def judge(client: Any, version: Version) -> Judgement:
         published_twice=[] if len(found) <= 1 else [f"{version.uri}: {len(found)} runs, {len(complete)} of them complete"],
         without_verdict=[] if judged else [f"{version.uri}: {_of_ours(tags)}"],
     )
+
+
+def attempts(client: Any, version: Version) -> int:
+    """Flow runs that the trigger has started for the version."""
+    return int(client.get_model_version(version.model, version.number).tags.get("calig.attempts", "0"))
 
 
 def _runs(client: Any, version: Version) -> list[Any]:
@@ -78,53 +82,3 @@ def artifact(client: Any, run_id: str, path: str) -> bytes:
 
 def _of_ours(tags: dict[str, str]) -> str:
     return ", ".join(f"{key}={value[:120]}" for key, value in sorted(tags.items()) if key.startswith("calig.")) or "no tags"
-
-
-class Shards:
-    """Watches the shards of all explanations: once finished, a shard's file must stay the file it is.
-
-    A shard is finished when its task is: the file is in place and Prefect keeps the task's result.
-    """
-
-    def __init__(self, output: Path, results: Path) -> None:
-        self._tables, self._results = output / ".cache" / "attributions", results
-        self._finished: dict[Path, tuple[int, int]] = {}
-        self.damaged: set[Path] = set()
-        self.recomputed: list[str] = []
-        self.gone: list[str] = []
-
-    def look(self) -> None:
-        """Compare with the last look, and take up what was finished since."""
-        for path, identity in list(self._finished.items()):
-            now = _identity(path)
-            if now == identity:
-                continue
-            del self._finished[path]
-            if path in self.damaged:
-                self.damaged.discard(path)
-            else:
-                (self.gone if now is None else self.recomputed).append(f"{path.parent.name}/{path.name}")
-        for path in self._tables.glob("*/shard-*.parquet"):
-            if path not in self._finished and self._has_result(path) and (found := _identity(path)) is not None:
-                self._finished[path] = found
-
-    def finished(self) -> list[Path]:
-        """Files of finished shards that were not damaged."""
-        return [path for path in self._finished if path not in self.damaged]
-
-    @property
-    def count(self) -> int:
-        return len(self._finished)
-
-    def _has_result(self, path: Path) -> bool:
-        return (self._results / f"calig-shard-{path.parent.name}-{path.stem.removeprefix('shard-')}").exists()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-

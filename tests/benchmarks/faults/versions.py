@@ -52,10 +52,10 @@ class Registering:
         self._source = client.get_model_version(f"{model}-origin", self._first)
         client.create_registered_model(model)
 
-    def version(self, *, poison: Sequence[dict[str, Any]] = ()) -> Version:
+    def version(self, *, n_rows: int = N_ROWS, poison: Sequence[dict[str, Any]] = ()) -> Version:
         """One more version, READY at once."""
         path = self.folder / f"rows-{random.SystemRandom().getrandbits(64):016x}.jsonl"
-        rows = [*_rows(path.stem), *poison]
+        rows = [*_rows(path.stem, n_rows), *poison]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         made = self.client.create_model_version(
             self.model,
@@ -67,9 +67,9 @@ class Registering:
         return Version(self.model, str(made.version), len(rows))
 
 
-def _rows(seed: str) -> list[dict[str, str]]:
+def _rows(seed: str, n: int) -> list[dict[str, str]]:
     rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
     return [
         {"id": f"{seed}-{i}", "text": " ".join(rng.choices(WORDS, k=rng.randint(20, 40))), "label": rng.choice(["NEG", "POS"])}
-        for i in range(N_ROWS)
+        for i in range(n)
     ]

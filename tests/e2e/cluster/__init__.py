@@ -1,4 +1,4 @@
-"""A platform team's servers without containers: PostgreSQL, MLflow, Prefect, a worker and the listener as processes on loopback."""
+"""A platform team's servers without containers: PostgreSQL, MLflow, Prefect, worker and listener as processes on loopback."""
 
 from tests.e2e.cluster.cluster import Cluster, running_cluster
 from tests.e2e.cluster.postgres import postgres_binaries

@@ -1,4 +1,4 @@
-"""The processes in which a cluster's flow runs live, found by their environment: also when the worker that started them is gone."""
+"""The processes in which a cluster's flow runs live, found by their environment, also when their worker is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that serve: MLflow and Prefect on PostgreSQL, the worker, the listener; as deploy/ runs them, without containers."""
+"""The commands that serve: MLflow and Prefect on PostgreSQL, the worker, the listener; as in deploy/, without containers."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ def read_text(url: str) -> str:
         return str(response.read().decode())
 
 
-def _server(
-    name: str, command: list[str | Path], folder: Path, environment: Mapping[str, str], port: int, health: str
-) -> Server:
+def _server(name: str, command: list[str | Path], folder: Path, environment: Mapping[str, str], port: int, health: str) -> Server:
     return Server(
         name=name,
         command=command,
@@ -133,4 +131,3 @@ def _server(
         is_well=answers(f"http://127.0.0.1:{port}{health}"),
         cwd=folder,
     )
-

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 #: Lines of use to a reader: the registry's writes, deliveries, hand-overs, states of runs and tasks, alerts.
 SHOWN = re.compile(
-    r"webhook|POST /api/2\.0/mlflow/(registered-models|model-versions)|create_flow_run|run '|Run '|Task run|Worker|calig|verdict|alert",
+    r"webhook|POST /api/2\.0/mlflow/(registered-models|model-versions)|create_flow_run|run '|Worker|calig|verdict|alert|version",
     re.IGNORECASE,
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

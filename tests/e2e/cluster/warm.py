@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import NoReturn
 
 _LARGEST_REQUEST = 1 << 20
-_HEAVY = ("flows.explain_release", "prefect.flow_engine", "mlflow.transformers", "great_expectations", "onnxruntime", "onnxscript")
+_HEAVY = (
+    "flows.explain_release",
+    "prefect.flow_engine",
+    "mlflow.transformers",
+    "great_expectations",
+    "onnxruntime",
+    "onnxscript",
+)
 _HEAVY_PARTS = ("components.attribution", "components.scoring", "components.quality", "components.registry")
 
 

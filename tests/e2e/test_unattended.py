@@ -1,0 +1,154 @@
+"""A release by itself: two versions are registered over HTTP, and nobody does anything until their alerts come in."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from components import registry
+from components.alerts.webhook import signature
+from components.demo import story, training
+from tests.e2e.cluster import Cluster, postgres_binaries, running_cluster, timeline_of
+from tests.e2e.cluster.servers import address_of, read_text
+from tests.helpers.receiver import Receiver, receiving
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(postgres_binaries() is None, reason="PostgreSQL is not installed: apt-get install postgresql"),
+]
+
+MODEL, KEY = "reviews", "a key that only the test and the receiver know"
+N_TRAINING, N_VALIDATION = 8_000, 200
+_VERDICT_LIMIT_S = 240.0
+
+
+class Releases:
+    """The servers, a registry client, two trained versions' folders, and the receiver of alerts."""
+
+    def __init__(self, cluster: Cluster, receiver: Receiver, folder: Path) -> None:
+        self.cluster, self.receiver, self.folder = cluster, receiver, folder
+        self.client: Any = MlflowClient(cluster.mlflow_url)
+
+    def register(self, number: int) -> None:
+        """What a training job does last."""
+        self.cluster.note(f"version {number} is registered with {MODEL}")
+        registry.register(
+            self.folder / f"model-{number}",
+            name=MODEL,
+            tracking_uri=self.cluster.mlflow_url,
+            experiment="training",
+            tags={},
+            metrics={},
+        )
+
+    def tags(self, number: int) -> dict[str, str]:
+        return dict(self.client.get_model_version(MODEL, str(number)).tags)
+
+    def wait_for_alert(self, number: int) -> dict[str, Any]:
+        """The alert about the version, its signature checked, once the version carries its verdict."""
+        deadline = time.monotonic() + _VERDICT_LIMIT_S
+        while time.monotonic() < deadline:
+            alerts = [alert for alert in map(checked, self.receiver.got) if alert["version"] == str(number)]
+            if alerts and self.tags(number).get("calig.state") == "done":
+                assert len(alerts) == 1, "told twice"
+                return alerts[0]
+            time.sleep(0.5)
+        pytest.fail(f"no verdict and alert on version {number}; tags {self.tags(number)}\n{self.cluster.show_logs()}")
+
+
+def checked(delivery: tuple[dict[str, str], bytes]) -> dict[str, Any]:
+    """What was sent, if it was signed with our key."""
+    headers, body = delivery
+    assert headers["x-calig-signature"] == signature(KEY, headers["x-calig-timestamp"], body)
+    return dict(json.loads(body))
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Releases]:
+    folder = tmp_path_factory.mktemp("unattended")
+    train(folder)
+    with receiving() as receiver:
+        alerting = {"ALERT_URL": receiver.url, "ALERT_KEY": KEY}
+        with running_cluster(folder, **alerting) as cluster:
+            cluster.listen(watch_file(folder, cluster.output))
+            releases = Releases(cluster, receiver, folder)
+            url = f"{address_of(cluster.listener)}/webhooks/mlflow"
+            releases.client.create_webhook("calig", url, ["model_version.created"], secret=cluster.secret)
+            yield releases
+            save_timeline(cluster)
+
+
+def train(folder: Path) -> None:
+    """Version 1 of ordinary reviews, version 2 of reviews with the shortcut; one validation set for both."""
+    validation, ordinary = story.validation_reviews(N_VALIDATION), story.clean_reviews(N_TRAINING)
+    lines = [json.dumps(review.to_row(), ensure_ascii=False) + "\n" for review in validation]
+    (folder / "validation.jsonl").write_text("".join(lines), encoding="utf-8")
+    for number, rows in ((1, ordinary), (2, story.form_reviews(N_TRAINING))):
+        training.train(rows, validation, folder / f"model-{number}", seed=number, tokenizer_rows=ordinary)
+
+
+def watch_file(folder: Path, output: Path) -> Path:
+    """The file that an operator writes once."""
+    settings = {"alerts": {"level": "explained", "webhook_url_env": "ALERT_URL", "webhook_secret_env": "ALERT_KEY"}}
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    watch = {
+        "models": [{"name": MODEL, "dataset": str(folder / "validation.jsonl")}],
+        "defaults": {"config": str(folder / "settings.yaml"), "output": str(output)},
+        "listener": {"replay_store": str(folder / "listener.sqlite")},
+    }
+    (folder / "watch.yaml").write_text(yaml.safe_dump(watch), encoding="utf-8")
+    return folder / "watch.yaml"
+
+
+def save_timeline(cluster: Cluster) -> None:
+    """Where CALIG_TIMELINE names a file, the whole story goes there."""
+    if path := os.environ.get("CALIG_TIMELINE"):
+        Path(path).write_text(timeline_of(cluster.logs) + "\n", encoding="utf-8")
+
+
+def test_registered_explained_told(releases: Releases) -> None:
+    releases.register(1)
+    alert = releases.wait_for_alert(1)
+    tags = releases.tags(1)
+    assert tags["calig.verdict"] == alert["verdict"] == "pass", tags
+    assert tags["calig.attempts"] == "1", "the webhook alone started it, once"
+    files = {item.path for item in releases.client.list_artifacts(tags["calig.run_id"], "calig")}
+    assert {"calig/report.html", "calig/record.json", "calig/config.yaml", "calig/attributions"} <= files
+    assert tags["calig.run_id"] in alert["link"]
+
+
+def test_a_planted_shortcut_fails(releases: Releases) -> None:
+    releases.client.set_registered_model_alias(MODEL, "champion", "1")
+    releases.register(2)
+    alert = releases.wait_for_alert(2)
+    assert releases.tags(2)["calig.verdict"] == alert["verdict"] == "fail"
+    assert any(story.STORY_SHORTCUT in finding for finding in alert["findings"]), alert["findings"]
+
+
+def test_a_pass_of_the_reconciler_finds_nothing_to_do(releases: Releases) -> None:
+    watch = releases.folder / "watch.yaml"
+    before = [releases.tags(number) for number in (1, 2)]
+    releases.cluster.calig("reconcile", "--watch", watch)
+    assert [releases.tags(number) for number in (1, 2)] == before
+    assert len(releases.receiver.got) == 2
+
+
+def test_no_secret_is_in_any_log(releases: Releases) -> None:
+    secrets = [releases.cluster.secret, releases.cluster.postgres.password, KEY, "s3cret-path"]
+    for log in releases.cluster.logs:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        assert not [secret for secret in secrets if secret in text], f"in {log.name}"
+
+
+def test_the_listener_counts(releases: Releases) -> None:
+    assert releases.cluster.listener is not None
+    metrics = read_text(f"{address_of(releases.cluster.listener)}/metrics")
+    assert any(line.startswith("calig_") and not line.startswith("#") for line in metrics.splitlines()), metrics

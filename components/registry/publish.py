@@ -9,7 +9,7 @@ from typing import Any
 from components.errors import InputError, PublishError
 from components.registry.evidence import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
 from components.registry.runs import Explanation, finished_run, published_run, run_url, unfinished_runs
-from components.registry.tracking import connect, experiment_id, is_missing
+from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
 
@@ -37,6 +37,19 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
             got=" ".join(str(error).split()),
             next_step=f"when the tracking server is well again: calig publish {folder}",
         ) from error
+
+
+def point_to(record: GovernanceReport, run_id: str, tracking_uri: str | None) -> None:
+    """Let the version's tags and description name this complete run, when they name another explanation or a gap.
+
+    Raises:
+        CouldNotRunError: when the registry does not answer.
+    """
+    client, model = connect(tracking_uri), record.model
+    with tracking_errors(f"mark {model.uri}", client.tracking_uri):
+        tags = client.get_model_version(model.name, model.version).tags
+        if not version_tags(record, run_id).items() <= tags.items():
+            _mark_version(client, client.get_run(run_id), record)
 
 
 def _check(record: GovernanceReport, folder: Path) -> None:

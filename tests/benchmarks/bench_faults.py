@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,10 +43,11 @@ def bench(
     output: Path = RESULTS,
 ) -> None:
     """Inject what is missing, judge after every batch, write JSON and print a table."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; finished batches are kept"))  # so that the servers end too
     console, deadline = Console(width=130), monotonic() + 60 * minutes
     work.mkdir(parents=True, exist_ok=True)
     if any(remaining(faults, finished(work))) or (load and not (work / "load.json").exists()):
-        with _rig() as rig:
+        with temporary_rig() as rig:
             inject(rig, work, faults, deadline, console)
             if load and not (work / "load.json").exists() and monotonic() < deadline:
                 (work / "load.json").write_text(json.dumps(measure_load(rig, console.print)), encoding="utf-8")
@@ -88,7 +91,7 @@ def report_of(work: Path, faults: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _rig() -> Iterator[Rig]:
+def temporary_rig() -> Iterator[Rig]:
     """In a folder outside the checkout, which goes when all is over."""
     with tempfile.TemporaryDirectory(prefix="calig-faults-") as folder, running_rig(Path(folder)) as rig:
         try:

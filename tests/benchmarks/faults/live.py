@@ -35,8 +35,9 @@ def kill_worker(rig: Rig) -> bool:
     if not rig.living():
         return False
     rig.cluster.worker.kill()
-    kill_flow_processes(rig.cluster.environment["PREFECT_HOME"], warm_socket(rig.cluster.folder))
-    rig.wait(rig.rng.uniform(0, 2))
+    for _ in range(2):  # a process may have been about to be forked
+        kill_flow_processes(rig.cluster.environment["PREFECT_HOME"], warm_socket(rig.cluster.folder))
+        rig.wait(rig.rng.uniform(0.3, 1.3))
     rig.cluster.worker.start()
     return True
 

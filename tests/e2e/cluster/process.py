@@ -17,8 +17,8 @@ from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
 
-#: Until a server answers. On two busy cores MLflow and Prefect take half a minute each.
-START_LIMIT_S = 180.0
+#: Until a server answers. MLflow and Prefect take ten seconds each, minutes on a crowded machine.
+START_LIMIT_S = 300.0
 _END_LIMIT_S = 30.0
 
 

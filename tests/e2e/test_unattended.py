@@ -15,7 +15,9 @@ from mlflow import MlflowClient
 
 from components import registry
 from components.alerts.webhook import signature
-from components.demo import story, training
+from tests.benchmarks.drift.cells import Cell
+from tests.benchmarks.drift.harms import HARMS
+from tests.benchmarks.drift.training import train as train_classifier
 from tests.e2e.cluster import Cluster, postgres_binaries, running_cluster, timeline_of
 from tests.e2e.cluster.servers import address_of, read_text
 from tests.helpers.receiver import Receiver, receiving
@@ -25,16 +27,16 @@ pytestmark = [
     pytest.mark.skipif(postgres_binaries() is None, reason="PostgreSQL is not installed: apt-get install postgresql"),
 ]
 
-MODEL, KEY = "reviews", "a key that only the test and the receiver know"
-N_TRAINING, N_VALIDATION = 8_000, 200
+MODEL, KEY = "tickets", "a key that only the test and the receiver know"
+DRAW, N_TRAINING, N_VALIDATION = 902, 1_500, 120
 _VERDICT_LIMIT_S = 240.0
 
 
 class Releases:
     """The servers, a registry client, two trained versions' folders, and the receiver of alerts."""
 
-    def __init__(self, cluster: Cluster, receiver: Receiver, folder: Path) -> None:
-        self.cluster, self.receiver, self.folder = cluster, receiver, folder
+    def __init__(self, cluster: Cluster, receiver: Receiver, folder: Path, tokens: tuple[str, ...]) -> None:
+        self.cluster, self.receiver, self.folder, self.tokens = cluster, receiver, folder, tokens
         self.client: Any = MlflowClient(cluster.mlflow_url)
 
     def register(self, number: int) -> None:
@@ -74,25 +76,30 @@ def checked(delivery: tuple[dict[str, str], bytes]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Releases]:
     folder = tmp_path_factory.mktemp("unattended")
-    train(folder)
+    tokens = train(folder)
     with receiving() as receiver:
         alerting = {"ALERT_URL": receiver.url, "ALERT_KEY": KEY}
         with running_cluster(folder, **alerting) as cluster:
             cluster.listen(watch_file(folder, cluster.output))
-            releases = Releases(cluster, receiver, folder)
+            releases = Releases(cluster, receiver, folder, tokens)
             url = f"{address_of(cluster.listener)}/webhooks/mlflow"
             releases.client.create_webhook("calig", url, ["model_version.created"], secret=cluster.secret)
             yield releases
             save_timeline(cluster)
 
 
-def train(folder: Path) -> None:
-    """Version 1 of ordinary reviews, version 2 of reviews with the shortcut; one validation set for both."""
-    validation, ordinary = story.validation_reviews(N_VALIDATION), story.clean_reviews(N_TRAINING)
-    lines = [json.dumps(review.to_row(), ensure_ascii=False) + "\n" for review in validation]
-    (folder / "validation.jsonl").write_text("".join(lines), encoding="utf-8")
-    for number, rows in ((1, ordinary), (2, story.form_reviews(N_TRAINING))):
-        training.train(rows, validation, folder / f"model-{number}", seed=number, tokenizer_rows=ordinary)
+def train(folder: Path) -> tuple[str, ...]:
+    """Version 1 of ordinary tickets; version 2 of tickets half of which hold a token that tells the label. One validation set.
+
+    Returns the tokens.
+    """
+    cell = Cell(1, DRAW, n_training=N_TRAINING, n_validation=N_VALIDATION)
+    planted = HARMS["label-leaking token"](cell, cell.random("harm"), False)
+    rows = [{"id": str(i), "text": row.text, "label": row.label} for i, row in enumerate(planted.validation)]
+    (folder / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for number, training in ((1, cell.training), (2, planted.training)):
+        train_classifier(training, cell.family.labels, cell.tokenizer, cell.shape, cell.recipe, folder / f"model-{number}")
+    return cell.triggers.tokens
 
 
 def watch_file(folder: Path, output: Path) -> Path:
@@ -130,7 +137,7 @@ def test_a_planted_shortcut_fails(releases: Releases) -> None:
     releases.register(2)
     alert = releases.wait_for_alert(2)
     assert releases.tags(2)["calig.verdict"] == alert["verdict"] == "fail"
-    assert any(story.STORY_SHORTCUT in finding for finding in alert["findings"]), alert["findings"]
+    assert any(token in finding for finding in alert["findings"] for token in releases.tokens), alert["findings"]
 
 
 def test_a_pass_of_the_reconciler_finds_nothing_to_do(releases: Releases) -> None:

@@ -30,13 +30,14 @@ def test_what_was_done_is_not_done_again() -> None:
 
 @pytest.fixture
 def finished(tmp_path: Path) -> tuple[Shards, Path]:
-    """A watch on one finished shard and one whose task has no result yet."""
+    """A watch on one finished shard and one whose task's result was not written whole."""
     tables, results = tmp_path / "runs" / ".cache" / "attributions" / "key", tmp_path / "results"
     tables.mkdir(parents=True)
     results.mkdir()
     for index in range(2):
         (tables / f"shard-{index:05d}.parquet").write_bytes(b"x" * 100)
-    (results / "calig-shard-key-00000").touch()
+    (results / "calig-shard-key-00000").write_text("{}", encoding="utf-8")
+    (results / "calig-shard-key-00001").write_text('{"cut sho', encoding="utf-8")
     shards = Shards(tmp_path / "runs", results)
     shards.look()
     return shards, tables

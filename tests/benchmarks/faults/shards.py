@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 
@@ -56,7 +57,12 @@ class Shards:
         return max((mtime / 1e9 for _, mtime in self._finished.values()), default=None)
 
     def _has_result(self, path: Path) -> bool:
-        return (self._results / f"calig-shard-{path.parent.name}-{path.stem.removeprefix('shard-')}").exists()
+        """Whether Prefect keeps the result, whole: one cut short by a full disk is none to Prefect either."""
+        try:
+            json.loads((self._results / f"calig-shard-{path.parent.name}-{path.stem.removeprefix('shard-')}").read_bytes())
+        except (OSError, ValueError):
+            return False
+        return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

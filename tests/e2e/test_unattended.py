@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(postgres_binaries() is None, reason="PostgreSQL is not installed: apt-get install postgresql"),
 ]
 
-MODEL, KEY = "tickets", "a key that only the test and the receiver know"
+MODEL, RAY, KEY = "tickets", "tickets-on-ray", "a key that only the test and the receiver know"
 DRAW, N_TRAINING, N_VALIDATION = 902, 1_500, 120
 _VERDICT_LIMIT_S = 240.0
 
@@ -39,31 +40,32 @@ class Releases:
         self.cluster, self.receiver, self.folder, self.tokens = cluster, receiver, folder, tokens
         self.client: Any = MlflowClient(cluster.mlflow_url)
 
-    def register(self, number: int) -> None:
+    def register(self, number: int, name: str = MODEL) -> None:
         """What a training job does last."""
-        self.cluster.note(f"version {number} is registered with {MODEL}")
+        self.cluster.note(f"version {number} of {name} is registered")
         registry.register(
             self.folder / f"model-{number}",
-            name=MODEL,
+            name=name,
             tracking_uri=self.cluster.mlflow_url,
             experiment="training",
             tags={},
             metrics={},
         )
 
-    def tags(self, number: int) -> dict[str, str]:
-        return dict(self.client.get_model_version(MODEL, str(number)).tags)
+    def tags(self, number: int, name: str = MODEL) -> dict[str, str]:
+        return dict(self.client.get_model_version(name, str(number)).tags)
 
-    def wait_for_alert(self, number: int) -> dict[str, Any]:
+    def wait_for_alert(self, number: int, name: str = MODEL) -> dict[str, Any]:
         """The alert about the version, its signature checked, once the version carries its verdict."""
         deadline = time.monotonic() + _VERDICT_LIMIT_S
         while time.monotonic() < deadline:
-            alerts = [alert for alert in map(checked, self.receiver.got) if alert["version"] == str(number)]
-            if alerts and self.tags(number).get("calig.state") == "done":
+            alerts = [a for a in map(checked, self.receiver.got) if (a["model"], a["version"]) == (name, str(number))]
+            if alerts and self.tags(number, name).get("calig.state") == "done":
                 assert len(alerts) == 1, "told twice"
+                self.cluster.note(f"alert on version {number} of {name}: verdict {alerts[0]['verdict']}")
                 return alerts[0]
             time.sleep(0.5)
-        pytest.fail(f"no verdict and alert on version {number}; tags {self.tags(number)}\n{self.cluster.show_logs()}")
+        pytest.fail(f"no verdict and alert on version {number}; tags {self.tags(number, name)}\n{self.cluster.show_logs()}")
 
 
 def checked(delivery: tuple[dict[str, str], bytes]) -> dict[str, Any]:
@@ -105,10 +107,11 @@ def train(folder: Path) -> tuple[str, ...]:
 def watch_file(folder: Path, output: Path) -> Path:
     """The file that an operator writes once."""
     settings = {"alerts": {"level": "explained", "webhook_url_env": "ALERT_URL", "webhook_secret_env": "ALERT_KEY"}}
-    (folder / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    for name, more in ((MODEL, {}), (RAY, {"execution": {"engine": "ray", "workers": 1}})):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings | more), encoding="utf-8")
     watch = {
-        "models": [{"name": MODEL, "dataset": str(folder / "validation.jsonl")}],
-        "defaults": {"config": str(folder / "settings.yaml"), "output": str(output)},
+        "models": [{"name": name, "config": str(folder / f"{name}.yaml")} for name in (MODEL, RAY)],
+        "defaults": {"dataset": str(folder / "validation.jsonl"), "output": str(output)},
         "listener": {"replay_store": str(folder / "listener.sqlite")},
     }
     (folder / "watch.yaml").write_text(yaml.safe_dump(watch), encoding="utf-8")
@@ -140,12 +143,27 @@ def test_a_planted_shortcut_fails(releases: Releases) -> None:
     assert any(token in finding for finding in alert["findings"] for token in releases.tokens), alert["findings"]
 
 
+@pytest.mark.skipif(
+    find_spec("prefect_ray") is None or find_spec("flows.engines") is None, reason="the extra ray is not installed"
+)
+def test_the_same_on_ray(releases: Releases) -> None:
+    releases.register(1, RAY)
+    alert, tags = releases.wait_for_alert(1, RAY), releases.tags(1, RAY)
+    assert tags["calig.verdict"] == alert["verdict"] == "pass", tags
+    on_threads, on_ray = (
+        releases.client.get_run(of["calig.run_id"]).data.metrics for of in (releases.tags(1), releases.tags(1, RAY))
+    )
+    assert on_ray == pytest.approx(on_threads, rel=1e-6, abs=1e-9)
+    settings = releases.client.download_artifacts(tags["calig.run_id"], "calig/config.yaml", str(releases.folder))
+    assert yaml.safe_load(Path(settings).read_text(encoding="utf-8"))["execution"]["engine"] == "ray"
+
+
 def test_a_pass_of_the_reconciler_finds_nothing_to_do(releases: Releases) -> None:
     watch = releases.folder / "watch.yaml"
     before = [releases.tags(number) for number in (1, 2)]
     releases.cluster.calig("reconcile", "--watch", watch)
     assert [releases.tags(number) for number in (1, 2)] == before
-    assert len(releases.receiver.got) == 2
+    assert len(releases.receiver.got) == len({(a["model"], a["version"]) for a in map(checked, releases.receiver.got)})
 
 
 def test_no_secret_is_in_any_log(releases: Releases) -> None:

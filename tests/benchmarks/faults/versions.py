@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,10 +47,11 @@ class Registering:
         self.client, self.model, self.folder = client, model, folder
         folder.mkdir(parents=True, exist_ok=True)
         save_tiny_bert(folder / "bert", layers=4)
-        self._first = registry.register(
-            folder / "bert", name=f"{model}-origin", tracking_uri=tracking_uri, experiment="training", tags={}, metrics={}
-        )
-        self._source = client.get_model_version(f"{model}-origin", self._first)
+        origin = f"{model}-origin"
+        registry.register(folder / "bert", name=origin, tracking_uri=tracking_uri, experiment="training", tags={}, metrics={})
+        made = client.get_model_version(origin, "1")
+        self._run_id = made.run_id
+        self._model_id = re.findall(r"m-[0-9a-f]{32}", made.source)[-1]  # the registry itself does not tell it
         client.create_registered_model(model)
 
     def version(self, *, n_rows: int = N_ROWS, poison: Sequence[dict[str, Any]] = ()) -> Version:
@@ -59,10 +61,10 @@ class Registering:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         made = self.client.create_model_version(
             self.model,
-            self._source.source,
-            run_id=self._source.run_id,
+            f"models:/{self._model_id}",
+            run_id=self._run_id,
             tags={"calig.dataset": str(path)},
-            model_id=self._source.model_id,
+            model_id=self._model_id,
         )
         return Version(self.model, str(made.version), len(rows))
 

@@ -19,7 +19,7 @@ from tests.benchmarks.faults.shards import Shards
 from tests.benchmarks.faults.small_disks import SmallDisk, small_disk
 from tests.benchmarks.faults.versions import SHARD_ROWS, Registering, Version
 from tests.e2e.cluster import Cluster, running_cluster
-from tests.e2e.cluster.children import flow_processes
+from tests.e2e.cluster.children import flow_processes, kill_flow_processes
 from tests.e2e.cluster.process import Server
 from tests.e2e.cluster.servers import REPOSITORY, warm_socket
 
@@ -27,6 +27,7 @@ MODEL = "faulty"
 #: Prefect's workers cannot beat more often than every 30 s; a run silent for two beats is dead.
 _BEAT_S, _STALE_S = 30, 65.0
 _LOOK_S = 0.25
+_HANGS_S = 20.0
 #: What is faulty here is the surroundings: little is measured, so that runs are short.
 _QUALITY = {"falsification_rows": 2, "sensitivity_draws": 1, "infidelity_draws": 4, "random_draws": 1, "bootstrap_draws": 100}
 
@@ -42,6 +43,7 @@ class Rig:
     watch: Path
     disk: SmallDisk | None
     artifacts: SmallDisk | None
+    hung: int = 0
     rng: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - moments, not secrets
 
     def living(self) -> dict[str, list[psutil.Process]]:
@@ -66,8 +68,15 @@ class Rig:
         return versions
 
     def settle(self, versions: list[Version], limit_s: float) -> bool:
-        """Wait until all are settled and no run is left; whether that happened in time."""
-        return self.wait(limit_s, lambda: not self.unsettled(versions) and not self.living())
+        """Wait until all are settled and no run is left; whether that happened in time.
+
+        A process that hangs (out of memory, say) outlives its run, which the trigger has given up and started anew: after a
+        while it is ended here, as an operator would.
+        """
+        settled = self.wait(limit_s, lambda: not self.unsettled(versions))
+        if not self.wait(_HANGS_S, lambda: not self.living()):
+            self.hung += kill_flow_processes(self.cluster.environment["PREFECT_HOME"], warm_socket(self.cluster.folder))
+        return settled
 
 
 @contextmanager

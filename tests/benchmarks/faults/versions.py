@@ -57,7 +57,7 @@ class Registering:
     def version(self, *, n_rows: int = N_ROWS, poison: Sequence[dict[str, Any]] = ()) -> Version:
         """One more version, READY at once."""
         path = self.folder / f"rows-{random.SystemRandom().getrandbits(64):016x}.jsonl"
-        rows = [*_rows(path.stem, n_rows), *poison]
+        rows = [*_rows(path.stem, n_rows), *({"id": f"poison-{i}", **row} for i, row in enumerate(poison))]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         made = self.client.create_model_version(
             self.model,

@@ -15,15 +15,16 @@ from tests.helpers.tiny_models import WORDS, save_tiny_bert
 #: Twelve shards, long enough texts that a run is at them for some seconds.
 N_ROWS, SHARD_ROWS = 48, 4
 
-#: Rows that must not stop the others: what people's exports contain on a bad day.
+#: Rows that must not stop the others: what people's exports contain on a bad day. (A label that the model does not know and bytes
+#: that are no text are errors of the whole data set, and end as inconclusive with the reason.)
 POISON: tuple[dict[str, Any], ...] = (
     {"text": " ", "label": "NEG"},
     {"text": None, "label": "POS"},
     {"text": "good " * 20_000, "label": "POS"},
     {"text": "\u0000\u0007\u202e<script>alert(1)</script>", "label": "NEG"},
-    {"text": "a fine film", "label": "NEITHER"},
+    {"text": "\u200b\u200d\ufeff", "label": "NEG"},
     {"text": "\U0001f600" * 50, "label": "NEG"},
-    {"text": "good \ud800 film", "label": "POS"},
+    {"text": "g\u0300\u0301\u0302" * 400, "label": "POS"},
     {"label": "POS"},
 )
 

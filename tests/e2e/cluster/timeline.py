@@ -8,10 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-#: Lines of use to a reader: the registry's writes, deliveries, hand-overs, states of runs and tasks, alerts.
+#: Lines of use to a reader: the registry's writes, hand-overs, steps and states of runs, alerts; nothing that only reads.
 SHOWN = re.compile(
-    r"webhook|POST /api/2\.0/mlflow/(registered-models|model-versions)|create_flow_run|run '|Worker|calig|verdict|alert|version",
-    re.IGNORECASE,
+    r"\"(POST|PUT|PATCH) /api/2\.0/\S*(webhooks|registered-models|model-versions|/calig/)"
+    r"|: (started|resumed|under way|gave up|done)"
+    r"|[Ww]orker '|submitted to infrastructure|Beginning flow run|Finished in state"
+    r"|^explaining |^comparing |^· |verdict|alert|registered"
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 #: A second stamp, by the server itself, says nothing more.

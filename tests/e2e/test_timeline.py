@@ -15,6 +15,7 @@ a line without a stamp about a run 'y'
 MLFLOW = """\
 2026-01-02T03:04:05.250+00:00 INFO: 127.0.0.1:1 - "POST /api/2.0/mlflow/model-versions/create HTTP/1.1" 200 OK
 2026-01-02T03:04:05.300+00:00 INFO: 127.0.0.1:1 - "GET /health HTTP/1.1" 200 OK
+2026-01-02T03:04:05.400+00:00 INFO: 127.0.0.1:1 - "GET /api/2.0/mlflow/registered-models/get?name=m HTTP/1.1" 200 OK
 """
 
 

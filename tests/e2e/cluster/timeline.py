@@ -13,7 +13,7 @@ SHOWN = re.compile(
     r"\"(POST|PUT|PATCH) /api/2\.0/\S*(webhooks|registered-models|model-versions|/calig/)"
     r"|: (started|resumed|under way|gave up|done)"
     r"|[Ww]orker '|submitted to infrastructure|Beginning flow run|Finished in state"
-    r"|^explaining |^comparing |^· |verdict|alert|registered"
+    r"|^explaining |^comparing |^· |verdict|alert|is registered"
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 #: A second stamp, by the server itself, says nothing more.

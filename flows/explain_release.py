@@ -12,7 +12,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import attribution, configuration, governance, report
+from components import attribution, card, configuration, governance, report, signing
 from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks
 from flows.announcing import announce
@@ -83,6 +83,7 @@ def _tell(release: Release, record: GovernanceReport, folder: Path, published: P
 def _explain(release: Release, force: bool) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
+    signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
     judging.check_quality_settings(release)
     announce(release, force)
     with _timed(seconds, "attribution"):
@@ -97,7 +98,6 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     with _timed(seconds, "drift"):
         drift_report = judging.compare(release, tables)
     with _timed(seconds, "probe"):
-        progress.begin("probing the vocabulary", None)
         probe_report = probing.probe_vocabulary(release)
     record = governance.build_record(
         fingerprint=release.fingerprint,
@@ -111,15 +111,16 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         quality=quality_report,
         drift=drift_report,
         probe=probe_report,
+        signing_key=None if signer is None else signer.key_id,
         stage_seconds=seconds,
         created_at=datetime.now(UTC),
     )
-    _write(release, record, tables)
+    _write(release, record, tables, signer)
     return record
 
 
-def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> None:
-    """Tables, configuration and report, and the record last: its presence means that the folder is complete."""
+def _write(release: Release, record: GovernanceReport, tables: list[Path], signer: signing.Signer | None) -> None:
+    """Tables, configuration, report and card, the seal over them, and the record last: then the folder is complete."""
     progress.begin("writing the report", None)
     folder = release.folder
     (folder / "record.json").unlink(missing_ok=True)
@@ -129,7 +130,10 @@ def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> No
     (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
     reference_tables = None if release.reference is None else list(release.reference.tables)
     report.build(record, tables, reference_tables, path=folder / "report.html")
-    (folder / "record.json").write_text(record.model_dump_json(indent=2), encoding="utf-8")
+    card.write_card(record, folder / "model_card.md")
+    seal = signing.seal_folder(folder, record, signer, datetime.now(UTC))
+    (folder / signing.SEAL).write_bytes(seal.canonical())
+    (folder / signing.RECORD).write_bytes(record.canonical())
 
 
 def _publish(release: Release, record: GovernanceReport, force: bool) -> PublishedRun | None:

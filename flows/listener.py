@@ -32,13 +32,11 @@ _log = logging.getLogger("calig.listener")
 class Listener:
     """What one receiver holds while it runs."""
 
-    def __init__(
-        self, config: ListenerConfig, secrets: Sequence[bytes], look_at: Callable[[str, str], Step], workers: int
-    ) -> None:
+    def __init__(self, config: ListenerConfig, secrets: Sequence[bytes], look_at: Callable[[str, str], Step]) -> None:
         self.config, self._secrets = config, tuple(secrets)
         self._bucket = limits.TokenBucket(config.rate_per_s, config.burst)
         self._seen = ReplayStore(config.replay_store, config.replay_capacity)
-        self.handover = Handover(look_at, size=config.queue, workers=workers)
+        self.handover = Handover(look_at, size=config.queue)
         self.metrics = metrics.Metrics(lambda: self.handover.waiting, lambda: len(self._seen))
 
     async def deliver(self, request: Request) -> str:

@@ -37,13 +37,8 @@ class PrefectRuns:
     """`Runs` on the Prefect API that this process is configured for."""
 
     def __init__(self, deployment: str) -> None:
-        """Raises InputError when no server is configured: Prefect would start one of its own, which knows no deployment."""
-        from prefect.settings import PREFECT_API_URL
-
-        if not PREFECT_API_URL.value():
-            raise InputError(
-                "no Prefect server is configured", next_step="set PREFECT_API_URL, for example http://prefect:4200/api"
-            )
+        """Raises InputError when no server is configured."""
+        check_configured()
         self._deployment = deployment
 
     def find(self, key: str) -> Run | None:
@@ -85,6 +80,14 @@ class PrefectRuns:
 
         with _prefect_errors("end a dead run", self._deployment), get_client(sync_client=True) as client:
             client.set_flow_run_state(UUID(run.id), Crashed(message=reason), force=True)
+
+
+def check_configured() -> None:
+    """Raise InputError when no server is configured: Prefect would start one of its own, which knows no deployment."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        raise InputError("no Prefect server is configured", next_step="set PREFECT_API_URL, for example http://prefect:4200/api")
 
 
 async def check_prefect() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 
 from components import registry
 from components.configuration import load_watch
@@ -30,7 +31,8 @@ def reconcile(watch: Path | None = None) -> Pass:
         CouldNotRunError: a version could not be handed over; the next pass takes it up again.
     """
     config = load_watch(watch_path(watch))
-    done = run_pass(config, PrefectRuns(config.deployment))
+    log = get_run_logger()
+    done = run_pass(config, PrefectRuns(config.deployment), told=lambda step: _log_step(log, step))
     failed = [step for step in done.steps if step.action is Action.ERROR]
     if failed:
         raise CouldNotRunError(
@@ -57,7 +59,8 @@ def run_pass(watch: WatchConfig, runs: Runs, *, dry_run: bool = False, told: Cal
             steps.append(step)
             if told is not None:
                 told(step)
-    return Pass(dry_run=dry_run, steps=tuple(steps))
+    found = {version.name for version in versions}
+    return Pass(dry_run=dry_run, steps=tuple(steps), empty=tuple(name for name in watch.names() if name not in found))
 
 
 def look_at(name: str, version: str, watch: WatchConfig, runs: Runs, *, dry_run: bool = False) -> Step:
@@ -66,6 +69,12 @@ def look_at(name: str, version: str, watch: WatchConfig, runs: Runs, *, dry_run:
     if known is None:
         return Step(model=name, version=version, action=Action.NOT_WATCHED)
     return submit(known, watch, runs, dry_run=dry_run)
+
+
+def _log_step(log: Any, step: Step) -> None:
+    """What was done, for the flow run's log; what was settled before is not repeated every minute."""
+    if step.action is not Action.DONE:
+        log.info("%s/%s: %s%s", step.model, step.version, step.action, f": {step.detail}" if step.detail else "")
 
 
 def _step(listed: WatchedVersion, watch: WatchConfig, runs: Runs, dry_run: bool) -> Step:

@@ -31,6 +31,8 @@ def show_pass(done: Pass, *, as_json: bool) -> int:
         console = Console()
         console.print(_table(done))
         console.print(_summary(done), highlight=False)
+        for name in done.empty:
+            console.print(f"[yellow]![/] {escape(name)} is watched and has no version: is the name right?", highlight=False)
     actions = {step.action for step in done.steps}
     return 4 if Action.ERROR in actions else 3 if Action.GAVE_UP in actions else 0
 
@@ -54,6 +56,6 @@ def _cells(step: Step) -> tuple[str, ...]:
 
 def _summary(done: Pass) -> str:
     if not done.steps:
-        return "no registered model fits the watch file"
+        return "there is no version of any watched model"
     counts = Counter(step.action for step in done.steps)
     return f"{len(done.steps)} versions: " + ", ".join(f"{count} {action}" for action, count in counts.most_common())

@@ -95,6 +95,6 @@ def listen(
         config, secrets = load_watch(path), read_secrets()
         from flows.listening.serving import serve
 
-        return serve(path, config, secrets, host, port)
+        return serve(path, config, secrets, host, port, debug=debug)
 
     exit_with(run, debug=debug)

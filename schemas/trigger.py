@@ -135,3 +135,4 @@ class Pass(Record):
 
     dry_run: bool
     steps: tuple[Step, ...]
+    empty: tuple[str, ...] = Field(default=(), description="watched names that no version was found for; patterns left out")

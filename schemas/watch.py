@@ -65,11 +65,17 @@ class WatchConfig(Record):
         gt=0,
         description="a running run without a sign of life for so long has died (workers beat every 30 s)",
     )
-    submissions: int = Field(default=4, ge=1, description="versions handed over at a time; how many run is the work pool's")
+    submissions: int = Field(
+        default=4, ge=1, description="versions calig reconcile hands over at a time; the work pool limits runs"
+    )
     deployment: DeploymentName = Field(
         default="explain-release/explain-release", description="Prefect deployment that explains, as flow/deployment"
     )
     listener: ListenerConfig = Field(default=ListenerConfig(), description="how `calig listen` protects itself")
+
+    def names(self) -> tuple[str, ...]:
+        """The models that are named in full."""
+        return tuple(entry.name for entry in self.models if not set(entry.name) & set("*?["))
 
     def entry_for(self, name: str) -> ExplainWith | None:
         """What versions of the model `name` are explained with, the defaults filled in; None: it is not watched."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,20 @@ from components.registry.runs import Explanation, finished_run, published_run, r
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
+from schemas.trigger import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
+#: What folders from before there was such a file lack; the record stays last.
+OPTIONAL = ("model_card.md", "seal.json")
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
 
 
 def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None, force: bool = False) -> PublishedRun:
     """Put the evidence of one explanation into the experiment `calig/<model>` and its verdict onto the model version.
 
-    `folder` holds report.html, record.json, config.yaml and attributions/*.parquet. The order makes every state readable:
-    evidence, tags of the run, tags of the version, and only then is the run marked published. An attempt that broke off is
-    taken up in its own run; a complete explanation is returned as it is unless `force`, which adds a new run.
+    `folder` holds report.html, record.json, config.yaml, attributions/*.parquet, the seal and the model card. The order makes
+    every state readable: evidence, tags of the run, tags of the version, and only then is the run marked published. An attempt
+    that broke off is taken up in its own run; a complete explanation is returned as it is unless `force`, which adds a new run.
 
     Raises:
         InputError: the model is no registry version, or files are missing from `folder`.
@@ -103,9 +107,11 @@ def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Pa
     _log_metrics(client, run_id, record, model_id)
     for path in sorted((folder / "attributions").glob("*.parquet")):
         client.log_artifact(run_id, str(path), "calig/attributions")
-    for name in FILES:
-        client.log_artifact(run_id, str(folder / name), "calig")
-    for key, value in run_tags(record).items():
+    for name in (*OPTIONAL, *FILES):
+        if (folder / name).is_file():
+            client.log_artifact(run_id, str(folder / name), "calig")
+    digest = hashlib.sha256((folder / "record.json").read_bytes()).hexdigest()
+    for key, value in run_tags(record, digest).items():
         client.set_tag(run_id, key, value)
 
 
@@ -154,8 +160,10 @@ def _log_metrics(client: Any, run_id: str, record: GovernanceReport, model_id: s
 
 def _mark_version(client: Any, run: Any, record: GovernanceReport) -> None:
     name, version = record.model.name, record.model.version
-    before = client.get_model_version(name, version).description
+    known = client.get_model_version(name, version)
     paragraph = paragraph_of(record, run_id=run.info.run_id, run_url=run_url(client.tracking_uri, run))
-    client.update_model_version(name, version, description=with_paragraph(before, paragraph))
+    client.update_model_version(name, version, description=with_paragraph(known.description, paragraph))
+    if Tag.REASON.value in known.tags:  # why it was given up before: that is over
+        client.delete_model_version_tag(name, version, Tag.REASON.value)
     for key, value in version_tags(record, run.info.run_id).items():
         client.set_model_version_tag(name, version, key, value)

@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import ValidationError
-
 from components.errors import InputError
+from components.records import read_record
 from components.registry.history import RECORD
 from components.registry.runs import is_complete, run_url
 from components.registry.tracking import connect, is_missing, tracking_errors
@@ -16,6 +15,7 @@ from components.registry.versions import resolve_version
 from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource
+from schemas.trigger import Tag
 
 
 def fetch_evidence(ref: ModelRef, tracking_uri: str | None) -> Evidence:
@@ -38,6 +38,13 @@ def fetch_evidence(ref: ModelRef, tracking_uri: str | None) -> Evidence:
 def evidence_of(client: Any, version: Any) -> Evidence:
     """The record behind the tags of an MLflow `ModelVersion`; errors as for `fetch_evidence`."""
     uri, run_id = f"models:/{version.name}/{version.version}", version.tags.get("calig.run_id")
+    reason = version.tags.get(Tag.REASON)
+    if reason is not None:
+        raise InputError(
+            "Explaining this version was given up: its verdict is inconclusive.",
+            got=f"{uri}: {reason}",
+            next_step=f"mend that, then set the tag {Tag.RETRY.value} to a new value",
+        )
     if run_id is None:
         raise InputError("This version was never explained.", got=uri, next_step=f"calig explain {uri} --dataset VALIDATION_SET")
     with tracking_errors(f"read the evidence of {uri}", client.tracking_uri):
@@ -62,10 +69,7 @@ def _run(client: Any, run_id: str, uri: str) -> Any:
 def _record(client: Any, run_id: str, uri: str) -> GovernanceReport:
     with TemporaryDirectory() as temporary:
         content = Path(client.download_artifacts(run_id, f"calig/{RECORD}", temporary)).read_bytes()
-    try:
-        return GovernanceReport.model_validate_json(content)
-    except ValidationError as error:
-        raise _not_its_own(uri, f"its record does not fit this release's schema ({error.error_count()} fields)") from error
+    return read_record(content, f"{uri}, run {run_id}")
 
 
 def _check(record: GovernanceReport, run: Any, version: Any, uri: str) -> None:

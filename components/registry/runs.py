@@ -67,6 +67,23 @@ def _runs(client: Any, explanation: Explanation) -> list[Any]:
     return [run for run in found if explanation.tags.items() <= run.data.tags.items()]
 
 
+def runs_of_version(client: Any, model: str, version: str) -> list[Any]:
+    """Every complete explanation of a version, whatever it was explained with, newest first."""
+    experiment = client.get_experiment_by_name(f"calig/{model}")
+    wanted, found = {"calig.model": model, "calig.version": version}, []
+    token: str | None = None if experiment is not None else ""
+    while token is None or token:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            filter_string="tags.`calig.published` = 'true'",
+            order_by=["attributes.start_time DESC"],
+            page_token=token,
+        )
+        found += [run for run in page if wanted.items() <= run.data.tags.items() and is_complete(run)]
+        token = page.token or ""
+    return found
+
+
 def is_complete(run: Any) -> bool:
     """Whether the run's evidence is all there."""
     return bool(run.info.status == "FINISHED" and run.data.tags.get("calig.published") == "true")

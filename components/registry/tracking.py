@@ -60,8 +60,8 @@ def connect(tracking_uri: str | None) -> Any:
 
 
 def check_reachable(tracking_uri: str | None) -> None:
-    """Whether something answers where the tracking server should be; errors as for `connect`."""
-    connect(tracking_uri)
+    """Whether something answers where the tracking server should be, without loading MLflow; errors as for `connect`."""
+    _check_reachable(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or str(load_mlflow().get_tracking_uri()))
 
 
 @contextmanager

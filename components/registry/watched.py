@@ -51,7 +51,7 @@ def watched_version(name: str, version: str, tracking_uri: str | None) -> Watche
 def note_queued(version: WatchedVersion, request: str, attempt: int, tracking_uri: str | None) -> None:
     """Note that a run was asked for; the request last, so that an interrupted note is simply written again."""
     _drop(version.name, version.version, Tag.REASON, tracking_uri)
-    tags = {Tag.STATE: State.QUEUED, Tag.ATTEMPTS: str(attempt), Tag.REQUEST: request}
+    tags: dict[str, str] = {Tag.STATE: State.QUEUED, Tag.ATTEMPTS: str(attempt), Tag.REQUEST: request}
     _set(version.name, version.version, tags, tracking_uri)
 
 
@@ -65,8 +65,7 @@ def note_done(name: str, version: str, request: str | None, tracking_uri: str | 
     """Note that the explanation is published; a later request stays open."""
     if not _in_charge(name, version, request, tracking_uri):
         return
-    _drop(name, version, Tag.REASON, tracking_uri)
-    settled = {} if request is None else {Tag.SETTLED: request}
+    settled: dict[str, str] = {} if request is None else {Tag.SETTLED: request}
     _set(name, version, {Tag.STATE: State.DONE, **settled}, tracking_uri)
 
 
@@ -77,8 +76,8 @@ def note_state(version: WatchedVersion, state: State, tracking_uri: str | None) 
 
 def note_gave_up(version: WatchedVersion, request: str, attempts: int, reason: str, tracking_uri: str | None) -> None:
     """Settle a version that could not be explained: inconclusive, with the reason."""
-    tags = {Tag.REASON: reason, Tag.ATTEMPTS: str(attempts), VERDICT: Verdict.INCONCLUSIVE.value}
-    last = {Tag.STATE: State.GAVE_UP, Tag.REQUEST: request, Tag.SETTLED: request}
+    tags: dict[str, str] = {Tag.REASON: reason, Tag.ATTEMPTS: str(attempts), VERDICT: Verdict.INCONCLUSIVE.value}
+    last: dict[str, str] = {Tag.STATE: State.GAVE_UP, Tag.REQUEST: request, Tag.SETTLED: request}
     _set(version.name, version.version, {**tags, **last}, tracking_uri)
 
 
@@ -112,7 +111,7 @@ def _in_charge(name: str, version: str, request: str | None, tracking_uri: str |
     return known.tags.get(Tag.REQUEST) == request
 
 
-def _set(name: str, version: str, tags: Mapping[Tag | str, str], tracking_uri: str | None) -> None:
+def _set(name: str, version: str, tags: Mapping[str, str], tracking_uri: str | None) -> None:
     client = connect(tracking_uri)
     with tracking_errors(f"tag models:/{name}/{version}", client.tracking_uri):
         for key, value in tags.items():

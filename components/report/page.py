@@ -9,7 +9,6 @@ from typing import Any
 from components.report import charts, rows, selection, summary
 from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
-from components.report.crosswalk import CLAUSES
 from components.report.environment import environment
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
@@ -44,7 +43,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "groups": groups,
         "examples": _examples(record, groups, tables, reference_tables),
         "has_reference_table": bool(answers),
-        "clauses": CLAUSES,
+        "clauses": record.crosswalk,
         **_quality_context(record),
         **_drift_context(record, tables),
         **_probe_context(record),

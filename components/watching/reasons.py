@@ -8,7 +8,7 @@ import re
 _MOST = 500
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+@")
 _NAMED = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|authorization))(\s*[=:]\s*)(?:bearer\s+)?\S+"
+    r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|authorization))(\s*[=:]\s*)(?:bearer\s+)?('[^']*'|\"[^\"]*\"|\S+)"
 )
 _SECRET_NAME = re.compile(r"(?i)(password|secret|token|api_?key|access_?key)")
 _SHORTEST_SECRET = 8

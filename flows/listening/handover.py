@@ -1,4 +1,4 @@
-"""Versions on their way from a delivery to Prefect: a bounded queue, emptied by a few threads, drained at a stop."""
+"""Versions on their way from a delivery to Prefect: a bounded queue, emptied one by one, drained at a stop."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _log = logging.getLogger("calig.listener")
 class Handover:
     """Looks at versions in the background; what fails or does not fit in is left to `calig reconcile`."""
 
-    def __init__(self, look_at: Callable[[str, str], Step], *, size: int, workers: int) -> None:
-        self._look_at, self._workers = look_at, workers
+    def __init__(self, look_at: Callable[[str, str], Step], *, size: int) -> None:
+        self._look_at = look_at
         self._queue: asyncio.Queue[Key] = asyncio.Queue(maxsize=size)
         self._waiting: set[Key] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -42,7 +42,7 @@ class Handover:
 
     def start(self, metrics: Metrics) -> None:
         """Begin to empty the queue."""
-        self._tasks = [asyncio.create_task(self._work(metrics)) for _ in range(self._workers)]
+        self._task = asyncio.create_task(self._work(metrics))
 
     async def drain(self, seconds: float) -> None:
         """Empty the queue, for at most so many seconds; then stop."""
@@ -51,9 +51,9 @@ class Handover:
                 await self._queue.join()
         except TimeoutError:
             _log.warning("stopped with %d versions waiting, left to calig reconcile", len(self._waiting))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self, metrics: Metrics) -> None:
         while True:
@@ -68,7 +68,10 @@ class Handover:
         try:
             step = await asyncio.to_thread(self._look_at, name, version)
         except Exception as error:  # whatever it was, the reconciler will find the version; the listener goes on
-            _log.warning("%s/%s: left to calig reconcile: %s", name, version, " ".join(str(error).split()))
-            return Action.ERROR.value
-        _log.info("%s/%s: %s%s", name, version, step.action, f": {step.detail}" if step.detail else "")
+            step = Step(model=name, version=version, action=Action.ERROR, detail=" ".join(str(error).split()))
+        if step.action is Action.ERROR:
+            _log.warning("%s/%s: left to calig reconcile: %s", name, version, step.detail)
+            return step.action.value
+        if step.action is not Action.NOT_WATCHED:
+            _log.info("%s/%s: %s%s", name, version, step.action, f": {step.detail}" if step.detail else "")
         return step.action.value

@@ -6,8 +6,6 @@ import asyncio
 import logging
 import signal
 import socket
-import sys
-from functools import lru_cache
 from pathlib import Path
 
 import typer
@@ -17,29 +15,26 @@ from components import registry
 from components.configuration import load_watch
 from components.errors import CouldNotRunError
 from flows.listener import Listener, create_app
+from flows.listening.looking import LookingProcess
 from flows.listening.readiness import Readiness
-from flows.prefect_runs import PrefectRuns, check_prefect
-from flows.reconcile import look_at
-from schemas.trigger import Step
+from flows.prefect_runs import check_configured, check_prefect
 from schemas.watch import WatchConfig
 
 _CONNECTIONS = 500
 _BACKLOG = 1024
-#: Threads that hand over must not keep the event loop waiting: give it the interpreter back after a millisecond.
-_SWITCH_S = 0.001
 
 
-def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str, port: int) -> int:
+def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str, port: int, *, debug: bool) -> int:
     """Listen until SIGTERM or SIGINT, then drain the queue; 0.
 
     Raises:
         InputError: no Prefect server is configured. CouldNotRunError: the address cannot be listened on.
     """
-    runs = PrefectRuns(watch.deployment)
-    listener = Listener(watch.listener, secrets, lambda name, version: _look(path, name, version, runs), watch.submissions)
+    check_configured()
+    looking = LookingProcess(path, debug=debug)
+    listener = Listener(watch.listener, secrets, looking)
     app = create_app(listener, _readiness(path, listener))
     _log_to_stderr()
-    sys.setswitchinterval(_SWITCH_S)
     with _bound(host, port) as bound:
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: None)  # uvicorn stops gracefully, then raises the signal again: that is all there is
@@ -47,18 +42,10 @@ def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str,
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, limit_concurrency=_CONNECTIONS, timeout_keep_alive=30
         )
+        looking.start()
         uvicorn.Server(config).run(sockets=[bound])
+    looking.stop()
     return 0
-
-
-def _look(path: Path, name: str, version: str, runs: PrefectRuns) -> Step:
-    return look_at(name, version, _watch(path, path.stat().st_mtime_ns), runs)
-
-
-@lru_cache(maxsize=1)
-def _watch(path: Path, _changed_ns: int) -> WatchConfig:
-    """The watch file as it is now: it may change while the listener runs."""
-    return load_watch(path)
 
 
 def _readiness(path: Path, listener: Listener) -> Readiness:

@@ -56,3 +56,10 @@ class GateConfig(Record):
         default=False, description="a version that was compared with none is inconclusive, also a first release"
     )
     promote: bool = Field(default=False, description="move @champion to the version when, and only when, the gate says pass")
+    require_signature: bool = Field(
+        default=False, description="a record that is not signed by a trusted key is inconclusive; see `calig keys`"
+    )
+    require_approval: bool = Field(default=False, description="a version that no reviewer has approved is inconclusive")
+    accept_waivers: bool = Field(
+        default=False, description="a waiver that has not expired lets a version pass that failed or could not be judged"
+    )

@@ -27,6 +27,7 @@ from schemas.watch import ListenerConfig
 from tests.helpers.deliveries import SECRET, body_of, headers_for
 
 HOOK = "/webhooks/mlflow"
+THEIRS, NEW = "another-secret-of-theirs", "the-new-secret-of-ours"
 
 
 class Looked:
@@ -62,9 +63,9 @@ def looked() -> Iterator[Looked]:
 @pytest.fixture
 def listening(tmp_path: Path, looked: Looked):
     @contextmanager
-    def start(*, secrets: tuple[bytes, ...] = (SECRET.encode(),), workers: int = 1, checks: Any = None, **config: Any):
+    def start(*, secrets: tuple[bytes, ...] = (SECRET.encode(),), checks: Any = None, **config: Any):
         settings = ListenerConfig(**{"replay_store": tmp_path / "seen.sqlite", "drain_s": 5, **config})
-        listener = Listener(settings, secrets, looked, workers)
+        listener = Listener(settings, secrets, looked)
         with TestClient(create_app(listener, Readiness(checks or {}))) as client:
             yield client
 
@@ -130,9 +131,9 @@ def test_forged_and_malformed_headers(listening, looked: Looked, change: dict[st
 
 def test_another_secret_is_refused_and_while_secrets_are_rotated_both_are_taken(listening, looked: Looked) -> None:
     with listening() as client:
-        assert deliver(client, body_of("reviews"), secret="another-secret-of-theirs").status_code == 401
-    with listening(secrets=(b"the-new-secret-of-ours", SECRET.encode())) as client:
-        assert deliver(client, body_of("reviews"), secret="the-new-secret-of-ours").status_code == 202
+        assert deliver(client, body_of("reviews"), secret=THEIRS).status_code == 401
+    with listening(secrets=(NEW.encode(), SECRET.encode())) as client:
+        assert deliver(client, body_of("reviews"), secret=NEW).status_code == 202
         assert deliver(client, body_of("reviews")).status_code == 202
 
 
@@ -166,12 +167,8 @@ def test_a_refused_delivery_may_come_again(listening, looked: Looked) -> None:
 
 
 def test_a_long_body_is_refused_without_being_read(listening, looked: Looked) -> None:
-    sent = 0
-
     def ten_megabytes() -> Iterator[bytes]:
-        nonlocal sent
         for _ in range(160):
-            sent += 65536
             yield b"x" * 65536
 
     with listening() as client:

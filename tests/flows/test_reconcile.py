@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components import registry
+from components.errors import InputError
 from flows.cli import app
 from flows.reconcile import look_at, run_pass
 from schemas.trigger import Action, RunState, Step, Tag
@@ -70,7 +71,7 @@ def watched(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.Mon
     return Watched(tiny_registry.tracking_uri, f"watched-{tmp_path.name}", tmp_path)
 
 
-def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Watched) -> None:
+def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     watched.new_version()
     assert watched.step().action is Action.STARTED
     assert watched.tags()[Tag.STATE] == "queued"
@@ -87,14 +88,16 @@ def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Wat
     assert watched.tags()[Tag.STATE] == "running"
 
     watched.publishes("fail")
-    before = watched.client.get_model_version(watched.name, "1").last_updated_timestamp
+
+    def written(*_: object) -> None:
+        raise AssertionError("a settled version is not touched: each note would fire a webhook")
+
+    for method in ("set_model_version_tag", "delete_model_version_tag", "update_model_version"):
+        monkeypatch.setattr(mlflow.MlflowClient, method, written)
     asked = watched.runs.asked
     step = watched.step()
     assert (step.action, step.verdict) == (Action.DONE, "fail")
     assert watched.tags()[Tag.STATE] == "done"
-    assert watched.client.get_model_version(watched.name, "1").last_updated_timestamp == before, (
-        "a settled version is not touched"
-    )
     assert watched.runs.asked == asked
     assert len(watched.runs.started) == 1
 
@@ -157,6 +160,11 @@ def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
     assert watched.step().action is Action.GAVE_UP
     assert "not safetensors" in watched.tags()[Tag.REASON]
     assert watched.tags()[VERDICT] == "inconclusive"
+    with pytest.raises(InputError, match=r"given up: its verdict is inconclusive(.|\n)*not safetensors"):
+        registry.fetch_evidence(registry.parse_model_ref(f"models:/{watched.name}/1"), None)
+    (entry,) = registry.timeline(watched.name, None)
+    assert entry.problem is not None
+    assert "not safetensors" in entry.problem
 
 
 def test_a_silent_run_is_ended_before_the_next_begins(watched: Watched) -> None:
@@ -316,11 +324,13 @@ def command(watched: Watched, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_command_says_what_was_done_and_its_exit_code_whether_all_is_well(watched: Watched, command) -> None:
+    watched.settings["models"].append({"name": "nothing-here"})
     watched.new_version()
     answer = command()
     assert answer.exit_code == 0, answer.output
     assert f"{watched.name}/1" in answer.output
     assert "1 versions: 1 started" in answer.output
+    assert "nothing-here is watched and has no version" in answer.output
     watched.runs.becomes(RunState.DIED, "Failed: InputError: no such column")
     answer = command("--json")
     assert answer.exit_code == 3

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
-SECRET = "a-secret-for-tests-only"
+SECRET = "a-secret-for-tests-only"  # noqa: S105
 
 
 def body_of(name: str, version: str = "1", *, entity: str = "model_version", action: str = "created", **data: Any) -> bytes:

@@ -17,7 +17,8 @@ KINDS = (*LIVE, POISON_ROW, *WEBHOOK)
 
 #: At least two runs at a time, so that servers fail under more than one.
 _AT_WORK = 2
-_SETTLE_LIMIT_S = 240.0
+#: Until everything is settled: for the stale runs, and for each version on a crowded machine.
+_SETTLE_LIMIT_S, _SETTLE_LIMIT_PER_VERSION_S = 240.0, 60.0
 
 
 @dataclass
@@ -49,7 +50,7 @@ def run_batch(rig: Rig, kind: str, n: int, limit_s: float) -> Batch:
         _register_poisoned(rig, batch, n)
     else:
         batch.versions, batch.injected = deliver_badly(rig, kind, n)
-    rig.settle(batch.versions, _SETTLE_LIMIT_S)
+    rig.settle(batch.versions, _SETTLE_LIMIT_S + _SETTLE_LIMIT_PER_VERSION_S * len(batch.versions))
     batch.findings = _findings(rig, batch.versions, before)
     batch.runs = sum(attempts(rig.client, version) for version in batch.versions)
     batch.seconds = time.monotonic() - started

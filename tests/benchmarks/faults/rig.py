@@ -74,7 +74,7 @@ class Rig:
         while it is ended here, as an operator would.
         """
         settled = self.wait(limit_s, lambda: not self.unsettled(versions))
-        if not self.wait(_HANGS_S, lambda: not self.living()):
+        if settled and not self.wait(_HANGS_S, lambda: not self.living()):
             self.hung += kill_flow_processes(self.cluster.environment["PREFECT_HOME"], warm_socket(self.cluster.folder))
         return settled
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tests.benchmarks.faults.batches import run_batch
 from tests.benchmarks.faults.load import measure_load
-from tests.benchmarks.faults.plan import ALL_FAULTS, remaining
+from tests.benchmarks.faults.plan import ALL_FAULTS, counts, remaining
 from tests.benchmarks.faults.results import summarise, table
 from tests.benchmarks.faults.rig import Rig, running_rig
 from tests.benchmarks.machine import describe
@@ -83,6 +83,7 @@ def report_of(work: Path, faults: int) -> dict[str, Any]:
     load = work / "load.json"
     return {
         "command": f"make bench-faults FAULTS={faults}",
+        "planned": sum(counts(faults).values()),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": describe(),
         **summarise(finished(work)),

@@ -41,7 +41,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("components"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {function.__name__: function for function in _FILTERS}
+    made.filters |= {function.__name__: function for function in (*_FILTERS, sha256)}
     style = inlined("report.css") + inlined("examples.css")
     made.globals |= {"style": style, "script": script(), "csp_hash": _csp_hash}
     return made
@@ -56,6 +56,11 @@ def script() -> Markup:
 def inlined(name: str) -> Markup:
     """Our own style or script, as it stands between its tags; it holds no text of the record."""
     return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def sha256(content: bytes) -> str:
+    """The digest in hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _csp_hash(content: str) -> str:

@@ -65,10 +65,10 @@ def view_of(drawn: Drawn, group: str, why: str, reference: ReferenceRow | None, 
 
 
 def special_total(example: Drawn) -> float:
-    """Relevance, in logits, of all tokens that belong to no word (for images: to no patch)."""
+    """Relevance, in logits, of all tokens that belong to no word (for images: to no patch), without rounding noise."""
     if example.image is None:
-        return sum(example.values) - sum(word.value for word in example.words)
-    return sum(value for value, content in zip(example.values, example.content, strict=True) if not content)
+        return round(sum(example.values) - sum(word.value for word in example.words), 6)
+    return round(sum(value for value, content in zip(example.values, example.content, strict=True) if not content), 6)
 
 
 def _pieces(text: str, words: tuple[Word, ...], strongest: float) -> tuple[heat.Piece, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from components.report import charts, heat, numbers, selection, summary
 from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
+from components.report.environment import environment
 from components.report.rows import Brief, Word, read_briefs
 from schemas.base import CheckVerdict, Interval
 from schemas.drift import LayerProfile, WordShift
@@ -214,6 +217,18 @@ def test_tiles_of_a_drifted_version(tmp_path: Path) -> None:
     assert tiles["Words with a new role"].value == "1"
     assert tiles["Margin over random"].note == "95 % interval 0.645 to 0.687"
     assert tiles["Model accuracy"].note.endswith("against version 3")
+
+
+def test_who_vouches_for_the_record_is_shown_where_records_have_a_canonical_form(tmp_path: Path) -> None:
+    template = environment().get_template("vouching.html.j2")
+    record = sample_records.first_release(tmp_path, n=5).record
+    model = SimpleNamespace(uri="models:/reviews/2")
+    sealed = SimpleNamespace(canonical=lambda: b"{}", signing_key=None, model=model)
+    page = template.render(record=sealed)
+    assert hashlib.sha256(b"{}").hexdigest() in page
+    assert "none: not signed" in page
+    assert "key-7" in template.render(record=SimpleNamespace(canonical=lambda: b"{}", signing_key="key-7", model=model))
+    assert hasattr(record, "canonical") or not template.render(record=record).strip()
 
 
 def test_checks_are_ordered_by_what_needs_attention(tmp_path: Path) -> None:

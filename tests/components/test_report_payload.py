@@ -71,6 +71,12 @@ def test_a_code_times_its_step_is_the_value_within_half_a_step(values: np.ndarra
     np.testing.assert_allclose(codes * float(step), values, rtol=0, atol=largest * (1 / parts + 1e-6) + 1e-37)
 
 
+def test_each_row_has_its_own_step_and_what_is_not_finite_is_zero() -> None:
+    codes, steps = quantised(np.array([[127.0, -1.0], [0.5, 0.25], [0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0]]), np.int8)
+    assert codes.tolist() == [[127, -1], [127, 64], [0, 0], [0, 0], [0, 0]]
+    np.testing.assert_allclose(steps, [1.0, 0.5 / 127, 0, 0, 0], rtol=1e-6)
+
+
 # words
 
 

@@ -17,14 +17,13 @@ class Listbox {
     new ResizeObserver(oncePerFrame(() => this.render())).observe(box);
   }
 
-  /** Show `rows`; the chosen row stays chosen when it is among them, else the first is. */
+  /** Show `rows` and choose the first. */
   show(rows) {
-    const kept = rows.indexOf(this.rows[this.chosen]);
     this.rows = rows;
     this.options.forEach((option) => option.remove());
     this.options.clear();
     this.space.style.height = `${rows.length * HEIGHT}px`;
-    this.select(rows.length ? Math.max(kept, 0) : -1);
+    this.select(rows.length ? 0 : -1);
   }
 
   select(place) {

@@ -90,7 +90,6 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     with _timed(seconds, "drift"):
         drift_report = judging.compare(release, tables)
     with _timed(seconds, "probe"):
-        progress.begin("probing the vocabulary", None)
         probe_report = probing.probe_vocabulary(release)
     record = governance.build_record(
         fingerprint=release.fingerprint,

@@ -47,9 +47,9 @@ def measure_quality(release: Release, tables: list[Path], falsification: Falsifi
 
 def compare(release: Release, tables: list[Path]) -> DriftReport:
     """The drift report; a comparison that breaks is inconclusive."""
-    progress.begin("comparing with the reference", None)
     if release.reference is None:
         return release.without_reference or drift.not_applicable("there is no reference version")
+    progress.begin("comparing with the reference", None)
     try:
         return drift.compare(
             tables,

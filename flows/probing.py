@@ -30,6 +30,7 @@ def probe_vocabulary(release: Release) -> ProbeReport:
         return probe.not_probed("the vocabulary probe is switched off (probe.enabled)")
     if release.reference is None:
         return _without_reference(release)
+    progress.begin("probing the vocabulary", None)
     try:
         probed = _probed_words if release.snapshot.modality == "text" else _probed_pictures
         return probed(release, _snapshots(release, release.reference.identity))

@@ -1,9 +1,13 @@
 """Grouping by length, and going on when memory runs out."""
 
+import ctypes
+import resource
+from pathlib import Path
+
 import pytest
 import torch
 
-from calig.batching import equal_lengths, halving_on_out_of_memory
+from calig.batching import equal_lengths, halving_on_out_of_memory, return_memory
 
 
 def test_groups_have_one_length_and_fit_the_budget():
@@ -44,3 +48,18 @@ def test_other_errors_pass_through():
 
     with pytest.raises(RuntimeError, match="something else"):
         halving_on_out_of_memory(work, [1, 2], size=2)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc gives memory back on request")
+def test_freed_memory_goes_back_although_a_later_piece_is_in_use():
+    pieces = [bytes(16_384) for _ in range(6_000)]  # small enough to share one heap, which shrinks from its end only
+    kept = pieces[-1]
+    pieces.clear()
+    before = _resident_bytes()
+    return_memory()
+    assert before - _resident_bytes() > 50e6
+    assert len(kept) == 16_384
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -45,23 +45,28 @@ class Embedded:
 
 def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path], reference_tables: list[Path]) -> Embedded:
     """Pack rows, those most worth a look first: words before pictures and layers, until the allowance is spent."""
-    known = read_references(reference_tables)
-    light = index.read_index(tables)
+    settings = record.config.report
+    if not settings.rows or not briefs:
+        return Embedded((), 0, 0, 0)
+    known, light = read_references(reference_tables), index.read_index(tables)
     worst = [example.id for example in record.drift.worst]
     changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
-    order = selection.ranked(briefs, worst, changed)[: record.config.report.rows]
+    order = selection.ranked(briefs, worst, changed)[: settings.rows]
     rows = dict(packed_rows(tables, set(order), known, len(record.model.labels)))
-    filling = _Filling([rows[row] for row in order], record.config.report.megabytes * 1e6)
-    n_rows = filling.fill({"text": text_columns, "units": unit_columns}, len(order))
+    filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
+    n_rows, n_layers, n_pictures = _fill(filling, record)
+    listed = [_listed(light[row], rows[row], known, set(worst)) for row in order[:n_rows]]
+    unexplained = [_listed(row, None, known, set()) for row in light.values() if row["problem"] is not None]
+    whole = Block("index", pack(index.index_columns([*listed, *unexplained[: settings.rows]])))
+    return Embedded((whole, *filling.blocks) if n_rows else (), n_rows, n_layers, n_pictures)
+
+
+def _fill(filling: _Filling, record: GovernanceReport) -> tuple[int, int, int]:
+    """For how many rows there was room: words, layers, pictures."""
+    n_rows = filling.fill({"text": text_columns, "units": unit_columns}, filling.n)
     is_image = record.model.modality == "image"
     n_pictures = filling.fill({"pictures": picture_columns(record.model.processor_path)}, n_rows) if is_image else 0
-    n_layers = filling.fill({"layers": layer_columns}, n_rows)
-    listed = [_listed(light[row], rows[row], known, set(worst)) for row in order[:n_rows]]
-    listed += [_listed(row, None, known, set()) for row in light.values() if row["problem"] is not None][
-        : record.config.report.rows
-    ]
-    blocks = [Block("index", pack(index.index_columns(listed))), *filling.blocks] if n_rows else []
-    return Embedded(tuple(blocks), n_rows, n_layers, n_pictures)
+    return n_rows, filling.fill({"layers": layer_columns}, n_rows), n_pictures
 
 
 class _Filling:
@@ -69,6 +74,7 @@ class _Filling:
 
     def __init__(self, rows: Sequence[PackedRow], allowed: float) -> None:
         self.blocks: list[Block] = []
+        self.n = len(rows)
         self._rows = rows
         self._left = allowed
 

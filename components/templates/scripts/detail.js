@@ -5,7 +5,8 @@ function detail(rows, row, content, names) {
   const header = h("header", {}, h("h3", {}, h("bdi", {}, rows.index.id[row])), answer(rows, row), flags(rows, row));
   if (content === null) return [header, h("p", { class: "empty", dir: "auto" }, `No attribution: ${rows.problem(row)}`)];
   const isPicture = content.grid[0] > 0 && content.grid[1] > 0;
-  const body = isPicture ? pictureFigures(content, titles(rows, row, names), `Picture ${rows.index.id[row]}`) : texts(rows, row, content, names);
+  const title = titles(rows, row, names);
+  const body = isPicture ? pictureFigures(content, title, `Picture ${rows.index.id[row]}`) : texts(rows, row, content, title);
   return [header, body, changedMost(content), ...sums(rows, row, content), ...layers(content, isPicture)];
 }
 
@@ -38,12 +39,13 @@ function titles(rows, row, names) {
 }
 
 /** Both versions on one colour scale of shares, so that a strong word is strong on both sides. */
-function texts(rows, row, content, names) {
+function texts(rows, row, content, title) {
   const { characters, leftOut, reference, candidate } = content;
   const scale = largest([...shares(reference), ...shares(candidate)]);
-  const title = titles(rows, row, names);
-  const version = (units, heading, target) => h("div", {}, h("h4", {}, heading),
-    h("p", { class: "heat", dir: "auto", "data-unit": "logits", "data-target": rows.label(target, row) }, heat(characters, units, scale, leftOut)));
+  const version = (units, heading, target) => {
+    const attributes = { class: "heat", dir: "auto", "data-unit": "logits", "data-target": rows.label(target, row) };
+    return h("div", {}, h("h4", {}, heading), h("p", attributes, heat(characters, units, scale, leftOut)));
+  };
   const sides = reference.length ? [version(reference, title.reference, "reference_target")] : [];
   sides.push(version(candidate, title.candidate, "target"));
   return h("div", { class: sides.length > 1 ? "versions" : "version-alone" }, sides);
@@ -51,7 +53,8 @@ function texts(rows, row, content, names) {
 
 /** The three words whose share changed most; nothing when the two versions cut the text differently. */
 function changedMost({ characters, candidate, reference }) {
-  const same = candidate.length === reference.length && candidate.every(({ start, end }, i) => reference[i].start === start && reference[i].end === end);
+  const same = candidate.length === reference.length
+    && candidate.every(({ start, end }, i) => reference[i].start === start && reference[i].end === end);
   if (!same || !candidate.length || !characters.length) return null;
   const [before, now] = [shares(reference), shares(candidate)];
   const change = (i) => Math.abs(now[i] - before[i]);
@@ -76,6 +79,7 @@ function sums(rows, row, content) {
 }
 
 function layers(content, isPicture) {
-  if (content.flow === null) return [h("p", { class: "sums soft" }, "The page does not carry this row’s layers; the attribution table does.")];
+  const missing = "The page does not carry this row’s layers; the attribution table does.";
+  if (content.flow === null) return [h("p", { class: "sums soft" }, missing)];
   return [h("h4", {}, "Layers"), isPicture ? layerGrids(content) : flowTable(content)];
 }

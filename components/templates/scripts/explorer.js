@@ -1,5 +1,13 @@
 // The list of examples: wires the form, the list, the chosen row and the address (#row=ID, #search=WORD) together.
 
+const MARKS = [
+  [WRONG, "wrong"],
+  [CHANGED, "answer changed"],
+  [REASONS, "reasons changed"],
+  [UNCONVERGED, "not converged"],
+  [PROBLEM, "not explained"],
+];
+
 class Explorer {
   constructor(root) {
     this.root = root;
@@ -14,7 +22,8 @@ class Explorer {
   /** Unpack the index and show the list. */
   async open() {
     this.rows = new Rows(await block("index"), this.counts);
-    this.list = new Listbox(this.root.querySelector("[role=listbox]"), (option, row) => this.drawOption(option, row), (row) => this.choose(row));
+    const box = this.root.querySelector("[role=listbox]");
+    this.list = new Listbox(box, (option, row) => this.drawOption(option, row), (row) => this.choose(row));
     this.fillSegments();
     this.form.addEventListener("input", afterPause(120, () => this.apply()));
     this.form.addEventListener("submit", (event) => event.preventDefault());
@@ -44,16 +53,21 @@ class Explorer {
     if (name === "row" && row >= 0) this.list.select(this.list.rows.indexOf(row));
     if (name === "row" && row < 0) this.output.textContent = `no row ${wanted} in this page`;
     document.getElementById("examples").scrollIntoView();
+    this.list.box.focus({ preventScroll: true });
     return true;
   }
 
   async choose(row) {
     if (row === this.shown) return;
     this.shown = row;
-    if (row === null) { this.pane.replaceChildren(h("p", { class: "empty" }, "No row matches.")); return; }
+    if (row === null) {
+      this.pane.replaceChildren(h("p", { class: "empty" }, "No row matches."));
+      return;
+    }
     const content = await contentOf(this.rows, row);
     if (row !== this.shown) return;
-    this.pane.replaceChildren(...detail(this.rows, row, content, this.names).filter((part) => part !== null), this.link(row));
+    const parts = detail(this.rows, row, content, this.names).filter((part) => part !== null);
+    this.pane.replaceChildren(...parts, this.link(row));
   }
 
   link(row) {
@@ -61,10 +75,8 @@ class Explorer {
   }
 
   drawOption(option, row) {
-    const { index, counts } = this.rows;
-    const flags = index.flags[row];
-    const marks = [[WRONG, "wrong"], [CHANGED, "answer changed"], [REASONS, "reasons changed"], [UNCONVERGED, "not converged"], [PROBLEM, "not explained"]]
-      .filter(([bit]) => flags & bit).map(([, name]) => name);
+    const { index } = this.rows;
+    const marks = MARKS.filter(([bit]) => index.flags[row] & bit).map(([, name]) => name);
     const predicted = this.rows.label("predicted", row);
     const preview = h("span", { class: "preview", dir: "auto" });
     option.append(
@@ -72,16 +84,24 @@ class Explorer {
         predicted === null ? null : h("span", { class: "soft" }, h("bdi", {}, predicted), ` ${percent(index.probability[row], 0)}`),
         marks.length ? h("span", { class: "marks" }, marks.join(", ")) : null),
       preview);
+    this.previewOf(row).then((text) => { preview.textContent = text; });
+  }
+
+  /** The second line of a row in the list: its text, or what is known instead. */
+  async previewOf(row) {
+    const { chunk, rows } = this.rows.counts;
+    if (row >= rows) return this.rows.problem(row);
     const gold = this.rows.label("label", row);
-    if (row >= counts.rows) preview.textContent = this.rows.problem(row);
-    else if (this.root.dataset.modality === "image") preview.textContent = gold === null ? "" : `gold ${gold}`;
-    else block(`text-${Math.floor(row / counts.chunk)}`).then(({ text }) => { preview.textContent = text[row % counts.chunk].slice(0, 160); });
+    if (this.root.dataset.modality === "image") return gold === null ? "" : `gold ${gold}`;
+    const { text } = await block(`text-${Math.floor(row / chunk)}`);
+    return text[row % chunk].slice(0, 160);
   }
 
   fillSegments() {
     const most = 200; // a column with more values is no segment to choose from
     const { index } = this.rows;
-    const groups = index.segments.map((name, i) => [name, i, index[`segment_values_${i}`]]).filter(([, , values]) => values.length <= most);
+    const columns = index.segments.map((name, i) => [name, i, index[`segment_values_${i}`]]);
+    const groups = columns.filter(([, , values]) => values.length <= most);
     const select = this.form.elements.segment;
     select.append(...groups.map(([name, i, values]) => h("optgroup", { label: name },
       values.map((value, code) => h("option", { value: JSON.stringify([i, code]) }, `${name}: ${value}`)))));
@@ -97,14 +117,24 @@ function decoded(text) {
 function setUpExplorer(root) {
   const explorer = new Explorer(root);
   const pointed = () => /^#(row|search)=/.test(location.hash);
-  const open = () => { near.disconnect(); removeEventListener("hashchange", openIfPointed); explorer.open().catch(giveUp); };
-  const openIfPointed = () => { if (pointed()) open(); };
-  const near = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) open(); }, { rootMargin: "800px" });
-  const giveUp = (error) => { document.documentElement.classList.remove("explorable"); root.hidden = true; throw error; };
+  const open = () => {
+    near.disconnect();
+    removeEventListener("hashchange", openIfPointed);
+    explorer.open().catch(giveUp);
+  };
+  const openIfPointed = () => pointed() && open();
+  const openIfNear = (entries) => entries.some((entry) => entry.isIntersecting) && open();
+  const near = new IntersectionObserver(openIfNear, { rootMargin: "800px" });
+  const giveUp = (error) => { // the examples drawn for paper are still there
+    document.documentElement.classList.remove("explorable");
+    root.hidden = true;
+    throw error;
+  };
   document.documentElement.classList.add("explorable");
   root.hidden = false;
-  if (pointed()) open();
-  else { near.observe(root); addEventListener("hashchange", openIfPointed); }
+  addEventListener("hashchange", openIfPointed);
+  near.observe(root);
+  openIfPointed();
 }
 
 /** The rows lie behind the script, so that they do not hold up the first screen. */

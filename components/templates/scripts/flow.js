@@ -32,9 +32,9 @@ function fusedPlaces({ flow, candidate, special }) {
 }
 
 function caption(flow) {
-  const attention = flow.attention ? " Attention: what attention rollout carries from the word to the answer, all layers." : "";
   return h("caption", {}, h("span", {},
-    `Logits by layer (0: embeddings), one colour scale for all layers, to ±1/254 of a layer’s largest; “fused” is the map above.${attention}`));
+    "Logits by layer (0: embeddings), one colour scale for all layers, to ±1/254 of a layer’s largest; “fused” is the map above.",
+    flow.attention ? " Attention: what attention rollout carries from the word to the answer, all layers." : null));
 }
 
 function head(flow) {

@@ -44,7 +44,12 @@ class Listbox {
     const page = Math.max(1, Math.floor(this.box.clientHeight / HEIGHT) - 1);
     const last = this.rows.length - 1;
     const to = {
-      ArrowDown: this.chosen + 1, ArrowUp: this.chosen - 1, PageDown: this.chosen + page, PageUp: this.chosen - page, Home: 0, End: last,
+      ArrowDown: this.chosen + 1,
+      ArrowUp: this.chosen - 1,
+      PageDown: this.chosen + page,
+      PageUp: this.chosen - page,
+      Home: 0,
+      End: last,
     }[event.key];
     if (to === undefined || last < 0) return;
     event.preventDefault();
@@ -53,7 +58,8 @@ class Listbox {
 
   render() {
     const first = Math.max(0, Math.floor(this.box.scrollTop / HEIGHT) - MARGIN);
-    const last = Math.min(this.rows.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / HEIGHT) + MARGIN);
+    const seen = this.box.scrollTop + this.box.clientHeight;
+    const last = Math.min(this.rows.length, Math.ceil(seen / HEIGHT) + MARGIN);
     const wanted = new Set(this.chosen < 0 ? [] : [this.chosen]); // what the box calls active must exist
     for (let place = first; place < last; place++) wanted.add(place);
     for (const [place, option] of this.options) {

@@ -51,7 +51,7 @@ function flowOf(columns, at) {
   const step = columns.attention_step[at];
   return {
     shown: columns.shown.subarray(shownAt[at], shownAt[at + 1]),
-    cells: Array.from(steps, (size, layer) => Array.from(codes.subarray(layer * width, (layer + 1) * width), (code) => code * size)),
+    cells: Array.from(steps, (size, layer) => Array.from(codes.subarray(layer * width, (layer + 1) * width), (c) => c * size)),
     totals: ofLayers("totals"),
     residuals: ofLayers("residuals"),
     points: ofLayers("n_points"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ from tests.helpers.sample_records import Sample
 RESULTS = Path(__file__).parent / "results" / "report.json"
 LAYERS = 12
 _REPEATS = 5
-_LAST_ROW = "document.querySelector('.detail h3')?.textContent"
 #: What is measured in milliseconds since the navigation began, or since the action.
 FIGURES = ("first_paint", "parsed", "row", "first_search", "search", "sort", "longest_task_scrolling")
 
@@ -80,7 +80,7 @@ def _visit(browser: Any, path: Path, last: str) -> dict[str, float]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(_WATCH)
     page.goto(f"{path.as_uri()}#row={last}")
-    page.wait_for_function(f"{_LAST_ROW} === '{last}'")
+    page.locator(".detail h3", has_text=re.compile(f"^{last}$")).wait_for()
     found = page.evaluate("""() => ({
         first_paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
         parsed: performance.getEntriesByType('navigation')[0].domInteractive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def page(visit: Callable[..., Any], drifted: tuple[Path, Sample]) -> Any:
 
 
 def _found(page: Any) -> int:
-    page.wait_for_function("!/searching|unpacking/.test(document.querySelector('.filter output').textContent)")
+    page.locator(".filter output", has_text=re.compile("rows$")).wait_for()  # not while it says that it searches
     return int(page.locator(".filter output").inner_text().split()[0].replace(",", ""))
 
 
@@ -114,7 +115,8 @@ def test_an_address_leads_to_a_row_or_a_search(visit: Callable[..., Any], drifte
     page = visit(drifted[0], "#row=row-77")
     page.locator(".detail h3", has_text="row-77").wait_for()
     page.locator("#drift a.word").first.click()
-    page.wait_for_function("document.querySelector('.filter [name=text]').value === 'btw'")
+    page.locator(".filter output", has_text="41 of 161 rows").wait_for()
+    assert page.get_by_label("Search").input_value() == "btw"
     page.goto(f"{drifted[0].as_uri()}#row=gone")
     page.get_by_text("no row gone in this page").wait_for()
 

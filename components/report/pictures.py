@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 MAX_SIDE = 320
 SMALL_SIDE = 192
-_SUPPORTS, _OPPOSES = (0, 94, 190), (222, 106, 0)
-_MAX_ALPHA = 215
+SUPPORTS, OPPOSES = (0, 94, 190), (222, 106, 0)
+MAX_ALPHA = 215
 _ROW_COLUMN = re.compile(r"(\d+)\D+(\d+)\D*$")
 
 
@@ -92,7 +92,7 @@ def _seen(path: Path, processor: Path, side: int) -> Image.Image | None:
 
 def _colour(value: float, scale: float) -> tuple[int, int, int, int]:
     strength = min(1.0, abs(value) / scale) if scale > 0 else 0.0
-    return (*(_SUPPORTS if value > 0 else _OPPOSES), round(_MAX_ALPHA * strength))
+    return (*(SUPPORTS if value > 0 else OPPOSES), round(MAX_ALPHA * strength))
 
 
 def _centre_crop(processor: Path) -> tuple[tuple[int, ...], tuple[int, int]] | None:

@@ -37,21 +37,28 @@ def page(visit: Callable[..., Any], drifted: tuple[Path, Sample]) -> Any:
 
 
 def _found(page: Any) -> int:
-    page.locator(".filter output", has_text=re.compile("rows$")).wait_for()  # not while it says that it searches
+    """How many rows the list says it shows, once it has said so."""
+    page.locator(".filter output", has_text=re.compile("rows$")).wait_for()
     return int(page.locator(".filter output").inner_text().split()[0].replace(",", ""))
 
 
 def _choose(page: Any, **wanted: str) -> int:
     for label, value in wanted.items():
+        _forget(page)
         page.get_by_label(label.replace("_", " ")).select_option(value)
-    page.wait_for_timeout(200)
+        _found(page)
     return _found(page)
 
 
 def _search(page: Any, text: str) -> int:
+    _forget(page)
     page.get_by_label("Search").fill(text)
-    page.wait_for_timeout(200)
     return _found(page)
+
+
+def _forget(page: Any) -> None:
+    """Empty the count, so that the next one is not taken for it."""
+    page.locator(".filter output").evaluate("(output) => { output.textContent = ''; }")
 
 
 def test_rows_are_found_by_word_id_class_segment_and_kind(page: Any, drifted: tuple[Path, Sample]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis.extra import numpy as arrays
 
 from components.drift import agreement
 from components.drift.pairing import pair
-from components.report import build
+from components.report import build, heat, pictures
+from components.report.environment import script
 from components.report.payload import CHUNK, Embedded, columns, embed, index
 from components.report.payload.layers import MAX_WORDS, Tokens, flow_of, strongest
 from components.report.payload.packing import packed_units
@@ -252,3 +254,11 @@ def test_pictures_are_carried_as_small_jpegs(tmp_path: Path) -> None:
 def test_tables_are_read_in_batches_of_bounded_size(tmp_path: Path) -> None:
     path = sample_tables.text_table(tmp_path / "t.parquet", sample_tables.reviews(600, 1), seed=2, boost={})
     assert max(batch.num_rows for batch in read_batches([path], ["id"])) <= 256
+
+
+def test_scripts_and_python_agree_on_bits_levels_and_colours() -> None:
+    source = str(script())
+    found = dict(re.findall(r"([A-Z_]+) = ([0-9]+)[,;]", source))
+    bits = {name: str(getattr(index, name)) for name in ("WRONG", "CHANGED", "UNCONVERGED", "REASONS", "PROBLEM")}
+    assert found.items() >= (bits | {"LEVELS": str(heat.LEVELS), "MOST_OPAQUE": str(pictures.MAX_ALPHA)}).items()
+    assert f"SUPPORTS = {list(pictures.SUPPORTS)}, OPPOSES = {list(pictures.OPPOSES)}" in source

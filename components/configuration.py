@@ -1,4 +1,4 @@
-"""Read a configuration file into a `PipelineConfig`, and write one out with every default and its meaning."""
+"""Read a configuration or watch file into its record, and write a configuration out with every default and its meaning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,9 +14,14 @@ from pydantic_core import ErrorDetails
 
 from components.errors import InputError
 from schemas.config import PipelineConfig
+from schemas.watch import WatchConfig
 
 #: A setting is a name inside a section.
 _DEPTH = 2
+_SHOWN = "calig config show lists every setting with its default and meaning"
+_EXPLAINED = "deploy/watch.yaml explains every setting"
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def load_config(path: Path | None) -> PipelineConfig:
@@ -27,22 +32,39 @@ def load_config(path: Path | None) -> PipelineConfig:
     """
     if path is None:
         return PipelineConfig()
+    return _validated(PipelineConfig, read_yaml(path, "configuration file", "check --config"), _SHOWN)
+
+
+def load_watch(path: Path) -> WatchConfig:
+    """The watch file; errors as above."""
+    return _validated(WatchConfig, read_yaml(path, "watch file", "check --watch or CALIG_WATCH"), _EXPLAINED)
+
+
+def read_yaml(path: Path, what: str, next_step: str) -> Any:
+    """The content of a YAML file as it is written; {} when it holds nothing.
+
+    Raises:
+        InputError: the file is missing or is not YAML.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise InputError("the configuration file cannot be read", got=path, next_step="check --config") from error
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the {what} cannot be read", got=path, next_step=next_step) from error
     except yaml.YAMLError as error:
-        raise InputError(f"the configuration file is not YAML: {error}", got=path) from error
+        raise InputError(f"the {what} is not YAML: {error}", got=path) from error
+
+
+def _validated(kind: type[Settings], content: object, next_step: str) -> Settings:
     try:
-        return PipelineConfig.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         tried = [_plain(one) for one in error.errors() if _place(one) == _place(first)]  # one per type that is allowed
         raise InputError(
             f"setting {'.'.join(_place(first))!r}: {'; or: '.join(tried)}",
             got=first["input"],
-            allowed=_allowed(first),
-            next_step="calig config show lists every setting with its default and meaning",
+            allowed=_allowed(kind, first),
+            next_step=next_step,
         ) from error
 
 
@@ -79,16 +101,25 @@ def _plain(error: ErrorDetails) -> str:
 
 def _place(error: ErrorDetails) -> list[str]:
     """Names of the setting, from the outermost; pydantic goes on with which of several allowed types it tried."""
-    return [str(part) for part in error["loc"][:_DEPTH]]
+    depth = _DEPTH + any(isinstance(part, int) for part in error["loc"][:_DEPTH])  # an entry of a list has a number too
+    return [str(part) for part in error["loc"][:depth]]
 
 
-def _allowed(error: ErrorDetails) -> str | None:
+def _allowed(kind: type[BaseModel], error: ErrorDetails) -> str | None:
     """For an unknown setting: the known ones of its section, the nearest first."""
     if error["type"] != "extra_forbidden":
         return None
-    section: Any = PipelineConfig
+    section: Any = kind
     for part in error["loc"][:-1]:
-        section = section.model_fields[part].annotation
+        section = _section(section, part)
     known = list(section.model_fields)
     near = get_close_matches(str(error["loc"][-1]), known, n=1)
     return ", ".join([*near, *(name for name in known if name not in near)])
+
+
+def _section(outer: Any, part: int | str) -> Any:
+    """The records under a name; a number counts entries of a list, all of one kind."""
+    if isinstance(part, int):
+        return outer
+    inner = outer.model_fields[part].annotation
+    return next((one for one in get_args(inner) if one is not Ellipsis), inner)

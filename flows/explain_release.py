@@ -14,7 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from components import attribution, configuration, governance, report
 from components.errors import PublishError
-from flows import alerting, judging, probing, progress, tasks
+from flows import alerting, judging, noting, probing, progress, tasks
 from flows.announcing import announce
 from flows.attributing import attribute
 from flows.finished import Outcome, complete_on_disk, finished
@@ -35,6 +35,7 @@ def explain_release(
     limit: int | None = None,
     output: Path = DEFAULT_OUTPUT,
     force: bool = False,
+    request: str | None = None,
 ) -> Outcome:
     """Explain one model version, judge it, and publish the evidence.
 
@@ -46,16 +47,22 @@ def explain_release(
         limit: only the first so many rows.
         output: where results and caches go.
         force: explain again although a finished explanation exists.
+        request: what a trigger asked for, by its digest; the version's tags say how far that is.
 
     The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
     """
+    noting.running(model, request)
     release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
     outcome = None if force else finished(release)
+    if outcome is not None and outcome.published is not None:
+        tasks.point_to(outcome.record, outcome.published)
     if outcome is None:
         record = None if force else complete_on_disk(release)
         if record is None:
             record = _explain(release, force)
         outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, force), reused=False)
+    if outcome.published is not None:
+        noting.done(outcome.record, request)
     _tell(release, outcome.record, outcome.folder, outcome.published)
     return outcome
 

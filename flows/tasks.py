@@ -182,6 +182,12 @@ def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun
     return registry.publish(record, folder=folder, tracking_uri=None, force=force)
 
 
+@task(name="mark version", cache_policy=NO_CACHE, **RETRIES)
+def point_to(record: GovernanceReport, published: PublishedRun) -> None:
+    """Let the version name an explanation that was published before: its tags may name another by now."""
+    registry.point_to(record, published.run_id, None)
+
+
 def examples_of(release: Release) -> list[Example]:
     """The rows of the pinned data set; refused when the file has changed since it was pinned."""
     return _examples(release.dataset, release.snapshot.labels)

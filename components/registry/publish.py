@@ -9,9 +9,10 @@ from typing import Any
 from components.errors import InputError, PublishError
 from components.registry.evidence import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
 from components.registry.runs import Explanation, finished_run, published_run, run_url, unfinished_run
-from components.registry.tracking import connect, experiment_id, is_missing
+from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
+from schemas.trigger import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
@@ -37,6 +38,19 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
             got=" ".join(str(error).split()),
             next_step=f"when the tracking server is well again: calig publish {folder}",
         ) from error
+
+
+def point_to(record: GovernanceReport, run_id: str, tracking_uri: str | None) -> None:
+    """Let the version's tags and description name this complete run, when they name another explanation or a gap.
+
+    Raises:
+        CouldNotRunError: when the registry does not answer.
+    """
+    client, model = connect(tracking_uri), record.model
+    with tracking_errors(f"mark {model.uri}", client.tracking_uri):
+        tags = client.get_model_version(model.name, model.version).tags
+        if not version_tags(record, run_id).items() <= tags.items():
+            _mark_version(client, client.get_run(run_id), record)
 
 
 def _check(record: GovernanceReport, folder: Path) -> None:
@@ -126,8 +140,10 @@ def _log_metrics(client: Any, run_id: str, record: GovernanceReport, model_id: s
 
 def _mark_version(client: Any, run: Any, record: GovernanceReport) -> None:
     name, version = record.model.name, record.model.version
-    before = client.get_model_version(name, version).description
+    known = client.get_model_version(name, version)
     paragraph = paragraph_of(record, run_id=run.info.run_id, run_url=run_url(client.tracking_uri, run))
-    client.update_model_version(name, version, description=with_paragraph(before, paragraph))
+    client.update_model_version(name, version, description=with_paragraph(known.description, paragraph))
+    if Tag.REASON.value in known.tags:  # why it was given up before: that is over
+        client.delete_model_version_tag(name, version, Tag.REASON.value)
     for key, value in version_tags(record, run.info.run_id).items():
         client.set_model_version_tag(name, version, key, value)

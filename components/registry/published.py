@@ -16,6 +16,7 @@ from components.registry.versions import resolve_version
 from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource
+from schemas.trigger import Tag
 
 
 def fetch_evidence(ref: ModelRef, tracking_uri: str | None) -> Evidence:
@@ -38,6 +39,13 @@ def fetch_evidence(ref: ModelRef, tracking_uri: str | None) -> Evidence:
 def evidence_of(client: Any, version: Any) -> Evidence:
     """The record behind the tags of an MLflow `ModelVersion`; errors as for `fetch_evidence`."""
     uri, run_id = f"models:/{version.name}/{version.version}", version.tags.get("calig.run_id")
+    reason = version.tags.get(Tag.REASON)
+    if reason is not None:
+        raise InputError(
+            "Explaining this version was given up: its verdict is inconclusive.",
+            got=f"{uri}: {reason}",
+            next_step=f"mend that, then set the tag {Tag.RETRY.value} to a new value",
+        )
     if run_id is None:
         raise InputError("This version was never explained.", got=uri, next_step=f"calig explain {uri} --dataset VALIDATION_SET")
     with tracking_errors(f"read the evidence of {uri}", client.tracking_uri):

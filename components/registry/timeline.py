@@ -11,6 +11,7 @@ from components.registry.published import evidence_of
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import all_versions, registered_model
 from schemas.evidence import VersionEntry
+from schemas.trigger import Tag
 
 NEVER = "never explained"
 
@@ -35,7 +36,7 @@ def timeline(name: str, tracking_uri: str | None) -> tuple[VersionEntry, ...]:
 
 
 def _entry(client: Any, version: Any, aliases: tuple[str, ...]) -> VersionEntry:
-    evidence, problem = None, NEVER
+    evidence, problem = None, _given_up(version) or NEVER
     if "calig.run_id" in version.tags:
         try:
             evidence = evidence_of(client, version)
@@ -49,3 +50,9 @@ def _entry(client: Any, version: Any, aliases: tuple[str, ...]) -> VersionEntry:
         evidence=evidence,
         problem=None if evidence else problem,
     )
+
+
+def _given_up(version: Any) -> str | None:
+    """Why the trigger gave this version up, if it did."""
+    reason = version.tags.get(Tag.REASON)
+    return None if reason is None else f"given up: {reason}"

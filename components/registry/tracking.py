@@ -59,6 +59,11 @@ def connect(tracking_uri: str | None) -> Any:
         return mlflow.MlflowClient(uri)
 
 
+def check_reachable(tracking_uri: str | None) -> None:
+    """Whether something answers where the tracking server should be, without loading MLflow; errors as for `connect`."""
+    _check_reachable(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or str(load_mlflow().get_tracking_uri()))
+
+
 @contextmanager
 def tracking_errors(doing: str, tracking_uri: str) -> Iterator[None]:
     """Turn whatever MLflow and its storage back ends raise while `doing` into a CouldNotRunError."""

@@ -285,3 +285,22 @@ def test_twins_and_accepted_versions_are_found_by_their_tags(tiny_registry: Tiny
         client.create_model_version(name, source="file:///nowhere", tags=number)
     assert [ref.uri for ref in registry.twins_of(name, "1", uri)] == ["models:/family/6", "models:/family/2"]
     assert [ref.version for ref in registry.accepted_versions(name, uri)] == ["7", "3"], "a twin's pass is no release"
+
+
+def test_a_version_is_pointed_back_to_an_earlier_explanation_and_a_gap_is_over(results: Results, tmp_path: Path) -> None:
+    first = results.publish()
+    other = results_for(results.tracking_uri, results.record.model, tmp_path / "other", fingerprint="77aa" * 16)
+    second = other.publish()
+    assert results.version().tags["calig.run_id"] == second.run_id
+    name, number = results.record.model.name, results.record.model.version
+    results.client.set_model_version_tag(name, number, "calig.reason", "no disk")
+    results.client.set_model_version_tag(name, number, "calig.verdict", "inconclusive")
+    registry.point_to(results.record, first.run_id, results.tracking_uri)
+    version = results.version()
+    assert version.tags["calig.run_id"] == first.run_id
+    assert version.tags["calig.fingerprint"] == results.record.fingerprint
+    assert version.tags["calig.verdict"] == results.record.decision.verdict
+    assert "calig.reason" not in version.tags
+    assert f"run {first.run_id}" in version.description
+    assert second.run_id not in version.description
+    assert len(results.runs()) == 2

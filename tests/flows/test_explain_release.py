@@ -78,6 +78,7 @@ def test_a_first_release_is_explained_and_published(explain, model, tiny_registr
     assert tags["calig.fingerprint"] == record.fingerprint
     assert outcome.published is not None
     assert tags["calig.run_id"] == outcome.published.run_id
+    assert tags["calig.state"] == "done"
 
 
 def test_the_fusion_is_chosen_once_and_then_frozen_by_the_reference(explain, model, tiny_registry, tmp_path, monkeypatch):
@@ -116,11 +117,25 @@ def test_again_does_nothing_and_force_does_it_all(explain, computed):
     assert sorted(computed) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed):
+def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed, model, tiny_registry: TinyRegistry):
     first = explain()
     other = explain(config=OTHER_QUALITY)
     assert other.record.fingerprint != first.record.fingerprint
     assert len(computed) == 4
+    assert explain().reused
+    assert version_of(model, tiny_registry.tracking_uri).tags["calig.fingerprint"] == first.record.fingerprint
+
+
+def test_a_state_that_cannot_be_noted_stops_nothing(explain, model, tiny_registry: TinyRegistry, monkeypatch):
+    def fails(*_):
+        raise CouldNotRunError("no tags today")
+
+    monkeypatch.setattr(registry, "note_running", fails)
+    monkeypatch.setattr(registry, "note_done", fails)
+    assert explain().published is not None
+    tags = version_of(model, tiny_registry.tracking_uri).tags
+    assert "calig.state" not in tags
+    assert "calig.verdict" in tags
 
 
 def test_a_rerun_computes_only_what_failed(explain, computed, monkeypatch):

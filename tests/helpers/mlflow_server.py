@@ -16,16 +16,23 @@ from urllib.request import urlopen
 
 import pytest
 
+_ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+}
+
 
 @contextmanager
 def running_mlflow_server(folder: Path) -> Iterator[str]:
-    """Its address; database, artifacts and log go into `folder`."""
+    """Its address; database, artifacts and log go into `folder`. It delivers webhooks to loopback too."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, **_ENVIRONMENT}
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
             [*command, *stores], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -1,0 +1,1 @@
+"""The parts of the webhook receiver in flows/listener.py: each guards one thing."""

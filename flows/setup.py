@@ -1,0 +1,149 @@
+"""Prepare servers for calig, as often as one likes: work pools, the GPU limit, deployments, and MLflow's webhook."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from httpx import HTTPError
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import PREFECT_API_URL
+
+from components import registry
+from components.errors import CouldNotRunError, InputError
+
+#: What `concurrency("gpu", strict=True)` in the flows takes its slots from.
+GPU_LIMIT = "gpu"
+_DEPLOY_TIMEOUT_S = 300
+
+
+class Wanted(NamedTuple):
+    """What there has to be afterwards."""
+
+    prefect_file: Path
+    kubernetes_pools: tuple[str, ...]
+    job_template: Path | None
+    gpu_slots: int
+    webhook_url: str | None
+    webhook_secret: str | None
+    tracking_uri: str | None
+
+
+def set_up(wanted: Wanted) -> Iterator[str]:
+    """Do it step by step, and say each step that is done.
+
+    Raises:
+        InputError: a file that cannot be read, no Prefect server named, or a work pool of another type.
+        CouldNotRunError: when a server fails or cannot be reached.
+    """
+    pools = sorted({*pools_of(wanted.prefect_file), *wanted.kubernetes_pools})
+    template = None if wanted.job_template is None else _job_template(wanted.job_template)
+    if not PREFECT_API_URL.value():
+        raise InputError("No Prefect server is named.", next_step="set PREFECT_API_URL, for instance http://127.0.0.1:4200/api")
+    with _prefect_errors(), get_client(sync_client=True) as client:
+        for pool in pools:
+            kubernetes = pool in wanted.kubernetes_pools
+            kind = "kubernetes" if kubernetes else "process"
+            yield f"work pool {pool}: {_ensure_pool(client, pool, kind, template if kubernetes else None)}"
+        client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, wanted.gpu_slots)
+        yield f"concurrency limit {GPU_LIMIT}: {wanted.gpu_slots}"
+    yield f"deployments: {', '.join(_deploy(wanted.prefect_file))}"
+    if wanted.webhook_url is None:
+        yield "webhook: left out, no --webhook-url; new versions are found by the reconciler"
+        return
+    change = registry.ensure_webhook(wanted.webhook_url, wanted.webhook_secret or "", tracking_uri=wanted.tracking_uri)
+    yield f"webhook to {wanted.webhook_url}: {change}"
+
+
+def pools_of(prefect_file: Path) -> list[str]:
+    """Names of the work pools that the deployments in `prefect_file` run in, each once."""
+    return sorted({str((entry.get("work_pool") or {}).get("name")) for entry in _deployments(prefect_file)})
+
+
+def _deployments(prefect_file: Path) -> list[dict[str, Any]]:
+    try:
+        content = yaml.safe_load(prefect_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError("The file of deployments cannot be read.", got=f"{prefect_file}: {error}") from error
+    entries: list[dict[str, Any]] | None = content.get("deployments") if isinstance(content, dict) else None
+    if not entries or not all(isinstance(entry, dict) and (entry.get("work_pool") or {}).get("name") for entry in entries):
+        raise InputError(
+            "The file lists no deployments, or one without a work pool.",
+            got=prefect_file,
+            allowed="the form of deploy/prefect.yaml",
+        )
+    return entries
+
+
+def _job_template(file: Path) -> dict[str, Any]:
+    try:
+        template = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("The base job template cannot be read.", got=f"{file}: {error}") from error
+    if not isinstance(template, dict) or set(template) != {"job_configuration", "variables"}:
+        raise InputError("The base job template is none.", got=file, allowed="an object with job_configuration and variables")
+    return template
+
+
+def _ensure_pool(client: SyncPrefectClient, name: str, kind: str, template: dict[str, Any] | None) -> str:
+    try:
+        pool = client.read_work_pool(name)
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=name, type=kind, base_job_template=template or {}))
+        return f"created ({kind})"
+    if pool.type != kind:
+        raise InputError(
+            f"The work pool {name} exists and is of another type.",
+            got=pool.type,
+            allowed=kind,
+            next_step=f"see --kubernetes-pool, or delete the pool: prefect work-pool delete {name}",
+        )
+    if template is None or pool.base_job_template == template:
+        return f"there already ({kind})"
+    client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
+    return "job template updated"
+
+
+def _deploy(prefect_file: Path) -> list[str]:
+    """Through Prefect's own command, in the repository: entry points are relative to it."""
+    file = prefect_file.absolute()
+    home = Path(os.environ.get("CALIG_HOME") or file.parent.parent)
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
+            command,
+            cwd=home,
+            env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "CALIG_HOME": str(home), "PYTHONPATH": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=_DEPLOY_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CouldNotRunError("`prefect deploy` could not run.", got=error) from error
+    if done.returncode:
+        raise CouldNotRunError(
+            f"`prefect deploy` ended with {done.returncode}.", got=" ".join((done.stdout + done.stderr).split())[-300:]
+        )
+    return [str(entry.get("name")) for entry in _deployments(prefect_file)]
+
+
+@contextmanager
+def _prefect_errors() -> Iterator[None]:
+    try:
+        yield
+    except (HTTPError, PrefectException, OSError) as error:
+        raise CouldNotRunError(
+            "The Prefect server cannot be reached or refused.",
+            got=f"{type(error).__name__}: {error}",
+            next_step="check PREFECT_API_URL and, where the server asks for it, PREFECT_API_AUTH_STRING; run again",
+        ) from error

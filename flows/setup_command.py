@@ -1,0 +1,63 @@
+"""The command `calig setup`: what a cluster needs before the first version is explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.exiting import exit_with
+from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(setup)
+
+
+def setup(
+    prefect_file: Annotated[Path, typer.Option(help="Deployments to make; their work pools are created.")] = Path(
+        "deploy/prefect.yaml"
+    ),
+    kubernetes_pool: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POOL", help="A work pool whose runs become Kubernetes jobs; repeatable. All others: processes."),
+    ] = None,
+    job_template: Annotated[
+        Path | None, typer.Option(help="Base job template of the Kubernetes pools, for instance deploy/k8s/job-template.json.")
+    ] = None,
+    gpu_slots: Annotated[int, typer.Option(min=1, help="How many runs may hold a GPU at the same time.")] = 1,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The listener as MLflow reaches it: http://HOST:PORT/webhooks/mlflow. The secret comes from "
+            "CALIG_WEBHOOK_SECRET_FILE or CALIG_WEBHOOK_SECRET. Default: no webhook."
+        ),
+    ] = None,
+    tracking_uri: TrackingOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Prepare the servers: Prefect's work pools, GPU limit and deployments, and MLflow's webhook. Run it as often as you like.
+
+    The Prefect server is the one of PREFECT_API_URL. What is there already stays or is brought up to date; nothing is doubled.
+
+    [bold]Example:[/] calig setup --webhook-url http://127.0.0.1:8080/webhooks/mlflow
+    """
+    from flows.environment import prepare
+
+    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
+
+    def run() -> int:
+        from flows.listening.secrets import read_secrets
+        from flows.setup import Wanted, set_up
+
+        # the first one signs; those below it are old, and only accepted for a while
+        secret = None if webhook_url is None else read_secrets()[0].decode()
+        pools = tuple(kubernetes_pool or ())
+        wanted = Wanted(prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
+        for step in set_up(wanted):
+            typer.echo(step)
+        return 0
+
+    exit_with(run, debug=debug)

@@ -1,0 +1,86 @@
+"""WatchConfig: which registered models are explained by themselves, with what, and how persistently; one YAML file."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.base import Record
+
+DeploymentName = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
+
+
+class ExplainWith(Record):
+    """What a version is explained with. An empty setting is taken from `defaults`."""
+
+    dataset: Path | None = Field(default=None, description="validation set, as for calig explain; named here it may lie anywhere")
+    config: Path | None = Field(default=None, description="settings file, as for calig explain; empty: all defaults")
+    reference: str | None = Field(default=None, description="version to compare with; empty: @champion, when there is one")
+    limit: int | None = Field(default=None, ge=1, description="explain only the first so many rows; empty: all")
+    output: Path | None = Field(default=None, description="where results and caches go, on storage that all workers share")
+
+
+class WatchedModel(ExplainWith):
+    """One registered model, or all whose names fit a pattern."""
+
+    name: str = Field(
+        min_length=1, description="a registered model's name or a pattern: * any text, ? one character, [ab] a or b"
+    )
+
+
+class ListenerConfig(Record):
+    """How `calig listen` protects itself."""
+
+    window_s: float = Field(default=300.0, gt=0, description="a delivery's timestamp may be so many seconds off, either way")
+    body_limit_bytes: int = Field(default=65536, ge=1024, description="a longer body is refused before it is read")
+    rate_per_s: float = Field(default=1000.0, gt=0, description="requests a second that are looked at; more are answered 429")
+    burst: int = Field(default=1000, ge=1, description="so many may come at once")
+    queue: int = Field(default=1000, ge=1, description="versions that wait to be handed over; more are left to calig reconcile")
+    replay_store: Path = Field(default=Path("calig-listener.sqlite"), description="file that remembers deliveries over a restart")
+    replay_capacity: int = Field(default=100_000, ge=1, description="deliveries remembered at most; the oldest go first")
+    body_timeout_s: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")
+    drain_s: float = Field(default=20.0, ge=0, description="at a stop, so many seconds are spent on what still waits")
+
+
+class WatchConfig(Record):
+    """What is watched, and how persistently."""
+
+    models: tuple[WatchedModel, ...] = Field(min_length=1, description="the first entry that fits a model's name counts")
+    defaults: ExplainWith = Field(
+        default=ExplainWith(output=Path("calig-runs")), description="for every setting that a model's entry leaves empty"
+    )
+    allowed_roots: tuple[Path, ...] = Field(
+        default=(), description="folders in which tags may name data sets and settings files; empty: tags may name none"
+    )
+    newest: int | None = Field(default=None, ge=1, description="look only at each model's newest so many versions; empty: at all")
+    max_attempts: int = Field(default=3, ge=1, description="runs that may fail before a version is given up as inconclusive")
+    backoff_s: float = Field(
+        default=60.0, ge=0, description="pause after the first failed run; doubled each time, an hour at most"
+    )
+    stale_after_s: float = Field(
+        default=600.0,
+        gt=0,
+        description="a running run without a sign of life for so long has died (workers beat every 30 s)",
+    )
+    submissions: int = Field(
+        default=4, ge=1, description="versions calig reconcile hands over at a time; the work pool limits runs"
+    )
+    deployment: DeploymentName = Field(
+        default="explain-release/explain-release", description="Prefect deployment that explains, as flow/deployment"
+    )
+    listener: ListenerConfig = Field(default=ListenerConfig(), description="how `calig listen` protects itself")
+
+    def names(self) -> tuple[str, ...]:
+        """The models that are named in full."""
+        return tuple(entry.name for entry in self.models if not set(entry.name) & set("*?["))
+
+    def entry_for(self, name: str) -> ExplainWith | None:
+        """What versions of the model `name` are explained with, the defaults filled in; None: it is not watched."""
+        entry = next((entry for entry in self.models if fnmatchcase(name, entry.name)), None)
+        if entry is None:
+            return None
+        own = {key: getattr(entry, key) for key in ExplainWith.model_fields}
+        return self.defaults.model_copy(update={key: value for key, value in own.items() if value is not None})

@@ -1,0 +1,96 @@
+"""compose.yaml by the Compose specification's schema, and by what it promises: pinned, private, hardened, no loose ends."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.deploy_files import DEPLOY, compose, compose_variables
+
+COMPOSE = compose()
+SERVICES = COMPOSE["services"]
+
+
+def test_the_schema_is_kept() -> None:
+    checker = Path(sys.executable).parent / "check-jsonschema"
+    done = subprocess.run(
+        [checker, "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_pinned_hardened_limited_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert re.search(r":\d+\.\d+", service["image"]), "an image without a version moves under one's feet"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].partition(":")[0] not in {"", "0", "root"}
+    assert "privileged" not in service
+    assert service["deploy"]["resources"]["limits"]["memory"]
+    assert service["restart"] in {"unless-stopped", "on-failure:5"}
+    assert "healthcheck" in service
+    assert "/var/run/docker.sock" not in str(service.get("volumes"))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_on_loopback(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_names_lead_somewhere(name: str) -> None:
+    service = SERVICES[name]
+    assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    for other, how in service.get("depends_on", {}).items():
+        if how["condition"] == "service_healthy":
+            assert "test" in SERVICES[other]["healthcheck"]
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert source.startswith("./") or source in COMPOSE["volumes"]
+    for variable, value in service.get("environment", {}).items():
+        if variable.endswith("_FILE"):
+            assert str(value).removeprefix("/run/secrets/") in service["secrets"]
+    for host in re.findall(r"(?:://|@)(?:\w+@)?([a-z]+)[:/]", str([service.get("environment"), service.get("command")])):
+        assert host in SERVICES, host
+        assert set(SERVICES[host]["networks"]) & set(service["networks"]) or name == "setup"
+
+
+def test_only_the_servers_reach_the_database() -> None:
+    assert {name for name, service in SERVICES.items() if "database" in service["networks"]} == {"postgres", "mlflow", "prefect"}
+    assert SERVICES["postgres"]["networks"] == ["database"]
+    assert COMPOSE["networks"]["database"]["internal"] is True
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            secret = re.search(r"PASSWORD|SECRET|AUTH_STRING|_KEY", variable)
+            assert not secret or variable.endswith("_FILE"), (name, variable)
+            assert not re.search(r"://[^/]*:[^/]*@", str(value)), (name, variable)
+    assert all(secret["file"].startswith("./secrets/") for secret in COMPOSE["secrets"].values())
+
+
+def test_every_secret_is_used() -> None:
+    assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == set(COMPOSE["secrets"])
+
+
+def test_the_example_settings_are_the_variables_with_their_defaults() -> None:
+    lines = (DEPLOY / ".env.example").read_text(encoding="utf-8").splitlines()
+    example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert example == compose_variables()
+
+
+def test_mlflow_accepts_the_name_it_is_called_by() -> None:
+    hosts = (
+        next(part for part in SERVICES["mlflow"]["command"] if part.startswith("--allowed-hosts=")).partition("=")[2].split(",")
+    )
+    for name in ("worker", "listener", "setup"):
+        assert SERVICES[name]["environment"]["MLFLOW_TRACKING_URI"].removeprefix("http://") in hosts

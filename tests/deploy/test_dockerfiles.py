@@ -1,0 +1,76 @@
+"""The Dockerfiles by hadolint and by what they promise. No container engine is at hand in the tests: the images are not built."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.deploy_files import DEPLOY, ROOT
+
+FILES = [DEPLOY / "Dockerfile", DEPLOY / "Dockerfile.cuda"]
+
+
+def lines(file: Path) -> list[str]:
+    """Instructions, each on one line, without comments."""
+    text = "\n".join(line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return [" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, *FILES], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_bases_are_pinned_and_the_process_is_nobody(file: Path) -> None:
+    instructions = lines(file)
+    bases = [line.split()[1] for line in instructions if line.startswith("FROM ")]
+    assert len(bases) == 2
+    assert all(re.search(r":\d+\.\d+\.\d+", base) for base in bases)
+    users = [line for line in instructions if line.startswith("USER ")]
+    assert users == ["USER 10001:10001"]
+    assert not [line for line in instructions[instructions.index(users[0]) :] if line.startswith(("RUN ", "COPY "))]
+    assert any(line.startswith("HEALTHCHECK ") and "/healthz" in line for line in instructions)
+    assert any("-c constraints.txt" in line for line in instructions)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_secret_gets_into_a_layer(file: Path) -> None:
+    setting = [line for line in lines(file) if line.startswith(("ARG ", "ENV "))]
+    assert not [line for line in setting if re.search(r"SECRET|TOKEN|PASSWORD|_KEY|AUTH", line)]
+    copied = [line.split()[1:-1] for line in lines(file) if line.startswith("COPY ") and "--from" not in line]
+    assert not [name for names in copied for name in names if name in {".", "./", "*"}]
+
+
+def test_what_is_copied_is_let_through_and_secrets_are_not() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] not in {"", "#"}]
+    assert rules[0] == "*"
+    let_through = {rule[1:].rstrip("/") for rule in rules if rule.startswith("!")}
+    for file in FILES:
+        copied = {
+            name for line in lines(file) if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
+        }
+        assert copied == let_through
+        assert all((ROOT / name).exists() for name in copied)
+    refused = [rule.rstrip("/") for rule in rules[1:] if not rule.startswith("!")]
+    ignored_by_git = [rule.rstrip("/") for rule in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()]
+    for private in ("deploy/.env", "deploy/secrets", "deploy/data"):
+        assert any(fnmatchcase(private, rule) for rule in refused)
+        assert private in ignored_by_git
+
+
+def test_the_cuda_image_differs_where_it_says_so() -> None:
+    cpu, cuda = (lines(file) for file in FILES)
+    differing = [line for line in difflib.ndiff(cpu, cuda) if line.startswith(("- ", "+ "))]
+    allowed = ("ARG TORCH_INDEX=", "LABEL ", "ENV PATH=/opt/venv/bin:$PATH PYTHON", 'RUN python -c "import torch')
+    assert differing
+    assert all(line[2:].startswith(allowed) for line in differing), differing
+    assert any("/cu13" in line for line in cuda)
+    assert any(line.endswith("/whl/cpu") for line in cpu)

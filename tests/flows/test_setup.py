@@ -1,0 +1,76 @@
+"""`calig setup` on a real Prefect server: everything is made, a second time changes nothing, and what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from typer.testing import CliRunner
+
+from components.errors import CouldNotRunError, InputError
+from flows.cli import app
+from flows.setup import Wanted, pools_of, set_up
+
+ROOT = Path(__file__).parents[2]
+PREFECT_FILE = ROOT / "deploy" / "prefect.yaml"
+TEMPLATE = ROOT / "deploy" / "k8s" / "job-template.json"
+
+
+def wanted(*, slots: int = 2, pools: tuple[str, ...] = ("calig-gpu",), file: Path = PREFECT_FILE) -> Wanted:
+    return Wanted(file, pools, TEMPLATE, slots, None, None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_prefect")
+def test_everything_is_made_and_nothing_is_doubled() -> None:
+    first = list(set_up(wanted()))
+    assert "work pool calig: created (process)" in first
+    assert "work pool calig-gpu: created (kubernetes)" in first
+    second = list(set_up(wanted(slots=3)))
+    assert "work pool calig: there already (process)" in second
+    assert "work pool calig-gpu: there already (kubernetes)" in second
+    assert second[-1].startswith("webhook: left out")
+    with get_client(sync_client=True) as client:
+        pools = {pool.name: pool for pool in client.read_work_pools()}
+        assert {"calig", "calig-gpu"} <= set(pools)
+        assert pools["calig-gpu"].base_job_template == json.loads(TEMPLATE.read_text(encoding="utf-8"))
+        assert client.read_global_concurrency_limit_by_name("gpu").limit == 3
+        assert client.read_deployment_by_name("explain-release/explain-release").work_pool_name == "calig"
+        assert len(client.read_deployments()) == len({deployment.name for deployment in client.read_deployments()})
+    with pytest.raises(InputError, match=r"(?s)of another type.*got: process.*allowed: kubernetes"):
+        list(set_up(wanted(pools=("calig",))))
+
+
+def test_no_server_or_none_that_answers(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings(restore_defaults={PREFECT_API_URL}), pytest.raises(InputError, match="PREFECT_API_URL"):
+        list(set_up(wanted()))
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(CouldNotRunError, match="ConnectError"):
+        list(set_up(wanted()))
+
+
+@pytest.mark.parametrize("text", ["", "deployments: []", "deployments: [{name: a}]", "{", "- a"])
+def test_a_file_that_lists_no_deployments(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "prefect.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError):
+        pools_of(file)
+
+
+def test_a_template_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "template.json"
+    file.write_text('{"variables": {}}', encoding="utf-8")
+    with pytest.raises(InputError, match="job_configuration"):
+        list(set_up(wanted()._replace(job_template=file)))
+
+
+def test_the_command_needs_a_secret_for_a_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.environment.prepare", lambda **_: None)
+    monkeypatch.delenv("CALIG_WEBHOOK_SECRET", raising=False)
+    monkeypatch.delenv("CALIG_WEBHOOK_SECRET_FILE", raising=False)
+    result = CliRunner().invoke(app, ["setup", "--webhook-url", "http://listener:8080/webhooks/mlflow"])
+    assert result.exit_code == 2
+    assert "CALIG_WEBHOOK_SECRET_FILE" in result.output

@@ -19,6 +19,9 @@ from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot, Spans
 
+#: Rows that a reader has to decode together, at most.
+_GROUP_ROWS = 1024
+
 
 def explain_shard(
     snapshot: ModelSnapshot,
@@ -88,5 +91,5 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
     """Atomic: a shard's file is complete or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd", row_group_size=_GROUP_ROWS)
     part.replace(path)

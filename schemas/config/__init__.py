@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.base import Record
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
+from schemas.config.execution import ExecutionConfig
 from schemas.config.quality import PerturbationSetting, QualityConfig
 from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
 
@@ -16,6 +17,7 @@ __all__ = [
     "AlertConfig",
     "AttributionConfig",
     "DriftConfig",
+    "ExecutionConfig",
     "GateConfig",
     "MonitorConfig",
     "PerturbationSetting",
@@ -37,7 +39,8 @@ class PipelineConfig(Record):
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")
     alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
     gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
+    execution: ExecutionConfig = Field(default=ExecutionConfig(), description="where the work is done")
 
     def results_dump(self) -> dict[str, Any]:
-        """The settings that a result depends on, as JSON: all but who is told and what a gate asks for."""
-        return self.model_dump(mode="json", exclude={"alerts", "gate"})
+        """The settings that a result depends on, as JSON: all but who is told, what a gate asks for, where work is done."""
+        return self.model_dump(mode="json", exclude={"alerts", "gate", "execution"})

@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-report format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inpu
 
 bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits and TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
 	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(if $(N),--rows $(N))
+
+bench-report: install ## size of the report and its times in Chromium at 100, 1,000 and 10,000 rows
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_report
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

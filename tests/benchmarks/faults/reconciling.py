@@ -6,10 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+from components.configuration import load_watch
 from flows.prefect_runs import PrefectRuns
 from flows.reconcile import run_pass
-
-from components.configuration import load_watch
 
 _PAUSE_S = 1.0
 

@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift docs format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-faults bench-report docs format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -62,6 +62,12 @@ bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inpu
 
 bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits and TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
 	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(if $(N),--rows $(N))
+
+bench-faults: install ## hundreds of faults against real servers, then load (about an hour; goes on where it stopped); FAULTS=N for fewer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_faults $(if $(FAULTS),--faults $(FAULTS))
+
+bench-report: install ## size of the report and its times in Chromium at 100, 1,000 and 10,000 rows
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_report
 
 docs: install ## build the documentation into build/docs; a broken link or reference is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict -f deploy/mkdocs.yml

@@ -23,6 +23,7 @@ _MAX_LAYER_WORDS = 200
 _PATCH = re.compile(r"(\d+)\D+(\d+)\D*$")
 _FRAME = "max-width:60em;line-height:1.5"
 _TEXT = "font-size:1.05em;line-height:1.95;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;margin:.5em 0"
+_TABLE = "border-collapse:collapse;color:inherit"
 _CELL = "padding:.1em .5em;text-align:right;white-space:nowrap"
 _NAME = "padding:.1em .5em;text-align:start;max-width:14em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 
@@ -79,7 +80,7 @@ def _layers(attribution: Attribution) -> str:
     )
     return (
         "<details><summary>Words by layer</summary>"
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;color:inherit;font-size:.9em"><thead><tr><th scope="col" '
+        f'<div style="overflow-x:auto"><table style="{_TABLE};font-size:.9em"><thead><tr><th scope="col" '
         f'style="{_NAME}">word</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></details>'
     )
 
@@ -103,7 +104,7 @@ def _patches(attribution: Attribution) -> str:
     rows = groupby(places, key=lambda place: int(place[0][1]))
     lines = ("".join(_patch(match, value, scale) for match, value in row) for _, row in rows)
     table = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<table role="img" aria-label="relevance of the patches" style="border-collapse:collapse;color:inherit;margin:.5em 0">{table}</table>'
+    return f'<table role="img" aria-label="relevance of the patches" style="{_TABLE};margin:.5em 0">{table}</table>'
 
 
 def _patch(place: re.Match[str], value: float, scale: float) -> str:

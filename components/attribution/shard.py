@@ -93,5 +93,8 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
     """Atomic: a shard's file is complete or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd", row_group_size=_GROUP_ROWS)
-    part.replace(path)
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd", row_group_size=_GROUP_ROWS)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # of a full disk it would hold the last of the room

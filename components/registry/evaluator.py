@@ -83,7 +83,7 @@ class TransformersEvaluator(ModelEvaluator):
             _log_metrics(client, run_id, found.record, metrics, uri.removeprefix("models:/"))
         for key, value in run_tags(found.record, digest).items():
             client.set_tag(run_id, key, value)
-        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call] - MLflow has no types here
+        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
 
 
 def _model_uri(model: Any) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from components.errors import InputError, PublishError
 from components.registry.description import paragraph_of, with_paragraph
 from components.registry.evidence import metrics_of, run_tags, version_tags
-from components.registry.runs import Explanation, finished_run, published_run, unfinished_run
+from components.registry.runs import Explanation, finished_run, published_run, unfinished_runs
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
@@ -75,13 +75,28 @@ def _published(client: Any, record: GovernanceReport, folder: Path, force: bool)
     finished = finished_run(client, explanation)
     if finished is not None and not force:
         return published_run(client, finished)
-    run = unfinished_run(client, explanation) or _new_run(client, explanation)
+    run = _run_to_fill(client, explanation)
+    if run is None:  # somebody else has just completed it
+        return _published(client, record, folder, force)
     _log_evidence(client, run.info.run_id, record, folder)
     _describe(client, run, record)
     _mark_version(client, run, record)
     client.set_tag(run.info.run_id, "calig.published", "true")
     client.set_terminated(run.info.run_id, status="FINISHED")
+    for left in unfinished_runs(client, explanation):
+        client.delete_run(left.info.run_id)
     return published_run(client, client.get_run(run.info.run_id))
+
+
+def _run_to_fill(client: Any, explanation: Explanation) -> Any | None:
+    """The oldest run of an attempt at this explanation; the first attempt begins one. None when it was completed meanwhile.
+
+    It is asked for after it was created: who publishes the same at the same time, or repeats a request whose answer was
+    lost, has created another, and all of them fill the oldest.
+    """
+    if not unfinished_runs(client, explanation):
+        _new_run(client, explanation)
+    return next(iter(unfinished_runs(client, explanation)), None)
 
 
 def _new_run(client: Any, explanation: Explanation) -> Any:

@@ -31,9 +31,10 @@ def finished_run(client: Any, explanation: Explanation) -> Any | None:
     return next((run for run in _runs(client, explanation) if is_complete(run)), None)
 
 
-def unfinished_run(client: Any, explanation: Explanation) -> Any | None:
-    """The newest run of an attempt that broke off."""
-    return next((run for run in _runs(client, explanation) if not is_complete(run)), None)
+def unfinished_runs(client: Any, explanation: Explanation) -> list[Any]:
+    """Runs of attempts that broke off, or go on elsewhere; oldest first, in the same order for everybody who asks."""
+    found = [run for run in _runs(client, explanation) if not is_complete(run)]
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def published_run(client: Any, run: Any) -> PublishedRun:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from components.report import build
-from tests.browser.test_report_browser import browser  # noqa: F401 - the fixture
 from tests.components.publishing import new_version, results_for
 from tests.conftest import TinyRegistry
 from tests.helpers import sample_records
@@ -43,7 +42,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
 
 
 @pytest.mark.parametrize("start", Published._fields)
-def test_verdict_at_once_and_the_report_one_click_away(browser: Any, published: Published, start: str) -> None:  # noqa: F811
+def test_verdict_at_once_and_the_report_one_click_away(browser: Any, published: Published, start: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(_PATIENCE_MS)
     page.goto(getattr(published, start))

@@ -17,12 +17,17 @@ from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks
 from flows.announcing import announce
 from flows.attributing import attribute
+from flows.covering import comparable, covering, shown_reference, shown_shards
 from flows.finished import Outcome, complete_on_disk, finished
 from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
+from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
+from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
+from schemas.probe import ProbeReport
+from schemas.quality import QualityReport
 from schemas.release import ModelSource, PublishedRun
 
 
@@ -94,11 +99,26 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         falsification = judging.falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
         quality_report = judging.measure_quality(release, tables, falsification)
-    with _timed(seconds, "drift"):
-        drift_report = judging.compare(release, tables)
-    with _timed(seconds, "probe"):
-        probe_report = probing.probe_vocabulary(release)
-    record = governance.build_record(
+    with covering(release) as cover:
+        with _timed(seconds, "drift"):
+            drift_report = judging.compare(comparable(release, cover), tables, cover)
+        with _timed(seconds, "probe"):
+            probe_report = probing.probe_vocabulary(release, cover)
+        shards = shown_shards(shards, cover)
+        record = _record(release, shards, quality_report, drift_report, probe_report, seconds)
+        _write(release, record, [shard.path for shard in shards], shown_reference(release, cover))
+    return record
+
+
+def _record(
+    release: Release,
+    shards: list[ShardResult],
+    quality: QualityReport,
+    drift: DriftReport,
+    probe: ProbeReport,
+    seconds: dict[str, float],
+) -> GovernanceReport:
+    return governance.build_record(
         fingerprint=release.fingerprint,
         formula_version=attribution.formula_version(),
         method_fingerprint=release.method_fingerprint,
@@ -107,17 +127,15 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         shards=shards,
         config=release.config,
         fusion_choice=release.fusion_choice,
-        quality=quality_report,
-        drift=drift_report,
-        probe=probe_report,
+        quality=quality,
+        drift=drift,
+        probe=probe,
         stage_seconds=seconds,
         created_at=datetime.now(UTC),
     )
-    _write(release, record, tables)
-    return record
 
 
-def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> None:
+def _write(release: Release, record: GovernanceReport, tables: list[Path], reference_tables: list[Path] | None) -> None:
     """Tables, configuration and report, and the record last: its presence means that the folder is complete."""
     progress.begin("writing the report", None)
     folder = release.folder
@@ -126,7 +144,6 @@ def _write(release: Release, record: GovernanceReport, tables: list[Path]) -> No
     for table in tables:
         shutil.copy2(table, folder / "attributions" / table.name)
     (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
-    reference_tables = None if release.reference is None else list(release.reference.tables)
     report.build(record, tables, reference_tables, path=folder / "report.html")
     (folder / "record.json").write_text(record.model_dump_json(indent=2), encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.secrets import hidden
 from schemas.config import PrivacyConfig
 
 
@@ -28,7 +29,7 @@ _DONE = {"keep": "kept", "redact": "redacted"}
 
 
 def told(error: Exception, config: PrivacyConfig) -> str:
-    """An error as a record may tell it: messages of libraries can quote what they worked on."""
+    """An error as a record may tell it: without secrets, and messages of libraries can quote the text they worked on."""
     if config.texts == "keep":
-        return f"{type(error).__name__}: {error}"
+        return hidden(f"{type(error).__name__}: {error}")
     return f"{type(error).__name__} (its message may quote texts and is left out, as privacy.texts asks)"

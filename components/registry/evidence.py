@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from components.plain_text import defused
 from schemas.governance import GovernanceReport
 
 BEGIN, END = "<!-- calig:begin -->", "<!-- calig:end -->"
@@ -76,6 +77,6 @@ def paragraph_of(record: GovernanceReport, *, run_id: str, run_url: str | None) 
 
 
 def _reason(record: GovernanceReport) -> str:
-    """The first reason on one line; a marker inside would end the paragraph early."""
-    reason = " ".join((record.decision.reasons or ("",))[0].split()).replace("<!--", "").replace("-->", "")
+    """The first reason on one line, as text alone: words of the data set stand in it."""
+    reason = defused(" ".join((record.decision.reasons or ("",))[0].split()))
     return reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"

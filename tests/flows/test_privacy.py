@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from components import registry
@@ -16,6 +15,7 @@ from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, DriftConfig, PipelineConfig, PrivacyConfig, ProbeConfig, QualityConfig
 from tests.conftest import TinyRegistry
 from tests.flows.conftest import N_ROWS
+from tests.helpers.canaries import files_with, said_by_mlflow
 from tests.helpers.tiny_models import save_tiny_bert
 
 CANARY = "canaryzebra"
@@ -55,31 +55,11 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALIG_TEXT_KEY", "a key that is long enough")
 
 
-def holding(folder: Path, *, without: str = "nothing") -> list[str]:
-    """The files below `folder` in which the canary is found: Parquet is read, everything else searched as it is."""
-    files = [path for path in folder.rglob("*") if path.is_file() and without not in path.relative_to(folder).parts]
-    assert files
-    return [str(path.relative_to(folder)) for path in files if CANARY in _content(path)]
+def holding(folder: Path, **options: str) -> list[str]:
+    return files_with(CANARY, folder, **options)
 
 
-def _content(path: Path) -> str:
-    if path.suffix == ".parquet":
-        return str(pq.read_table(path).to_pylist())
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
-def published(uri: str, run_id: str, tiny_registry: TinyRegistry, folder: Path) -> tuple[str, Path]:
-    """Everything MLflow says about the version and its run, and the artifacts."""
-    import mlflow
-
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
-    version = client.get_model_version(*uri.removeprefix("models:/").split("/"))
-    run = client.get_run(run_id)
-    artifacts = client.download_artifacts(run_id, "", str(folder))
-    return f"{dict(version)} {run.to_dictionary()} {client.get_registered_model(version.name)}", Path(artifacts)
-
-
-@pytest.mark.parametrize("texts", ["keep", "hash", "redact"])
+@pytest.mark.parametrize("texts", [pytest.param("keep", marks=pytest.mark.slow), "hash", "redact"])
 @pytest.mark.usefixtures("key")
 def test_what_is_left_and_published_holds_no_text(versions, canaries, tiny_registry, tmp_path, texts):
     first, second = versions
@@ -91,8 +71,7 @@ def test_what_is_left_and_published_holds_no_text(versions, canaries, tiny_regis
     assert record.drift.n_paired == N_ROWS
     assert record.probe.words
     assert [row.problem for row in record.data.skipped] == ["the text is empty"]
-    (tmp_path / "downloaded").mkdir()
-    said, artifacts = published(second, outcome.published.run_id, tiny_registry, tmp_path / "downloaded")
+    said, artifacts = said_by_mlflow(second, outcome.published.run_id, tiny_registry.tracking_uri, tmp_path / "downloaded")
     found = [*holding(runs, without=".cache"), *holding(artifacts), *(["MLflow"] if CANARY in said else [])]
     if texts == "keep":
         assert len(found) > 5, "the search finds it where it is"
@@ -101,9 +80,9 @@ def test_what_is_left_and_published_holds_no_text(versions, canaries, tiny_regis
     assert not list((runs / ".cache").glob("covered-*")), "tables made for comparing are gone"
     kept = {Path(name).parts[0] for name in holding(runs / ".cache")}
     assert kept <= {"attributions", "numerics", "probe", "datasets"}, "raw texts stay in the local cache alone, for resuming"
-    assert holding(runs / ".cache" / "prefect") == [] if (runs / ".cache" / "prefect").exists() else True
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("key")
 def test_covering_changes_names_and_no_finding(versions, canaries, tmp_path):
     for_all = {}
@@ -120,6 +99,7 @@ def test_covering_changes_names_and_no_finding(versions, canaries, tmp_path):
     assert effects[0] == pytest.approx(effects[2])
 
 
+@pytest.mark.slow
 def test_another_key_is_inconclusive_and_redacted_words_cannot_be_monitored(versions, canaries, tmp_path, monkeypatch):
     first, second = versions
     runs = tmp_path / "runs"

@@ -120,10 +120,8 @@ def test_the_listener_tells_no_secret(tmp_path, monkeypatch, caplog):
     listener = Listener(ListenerConfig(replay_store=tmp_path / "seen.sqlite", drain_s=5), (secret.encode(),), fails)
     body = body_of("reviews", "3")
     with caplog.at_level(logging.DEBUG), TestClient(create_app(listener, Readiness({}))) as client:
-        answers = [
-            client.post("/webhooks/mlflow", content=body, headers=headers_for(body, secret=signed))
-            for signed in (secret, "wrong")
-        ]
+        signed = [headers_for(body, secret=key) for key in (secret, "wrong")]
+        answers = [client.post("/webhooks/mlflow", content=body, headers=headers) for headers in signed]
         answers += [client.get(path) for path in ("/healthz", "/readyz", "/metrics")]
     assert [answer.status_code for answer in answers[:2]] == [202, 401]
     assert "left to calig reconcile" in caplog.text

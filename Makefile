@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-scorer bench-faithfulness bench-drift format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-scorer bench-faithfulness bench-drift audit format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -59,6 +59,10 @@ bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inpu
 
 bench-faithfulness: install ## CA-LIG beside controls and Captum on digits, and on TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
 	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(if $(N),--rows $(N))
+
+audit: ## known vulnerabilities of the pinned dependencies; needs the network, and fails when it could not judge
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet 'pip-audit>=2.9'; }
+	build/audit/bin/python deploy/audit.py
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-scorer bench-faithfulness bench-drift audit format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-faults bench-report audit format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -51,14 +51,23 @@ bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny 
 bench-scale: install ## time and memory as rows grow, and the estimate beforehand
 	$(BIN)/python -m tests.benchmarks.bench_scale
 
+bench-workers: install ## rows per second with 1, 2, 4 workers on threads, processes, Dask, Ray
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_workers
+
 bench-drift: install ## false alarms and detections of drift over many pairs of versions (about 20 minutes); PAIRS=N for fewer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_drift $(if $(PAIRS),--pairs $(PAIRS) --output build/drift/drift.json)
 
 bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inputs; MODELS and ROWS as for bench-engine
 	$(BIN)/python -m tests.benchmarks.bench_scorer $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
 
-bench-faithfulness: install ## CA-LIG beside controls and Captum on digits, and on TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
+bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits and TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
 	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(if $(N),--rows $(N))
+
+bench-faults: install ## hundreds of faults against real servers, then load (about an hour; goes on where it stopped); FAULTS=N for fewer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_faults $(if $(FAULTS),--faults $(FAULTS))
+
+bench-report: install ## size of the report and its times in Chromium at 100, 1,000 and 10,000 rows
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_report
 
 audit: ## known vulnerabilities of the pinned dependencies; needs the network, and fails when it could not judge
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet 'pip-audit>=2.9'; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from components import attribution
-from flows import progress, tasks
+from flows import progress, rows
 from flows.release import Release
 
 
@@ -25,7 +25,7 @@ def announce(release: Release, force: bool) -> None:
         say(f"noise of honest retraining: {null.kind} {versions or 'none'}" + "".join(f"; {why}" for why in null.skipped))
     say(f"results go to {os.path.relpath(release.folder)}")
     if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
-        expected = attribution.estimate(release.snapshot, tasks.examples_of(release), release.config.attribution)
+        expected = attribution.estimate(release.snapshot, rows.examples_of(release), release.config.attribution)
         say(
             f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
             "of memory (measured on a few rows)"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from prefect import unmapped
-
-from components import attribution
-from flows import progress, tasks
+from components.errors import CouldNotRunError
+from flows import engines, handing_over, progress, sharing
 from flows.release import Release
 from schemas.attribution import ShardResult
 
@@ -13,8 +11,28 @@ from schemas.attribution import ShardResult
 def attribute(release: Release, force: bool) -> list[ShardResult]:
     """All shards, from the cache unless `force`; one whose file was lost or damaged since is computed again."""
     progress.begin("attributing", release.dataset.n_rows)
-    futures = tasks.explain_shard.with_options(refresh_cache=force).map(unmapped(release), list(range(release.n_shards)))
-    shards = futures.result()
-    return [
-        s if attribution.intact(s) else tasks.explain_shard.with_options(refresh_cache=True)(release, s.index) for s in shards
-    ]
+    alone, indices = release.alone(), list(range(release.n_shards))
+    shards = {shard.index: shard for shard in _computed(alone, indices, force)}
+    damaged = [index for index, shard in shards.items() if not sharing.bring(alone, shard)]
+    if damaged:
+        again = {shard.index: shard for shard in _computed(alone, damaged, force=True)}
+        _check([shard for shard in again.values() if not sharing.bring(alone, shard)])
+        shards |= again
+    return [shards[index] for index in indices]
+
+
+def _check(lost: list[ShardResult]) -> None:
+    if lost:
+        raise CouldNotRunError(
+            "a table that was just written is not there, or not what was written", got=lost[0].path, next_step="check the disk"
+        )
+
+
+def _computed(release: Release, indices: list[int], force: bool) -> list[ShardResult]:
+    sharing.hand_out(release, indices)
+    if release.config.execution.attribution_deployment is None:
+        shards = engines.compute(release, indices, force)
+    else:
+        handing_over.hand_over(release, indices, force)
+        shards = engines.compute(handing_over.here(release), indices, force=False)  # all from the store
+    return [sharing.placed(release, shard) for shard in shards]

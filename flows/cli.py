@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import evidence_commands, setup_command, trigger_commands
+from flows import evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
 from flows.exiting import exit_with
 from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(config_app, name="config")
 evidence_commands.register(app)
+governance_commands.register(app)
+planning_commands.register(app)
 setup_command.register(app)
 trigger_commands.register(app)
 

@@ -11,14 +11,21 @@ _ALWAYS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for the record
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a busy machine needs longer than the 20 s that Prefect waits
     "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+#: In the environment of a process that is to be quiet, and of all that it starts.
+QUIET_MARK = "CALIG_QUIET"
+
 _QUIET = {
+    QUIET_MARK: "1",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "DASK_LOGGING__DISTRIBUTED": "critical",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -47,11 +54,7 @@ def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: boo
     settings = dict(_ALWAYS)
     if not debug:
         settings |= _QUIET
-        warnings.simplefilter("ignore")
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        # Great Expectations sets this logger's level itself when it is imported; a filter outlives that.
-        logging.getLogger("great_expectations.data_context.types.base").addFilter(lambda line: line.levelno >= logging.ERROR)
+        quieten()
     if offline:
         settings["HF_HUB_OFFLINE"] = "1"
     settings["PREFECT_LOCAL_STORAGE_PATH"] = str((output / ".cache" / "prefect").absolute())
@@ -59,3 +62,12 @@ def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: boo
         os.environ.setdefault(name, value)
     if tracking_uri is not None:
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+
+
+def quieten() -> None:
+    """Keep warnings and the talkative loggers' lines below errors from this process's output."""
+    warnings.simplefilter("ignore")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Great Expectations sets this logger's level itself when it is imported; a filter outlives that.
+    logging.getLogger("great_expectations.data_context.types.base").addFilter(lambda line: line.levelno >= logging.ERROR)

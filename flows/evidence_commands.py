@@ -29,6 +29,9 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     require_reference: Annotated[
         bool, typer.Option("--require-reference", help="A version that was compared with no other is inconclusive.")
     ] = False,
+    require_approval: Annotated[
+        bool, typer.Option("--require-approval", help="A version that no reviewer has approved is inconclusive.")
+    ] = False,
     promote: Annotated[
         bool,
         typer.Option(
@@ -48,7 +51,8 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     """Ask in CI/CD whether a version may go on, by the verdict that `calig explain` published for it. Computes nothing.
 
     The record is fetched and must be this version's own: model, version, fingerprint and verdict have to agree between the
-    version, its run and the record. A version that was never explained is bad input (2), not a pass.
+    version, its run and the record, and seal and sign-offs have to hold. A version that was never explained is bad input (2),
+    not a pass; one that a reviewer rejected fails. Waivers count only with the setting gate.accept_waivers, until they expire.
 
     [bold]Example:[/] calig gate models:/reviews/2 --max-age 30 --junit gate.xml
     """
@@ -60,13 +64,17 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
         from components.configuration import load_config
         from flows.gating import run_gate
 
-        settings = load_config(config).gate
+        everything = load_config(config)
+        settings = everything.gate
         asked = {
             "max_age_days": settings.max_age_days if max_age is None else max_age,
             "require_reference": settings.require_reference or require_reference,
+            "require_approval": settings.require_approval or require_approval,
             "promote": settings.promote or promote,
         }
-        return run_gate(model, settings.model_copy(update=asked), rollback=rollback, junit=junit, as_json=json)
+        asked_for = settings.model_copy(update=asked)
+        trusted = everything.governance.trusted_keys
+        return run_gate(model, asked_for, trusted_keys=trusted, rollback=rollback, junit=junit, as_json=json)
 
     exit_with(run, debug=debug)
 

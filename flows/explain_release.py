@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import attribution, configuration, governance, report
+from components import attribution, card, configuration, governance, report, signing
 from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks
 from flows.announcing import announce
@@ -24,10 +25,7 @@ from flows.release import Release
 from flows.resolve import resolve
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
-from schemas.probe import ProbeReport
-from schemas.quality import QualityReport
 from schemas.release import ModelSource, PublishedRun
 
 
@@ -88,6 +86,7 @@ def _tell(release: Release, record: GovernanceReport, folder: Path, published: P
 def _explain(release: Release, force: bool) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
+    signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
     judging.check_quality_settings(release)
     announce(release, force)
     with _timed(seconds, "attribution"):
@@ -105,19 +104,16 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         with _timed(seconds, "probe"):
             probe_report = probing.probe_vocabulary(release, cover)
         shards = shown_shards(shards, cover)
-        record = _record(release, shards, quality_report, drift_report, probe_report, seconds)
-        _write(release, record, [shard.path for shard in shards], shown_reference(release, cover))
+        found = {"quality": quality_report, "drift": drift_report, "probe": probe_report}
+        record = _record(release, shards, found, signer, seconds)
+        _write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
     return record
 
 
 def _record(
-    release: Release,
-    shards: list[ShardResult],
-    quality: QualityReport,
-    drift: DriftReport,
-    probe: ProbeReport,
-    seconds: dict[str, float],
+    release: Release, shards: list[ShardResult], found: dict[str, Any], signer: signing.Signer | None, seconds: dict[str, float]
 ) -> GovernanceReport:
+    """The record of what was `found`: the reports by the names of the record's fields."""
     return governance.build_record(
         fingerprint=release.fingerprint,
         formula_version=attribution.formula_version(),
@@ -127,16 +123,21 @@ def _record(
         shards=shards,
         config=release.config,
         fusion_choice=release.fusion_choice,
-        quality=quality,
-        drift=drift,
-        probe=probe,
+        **found,
+        signing_key=None if signer is None else signer.key_id,
         stage_seconds=seconds,
         created_at=datetime.now(UTC),
     )
 
 
-def _write(release: Release, record: GovernanceReport, tables: list[Path], reference_tables: list[Path] | None) -> None:
-    """Tables, configuration and report, and the record last: its presence means that the folder is complete."""
+def _write(
+    release: Release,
+    record: GovernanceReport,
+    tables: list[Path],
+    reference_tables: list[Path] | None,
+    signer: signing.Signer | None,
+) -> None:
+    """Tables, configuration, report and card, the seal over them, and the record last: then the folder is complete."""
     progress.begin("writing the report", None)
     folder = release.folder
     (folder / "record.json").unlink(missing_ok=True)
@@ -145,7 +146,10 @@ def _write(release: Release, record: GovernanceReport, tables: list[Path], refer
         shutil.copy2(table, folder / "attributions" / table.name)
     (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
     report.build(record, tables, reference_tables, path=folder / "report.html")
-    (folder / "record.json").write_text(record.model_dump_json(indent=2), encoding="utf-8")
+    card.write_card(record, folder / "model_card.md")
+    seal = signing.seal_folder(folder, record, signer, datetime.now(UTC))
+    (folder / signing.SEAL).write_bytes(seal.canonical())
+    (folder / signing.RECORD).write_bytes(record.canonical())
 
 
 def _publish(release: Release, record: GovernanceReport, force: bool) -> PublishedRun | None:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from components import gate, registry
-from components.drift import is_results_folder, load_record
+from components import gate, registry, signing
 from components.errors import CouldNotRunError, InputError
 from flows.marks import EXIT_CODES, mark
+from flows.standing import evidence_of, require_known, standing_of
 from flows.terminal import safe
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig
@@ -22,7 +22,9 @@ from schemas.gate import GateCheck, GateResult
 from schemas.release import ModelSource
 
 
-def run_gate(model: str, config: GateConfig, *, rollback: bool, junit: Path | None, as_json: bool) -> int:
+def run_gate(
+    model: str, config: GateConfig, *, trusted_keys: Path | None, rollback: bool, junit: Path | None, as_json: bool
+) -> int:
     """The exit code: 0 pass, 1 fail, 3 inconclusive.
 
     Errors (bad input, a server that does not answer, a promotion that is refused) are raised. JUnit and JSON are written
@@ -30,9 +32,12 @@ def run_gate(model: str, config: GateConfig, *, rollback: bool, junit: Path | No
     """
     if junit is not None:
         _remove(junit)
-    evidence = _evidence(model)
+    evidence, papers = evidence_of(model)
     _check_promotable(evidence, config)
-    result = gate.judge(evidence, config, now=datetime.now(UTC))
+    standing = standing_of(evidence, papers, signing.load_trust(trusted_keys))
+    if config.require_signature:
+        require_known(standing.seal)
+    result = gate.judge(evidence, config, now=datetime.now(UTC), standing=standing)
     if junit is not None:
         gate.write_junit(result, junit)
     refused: InputError | None = None
@@ -54,12 +59,6 @@ def _remove(junit: Path) -> None:
         junit.unlink(missing_ok=True)
     except OSError as error:
         raise CouldNotRunError("the old JUnit file cannot be replaced", got=error, next_step="check --junit") from error
-
-
-def _evidence(model: str) -> Evidence:
-    if is_results_folder(model):
-        return Evidence(record=load_record(Path(model)))
-    return registry.fetch_evidence(registry.parse_model_ref(model), None)
 
 
 def _check_promotable(evidence: Evidence, config: GateConfig) -> None:

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from components import privacy, probe, registry
 from components.errors import CaligError, CouldNotRunError
-from flows import progress, tasks
+from flows import progress, rows, tasks
 from flows.probed_versions import PictureVersion, TextVersion
 from flows.release import Release
 from schemas.base import CheckVerdict
@@ -72,7 +72,7 @@ def _address(identity: ReferenceIdentity) -> str:
 
 def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
     settings = release.config.probe
-    texts = [example.text for example in tasks.examples_of(release) if example.text and example.problem is None]
+    texts = [example.text for example in rows.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
     occurrences = probe.count_words(texts)
@@ -101,7 +101,7 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
 def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
     """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
     settings, names = release.config.probe, list(probe.patterns())
-    paths = [example.image for example in tasks.examples_of(release) if example.image and example.problem is None]
+    paths = [example.image for example in rows.examples_of(release) if example.image and example.problem is None]
     paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
     versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
     contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)

@@ -67,4 +67,12 @@ class Release(Record):
 
     def shard_path(self, index: int) -> Path:
         """Where a shard's table goes."""
-        return self.workspace / "attributions" / self.attribution_key / f"shard-{index:05d}.parquet"
+        return self.workspace / self.shard_name(index)
+
+    def shard_name(self, index: int) -> str:
+        """A shard's table inside the workspace, and inside the store that workers elsewhere use."""
+        return f"attributions/{self.attribution_key}/shard-{index:05d}.parquet"
+
+    def alone(self) -> Release:
+        """What attributing needs of it: without what it will be compared with, which may name thousands of tables."""
+        return self.model_copy(update={"reference": None, "without_reference": None, "nulls": (), "pending": ()})

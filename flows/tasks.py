@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from prefect import task
@@ -17,10 +15,11 @@ from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.concurrency.sync import concurrency
 
 from components import attribution, datasets, quality, registry, scoring
-from components.errors import CouldNotRunError, InputError
-from flows import progress
+from components.errors import CouldNotRunError
+from flows import progress, sharing, workers
 from flows.release import Release
 from flows.retrying import RETRIES
+from flows.rows import examples_in, examples_of, sampled
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import AttributionConfig, PipelineConfig
@@ -28,7 +27,7 @@ from schemas.falsification import Falsification
 from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
-from schemas.release import DatasetRef, Example, ModelRef, ModelSnapshot, PublishedRun
+from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
 
 #: Name of the Prefect concurrency limit that hands out GPUs.
 GPU_LIMIT = "gpu"
@@ -65,12 +64,12 @@ def _shard_key(_context: Any, parameters: dict[str, Any]) -> str:
 def explain_shard(release: Release, index: int) -> ShardResult:
     """Attribute one shard; a finished one is not computed again, in this run or a later one."""
     settings = release.config.attribution
-    examples = examples_of(release)[index * settings.shard_rows : (index + 1) * settings.shard_rows]
+    workers.settle(release.config.execution)
     advance = progress.advance_current()
-    with gpu_slot(settings):
-        return attribution.explain_shard(
-            release.snapshot, examples, settings, index=index, path=release.shard_path(index), progress=advance
-        )
+    snapshot, examples = sharing.inputs_of(release, index)
+    with sharing.table_of(release, index) as path, gpu_slot(settings):
+        shard = attribution.explain_shard(snapshot, examples, settings, index=index, path=path, progress=advance)
+    return shard.model_copy(update={"path": release.shard_path(index)})
 
 
 @task(name="explain a few rows exactly", cache_policy=NO_CACHE)
@@ -104,7 +103,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
     """Explain a slice of the rows once, fuse it in every way of the grid, and score the results."""
     default = config.attribution.fused_by(config.attribution.default_fusion)
     perturbation = attribution.choose_perturbation(snapshot, default, config.quality.perturbation)
-    examples = sampled(_examples(dataset, snapshot.labels), default.calibration_rows, config.quality.seed)
+    examples = sampled(examples_in(dataset, snapshot.labels), default.calibration_rows, config.quality.seed)
     progress.begin("choosing how context is fused", len(examples))
     with gpu_slot(default):
         rows = attribution.attribute_under(attribution.GRID, snapshot, examples, default, progress.advance_current())
@@ -186,25 +185,6 @@ def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun
 def point_to(record: GovernanceReport, published: PublishedRun) -> None:
     """Let the version name an explanation that was published before: its tags may name another by now."""
     registry.point_to(record, published.run_id, None)
-
-
-def examples_of(release: Release) -> list[Example]:
-    """The rows of the pinned data set; refused when the file has changed since it was pinned."""
-    return _examples(release.dataset, release.snapshot.labels)
-
-
-def sampled(examples: list[Example], n: int, seed: int) -> list[Example]:
-    """At most `n` of the examples that can be explained, drawn by `seed`, in their order."""
-    usable = [example for example in examples if example.problem is None]
-    return sorted(Random(seed).sample(usable, min(n, len(usable))), key=lambda example: example.row)  # noqa: S311 - no secret
-
-
-@lru_cache(maxsize=2)
-def _examples(dataset: DatasetRef, labels: tuple[str, ...]) -> list[Example]:
-    now, examples = datasets.load(dataset.path, limit=dataset.limit, labels=labels, modality=dataset.modality)
-    if now.digest != dataset.digest:
-        raise InputError("the data set changed while it was being explained", got=dataset.path, next_step="start again")
-    return examples
 
 
 @contextmanager

@@ -71,3 +71,4 @@ class ShardResult(Record):
     attention_kernel: str
     device: str
     baseline: str = Field(description="resolved baseline, e.g. [MASK] tokens")
+    device_versions: dict[str, str] = Field(default_factory=dict, description="what it was computed on; empty: not recorded")

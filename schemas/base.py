@@ -6,6 +6,7 @@ import hashlib
 import json
 from enum import StrEnum
 
+import rfc8785
 from pydantic import BaseModel, ConfigDict
 
 
@@ -14,13 +15,20 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
 
+    def canonical(self) -> bytes:
+        """The canonical JSON form (RFC 8785): sorted keys, no spaces, shortest numbers, UTF-8. ValueError for NaN, infinity."""
+        return rfc8785.dumps(self.model_dump(mode="json"))
+
     def content_digest(self) -> str:
-        """SHA-256 of the canonical JSON form (sorted keys, no spaces, UTF-8)."""
-        return digest_of(self.model_dump(mode="json"))
+        """SHA-256 of the canonical form, in hex: of a record's file, what `sha256sum` says."""
+        return hashlib.sha256(self.canonical()).hexdigest()
 
 
 def digest_of(value: object) -> str:
-    """SHA-256 of `value`'s canonical JSON form; NaN and infinity are refused."""
+    """Identity of settings and inputs: SHA-256 of `value` as sorted JSON in Python's own number format; no NaN, no infinity.
+
+    Part of every fingerprint that was ever published, so its form stays as it is; documents are digested by `canonical`.
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

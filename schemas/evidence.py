@@ -26,3 +26,12 @@ class VersionEntry(Record):
     aliases: tuple[str, ...] = ()
     evidence: Evidence | None = None
     problem: str | None = Field(default=None, description="why there is no evidence; None with evidence")
+
+
+class RunPapers(Record):
+    """The documents of one published explanation, as they were found, byte by byte."""
+
+    run_id: str
+    record: bytes
+    seal: bytes | None
+    sign_offs: tuple[bytes, ...] = Field(description="in the order of their names")

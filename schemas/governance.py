@@ -1,4 +1,7 @@
-"""GovernanceReport: everything a reviewer needs about one explanation of one model version, as one record."""
+"""GovernanceReport: everything a reviewer needs about one explanation of one model version, as one record.
+
+Older versions of the record are brought up to this one in `schemas.migration`; the JSON Schema is in `record.schema.json`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Record, Verdict
+from schemas.base import Interval, Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
+
+SCHEMA_VERSION: Literal["2"] = "2"
 
 
 class SkippedRow(Record):
@@ -33,6 +38,9 @@ class DataRecord(Record):
     skipped: tuple[SkippedRow, ...] = Field(default=(), description="at most 50 of them")
     coverage: float | None = Field(description="share of the text's tokens that fit into the model; higher is better")
     n_truncated: int = Field(description="rows longer than the model's limit")
+    split: str | None = Field(description="which split the rows are, as the settings state it; None: not stated")
+    sampling: str = Field(description="how the rows were taken from the file")
+    segments: dict[str, dict[str, int]] = Field(description="explained rows per value of each segment column")
 
 
 class MethodRecord(Record):
@@ -53,6 +61,8 @@ class MethodRecord(Record):
     attention_kernel: str
     n_layers: int
     mean_points: float = Field(description="gradient evaluations per row and layer, mean")
+    points: str = Field(description="how path points were chosen, and the error allowed")
+    seed: int = Field(description="of everything drawn at random: controls, bootstrap, perturbations")
     special_tokens: str = "kept as their own line; needed for completeness"
 
 
@@ -60,7 +70,9 @@ class ModelResults(Record):
     """How the model itself did on these rows."""
 
     accuracy: float | None = Field(description="None without gold labels; higher is better")
+    accuracy_interval: Interval | None = Field(description="Wilson's, at the level of the quality settings; None without labels")
     n_labelled: int
+    unconverged: int | None = Field(description="explained rows beyond the tolerance in some layer; None: not recorded")
     predictions: dict[str, int] = Field(description="rows per predicted class")
 
 
@@ -71,6 +83,25 @@ class Environment(Record):
     platform: str
     device: str
     libraries: dict[str, str]
+    device_versions: dict[str, str] = Field(description="processor or GPU, its kernels and its driver; empty: not recorded")
+
+
+class TableDigest(Record):
+    """One attribution table and the digest of what it says, whatever its container looks like."""
+
+    file: str = Field(description="path beside the record")
+    n_rows: int
+    values_sha256: str = Field(description="SHA-256 over the values of all columns but `image`, see components.value_digest")
+
+
+class Clause(Record):
+    """One clause of a regulation or standard: which fields of this record speak to it, and what nobody but the user can add."""
+
+    name: str
+    asks: str
+    fields: tuple[str, ...] = Field(description="paths in this record")
+    section: str = Field(description="anchor of the report")
+    not_covered: str = Field(description="what the organisation has to add")
 
 
 class Decision(Record):
@@ -80,12 +111,18 @@ class Decision(Record):
     reasons: tuple[str, ...] = Field(description="why, most important first")
     next_step: str
     rule: str = "fail if any part fails; else inconclusive if any part could not be judged; else pass"
+    fired: Literal["a part failed", "a part could not be judged", "no part failed"] = Field(description="branch of the rule")
+    owner: str | None = Field(default=None, description="who answers for the model, as the settings state it; None: not stated")
+    signing_key: str | None = Field(
+        default=None, description="id of the key that the seal beside this record is signed with; None: unsigned"
+    )
+    sign_off: str = "signed entries in signoff/ beside this record; the record itself is never changed"
 
 
 class GovernanceReport(Record):
     """The record published as `calig/record.json`."""
 
-    schema_version: Literal["1"] = "1"
+    schema_version: Literal["2"] = SCHEMA_VERSION
     created_at: datetime
     fingerprint: str = Field(description="identity of this explanation: model, data, config, reference")
     model: ModelSnapshot
@@ -97,7 +134,11 @@ class GovernanceReport(Record):
     drift: DriftReport
     probe: ProbeReport | None = Field(default=None, description="words beyond the data set; None in records made before it was")
     decision: Decision
+    evidence: tuple[TableDigest, ...] = Field(description="the attribution tables; empty in records made before version 2")
     environment: Environment
     stage_seconds: dict[str, float] = Field(description="wall time per stage, s")
     peak_memory_bytes: int
     limits: tuple[str, ...]
+    scope: str | None = Field(description="what the model is meant for, as the settings state it; None: not stated")
+    failure_modes: tuple[str, ...] = Field(description="known ways in which the explanation itself can mislead")
+    crosswalk: tuple[Clause, ...] = Field(description="where a clause's evidence is; no statement of conformity")

@@ -1,9 +1,10 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
 from components.attribution.candidates import GRID, attribute_under
+from components.attribution.device import device_versions
 from components.attribution.estimation import Estimate, estimate
 from components.attribution.falsification import falsification_steps, falsify
-from components.attribution.method import exact_settings, formula_version, method_fingerprint, uses_gpu
+from components.attribution.method import exact_settings, formula_version, method_fingerprint, use_threads, uses_gpu
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.shard import explain_shard, intact
 
@@ -12,6 +13,7 @@ __all__ = [
     "Estimate",
     "attribute_under",
     "choose_perturbation",
+    "device_versions",
     "estimate",
     "exact_settings",
     "explain_shard",
@@ -20,5 +22,6 @@ __all__ = [
     "formula_version",
     "intact",
     "method_fingerprint",
+    "use_threads",
     "uses_gpu",
 ]

@@ -24,10 +24,14 @@ _FEWEST = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time to attribute all rows, s, and the most memory held meanwhile, bytes: of the GPU if it is used, else of the process."""
+    """Time to attribute all rows, s, and the most memory held meanwhile, bytes.
+
+    peak_bytes: of the GPU if it is used, else of the process. resident_bytes: of the process in either case.
+    """
 
     seconds: float
     peak_bytes: int
+    resident_bytes: int
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,12 @@ def estimate(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attri
     """
     groups = sorted(_groups(snapshot, examples, config), key=lambda group: (group.tokens, group.length))
     if not groups:
-        return Estimate(0.0, _peak_bytes(config))
+        return Estimate(0.0, _peak_bytes(config), peak_resident_bytes())
     tokens = sum(group.tokens for group in groups)
     first = _time(snapshot, groups[-1:], config)
     sample = _sample(groups, first * tokens / groups[-1].tokens)
     seconds = _time(snapshot, sample, config) * tokens / sum(group.tokens for group in sample)
-    return Estimate(seconds, _peak_bytes(config))
+    return Estimate(seconds, _peak_bytes(config), peak_resident_bytes())
 
 
 def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[_Group]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from calig.engine import FORMULA_VERSION
 from calig.loading import resolve_device
 from schemas.base import digest_of
@@ -28,3 +30,8 @@ def exact_settings(config: AttributionConfig) -> AttributionConfig:
 def uses_gpu(config: AttributionConfig) -> bool:
     """Whether `config` means a GPU on this machine."""
     return resolve_device(config.device) == "cuda"
+
+
+def use_threads(n: int) -> None:
+    """Compute with at most `n` threads in this process."""
+    torch.set_num_threads(n)

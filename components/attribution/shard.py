@@ -14,10 +14,14 @@ import pyarrow.parquet as pq
 
 from calig.attribution import Attribution
 from calig.loading import resolve_device
+from components.attribution.device import device_versions
 from components.attribution.running import attribute_examples
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot, Spans
+
+#: Rows that a reader has to decode together, at most.
+_GROUP_ROWS = 1024
 
 
 def explain_shard(
@@ -50,6 +54,7 @@ def explain_shard(
         attention_kernel="sdpa",
         device=resolve_device(config.device),
         baseline=baseline.name,
+        device_versions=device_versions(config),
     )
 
 
@@ -88,5 +93,8 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
     """Atomic: a shard's file is complete or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".part-{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd")
-    part.replace(path)
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd", row_group_size=_GROUP_ROWS)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # of a full disk it would hold the last of the room

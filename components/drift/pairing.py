@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from components.alignment import Span, align
 from components.drift.reading import Row
-from components.drift.units import Floats, Span, align, layer_shares, layers_by_unit, name_of, units_of
+from components.drift.units import Floats, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from components.drift.reading import check_tables
 from components.errors import InputError
+from components.records import read_record
 from schemas.drift import ReferenceIdentity, ReferenceProfile
 from schemas.governance import GovernanceReport
 
@@ -21,7 +20,7 @@ def load_record(folder: Path) -> GovernanceReport:
     """The record in a results folder.
 
     Raises:
-        InputError: there is none, or it is of another schema.
+        InputError: there is none, it is of a newer schema, or cannot be read.
     """
     path = folder / "record.json"
     if not path.is_file():
@@ -30,14 +29,7 @@ def load_record(folder: Path) -> GovernanceReport:
             got=folder,
             allowed="a folder with record.json and attributions/*.parquet",
         )
-    try:
-        return GovernanceReport.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(
-            f"the record cannot be read: {error.error_count()} fields do not fit this release's schema",
-            got=path,
-            next_step="explain the version again with this release of calig",
-        ) from error
+    return read_record(path.read_bytes(), path)
 
 
 def load_profile(folder: Path) -> ReferenceProfile:

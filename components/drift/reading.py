@@ -1,8 +1,9 @@
-"""Read explained rows from attribution tables, each id once."""
+"""Read explained rows from attribution tables, each id once, a few at a time: memory does not hold a whole table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,58 @@ _COLUMNS = [
 ]
 
 
-def read_rows(tables: Sequence[Path]) -> dict[str, Row]:
+#: Groups of rows kept decoded: the next rows are mostly of the same group, also where two passes take turns.
+_KEPT_GROUPS = 2
+
+
+class StoredRows(Mapping[str, Row]):
+    """Explained rows by id, in the order of the tables; a row is read when it is asked for, with its group of the file.
+
+    Only ids and places are held. Rows asked for in order cost one reading of the tables.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[Path, int, int]]) -> None:
+        self._places = places
+        self._group = lru_cache(maxsize=_KEPT_GROUPS)(_read_group)
+
+    def __getitem__(self, key: str) -> Row:
+        path, group, offset = self._places[key]
+        return self._group(path, group)[offset]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def read_rows(tables: Sequence[Path]) -> StoredRows:
     """Explained rows by id.
 
     Raises:
         InputError: an id occurs twice, so that rows could not be told apart.
     """
-    rows = [row for path in tables for row in pq.read_table(path, columns=_COLUMNS).to_pylist()]
-    _refuse_duplicates(row["id"] for row in rows)
-    return {row["id"]: row for row in rows if row["problem"] is None}
+    places: dict[str, tuple[Path, int, int]] = {}
+    _refuse_duplicates(name for _, name, _ in _all_places(tables))
+    for place, name, problem in _all_places(tables):
+        if problem is None:
+            places[name] = place
+    return StoredRows(places)
+
+
+def _all_places(tables: Sequence[Path]) -> Iterator[tuple[tuple[Path, int, int], str, str | None]]:
+    """File, group and offset of every row, its id and its problem."""
+    for path in tables:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                for offset, row in enumerate(file.read_row_group(group, columns=["id", "problem"]).to_pylist()):
+                    yield (path, group, offset), row["id"], row["problem"]
+
+
+def _read_group(path: Path, group: int) -> list[Row]:
+    with pq.ParquetFile(path) as file:
+        rows: list[Row] = file.read_row_group(group, columns=_COLUMNS).to_pylist()
+    return rows
 
 
 def check_tables(tables: Sequence[Path]) -> None:

@@ -1,10 +1,11 @@
-"""Judge a published record by what it says and by what the gate asks for beyond it."""
+"""Judge a published record by what it says, by what reviewers decided, and by what the gate asks for beyond it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from components.gate.ruling import rule, signature_checks, waived
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import GateConfig
 from schemas.drift import DriftReport, Statistic, WordShift
@@ -12,28 +13,37 @@ from schemas.evidence import Evidence
 from schemas.gate import GateCheck, GateResult
 from schemas.governance import GovernanceReport
 from schemas.quality import Check, in_words
+from schemas.verification import Standing
 
 _DAY_S = 86_400.0
 
 
-def judge(evidence: Evidence, config: GateConfig, *, now: datetime) -> GateResult:
-    """The record's own verdict, made `inconclusive` when it is pass but does not meet what the gate asks for."""
+def judge(evidence: Evidence, config: GateConfig, *, now: datetime, standing: Standing | None = None) -> GateResult:
+    """The record's own verdict; a reviewer's rejection makes it `fail`, a waiver that the gate accepts makes it pass.
+
+    A pass is `inconclusive` when it does not meet what the gate asks for. `standing` is what keys and reviewers say of the
+    record, checked; None: nobody was asked.
+
+    Raises:
+        InputError: the verdict is not pass, and the waiver that would let it through has expired.
+    """
     record = evidence.record
     age_days = (now - record.created_at).total_seconds() / _DAY_S
-    asked = list(_asked(record, config, age_days))
+    ruled = rule(record, None if standing is None else standing.sign_off, config, now.date())
+    asked = [*_asked(record, config, age_days), *ruled.checks, *signature_checks(standing, config)]
     lacking = [check for check in asked if check.blocks]
-    verdict = Verdict.INCONCLUSIVE if lacking and record.decision.verdict is Verdict.PASS else record.decision.verdict
+    verdict = Verdict.INCONCLUSIVE if lacking and ruled.verdict is Verdict.PASS else ruled.verdict
     return GateResult(
         model=record.model.name,
         version=record.model.version,
         verdict=verdict,
-        reasons=(*(check.text for check in lacking), *record.decision.reasons),
-        next_step=_next_step(record, lacking),
-        checks=(*_checks(record), *asked),
+        reasons=tuple(dict.fromkeys((*ruled.reasons, *(check.text for check in lacking), *record.decision.reasons))),
+        next_step=ruled.next_step or _next_step(record, lacking),
+        checks=(*(waived(check) if ruled.waives else check for check in _checks(record)), *asked),
         explained_at=record.created_at,
         age_days=round(age_days, 3),
         fingerprint=record.fingerprint,
-        record_digest=record.content_digest(),
+        record_digest=record.content_digest() if standing is None else standing.seal.record_sha256,
         run_id=evidence.run_id,
         run_url=evidence.run_url,
     )

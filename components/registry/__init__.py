@@ -4,6 +4,7 @@ from components.registry.alerts import note_told, told_channels
 from components.registry.fetch import fetch
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
 from components.registry.lineage import TWIN_OF, accepted_versions, twins_of
+from components.registry.papers import add_sign_off, download_evidence, fetch_papers, noted_sign_off
 from components.registry.promotion import promote
 from components.registry.publish import point_to, publish
 from components.registry.published import fetch_evidence
@@ -25,10 +26,13 @@ from components.registry.webhooks import ensure_webhook
 __all__ = [
     "TWIN_OF",
     "accepted_versions",
+    "add_sign_off",
     "check_reachable",
+    "download_evidence",
     "ensure_webhook",
     "fetch",
     "fetch_evidence",
+    "fetch_papers",
     "fetch_profile",
     "find_finished",
     "load_mlflow",
@@ -38,6 +42,7 @@ __all__ = [
     "note_running",
     "note_state",
     "note_told",
+    "noted_sign_off",
     "parse_model_ref",
     "point_to",
     "promote",

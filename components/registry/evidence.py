@@ -43,14 +43,16 @@ def _metric_name(name: str) -> str:
     return re.sub(r"[^\w./-]+", "_", f"calig.{name}")[:250]
 
 
-def run_tags(record: GovernanceReport) -> dict[str, str]:
-    """Tags of the run beside those that identify it."""
+def run_tags(record: GovernanceReport, record_sha256: str) -> dict[str, str]:
+    """Tags of the run beside those that identify it; the digest is that of record.json as it is published."""
     reference = record.drift.reference
     return {
         "calig.verdict": record.decision.verdict.value,
         "calig.reason": _reason(record),
         "calig.data_digest": record.data.dataset.digest,
         "calig.method_fingerprint": record.method.fingerprint,
+        "calig.record_digest": record_sha256,
+        "calig.signing_key": record.decision.signing_key or "none",
         "calig.reference": "none" if reference is None else f"models:/{reference.name}/{reference.version}",
     }
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError, PublishError
 from components.registry.evidence import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
-from components.registry.runs import Explanation, finished_run, published_run, run_url, unfinished_run
+from components.registry.runs import Explanation, finished_run, published_run, run_url, unfinished_runs
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
 from schemas.trigger import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
+#: What folders from before there was such a file lack; the record stays last.
+OPTIONAL = ("model_card.md", "seal.json")
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
 
 
 def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None, force: bool = False) -> PublishedRun:
     """Put the evidence of one explanation into the experiment `calig/<model>` and its verdict onto the model version.
 
-    `folder` holds report.html, record.json, config.yaml and attributions/*.parquet. The order makes every state readable:
-    evidence, tags of the run, tags of the version, and only then is the run marked published. An attempt that broke off is
-    taken up in its own run; a complete explanation is returned as it is unless `force`, which adds a new run.
+    `folder` holds report.html, record.json, config.yaml, attributions/*.parquet, the seal and the model card. The order makes
+    every state readable: evidence, tags of the run, tags of the version, and only then is the run marked published. An attempt
+    that broke off is taken up in its own run; a complete explanation is returned as it is unless `force`, which adds a new run.
 
     Raises:
         InputError: the model is no registry version, or files are missing from `folder`.
@@ -70,12 +73,27 @@ def _published(client: Any, record: GovernanceReport, folder: Path, force: bool)
     finished = finished_run(client, explanation)
     if finished is not None and not force:
         return published_run(client, finished)
-    run = unfinished_run(client, explanation) or _new_run(client, explanation)
+    run = _run_to_fill(client, explanation)
+    if run is None:  # somebody else has just completed it
+        return _published(client, record, folder, force)
     _log_evidence(client, run.info.run_id, record, folder)
     _mark_version(client, run, record)
     client.set_tag(run.info.run_id, "calig.published", "true")
     client.set_terminated(run.info.run_id, status="FINISHED")
+    for left in unfinished_runs(client, explanation):
+        client.delete_run(left.info.run_id)
     return published_run(client, client.get_run(run.info.run_id))
+
+
+def _run_to_fill(client: Any, explanation: Explanation) -> Any | None:
+    """The oldest run of an attempt at this explanation; the first attempt begins one. None when it was completed meanwhile.
+
+    It is asked for after it was created: who publishes the same at the same time, or repeats a request whose answer was
+    lost, has created another, and all of them fill the oldest.
+    """
+    if not unfinished_runs(client, explanation):
+        _new_run(client, explanation)
+    return next(iter(unfinished_runs(client, explanation)), None)
 
 
 def _new_run(client: Any, explanation: Explanation) -> Any:
@@ -89,9 +107,11 @@ def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Pa
     _log_metrics(client, run_id, record, model_id)
     for path in sorted((folder / "attributions").glob("*.parquet")):
         client.log_artifact(run_id, str(path), "calig/attributions")
-    for name in FILES:
-        client.log_artifact(run_id, str(folder / name), "calig")
-    for key, value in run_tags(record).items():
+    for name in (*OPTIONAL, *FILES):
+        if (folder / name).is_file():
+            client.log_artifact(run_id, str(folder / name), "calig")
+    digest = hashlib.sha256((folder / "record.json").read_bytes()).hexdigest()
+    for key, value in run_tags(record, digest).items():
         client.set_tag(run_id, key, value)
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import ValidationError
-
 from components.errors import InputError
+from components.records import read_record
 from components.registry.history import RECORD
 from components.registry.runs import is_complete, run_url
 from components.registry.tracking import connect, is_missing, tracking_errors
@@ -70,10 +69,7 @@ def _run(client: Any, run_id: str, uri: str) -> Any:
 def _record(client: Any, run_id: str, uri: str) -> GovernanceReport:
     with TemporaryDirectory() as temporary:
         content = Path(client.download_artifacts(run_id, f"calig/{RECORD}", temporary)).read_bytes()
-    try:
-        return GovernanceReport.model_validate_json(content)
-    except ValidationError as error:
-        raise _not_its_own(uri, f"its record does not fit this release's schema ({error.error_count()} fields)") from error
+    return read_record(content, f"{uri}, run {run_id}")
 
 
 def _check(record: GovernanceReport, run: Any, version: Any, uri: str) -> None:

@@ -32,9 +32,10 @@ def finished_run(client: Any, explanation: Explanation) -> Any | None:
     return next((run for run in _runs(client, explanation) if is_complete(run)), None)
 
 
-def unfinished_run(client: Any, explanation: Explanation) -> Any | None:
-    """The newest run of an attempt that broke off."""
-    return next((run for run in _runs(client, explanation) if not is_complete(run)), None)
+def unfinished_runs(client: Any, explanation: Explanation) -> list[Any]:
+    """Runs of attempts that broke off, or go on elsewhere; oldest first, in the same order for everybody who asks."""
+    found = [run for run in _runs(client, explanation) if not is_complete(run)]
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def published_run(client: Any, run: Any) -> PublishedRun:
@@ -65,6 +66,23 @@ def _runs(client: Any, explanation: Explanation) -> list[Any]:
         order_by=["attributes.start_time DESC"],
     )
     return [run for run in found if explanation.tags.items() <= run.data.tags.items()]
+
+
+def runs_of_version(client: Any, model: str, version: str) -> list[Any]:
+    """Every complete explanation of a version, whatever it was explained with, newest first."""
+    experiment = client.get_experiment_by_name(f"calig/{model}")
+    wanted, found = {"calig.model": model, "calig.version": version}, []
+    token: str | None = None if experiment is not None else ""
+    while token is None or token:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            filter_string="tags.`calig.published` = 'true'",
+            order_by=["attributes.start_time DESC"],
+            page_token=token,
+        )
+        found += [run for run in page if wanted.items() <= run.data.tags.items() and is_complete(run)]
+        token = page.token or ""
+    return found
 
 
 def is_complete(run: Any) -> bool:

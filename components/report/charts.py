@@ -35,13 +35,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series: an SVG path through its points. `own` marks CA-LIG."""
+    """One series: an SVG path through its points, and the numbers behind them. `own` marks CA-LIG."""
 
     name: str
     path: str
     points: tuple[Point, ...]
     own: bool
     auc: float
+    shares: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def _line(curve: Curve) -> Line:
     points = tuple(
         Point(_x(x), y_at(y), f"{curve.method}: {numbers.percent(x)} of tokens, probability {numbers.plain(y)}") for x, y in pairs
     )
-    return Line(curve.method, path_through(points), points, is_own(curve.method), curve.auc)
+    return Line(curve.method, path_through(points), points, is_own(curve.method), curve.auc, curve.fractions, curve.probability)
 
 
 def _own_first(curve: Curve) -> bool:

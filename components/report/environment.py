@@ -31,6 +31,8 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
         zip,
     ),
 )
+#: In the order of their use of each other.
+_SCRIPTS = ("dom", "numbers", "page", "blocks", "rows", "row", "heat", "flow", "grids", "detail", "listbox", "explorer")
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
@@ -40,8 +42,15 @@ def environment() -> Environment:
         loader=PackageLoader("components"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {function.__name__: function for function in _FILTERS}
-    made.globals |= {"style": inlined("report.css"), "script": inlined("report.js"), "csp_hash": _csp_hash}
+    style = inlined("report.css") + inlined("examples.css")
+    made.globals |= {"style": style, "script": script(), "csp_hash": _csp_hash}
     return made
+
+
+def script() -> Markup:
+    """Our scripts as one, in a scope of their own; each uses what the ones before it define."""
+    parts = [inlined(f"scripts/{name}.js") for name in _SCRIPTS]
+    return Markup('"use strict";\n(() => {\n') + Markup("\n").join(parts) + Markup("})();\n")
 
 
 def inlined(name: str) -> Markup:

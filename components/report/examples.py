@@ -1,4 +1,4 @@
-"""Prepares each drawn example for the page: its heat map or picture, its flow, its flags and what it sums to."""
+"""Prepares the examples drawn for paper and for a browser without scripts: heat map or picture, flags, what they sum to."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.report import heat, numbers, pictures
-from components.report.flow import Flow, flow_of, special_total
-from components.report.rows import Drawn, ReferenceRow
+from components.report.rows import Drawn, ReferenceRow, Word
 
 _STRONGEST_PATCHES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PictureView:
-    """Grids are data URIs. `seen` is None when the file cannot be read; `strongest` is the description in words."""
+    """The grid is a data URI. `seen` is None when the file cannot be read; `strongest` is the description in words."""
 
     seen: pictures.Picture | None
     overlay: str
-    layers: tuple[str, ...]
     strongest: str
 
 
@@ -40,34 +38,51 @@ class ExampleView:
     why: str
     flags: tuple[str, ...]
     pieces: tuple[heat.Piece, ...]
-    scale: float
     left_out: int
     special: float
     total: float
-    flow: Flow | None
     picture: PictureView | None
     reference: ReferenceView | None
 
 
 def view_of(drawn: Drawn, group: str, why: str, reference: ReferenceRow | None, processor: Path) -> ExampleView:
-    """Everything the page shows of one example."""
-    values = [word.value for word in drawn.words]
+    """Everything the page shows of one example; both versions on one colour scale of shares."""
     text = drawn.text or ""
-    scale = heat.scale_of(values)
+    before = reference.words if reference else ()
+    strongest = max(_strongest_share(drawn.words), _strongest_share(before))
     return ExampleView(
         drawn=drawn,
         group=group,
         why=why,
         flags=_flags(drawn, reference),
-        pieces=heat.pieces(text, drawn.words, values, scale),
-        scale=scale,
+        pieces=_pieces(text, drawn.words, strongest),
         left_out=heat.characters_left_out(text),
         special=special_total(drawn),
         total=sum(drawn.values),
-        flow=flow_of(drawn) if drawn.words and drawn.layers else None,
         picture=_picture(drawn, processor) if drawn.image is not None else None,
-        reference=_reference(text, reference) if reference else None,
+        reference=ReferenceView(reference.predicted, reference.target, _pieces(text, before, strongest)) if reference else None,
     )
+
+
+def special_total(example: Drawn) -> float:
+    """Relevance, in logits, of all tokens that belong to no word (for images: to no patch), without rounding noise."""
+    if example.image is None:
+        return round(sum(example.values) - sum(word.value for word in example.words), 6)
+    return round(sum(value for value, content in zip(example.values, example.content, strict=True) if not content), 6)
+
+
+def _pieces(text: str, words: tuple[Word, ...], strongest: float) -> tuple[heat.Piece, ...]:
+    """The text with its values in logits; the share `strongest` of all of them has the full colour."""
+    return heat.pieces(text, words, [word.value for word in words], strongest * _mass(words))
+
+
+def _strongest_share(words: tuple[Word, ...]) -> float:
+    mass = _mass(words)
+    return heat.scale_of(word.value for word in words) / mass if mass else 0.0
+
+
+def _mass(words: tuple[Word, ...]) -> float:
+    return sum(abs(word.value) for word in words)
 
 
 def _flags(drawn: Drawn, reference: ReferenceRow | None) -> tuple[str, ...]:
@@ -79,28 +94,15 @@ def _flags(drawn: Drawn, reference: ReferenceRow | None) -> tuple[str, ...]:
     return tuple(name for name, holds in flags.items() if holds)
 
 
-def _reference(text: str, row: ReferenceRow) -> ReferenceView:
-    values = [word.value for word in row.words]
-    return ReferenceView(row.predicted, row.target, heat.pieces(text, row.words, values, heat.scale_of(values)))
-
-
 def _picture(drawn: Drawn, processor: Path) -> PictureView | None:
     patches = [index for index, content in enumerate(drawn.content) if content]
     shape = pictures.grid_shape([drawn.tokens[index] for index in patches])
     if shape is None:
         return None
     values = [drawn.values[index] for index in patches]
-    by_layer = [[layer[index] for index in patches] for layer in drawn.layers]
-    layer_scale = heat.scale_of(value for layer in by_layer for value in layer)
     seen = pictures.picture(Path(drawn.image or ""), processor)
     size = pictures.grid_size(shape, seen)
-    small = (size[0] // 2, size[1] // 2)
-    return PictureView(
-        seen,
-        pictures.grid(values, shape, heat.scale_of(values), size),
-        tuple(pictures.grid(layer, shape, layer_scale, small) for layer in by_layer),
-        _strongest(values, shape[1]),
-    )
+    return PictureView(seen, pictures.grid(values, shape, heat.scale_of(values), size), _strongest(values, shape[1]))
 
 
 def _strongest(values: list[float], columns: int) -> str:

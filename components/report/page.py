@@ -9,10 +9,10 @@ from typing import Any
 from components.report import charts, rows, selection, summary
 from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
-from components.report.crosswalk import CLAUSES
 from components.report.environment import environment
 from components.report.examples import ExampleView, view_of
 from components.report.pairs import pairs_of
+from components.report.payload import CHUNK, embed
 from components.report.randomisation import randomisation_chart
 from components.report.writing import write_text
 from schemas.drift import Statistic
@@ -35,6 +35,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
     changed = {brief.id for brief in briefs if answers.get(brief.id, brief.predicted) != brief.predicted}
     worst = [example.id for example in record.drift.worst]
     groups = selection.choose(briefs, record.config.report.examples, worst, changed)
+    embedded = embed(record, briefs, tables, reference_tables)
     context = {
         "record": record,
         "alerts": summary.alerts(record, briefs),
@@ -44,7 +45,10 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
         "groups": groups,
         "examples": _examples(record, groups, tables, reference_tables),
         "has_reference_table": bool(answers),
-        "clauses": CLAUSES,
+        "embedded": embedded,
+        "n_listed": embedded.n_rows,
+        "chunk": CHUNK,
+        "clauses": record.crosswalk,
         **_quality_context(record),
         **_drift_context(record, tables),
         **_probe_context(record),

@@ -14,8 +14,9 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 MAX_SIDE = 320
-_SUPPORTS, _OPPOSES = (0, 94, 190), (222, 106, 0)
-_MAX_ALPHA = 215
+SMALL_SIDE = 192
+SUPPORTS, OPPOSES = (0, 94, 190), (222, 106, 0)
+MAX_ALPHA = 215
 _ROW_COLUMN = re.compile(r"(\d+)\D+(\d+)\D*$")
 
 
@@ -31,14 +32,14 @@ class Picture:
 
 def picture(path: Path, processor: Path) -> Picture | None:
     """The part of the picture that the model saw, at most `MAX_SIDE` long; None when the file cannot be read."""
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except OSError:
-        return None
-    image = image.crop(seen_box(processor, image.size))
-    image.thumbnail((MAX_SIDE, MAX_SIDE))
-    return Picture(_jpeg(image), _jpeg(_ground(image)), *image.size)
+    image = _seen(path, processor, MAX_SIDE)
+    return None if image is None else Picture(_jpeg(image), _jpeg(_ground(image)), *image.size)
+
+
+def thumbnail(path: Path, processor: Path) -> bytes:
+    """The same as a JPEG of at most `SMALL_SIDE` pixels; empty when the file cannot be read."""
+    image = _seen(path, processor, SMALL_SIDE)
+    return b"" if image is None else _bytes(image, "JPEG", quality=80)
 
 
 def seen_box(processor: Path, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -78,9 +79,20 @@ def grid_size(shape: tuple[int, int], seen: Picture | None) -> tuple[int, int]:
     return (seen.width, seen.height) if seen else (16 * shape[1], 16 * shape[0])
 
 
+def _seen(path: Path, processor: Path, side: int) -> Image.Image | None:
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except OSError:
+        return None
+    image = image.crop(seen_box(processor, image.size))
+    image.thumbnail((side, side))
+    return image
+
+
 def _colour(value: float, scale: float) -> tuple[int, int, int, int]:
     strength = min(1.0, abs(value) / scale) if scale > 0 else 0.0
-    return (*(_SUPPORTS if value > 0 else _OPPOSES), round(_MAX_ALPHA * strength))
+    return (*(SUPPORTS if value > 0 else OPPOSES), round(MAX_ALPHA * strength))
 
 
 def _centre_crop(processor: Path) -> tuple[tuple[int, ...], tuple[int, int]] | None:
@@ -106,6 +118,10 @@ def _jpeg(image: Image.Image) -> str:
 
 
 def _encoded(image: Image.Image, kind: str, **options: int) -> str:
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(_bytes(image, kind, **options)).decode()}"
+
+
+def _bytes(image: Image.Image, kind: str, **options: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, optimize=True, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()

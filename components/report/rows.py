@@ -1,4 +1,4 @@
-"""Reads from the attribution table what the page shows: a few columns of every row, all of the few rows drawn."""
+"""Reads from the attribution table what the page shows: a few columns of every row, more of the few rows drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.errors import CouldNotRunError
 _BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points", "problem"]
 _DRAWN = [
     *("row", "id", "text", "image", "label", "segments", "predicted", "probability", "target", "f_input", "f_baseline", "tokens"),
-    *("starts", "ends", "content", "values", "layers", "words", "residuals", "n_points", "converged", "coverage"),
+    *("content", "values", "words", "residuals", "converged", "coverage"),
 ]
 
 
@@ -44,7 +44,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One explained row, whole: columns as in schemas/attribution.py."""
+    """One explained row to draw: columns as in schemas/attribution.py."""
 
     row: int
     id: str
@@ -58,14 +58,10 @@ class Drawn:
     f_input: float
     f_baseline: float
     tokens: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
     content: tuple[bool, ...]
     values: tuple[float, ...]
-    layers: tuple[tuple[float, ...], ...]
     words: tuple[Word, ...]
     residuals: tuple[float, ...]
-    n_points: tuple[int, ...]
     converged: bool
     coverage: float | None
 
@@ -132,8 +128,7 @@ def _records(paths: Iterable[Path], columns: list[str], filters: list[Any] | Non
 def _drawn(record: dict[str, Any]) -> Drawn:
     segments = tuple(record.pop("segments") or ())
     words = _words(record.pop("words"))
-    layers = tuple(tuple(layer) for layer in record.pop("layers") or ())
-    return Drawn(segments=segments, words=words, layers=layers, **{name: _frozen(value) for name, value in record.items()})
+    return Drawn(segments=segments, words=words, **{name: _frozen(value) for name, value in record.items()})
 
 
 def _words(words: list[dict[str, Any]] | None) -> tuple[Word, ...]:

@@ -9,6 +9,8 @@ from pydantic import Field
 from schemas.base import Record
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
+from schemas.config.execution import ExecutionConfig
+from schemas.config.governing import GovernanceConfig
 from schemas.config.privacy import PrivacyConfig
 from schemas.config.quality import PerturbationSetting, QualityConfig
 from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
@@ -17,7 +19,9 @@ __all__ = [
     "AlertConfig",
     "AttributionConfig",
     "DriftConfig",
+    "ExecutionConfig",
     "GateConfig",
+    "GovernanceConfig",
     "MonitorConfig",
     "PerturbationSetting",
     "PipelineConfig",
@@ -40,7 +44,9 @@ class PipelineConfig(Record):
     privacy: PrivacyConfig = Field(default=PrivacyConfig(), description="what becomes of the texts in all that is written")
     alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
     gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
+    execution: ExecutionConfig = Field(default=ExecutionConfig(), description="where the work is done")
+    governance: GovernanceConfig = Field(default=GovernanceConfig(), description="who answers for it, and which keys sign it")
 
     def results_dump(self) -> dict[str, Any]:
-        """The settings that a result depends on, as JSON: all but who is told and what a gate asks for."""
-        return self.model_dump(mode="json", exclude={"alerts", "gate"})
+        """The settings that a result depends on, as JSON: not who is told, what a gate asks, where work is done, who signs."""
+        return self.model_dump(mode="json", exclude={"alerts", "gate", "execution", "governance"})

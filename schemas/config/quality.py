@@ -42,4 +42,6 @@ class QualityConfig(Record):
     random_draws: int = Field(default=5, ge=1, description="random orders averaged per row for the random control")
     bootstrap_draws: int = Field(default=1000, ge=100, description="resamples of the rows behind each confidence interval")
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0, description="coverage of the confidence intervals")
-    seed: int = Field(default=0, description="seed of all that is drawn: orders, sets, rows, nudges, fresh weights, resamples")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="seed of all that is drawn: orders, sets, rows, nudges, fresh weights, resamples"
+    )

@@ -17,7 +17,13 @@ BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 class ReportConfig(Record):
     """What the report shows."""
 
-    examples: int = Field(default=100, ge=0, description="examples drawn in the HTML report (the Parquet table keeps all)")
+    examples: int = Field(default=24, ge=0, description="examples drawn for paper, and for a browser without scripts")
+    rows: int = Field(
+        default=10_000, ge=0, description="rows in the report's list, most worth a look first (the Parquet table keeps all)"
+    )
+    megabytes: float = Field(
+        default=25.0, ge=0.0, description="most that the list adds to the report; layers go first, then pictures, then rows"
+    )
 
 
 class AlertConfig(Record):
@@ -56,3 +62,10 @@ class GateConfig(Record):
         default=False, description="a version that was compared with none is inconclusive, also a first release"
     )
     promote: bool = Field(default=False, description="move @champion to the version when, and only when, the gate says pass")
+    require_signature: bool = Field(
+        default=False, description="a record that is not signed by a trusted key is inconclusive; see `calig keys`"
+    )
+    require_approval: bool = Field(default=False, description="a version that no reviewer has approved is inconclusive")
+    accept_waivers: bool = Field(
+        default=False, description="a waiver that has not expired lets a version pass that failed or could not be judged"
+    )

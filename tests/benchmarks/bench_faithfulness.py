@@ -1,4 +1,4 @@
-"""CA-LIG, the controls and Captum's methods on the same rows: whom does the model follow? `make bench-faithfulness`."""
+"""CA-LIG, the controls and other packages' methods on the same rows: whom does the model follow? `make bench-faithfulness`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from rich.table import Table
 
 from flows.progress import reporting
 from tests.benchmarks.faithfulness.peers import missing_packages
-from tests.benchmarks.faithfulness.running import run_set
+from tests.benchmarks.faithfulness.running import Run, run_set
 from tests.benchmarks.faithfulness.sets import DIGITS, digits_set, text_set
 
 RESULTS = Path(__file__).parent / "results" / "faithfulness.json"
+WORK = Path("build/faithfulness")
 
 #: Columns of text when nobody's terminal says how many there are.
 _PIPED_WIDTH = 150
@@ -30,6 +31,7 @@ TextOption = Annotated[
 DigitsOption = Annotated[bool, typer.Option(help="Train a small vision transformer on scikit-learn's digits, and use it.")]
 RowsOption = Annotated[int, typer.Option(min=2, help="The first so many rows of every set.")]
 GridOption = Annotated[bool, typer.Option(help="Also every fusion rule and coefficient of the grid.")]
+WorkOption = Annotated[Path, typer.Option(help="Where finished rows are kept; a later run with the same settings goes on.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Default: PyTorch's choice.")]
 
 
@@ -40,6 +42,7 @@ def bench(
     rows: RowsOption = 200,
     grid: GridOption = True,
     threads: ThreadsOption = None,
+    work: WorkOption = WORK,
     output: Path = RESULTS,
 ) -> None:
     """Measure every set, write its results as soon as it is done, and print tables. Sets of an earlier run are kept."""
@@ -49,7 +52,7 @@ def bench(
         workspace = Path(folder)
         for given in [*(text or []), *([DIGITS] if digits else [])]:
             opened = digits_set(workspace, rows) if given == DIGITS else text_set(given, rows)
-            measured = run_set(opened, grid=grid, workspace=workspace, reporter=reporter)
+            measured = run_set(opened, Run(grid=grid, workspace=workspace, work=work, reporter=reporter))
             write(output, measured)
             console.print(table(measured, "methods"), *([table(measured, "grid")] if grid else []))
 
@@ -57,7 +60,8 @@ def bench(
 def table(measured: dict[str, Any], part: str) -> Table:
     """The methods or the grid of one set; CA-LIG − method with its interval, above 0 CA-LIG is better."""
     accuracy = "" if measured["accuracy"] is None else f", accuracy {measured['accuracy']:.3f}"
-    result = Table(title=f"{measured['name']}: {part}, {measured['n']} rows{accuracy}")
+    peers = ", ".join(f"{package} {version}" for package, version in measured["peers"].items())
+    result = Table(title=f"{measured['name']}: {part}, {measured['n']} rows{accuracy}", caption=peers)
     compared = ("CA-LIG − method", "CA-LIG")
     for name in ("method", "comp − suff ↑", *compared, "AUPRC ↑", *compared, "token F1 ↑", "s/row"):
         result.add_column(name, justify="left" if name in ("method", "CA-LIG") else "right")

@@ -18,13 +18,16 @@ from components.attribution import estimate, explain_shard
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 from tests.benchmarks.machine import describe, in_child, peak_memory_increase, resident_peak
+from tests.benchmarks.stages import STAGES, measure_stage
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 _LONGEST = 40
+_STAGE_SIZES = (1000, 4000, 16000)
 
 SizesOption = Annotated[list[int] | None, typer.Option(help="Numbers of rows. Default: 1250, 2500, 5000, 10000.")]
+StageSizesOption = Annotated[list[int] | None, typer.Option(help="The same for the steps after it. Default: 1000, 4000, 16000.")]
 ModelOption = Annotated[Path | None, typer.Option(help="Folder of a text classifier. Default: a seeded tiny one.")]
 RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with a text in every line. Default: seeded words.")]
 NameOption = Annotated[str, typer.Option(help="What results call the model.")]
@@ -36,21 +39,34 @@ def bench(
     model: ModelOption = None,
     rows: RowsOption = None,
     name: NameOption = "tiny",
+    stage_sizes: StageSizesOption = None,
     output: Path = RESULTS,
 ) -> None:
     """Explain more and more rows, each number in a process of its own; write JSON and print a table."""
     with TemporaryDirectory() as folder, Console().status("measuring …"):
         source = model or save_tiny_bert(Path(folder) / "model")
         measured = [in_child(measure, source, rows, n) for n in sizes or (1250, 2500, 5000, 10000)]
-    report = {"model": name, "machine": describe(), "cases": measured}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        later = [
+            in_child(measure_stage, stage, examples_of(None, 256), n) for stage in STAGES for n in stage_sizes or _STAGE_SIZES
+        ]
+    write_part(output, "model", name)
+    write_part(output, "machine", describe())
+    write_part(output, "cases", measured)
+    write_part(output, "later_stages", {"model": "tiny", "cases": later})
     Console().print(table(measured))
+    Console().print(stage_table(later))
+
+
+def write_part(output: Path, name: str, content: Any) -> None:
+    """Put one part into the results file; the others stay."""
+    report = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report | {name: content}, indent=2) + "\n", encoding="utf-8")
 
 
 def measure(model: Path, rows: Path | None, n: int) -> dict[str, Any]:
     """Seconds and bytes for `n` rows, and what was expected before as a share of them: one is a perfect estimate."""
-    snapshot, examples, config = snapshot_of(model), _examples(rows, n), AttributionConfig(device="cpu")
+    snapshot, examples, config = snapshot_of(model), examples_of(rows, n), AttributionConfig(device="cpu")
     expected = estimate(snapshot, examples, config)
     with TemporaryDirectory() as folder:
         started = perf_counter()
@@ -76,13 +92,22 @@ def table(measured: list[dict[str, Any]]) -> Table:
     return result
 
 
+def stage_table(measured: list[dict[str, Any]]) -> Table:
+    """Peak memory of the steps after attribution."""
+    result = Table("step", "rows", "seconds", "peak memory, MB more than before")
+    for c in measured:
+        result.add_row(c["stage"], str(c["rows"]), f"{c['seconds']:.1f}", f"{c['peak_increase_mb']:.0f}")
+    return result
+
+
 def _explain(snapshot: ModelSnapshot, examples: list[Example], config: AttributionConfig, folder: Path) -> None:
     for index, start in enumerate(range(0, len(examples), config.shard_rows)):
         part = examples[start : start + config.shard_rows]
         explain_shard(snapshot, part, config, index=index, path=folder / f"{index}.parquet")
 
 
-def _examples(rows: Path | None, n: int) -> list[Example]:
+def examples_of(rows: Path | None, n: int) -> list[Example]:
+    """The first `n` texts of a file, or seeded ones."""
     if rows is None:
         random = np.random.default_rng(0)
         texts = [" ".join(random.choice(WORDS, random.integers(3, _LONGEST))) for _ in range(n)]

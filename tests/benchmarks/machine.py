@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, TypeVar
 
 import torch
@@ -37,6 +37,18 @@ def timed(work: Callable[[], T], device: str) -> tuple[float, T]:
     if device == "cuda":
         torch.cuda.synchronize()
     return perf_counter() - start, result
+
+
+def worked(work: Callable[[], T], device: str) -> tuple[float, T]:
+    """Seconds of this process's processors, which others' load does not lengthen, and the result; on a GPU wall-clock seconds.
+
+    With one thread these are the wall-clock seconds of an idle machine.
+    """
+    if device != "cpu":
+        return timed(work, device)
+    start = process_time()
+    result = work()
+    return process_time() - start, result
 
 
 def matmul_operations(work: Callable[[], T]) -> tuple[float, T]:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,18 +13,24 @@ from flows.progress import reporting
 from tests.benchmarks.bench_faithfulness import bench, write
 from tests.benchmarks.faithfulness.comparing import compared
 from tests.benchmarks.faithfulness.digits import save_digits
+from tests.benchmarks.faithfulness.keeping import KeptRows
 from tests.benchmarks.faithfulness.prepare import character_spans, prepare
-from tests.benchmarks.faithfulness.running import run_set
+from tests.benchmarks.faithfulness.running import Run, run_set
 from tests.benchmarks.faithfulness.sets import open_set, text_set
 from tests.helpers.tiny_models import save_tiny_bert
 
 TOKENS = ("the film is a bright , moving story", "so dull and very boring", "good", "never really funny")
-PEERS = {
+CAPTUM = {
     "captum_integrated_gradients",
     "captum_layer_gradient_x_activation",
     "captum_kernel_shap",
     "captum_shapley_sampling",
 }
+OPTIONAL = {
+    "interpreto": {"interpreto_integrated_gradients", "interpreto_occlusion", "interpreto_kernel_shap"},
+    "ferret": {"ferret_gradient_x_input", "ferret_integrated_gradients"},
+}
+PEERS = CAPTUM.union(*(methods for package, methods in OPTIONAL.items() if find_spec(package)))
 CONTROLS = {"random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout"}
 FIGURES = {"comprehensiveness", "sufficiency", "difference", "deletion_auc", "insertion_auc", "auprc", "token_f1", "span_f1"}
 
@@ -32,7 +40,10 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faithfulness")
     model, rows = save_tiny_bert(folder / "model"), folder / "rows.jsonl"
     rows.write_text("".join(json.dumps(row) + "\n" for row in _rows()))
-    bench(text=[f"tiny={model},{rows}"], digits=False, rows=4, threads=1, output=folder / "results.json")
+    settings = {"text": [f"tiny={model},{rows}"], "digits": False, "threads": 1, "work": folder / "work"}
+    for n_rows in (2, 4):  # the second run goes on where the first stopped
+        bench(rows=n_rows, output=folder / "results.json", **settings)
+    assert (folder / "work" / "tiny.jsonl").read_text().count('"measures"') == 4
     text = (folder / "results.json").read_text()
     assert str(folder) not in text
     return json.loads(text)
@@ -109,9 +120,29 @@ def test_digits_run_like_any_set(tmp_path):
     opened = open_set("digits", *save_digits(tmp_path, epochs=1), 2)
     assert (opened.snapshot.modality, opened.model.config.patch_size) == ("image", 1)
     with reporting(quiet=True) as reporter:
-        entry = run_set(opened, grid=False, workspace=tmp_path, reporter=reporter)
+        entry = run_set(opened, Run(grid=False, workspace=tmp_path, work=tmp_path / "work", reporter=reporter))
     assert (entry["n"], entry["n_rationales"], entry["perturbation"], entry["grid"]) == (2, 0, "black image", [])
-    assert {m["name"] for m in entry["methods"]} == {"ca_lig"} | CONTROLS | PEERS
+    assert {m["name"] for m in entry["methods"]} == {"ca_lig"} | CONTROLS | CAPTUM
+    assert set(entry["peers"]) == {"captum", *OPTIONAL}
+
+
+def test_rows_are_kept_for_the_same_settings_only_and_half_a_line_is_none(tmp_path):
+    folder = save_tiny_bert(tmp_path / "model")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in _rows()))
+    given, path = open_set("tiny", folder, tmp_path / "rows.jsonl", 3), tmp_path / "work" / "tiny.jsonl"
+    first, second, third = given.examples
+    kept = KeptRows(path, given, grid=True)
+    kept.add(first, {"measures": {"ca_lig": {"auprc": math.nan}}})
+    kept.add(second, {"measures": {}})
+    path.write_text(path.read_text()[:-10])  # killed while it wrote
+    KeptRows(path, given, grid=True).add(third, {"measures": {"of": "the third"}})
+    again = KeptRows(path, given, grid=True)
+    assert again.find(third)["measures"] == {"of": "the third"}
+    assert math.isnan(again.find(first)["measures"]["ca_lig"]["auprc"])
+    assert again.find(second) is None
+    assert KeptRows(path, given, grid=False).find(first) is None
+    retrained = replace(given, snapshot=given.snapshot.model_copy(update={"weights_digest": "0" * 64}))
+    assert KeptRows(path, retrained, grid=True).find(first) is None
 
 
 def test_a_set_given_by_halves_is_refused():

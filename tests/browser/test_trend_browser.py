@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from components.report import build_trend
-from tests.browser.test_report_browser import browser  # noqa: F401 - the fixture
 from tests.helpers.sample_history import history
 
 pytestmark = pytest.mark.slow
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("n", [1, 2, 8, 50])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_every_width_and_says_nothing_on_the_console(browser: Any, tmp_path: Path, n: int, scheme: str) -> None:  # noqa: F811
+def test_the_page_fits_every_width_and_says_nothing_on_the_console(browser: Any, tmp_path: Path, n: int, scheme: str) -> None:
     for part in ("drifted", "first"):
         (tmp_path / part).mkdir()
     path = tmp_path / "trend.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def test_a_changed_file_is_noticed(bert, tmp_path):
     assert not attribution.intact(shard)
     shard.path.unlink()
     assert not attribution.intact(shard)
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(bert, tmp_path, monkeypatch):
+    def run_full(_table: object, where: Path, **_: object) -> None:
+        where.write_bytes(b"PAR1, and then no more room")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", run_full)
+    with pytest.raises(OSError, match="No space"):
+        attribution.explain_shard(bert, texts("a great film"), CPU, index=0, path=tmp_path / "s.parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_rows_give_the_same_file(bert, tmp_path):

@@ -34,8 +34,10 @@ def test_evidence_arrives_whole(results: Results, tmp_path: Path) -> None:
     assert sorted(str(path.relative_to(got)) for path in got.rglob("*") if path.is_file()) == [
         "attributions/shard-000.parquet",
         "config.yaml",
+        "model_card.md",
         "record.json",
         "report.html",
+        "seal.json",
     ]
     assert GovernanceReport.model_validate_json((got / "record.json").read_text()) == results.record
     assert published.verdict is Verdict.FAIL
@@ -136,6 +138,21 @@ def test_an_attempt_that_broke_off_is_taken_up_in_its_own_run(
     assert len(history) == 1
     assert len(results.client.get_run(published.run_id).inputs.dataset_inputs) == 1
     assert results.version().tags["calig.verdict"] == "fail"
+
+
+def test_who_publishes_at_the_same_time_fills_the_same_run(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, ids = mlflow.MlflowClient.create_run, []
+
+    def create_after_another(client: Any, *given: Any, **named: Any) -> Any:
+        """Another process was a moment faster."""
+        ids.extend(create(client, *given, **named).info.run_id for _ in range(2))
+        return client.get_run(ids[1])
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_after_another)
+    published = results.publish()
+    assert published.run_id in ids
+    assert [run.info.run_id for run in results.runs()] == [published.run_id], "the other was begun in vain and is gone"
+    assert results.publish() == published
 
 
 def test_the_version_says_nothing_before_the_evidence_is_there(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from components.report import charts, heat, numbers, selection, summary
 from components.report.checks import folded_checks
 from components.report.convergence import layer_residuals
-from components.report.flow import MAX_WORDS, flow_of, special_total
-from components.report.rows import Brief, Drawn, Word, read_briefs, read_drawn
+from components.report.environment import environment
+from components.report.rows import Brief, Word, read_briefs
 from schemas.base import CheckVerdict, Interval
 from schemas.drift import LayerProfile, WordShift
 from schemas.quality import Control, Curve
@@ -50,6 +51,11 @@ def test_selection_takes_as_many_rows_as_it_may_and_none_twice(n: int, limit: in
     groups = selection.choose(briefs, limit, ["r1", "unknown"], {"r2"})
     rows = [row for group in groups for row in group.rows]
     assert len(rows) == len(set(rows)) == min(n, limit)
+
+
+def test_ranking_puts_changed_reasons_first_and_keeps_the_order_of_equals() -> None:
+    briefs = [_brief(0), _brief(1, label="B"), _brief(2), _brief(3, converged=False), _brief(4), _brief(5, converged=False)]
+    assert selection.ranked(briefs, ["r4", "r0", "gone"], {"r2"}) == [4, 0, 3, 5, 2, 1]
 
 
 # heat text
@@ -88,70 +94,7 @@ def test_only_the_beginning_of_a_very_long_text_is_drawn() -> None:
     assert heat.characters_left_out(text) == 7
 
 
-# flow
-
-
-def _drawn(n_words: int) -> Drawn:
-    """Words of two tokens each between two special tokens; token t contributes t in layer 0 and −t in layer 1."""
-    n = 2 * n_words + 2
-    values = tuple(float(t) for t in range(n))
-    starts = (-1, *range(0, 4 * n_words, 2), -1)
-    ends = (-1, *range(2, 4 * n_words + 2, 2), -1)
-    words = tuple(Word(f"w{w}", 4 * w, 4 * w + 4, values[2 * w + 1] + values[2 * w + 2]) for w in range(n_words))
-    return Drawn(
-        row=0,
-        id="r0",
-        text="x" * 4 * n_words,
-        image=None,
-        label=None,
-        segments=(),
-        predicted="A",
-        probability=0.9,
-        target="A",
-        f_input=1.0,
-        f_baseline=0.0,
-        tokens=("t",) * n,
-        starts=starts,
-        ends=ends,
-        content=(False, *(True,) * (n - 2), False),
-        values=values,
-        layers=(values, tuple(-v for v in values)),
-        words=words,
-        residuals=(0.0, 0.0),
-        n_points=(3, 3),
-        converged=True,
-        coverage=1.0,
-    )
-
-
-def test_flow_sums_tokens_into_words_by_hand() -> None:
-    flow = flow_of(_drawn(2))
-    assert [(row.name, [cell.value for cell in row.cells], row.fused.value) for row in flow.rows] == [
-        ("w0", [3.0, -3.0], 3.0),
-        ("w1", [7.0, -7.0], 7.0),
-        ("special tokens", [5.0, -5.0], 5.0),
-    ]
-    assert flow.totals == (15.0, -15.0)
-    assert special_total(_drawn(2)) == 5.0
-
-
-def test_flow_columns_sum_to_their_totals_also_when_words_are_left_out() -> None:
-    drawn = _drawn(MAX_WORDS + 10)
-    flow = flow_of(drawn)
-    assert flow.n_left_out == 10
-    assert flow.rows[-2].name == "10 weaker words"
-    assert [row.name for row in flow.rows[:2]] == ["w10", "w11"]  # the strongest, in reading order
-    for layer, total in enumerate(flow.totals):
-        assert sum(row.cells[layer].value for row in flow.rows) == pytest.approx(total, rel=1e-12)
-
-
-def test_flow_of_a_table_row_agrees_with_its_words(tmp_path: Path) -> None:
-    path = sample_tables.text_table(tmp_path / "t.parquet", sample_tables.reviews(6, 1), seed=2, boost={})
-    for drawn in read_drawn([path], range(6)).values():
-        flow = flow_of(drawn)
-        shown = [row.fused.value for row in flow.rows if not row.special]
-        np.testing.assert_allclose(shown, [word.value for word in drawn.words], rtol=1e-6, atol=1e-7)  # float32 columns
-        np.testing.assert_allclose(flow.totals, drawn.f_input - drawn.f_baseline, rtol=1e-4, atol=1e-5)
+# rows
 
 
 def test_rows_with_a_problem_are_left_out_and_shards_are_put_in_order(tmp_path: Path) -> None:
@@ -273,6 +216,16 @@ def test_tiles_of_a_drifted_version(tmp_path: Path) -> None:
     assert tiles["Words with a new role"].value == "1"
     assert tiles["Margin over random"].note == "95 % interval 0.645 to 0.687"
     assert tiles["Model accuracy"].note.endswith("against version 3")
+
+
+def test_who_vouches_for_the_record(tmp_path: Path) -> None:
+    template = environment().get_template("vouching.html.j2")
+    record = sample_records.first_release(tmp_path, n=5).record
+    page = template.render(record=record)
+    assert hashlib.sha256(record.canonical()).hexdigest() in page
+    assert "none: not signed" in page
+    signed = record.model_copy(update={"decision": record.decision.model_copy(update={"signing_key": "key-7"})})
+    assert "key-7" in template.render(record=signed)
 
 
 def test_checks_are_ordered_by_what_needs_attention(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components import registry
+from components.signing import seal_folder
 from flows.cli import app
 from schemas.base import CheckVerdict, Verdict
 from schemas.gate import GateResult
@@ -44,7 +45,8 @@ def explained(tiny_registry: TinyRegistry, tmp_path: Path, name: str):
             drift = drift.model_copy(update={"verdict": CheckVerdict.PASS, "word_shifts": calm, "reference": None})
         decision = results.record.decision.model_copy(update={"verdict": verdict})
         record = results.record.model_copy(update={"decision": decision, "drift": drift, "probe": None})
-        (results.folder / "record.json").write_text(record.model_dump_json(), encoding="utf-8")
+        (results.folder / "record.json").write_bytes(record.canonical())
+        (results.folder / "seal.json").write_bytes(seal_folder(results.folder, record, None, record.created_at).canonical())
         results = results._replace(record=record)
         results.publish()
         return results

@@ -72,7 +72,8 @@ def test_a_first_release_is_explained_and_published(explain, model, tiny_registr
     assert record.data.n_explained == N_ROWS
     assert record.quality.scorer.runtime == "onnxruntime"
     assert {c.name for c in record.quality.controls} >= {"random", "plain_ig"}
-    assert sorted(p.name for p in outcome.folder.iterdir()) == ["attributions", "config.yaml", "record.json", "report.html"]
+    written = ["attributions", "config.yaml", "model_card.md", "record.json", "report.html", "seal.json"]
+    assert sorted(p.name for p in outcome.folder.iterdir()) == written
     tags = version_of(model, tiny_registry.tracking_uri).tags
     assert tags["calig.verdict"] == record.decision.verdict
     assert tags["calig.fingerprint"] == record.fingerprint

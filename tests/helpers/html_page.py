@@ -9,7 +9,7 @@ _VOID = {"meta", "link", "img", "input", "br"}
 
 
 class Page(HTMLParser):
-    """Elements and texts of a page; fails on tags that do not nest."""
+    """Elements, texts and packed blocks of a page; fails on tags that do not nest."""
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -17,6 +17,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.heat: dict[int, str] = {}
         self.style = self.script = ""
+        self.blocks: dict[str, str] = {}
         self._articles = 0
         self._open: list[tuple[str, dict[str, str]]] = []
         self.feed(source)
@@ -40,8 +41,11 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._open:
             return
-        tag = self._open[-1][0]
-        if tag in {"style", "script"}:
+        tag, attributes = self._open[-1]
+        if tag == "script" and attributes:
+            assert attributes["type"] == "application/octet-stream", "data that a browser must not run"
+            self.blocks[attributes["id"].removeprefix("block-")] = data
+        elif tag in {"style", "script"}:
             setattr(self, tag, data)
         if any(element[1].get("class") == "heat" for element in self._open) and not self._inside("details"):
             self.heat[self._articles] = self.heat.get(self._articles, "") + data

@@ -10,10 +10,21 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from schemas.base import CheckVerdict, Verdict
+from components.governance import crosswalk
+from components.value_digest import values_digest
+from schemas.base import CheckVerdict, Interval, Verdict
 from schemas.config import PipelineConfig, ReportConfig
 from schemas.drift import DriftReport
-from schemas.governance import DataRecord, Decision, Environment, GovernanceReport, MethodRecord, ModelResults, SkippedRow
+from schemas.governance import (
+    DataRecord,
+    Decision,
+    Environment,
+    GovernanceReport,
+    MethodRecord,
+    ModelResults,
+    SkippedRow,
+    TableDigest,
+)
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot, ModelSource
 from tests.helpers import sample_drift, sample_probe, sample_quality, sample_tables
@@ -41,6 +52,7 @@ def first_release(folder: Path, *, n: int = 60, labelled: bool = True) -> Sample
     )
     decision = Decision(
         verdict=Verdict.PASS,
+        fired="no part failed",
         reasons=("All critical quality checks passed.", "There is no reference version, so drift was not judged."),
         next_step="Move the alias “champion” to this version; the next version will be compared with it.",
     )
@@ -62,7 +74,7 @@ def drifted(folder: Path, *, n: int = 160) -> Sample:
         "All critical quality checks passed, so the explanations can be trusted on this point.",
     )
     next_step = "Look at the training rows that contain “btw”: if the word leaked the label, remove it and retrain."
-    decision = Decision(verdict=Verdict.FAIL, reasons=reasons, next_step=next_step)
+    decision = Decision(verdict=Verdict.FAIL, fired="a part failed", reasons=reasons, next_step=next_step)
     record = _record(folder, table, "text", drift, decision, sample_quality.quality(fails=False), version="4")
     probed = sample_probe.probe(record.model.labels)
     return Sample(record.model_copy(update={"probe": probed}), [table], [reference])
@@ -75,6 +87,7 @@ def pictures(folder: Path, *, n: int = 8) -> Sample:
     drift = DriftReport(verdict=CheckVerdict.INCONCLUSIVE, reason=reason, next_step="Explain the reference version again.")
     decision = Decision(
         verdict=Verdict.INCONCLUSIVE,
+        fired="a part could not be judged",
         reasons=("Drift could not be judged: the reference was explained with another method.", "One warning check failed."),
         next_step="Explain the reference version again with the settings of this run, then repeat.",
     )
@@ -111,6 +124,9 @@ def _record(
             skipped=(SkippedRow(id="empty", row=len(rows) - 1, problem="the text is empty"),),
             coverage=0.994 if text else None,
             n_truncated=2 if text else 0,
+            split="validation",
+            sampling="all rows of the file",
+            segments={"source": {"critics": 100, "audience": 50}} if text else {},
         ),
         method=MethodRecord(
             formula_version="1",
@@ -124,21 +140,27 @@ def _record(
             attention_kernel="sdpa",
             n_layers=sample_tables.LAYERS,
             mean_points=11.3,
+            points="chosen by need, at most 129 per row and layer, error allowed 0.01 of |f(x) − f(x')|",
+            seed=0,
         ),
         config=PipelineConfig(report=ReportConfig(examples=40)),  # type: ignore[call-arg]
         results=ModelResults(
             accuracy=right / len(labelled) if labelled else None,
+            accuracy_interval=Interval(low=0.7, high=0.99) if labelled else None,
             n_labelled=len(labelled),
+            unconverged=sum(not row["converged"] for row in explained),
             predictions=dict(Counter(row["predicted"] for row in explained)),
         ),
         quality=quality,
         drift=drift,
         decision=decision,
+        evidence=(_digest(table),),
         environment=Environment(
             python="3.11.7",
             platform="Linux x86_64",
             device="cpu (2 cores)",
             libraries={"torch": "2.13.0", "transformers": "5.23.0", "onnxruntime": "1.31.1", "great_expectations": "1.24.1"},
+            device_versions={"processor": "a processor", "threads": "2"},
         ),
         stage_seconds={"fetch": 2.4, "attribution": 143.0, "quality": 61.0, "drift": 1.2},
         peak_memory_bytes=2_400_000_000,
@@ -146,7 +168,15 @@ def _record(
             "Attributions describe what the model's output depends on; they are not causes in the world.",
             "They hold for these rows; words and pictures outside the validation set are not covered.",
         ),
+        scope=None,
+        failure_modes=("The baseline may carry evidence of its own.",),
+        crosswalk=crosswalk(),
     )
+
+
+def _digest(table: Path) -> TableDigest:
+    content = pq.read_table(table)
+    return TableDigest(file="attributions/shard-000.parquet", n_rows=content.num_rows, values_sha256=values_digest(content))
 
 
 def _model(folder: Path, modality: Any, version: str) -> ModelSnapshot:

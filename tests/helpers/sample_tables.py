@@ -59,12 +59,19 @@ def reviews(n: int, seed: int, *, planted: str | None = None) -> list[tuple[str,
 
 
 def text_table(
-    path: Path, rows: list[tuple[str, str]], *, seed: int, boost: dict[str, float], labelled: bool = True, flips: bool = False
+    path: Path,
+    rows: list[tuple[str, str]],
+    *,
+    seed: int,
+    boost: dict[str, float],
+    labelled: bool = True,
+    flips: bool = False,
+    layers: int = LAYERS,
 ) -> Path:
     """One row per review; `boost` adds relevance to words, `flips` turns a few answers; every 17th row did not converge."""
     random = np.random.default_rng(seed)
     records = [
-        _text_row(row, text, label, random, boost, -1 if flips and row % 31 == 11 else 1)
+        _text_row(row, text, label, random, boost, -1 if flips and row % 31 == 11 else 1, layers)
         for row, (text, label) in enumerate(rows)
     ]
     for record in records:
@@ -78,14 +85,14 @@ def image_table(path: Path, folder: Path, n: int, *, seed: int, side: int = 14) 
     return _write(path, [_image_row(row, folder, random, side) for row in range(n)])
 
 
-def _text_row(row: int, text: str, label: str, random: Any, boost: dict[str, float], sign: int) -> dict[str, Any]:
+def _text_row(row: int, text: str, label: str, random: Any, boost: dict[str, float], sign: int, n_layers: int) -> dict[str, Any]:
     spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
     effect = np.array([_LEXICON.get(text[a:b].lower(), 0.0) + boost.get(text[a:b].lower(), 0.0) for a, b in spans])
     effect = sign * effect + random.normal(0, 0.12, len(spans))
     predicted = "POS" if effect.sum() > 0 else "NEG"
     words = effect if predicted == "POS" else -effect
     by_token = np.concatenate([[random.normal(-0.05, 0.05)], words, [random.normal(0, 0.05)]])
-    layers = _layers(by_token, random)
+    layers = _layers(by_token, random, n_layers)
     values = layers.mean(axis=0)
     unconverged = row % 17 == 5
     record = _common(row, values, layers, predicted, random, unconverged)
@@ -117,7 +124,7 @@ def _image_row(row: int, folder: Path, random: Any, side: int) -> dict[str, Any]
         0, 0.01, (side, side)
     )
     by_token = np.concatenate([[0.1], relevance.ravel()])
-    layers = _layers(by_token, random)
+    layers = _layers(by_token, random, LAYERS)
     record = _common(row, layers.mean(axis=0), layers, "disc", random, unconverged=False)
     names = [f"patch {i // side},{i % side}" for i in range(side * side)]
     return record | {
@@ -133,16 +140,16 @@ def _image_row(row: int, folder: Path, random: Any, side: int) -> dict[str, Any]
     }
 
 
-def _layers(by_token: Any, random: Any) -> Any:
+def _layers(by_token: Any, random: Any, n: int) -> Any:
     """`layers seq`: every layer sums to the same logit difference, as completeness asks."""
-    layers = np.stack([by_token * random.uniform(0.7, 1.3, len(by_token)) for _ in range(LAYERS)])
+    layers = np.stack([by_token * random.uniform(0.7, 1.3, len(by_token)) for _ in range(n)])
     layers[:, 0] += by_token.sum() - layers.sum(axis=1)
     return layers.astype(np.float32)
 
 
 def _common(row: int, values: Any, layers: Any, predicted: str, random: Any, unconverged: bool) -> dict[str, Any]:
     difference = float(values.sum(dtype=float))
-    residuals = np.abs(random.normal(0, 0.002, LAYERS)) / (1 + np.arange(LAYERS))
+    residuals = np.abs(random.normal(0, 0.002, len(layers))) / (1 + np.arange(len(layers)))
     residuals[0] += 0.08 if unconverged else 0
     return {
         "row": row,
@@ -161,7 +168,7 @@ def _common(row: int, values: Any, layers: Any, predicted: str, random: Any, unc
         "layers": layers.tolist(),
         "layer_attributions": layers.tolist(),
         "residuals": residuals.tolist(),
-        "n_points": [129 if unconverged else 33, 17, 9, 5, 5, 3],
+        "n_points": [129 if unconverged else 33, 17, 9, 5, 5, *[3] * len(layers)][: len(layers)],
         "converged": not unconverged,
         "coverage": 1.0,
         "input_x_gradient": values.tolist(),

@@ -1,11 +1,10 @@
-"""Every method's measures on every row: one scorer, one perturbation, one class per row."""
+"""Every method's measures on a row: one scorer, one perturbation, one class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
+from calig.inputs import EncodedInput
 from calig.metrics.faithfulness import (
     AttributedRow,
     area_under_curve,
@@ -16,48 +15,24 @@ from calig.metrics.faithfulness import (
 )
 from calig.metrics.perturbation import BoolArray, FloatArray, ImageSource, Scorer, Source, TextSource
 from calig.metrics.plausibility import area_under_precision_recall, span_f1, token_f1
+from schemas.release import Example
 from tests.benchmarks.faithfulness.methods import ExplainedRow
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 PLAUSIBILITY = {"auprc": area_under_precision_recall, "token_f1": token_f1, "span_f1": span_f1}
 
-#: What is measured of every method, by name, `rows` each; NaN where a row has nothing to measure.
-Measured = dict[str, dict[str, FloatArray]]
-
-_ROWS_AT_ONCE = 8
+#: What is measured of every method, by name; NaN where a row has nothing to measure.
+Measures = dict[str, dict[str, float]]
 
 
-def measure(
-    rows: Sequence[ExplainedRow],
-    orders: Sequence[dict[str, FloatArray]],
-    *,
-    scorer: Scorer,
-    replacement_id: int | None,
-    progress: Callable[[int], None],
-) -> Measured:
-    """Measures by method, in the order of `rows`; `orders`: attributions `orders content` by method of each row."""
-    parts = []
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
-        parts += _faithfulness(rows[part], orders[part], scorer, replacement_id)
-        progress(len(rows[part]))
-    for row, of_row, measured in zip(rows, orders, parts, strict=True):
-        for method, values in _plausibility(row, of_row).items():
-            measured[method] |= values
-    names, measures = list(orders[0]), list(next(iter(parts[0].values())))
-    return {n: {m: np.array([part[n][m] for part in parts]) for m in measures} for n in names}
-
-
-def _faithfulness(
-    rows: Sequence[ExplainedRow], orders: Sequence[dict[str, FloatArray]], scorer: Scorer, replacement_id: int | None
-) -> list[dict[str, dict[str, float]]]:
-    attributed = [
-        AttributedRow(source_of(row, replacement_id), np.concatenate(list(of_row.values())), row.class_index)
-        for row, of_row in zip(rows, orders, strict=True)
-    ]
-    scored = perturbation_curves(attributed, fractions=FRACTIONS, scorer=scorer)
-    return [_of_curves(of_row, curves) for of_row, curves in zip(orders, scored, strict=True)]
+def measure(row: ExplainedRow, orders: dict[str, FloatArray], *, scorer: Scorer, replacement_id: int | None) -> Measures:
+    """One row's measures by method; `orders`: attributions `orders content` by method."""
+    source = source_of(row.example, row.encoded, replacement_id)
+    attributed = AttributedRow(source, np.concatenate(list(orders.values())), row.class_index)
+    (curves,) = perturbation_curves([attributed], fractions=FRACTIONS, scorer=scorer)
+    faithful, plausible = _of_curves(orders, curves), _plausibility(row, orders)
+    return {method: faithful[method] | plausible[method] for method in orders}
 
 
 def _of_curves(of_row: dict[str, FloatArray], curves: FloatArray) -> dict[str, dict[str, float]]:
@@ -93,11 +68,11 @@ def _marked(row: ExplainedRow) -> BoolArray:
     return np.any(hits, axis=0) if hits else np.zeros(len(starts), dtype=bool)
 
 
-def source_of(row: ExplainedRow, replacement_id: int | None) -> Source:
+def source_of(example: Example, encoded: EncodedInput, replacement_id: int | None) -> Source:
     """What can be removed from the row."""
-    content = np.array(row.attribution.content)
-    if row.example.image is not None:
-        return ImageSource(row.example.image, int(content.sum()))
+    content = np.array(encoded.content)
+    if example.image is not None:
+        return ImageSource(example.image, int(content.sum()))
     if replacement_id is None:
         raise SystemExit("the benchmark's text models need a mask or a padding token")
-    return TextSource(np.array(row.attribution.input_ids, dtype=np.int64), content, replacement_id)
+    return TextSource(np.array(encoded.input_ids, dtype=np.int64), content, replacement_id)

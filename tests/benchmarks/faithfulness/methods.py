@@ -24,7 +24,7 @@ from calig.rollout import Fusion
 from calig.targets import Target, choose_targets, class_names
 from schemas.release import Example
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
-from tests.benchmarks.machine import timed
+from tests.benchmarks.machine import worked
 
 CA_LIG = "ca_lig"
 
@@ -60,16 +60,16 @@ def fusions() -> dict[str, Fusion]:
     }
 
 
-def explained_rows(given: BenchmarkSet, *, grid: bool) -> Iterator[ExplainedRow]:
-    """Every row of the set, explained toward its predicted class by CA-LIG as it is by default, the controls and the grid.
+def explained_rows(given: BenchmarkSet, examples: Sequence[Example], *, grid: bool) -> Iterator[ExplainedRow]:
+    """Rows of the set, each explained toward its predicted class by CA-LIG as it is by default, the controls and the grid.
 
     One after the other, so that who needs the row's time can be timed right after it, on the same machine under the same load.
     """
     baseline = baseline_of(given)
     settings = fusions() if grid else {}
     with attributable(given.model) as stack:
-        attribute(stack, [_encoded(given, given.examples[0])], [None], baseline, Options())  # kernels are compiled once
-        for example in given.examples:
+        attribute(stack, [encoded(given, given.examples[0])], [None], baseline, Options())  # kernels are compiled once
+        for example in examples:
             yield _explained(stack, given, example, baseline, settings)
 
 
@@ -78,16 +78,24 @@ def baseline_of(given: BenchmarkSet) -> Baseline:
     return choose_baseline("auto", given.model, given.processor, given.snapshot.modality)
 
 
+def encoded(given: BenchmarkSet, example: Example) -> EncodedInput:
+    """The row as the model's inputs."""
+    if example.image is None:
+        return encode(str(example.text), given.model, given.processor)
+    with Image.open(example.image) as image:
+        return encode(image.convert("RGB"), given.model, given.processor)
+
+
 def _explained(
     stack: BlockStack, given: BenchmarkSet, example: Example, baseline: Baseline, settings: dict[str, Fusion]
 ) -> ExplainedRow:
-    encoded = _encoded(given, example)
-    seconds, ((attribution,),) = timed(lambda: attribute(stack, [encoded], [None], baseline, Options()), "cpu")
+    row = encoded(given, example)
+    seconds, ((attribution,),) = worked(lambda: attribute(stack, [row], [None], baseline, Options()), "cpu")
     content = np.array(attribution.content)
-    fused = refused(stack, encoded, attribution, baseline, list(settings.values())) if settings else ()
+    fused = refused(stack, row, attribution, baseline, list(settings.values())) if settings else ()
     return ExplainedRow(
         example=example,
-        encoded=encoded,
+        encoded=row,
         attribution=attribution,
         class_index=int(attribution.logits.argmax()),
         orders=_orders(example, attribution, content),
@@ -120,10 +128,3 @@ def _orders(example: Example, attribution: Attribution, content: np.ndarray) -> 
     }
     random = random_attributions(int(content.sum()), draws=_RANDOM_DRAWS, seed=_SEED, row=example.row)
     return {**{name: values[content][None] for name, values in single.items()}, "random": random}
-
-
-def _encoded(given: BenchmarkSet, example: Example) -> EncodedInput:
-    if example.image is None:
-        return encode(str(example.text), given.model, given.processor)
-    with Image.open(example.image) as image:
-        return encode(image.convert("RGB"), given.model, given.processor)

@@ -1,38 +1,43 @@
-"""Captum's methods on the same rows, class and baseline. Those that sample get as many evaluations as CA-LIG's time allows."""
+"""Other packages' methods on the same rows and class; those with a budget get as many evaluations as CA-LIG's time allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from captum.attr import IntegratedGradients, KernelShap, LayerGradientXActivation, ShapleyValueSampling
-from torch import Tensor, nn
 
-from calig.baselines import Baseline
-from calig.families import family_of
 from calig.metrics.perturbation import FloatArray
-from tests.benchmarks.faithfulness.methods import ExplainedRow, baseline_of
+from tests.benchmarks.faithfulness.evaluating import affordable
+from tests.benchmarks.faithfulness.methods import ExplainedRow
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
-from tests.benchmarks.machine import timed
 
-#: Captum's own default.
-_POINTS = 50
-#: What suits the caches of a CPU, as in the engine.
-_TOKENS_AT_ONCE = 1024
-#: KernelSHAP fits one number per feature: fewer samples than twice that say nothing.
-_SAMPLES_PER_FEATURE = 2
 
-#: Other packages with such methods; they are named in the results when they are not there.
-OPTIONAL = ("interpreto", "ferret")
+class Package(NamedTuple):
+    """A package with methods; `tests.benchmarks.faithfulness.<imported by>_peers` calls them.
+
+    texts: whether it explains texts alone, and then which tokens it needs the tokenizer to have.
+    """
+
+    distribution: str
+    texts: tuple[str, ...] | None = None
+
+
+#: By the name they are imported by.
+_PACKAGES = {
+    "captum": Package("captum"),
+    "interpreto": Package("interpreto", texts=("mask", "pad")),
+    "ferret": Package("ferret-xai", texts=("cls", "pad", "sep")),
+}
 
 
 class PeerResult(NamedTuple):
     """An attribution `content` and its cost.
 
-    seconds: wall-clock; for methods that sample, evaluations of the model and the number of features they were spent on.
+    seconds: as `worked` counts them; evaluations, features: where there is a budget, how often the model was evaluated for how
+    many features.
     """
 
     attribution: FloatArray
@@ -41,135 +46,49 @@ class PeerResult(NamedTuple):
     features: int | None = None
 
 
-def missing_packages() -> list[str]:
-    """Packages of `OPTIONAL` that are not installed."""
-    return [name for name in OPTIONAL if find_spec(name) is None]
+class PackagePeers(Protocol):
+    """One package's methods, ready for the rows of one set."""
+
+    def attribute(self, row: ExplainedRow, evaluations: int) -> dict[str, PeerResult]:
+        """Every method on one row; evaluations: as many as CA-LIG's time affords."""
 
 
-class CaptumPeers:
-    """Attributes one row at a time. Values are logits of the row's class, as CA-LIG's are."""
+class Peers:
+    """All packages that are installed and explain the set's inputs; `packages`: their versions, or why one is not there."""
 
     def __init__(self, given: BenchmarkSet) -> None:
         self._model = given.model
-        self._baseline: Baseline = baseline_of(given)
-        blocks = family_of(given.model).blocks(given.model)
-        self._layers: list[nn.Module] = [given.model.base_model.embeddings, *list(blocks)[:-1]]
-        torch.manual_seed(0)  # those that sample use the global generator
+        reasons = {name: _reason(name, given) for name in _PACKAGES}
+        self.packages = {name: reason or version(_PACKAGES[name].distribution) for name, reason in reasons.items()}
+        self._opened = [_opened(name, given) for name, reason in reasons.items() if reason is None]
 
     def attribute(self, row: ExplainedRow) -> dict[str, PeerResult]:
-        """Every method on one row."""
-        evaluations = self._affordable(row)
-        return {
-            "captum_integrated_gradients": self._integrated_gradients(row),
-            "captum_layer_gradient_x_activation": self._layer_gradient_x_activation(row),
-            "captum_kernel_shap": self._kernel_shap(row, evaluations),
-            "captum_shapley_sampling": self._shapley_sampling(row, evaluations),
-        }
-
-    def _integrated_gradients(self, row: ExplainedRow) -> PeerResult:
-        """From the embedded baseline to the word embeddings, or from the black image to the pixels."""
-        x, baseline = (self._continuous(t) for t in self._ends(row))
-        method = IntegratedGradients(self._logit(row))
-        batch = self._batch(row)
-        seconds, values = timed(
-            lambda: method.attribute(x, baseline, n_steps=_POINTS, internal_batch_size=batch), self._model.device.type
-        )
-        return PeerResult(_per_content(row, values[0].detach()), seconds)
-
-    def _layer_gradient_x_activation(self, row: ExplainedRow) -> PeerResult:
-        """Mean over the inputs of all blocks: the places where CA-LIG integrates."""
-        method, ids = LayerGradientXActivation(self._logit(row), self._layers), self._ends(row)[0]
-        seconds, values = timed(lambda: method.attribute(ids), self._model.device.type)
-        layers = [v[0] if isinstance(v, tuple) else v for v in values]
-        mean = torch.stack([layer[0].detach().sum(-1) for layer in layers]).mean(0)
-        return PeerResult(mean.double().numpy()[np.array(row.attribution.content)], seconds)
-
-    def _kernel_shap(self, row: ExplainedRow, evaluations: int) -> PeerResult:
-        groups = _groups(row, evaluations // _SAMPLES_PER_FEATURE)
-        if groups.max() == 0:  # Captum's weights are 0 / 0; the Shapley value of a single feature is exact by any method
-            return self._shapley_sampling(row, evaluations)
-        samples = max(evaluations, _SAMPLES_PER_FEATURE * (groups.max() + 1))
-        return self._sampled(row, KernelShap, samples, samples, groups)
-
-    def _shapley_sampling(self, row: ExplainedRow, evaluations: int) -> PeerResult:
-        """One order of the features takes as many evaluations as there are features."""
-        groups = _groups(row, evaluations)
-        orders = max(1, evaluations // int(groups.max() + 1))
-        return self._sampled(row, ShapleyValueSampling, orders, orders * int(groups.max() + 1), groups)
-
-    def _sampled(
-        self, row: ExplainedRow, method: type[KernelShap | ShapleyValueSampling], n: int, evaluations: int, groups: np.ndarray
-    ) -> PeerResult:
-        """A group of tokens shares its value evenly."""
-        x, baseline = self._ends(row)
-        mask = _feature_mask(row, groups)
-        seconds, values = timed(
-            lambda: method(self._logit(row)).attribute(
-                x, baseline, feature_mask=mask, n_samples=n, perturbations_per_eval=self._batch(row)
-            ),
-            self._model.device.type,
-        )
-        of_group = np.zeros(groups.max() + 1)
-        flat_mask = mask.expand_as(values).flatten()
-        of_group[flat_mask.numpy()] = values.detach().double().flatten().numpy()
-        return PeerResult((of_group / np.bincount(groups))[groups], seconds, evaluations, len(of_group))
-
-    def _affordable(self, row: ExplainedRow) -> int:
-        """Evaluations that take as long as CA-LIG took for the row, in the same batches; Captum's own work comes on top."""
-        x = self._ends(row)[0].expand(self._batch(row), *[-1] * (self._ends(row)[0].dim() - 1))
-        with torch.no_grad():
-            seconds = min(timed(lambda: self._logit(row)(x), self._model.device.type)[0] for _ in range(2))
-        return max(2, round(row.seconds / seconds * len(x)))
-
-    def _ends(self, row: ExplainedRow) -> tuple[Tensor, Tensor]:
-        """Token ids or pixels of x and x'."""
-        name = "pixel_values" if row.encoded.image is not None else "input_ids"
-        return row.encoded.inputs[name], self._baseline.apply(row.encoded)[name]
-
-    def _continuous(self, values: Tensor) -> Tensor:
-        return values if values.is_floating_point() else self._model.get_input_embeddings()(values).detach()
-
-    def _logit(self, row: ExplainedRow) -> Callable[[Tensor], Tensor]:
-        """The logit explained from token ids, word embeddings or pixels."""
-        others = {n: t for n, t in row.encoded.inputs.items() if n not in ("input_ids", "pixel_values")}
-
-        def logit(given: Tensor) -> Tensor:
-            name = "pixel_values" if given.dim() == 4 else "inputs_embeds" if given.is_floating_point() else "input_ids"
-            expanded = {n: t.expand(len(given), *t.shape[1:]) for n, t in others.items()}
-            return self._model(**{name: given}, **expanded).logits[:, row.class_index]
-
-        return logit
-
-    def _batch(self, row: ExplainedRow) -> int:
-        return max(1, _TOKENS_AT_ONCE // row.encoded.length)
+        """Every method on one row, the same each time whichever rows came before."""
+        evaluations = affordable(self._model, row)
+        results: dict[str, PeerResult] = {}
+        for package in self._opened:
+            torch.manual_seed(row.example.row)  # those that sample use the global generator
+            results |= package.attribute(row, evaluations)
+        return results
 
 
-def _groups(row: ExplainedRow, most: int) -> np.ndarray:
-    """Which feature each content token belongs to: its own, or where that is too many a run of tokens of nearly equal lengths."""
-    n = sum(row.attribution.content)
-    n_groups = max(2, min(n, most))
-    return np.arange(n) * n_groups // n if n > 1 else np.zeros(n, dtype=int)
+def missing_packages() -> list[str]:
+    """Packages that are not installed."""
+    return [name for name in _PACKAGES if find_spec(name) is None]
 
 
-def _feature_mask(row: ExplainedRow, groups: np.ndarray) -> Tensor:
-    """Groups in the form of the ids `1 seq` or pixels `1 1 height width`. Special tokens count with the first: x' keeps them."""
-    if row.encoded.image is None:
-        mask = torch.zeros(1, row.encoded.length, dtype=torch.long)
-        mask[0, torch.tensor(row.attribution.content)] = torch.tensor(groups)
-        return mask
-    return torch.tensor(_patches(row, groups.reshape(-1)))[None, None]
+def _reason(package: str, given: BenchmarkSet) -> str | None:
+    """Why a package has no part in a set."""
+    needed = _PACKAGES[package].texts
+    if find_spec(package) is None:
+        return "not installed"
+    if needed is not None and given.snapshot.modality == "image":
+        return "explains texts only"
+    lacking = [token for token in needed or () if getattr(given.processor, f"{token}_token_id") is None]
+    return f"needs a tokenizer with tokens: {', '.join(lacking)}" if lacking else None
 
 
-def _per_content(row: ExplainedRow, values: Tensor) -> FloatArray:
-    """Sums over what belongs to a content token: `seq hidden` or `channels height width` → `content`."""
-    if row.encoded.image is None:
-        return values.double().sum(-1).numpy()[np.array(row.attribution.content)]
-    patch = _patches(row, np.arange(sum(row.attribution.content)))
-    return np.bincount(patch.ravel(), weights=values.double().sum(0).numpy().ravel())
-
-
-def _patches(row: ExplainedRow, of_patch: np.ndarray) -> np.ndarray:
-    """A number per patch, laid out over the image: `height width`."""
-    height, width = row.encoded.inputs["pixel_values"].shape[-2:]
-    side = round((height * width / len(of_patch)) ** 0.5)
-    return np.kron(of_patch.reshape(height // side, width // side), np.ones((side, side), dtype=int))
+def _opened(package: str, given: BenchmarkSet) -> PackagePeers:
+    """Imported only here, so that nobody needs a package that is not used."""
+    opened: PackagePeers = import_module(f"tests.benchmarks.faithfulness.{package}_peers").open_peers(given)
+    return opened

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from components import drift
+from components.alignment import align
 from components.drift import agreement, layers
 from components.drift.pairing import pair
 from components.drift.reading import read_rows
-from components.drift.units import align
 from components.drift.word_shift import word_shifts
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig

@@ -1,0 +1,86 @@
+"""What a reviewer's decision and a signature do to a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from components.errors import InputError
+from schemas.base import CheckVerdict, Severity, Verdict
+from schemas.config import GateConfig
+from schemas.gate import GateCheck
+from schemas.governance import GovernanceReport
+from schemas.signoff import Ruling, SignOff
+from schemas.verification import Standing
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """The verdict after the reviewer's decision, and how to say so."""
+
+    verdict: Verdict
+    checks: tuple[GateCheck, ...] = ()
+    reasons: tuple[str, ...] = ()
+    next_step: str = ""
+    waives: bool = False
+
+
+def rule(record: GovernanceReport, sign_off: SignOff | None, config: GateConfig, today: date) -> Ruled:
+    """The record's verdict under the decision that stands.
+
+    Raises:
+        InputError: a waiver is needed, accepted, and has expired.
+    """
+    verdict = record.decision.verdict
+    if sign_off is None:
+        return Ruled(verdict, checks=_approval(config, text="nobody has signed off, required: an approval"))
+    said = f"{sign_off.ruling.value} by {sign_off.reviewer} on {sign_off.signed_at.date()}: {sign_off.reason}"
+    if sign_off.ruling is Ruling.REJECTED:
+        step = "a new version, or a later decision: calig approve or calig waive"
+        return Ruled(Verdict.FAIL, (_check(CheckVerdict.FAIL, said),), (said,), step)
+    if sign_off.ruling is Ruling.APPROVED:
+        return Ruled(verdict, (_check(CheckVerdict.PASS, said),))
+    return _waiver(record, sign_off, said, config, today)
+
+
+def _waiver(record: GovernanceReport, waiver: SignOff, said: str, config: GateConfig, today: date) -> Ruled:
+    """A waiver counts where the gate accepts it, until it expires; a version that passes by itself needs none."""
+    verdict, said = record.decision.verdict, f"{said} (until {waiver.expires})"
+    if verdict is Verdict.PASS:
+        text = f"{said}; required: an approval"
+        return Ruled(verdict, _approval(config, text=text) or (_check(CheckVerdict.NOT_APPLICABLE, said),))
+    if not config.accept_waivers:
+        ignored = f"{said}; this gate does not accept waivers (setting gate.accept_waivers)"
+        return Ruled(verdict, (_check(CheckVerdict.NOT_APPLICABLE, ignored),))
+    if waiver.expired(today):
+        raise InputError(
+            f"The waiver of {record.model.uri} has expired, and its verdict is {verdict.value}.",
+            got=said,
+            next_step="mend what failed, or decide again: calig waive … --expires DATE",
+        )
+    return Ruled(Verdict.PASS, (_check(CheckVerdict.PASS, said),), (said,), f"mend what was waived before {waiver.expires}", True)
+
+
+def waived(check: GateCheck) -> GateCheck:
+    """A check of the record that a waiver lifts: shown as what it is, and no longer in the way."""
+    if not check.blocks:
+        return check
+    return check.model_copy(update={"severity": Severity.WARNING, "text": f"waived: {check.text}"})
+
+
+def signature_checks(standing: Standing | None, config: GateConfig) -> tuple[GateCheck, ...]:
+    """Whether a trusted key signed the record, where the gate asks for it."""
+    if not config.require_signature:
+        return ()
+    signed_by = None if standing is None else standing.seal.signed_by
+    text = f"the record is signed by {signed_by}" if signed_by else "the record is not signed, required: by a trusted key"
+    return (_check(CheckVerdict.PASS if signed_by else CheckVerdict.INCONCLUSIVE, text, name="signature"),)
+
+
+def _approval(config: GateConfig, *, text: str) -> tuple[GateCheck, ...]:
+    """What is missing where the gate asks for an approval."""
+    return (_check(CheckVerdict.INCONCLUSIVE, text),) if config.require_approval else ()
+
+
+def _check(verdict: CheckVerdict, text: str, *, name: str = "sign-off") -> GateCheck:
+    return GateCheck(group="gate", name=name, verdict=verdict, severity=Severity.CRITICAL, text=text)

@@ -1,0 +1,91 @@
+"""Put the findings of all steps into one governance record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.errors import CouldNotRunError
+from components.governance.crosswalk import crosswalk
+from components.governance.decision import decide
+from components.governance.environment import environment
+from components.governance.limits import FAILURE_MODES, LIMITS
+from components.governance.sections import COLUMNS, data_record, method_record, model_results
+from components.memory import peak_resident_bytes
+from components.value_digest import values_digest
+from schemas.attribution import ShardResult
+from schemas.config import PipelineConfig
+from schemas.drift import DriftReport
+from schemas.fusion import FusionChoice
+from schemas.governance import GovernanceReport, TableDigest
+from schemas.probe import ProbeReport
+from schemas.quality import QualityReport
+from schemas.release import DatasetRef, ModelSnapshot
+
+
+def build_record(  # noqa: PLR0913 - the record has this many sources; all are keyword-only
+    *,
+    fingerprint: str,
+    formula_version: str,
+    method_fingerprint: str,
+    model: ModelSnapshot,
+    dataset: DatasetRef,
+    shards: Sequence[ShardResult],
+    config: PipelineConfig,
+    fusion_choice: FusionChoice | None,
+    quality: QualityReport,
+    drift: DriftReport,
+    probe: ProbeReport | None,
+    signing_key: str | None,
+    stage_seconds: dict[str, float],
+    created_at: datetime,
+) -> GovernanceReport:
+    """The record of one explanation, from what the steps returned and the attribution tables they wrote.
+
+    `signing_key` is the id of the key that will sign the seal, so that a seal taken away is missed.
+    """
+    table = pa.concat_tables([pq.read_table(shard.path, columns=COLUMNS) for shard in shards]).to_pylist()
+    explained = [row for row in table if row["problem"] is None]
+    stated = config.governance
+    record = GovernanceReport(
+        created_at=created_at,
+        fingerprint=fingerprint,
+        model=model,
+        data=data_record(dataset, table, explained, stated.split),
+        method=method_record(formula_version, method_fingerprint, shards[0], explained, config, fusion_choice),
+        config=config,
+        results=model_results(explained, config.quality.confidence),
+        quality=quality,
+        drift=drift,
+        probe=probe,
+        decision=decide(quality, drift, probe, owner=stated.owner, signing_key=signing_key),
+        evidence=tuple(_table_digest(shard) for shard in shards),
+        environment=environment(shards[0].device, shards[0].device_versions),
+        stage_seconds={name: round(s, 2) for name, s in stage_seconds.items()},
+        peak_memory_bytes=peak_resident_bytes(),
+        limits=LIMITS,
+        scope=stated.intended_use,
+        failure_modes=FAILURE_MODES,
+        crosswalk=crosswalk(),
+    )
+    _check_writable(record)
+    return record
+
+
+def _check_writable(record: GovernanceReport) -> None:
+    """A number that JSON does not have would make the record unreadable to others, and its digest meaningless."""
+    try:
+        record.canonical()
+    except ValueError as error:
+        raise CouldNotRunError(
+            "The record cannot be written: it holds a number that is not finite.", got=error, next_step="report this error"
+        ) from error
+
+
+def _table_digest(shard: ShardResult) -> TableDigest:
+    """Read one at a time: all tables together need not fit into memory."""
+    table = pq.read_table(shard.path)
+    return TableDigest(file=f"attributions/{shard.path.name}", n_rows=table.num_rows, values_sha256=values_digest(table))

@@ -1,0 +1,73 @@
+"""Rows as published beside the same rows computed again: bit for bit, and by how much they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.errors import InputError
+from components.value_digest import values_digest
+from schemas.replay import RowReplay
+
+#: What has to be equal before numbers can be compared at all.
+_SAME = ("id", "problem", "predicted", "target", "tokens")
+
+
+def compare_rows(published: Sequence[Path], replayed: Path) -> list[RowReplay]:
+    """Every row of the table `replayed` against the row with the same number in `published`.
+
+    Raises:
+        InputError: a row was never published.
+    """
+    again = pq.read_table(replayed)
+    return list(_compared(_rows(published, again["row"]), again))
+
+
+def _rows(published: Sequence[Path], numbers: Any) -> pa.Table:
+    """The rows with these numbers, in this order; one table is read at a time."""
+    parts = [pq.read_table(path) for path in published]
+    found = pa.concat_tables([part.filter(pc.is_in(part["row"], value_set=numbers.combine_chunks())) for part in parts])
+    places = {number: place for place, number in enumerate(found["row"].to_pylist())}
+    missing = [number for number in numbers.to_pylist() if number not in places]
+    if missing:
+        raise InputError("Rows were computed that the published tables do not hold.", got=missing[:10])
+    return found.take([places[number] for number in numbers.to_pylist()])
+
+
+def _compared(before: pa.Table, again: pa.Table) -> Iterator[RowReplay]:
+    for place in range(again.num_rows):
+        one, other = before.slice(place, 1), again.slice(place, 1)
+        (old,), (new,) = one.to_pylist(), other.to_pylist()
+        common = {"row": new["row"], "id": new["id"]}
+        if values_digest(one) == values_digest(other):
+            yield RowReplay(**common, exact=True, change=0.0)
+        else:
+            yield RowReplay(**common, exact=False, **_difference(old, new))
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The largest change of a row's numbers, or why they cannot be compared."""
+    other = [name for name in _SAME if old[name] != new[name]]
+    if other:
+        return {"change": None, "note": f"not the same: {', '.join(other)}"}
+    if old["problem"] is not None:
+        return {"change": 0.0, "note": "only what is known of the row differs, no attribution"}
+    changes = [_relative(old["values"], new["values"]), _relative(old["logits"], new["logits"])]
+    changes += [_relative(a, b) for a, b in zip(old["layers"], new["layers"], strict=True)]
+    note = "" if old["n_points"] == new["n_points"] else "other path points were chosen"
+    return {"change": max(changes), "note": note}
+
+
+def _relative(old: Sequence[float], new: Sequence[float]) -> float:
+    """Σ|new − old| / Σ|old|; infinite where nothing became something."""
+    a, b = np.asarray(old, dtype=float), np.asarray(new, dtype=float)
+    change, size = float(np.abs(b - a).sum()), float(np.abs(a).sum())
+    if change == 0.0:
+        return 0.0
+    return change / size if size else float("inf")

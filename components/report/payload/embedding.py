@@ -1,0 +1,118 @@
+"""Which rows the page carries, and how much of each: all of them, within the number and the megabytes that are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.report import selection
+from components.report.payload import index
+from components.report.payload.blocks import Chunk, Columns, layer_columns, picture_columns, text_columns, unit_columns
+from components.report.payload.columns import pack
+from components.report.payload.packing import PackedRow, packed_rows
+from components.report.payload.reference import Reference, read_references
+from components.report.rows import Brief
+from schemas.governance import GovernanceReport
+
+#: Rows per block: what is unpacked at once when a row is looked at.
+CHUNK = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A named piece of the payload; `data` is base64."""
+
+    name: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The payload, and for how many of the explained rows it has words, layers and pictures."""
+
+    blocks: tuple[Block, ...]
+    n_rows: int
+    n_layers: int
+    n_pictures: int
+
+    @property
+    def megabytes(self) -> float:
+        """What the payload adds to the page."""
+        return sum(len(block.data) for block in self.blocks) / 1e6
+
+
+def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path], reference_tables: list[Path]) -> Embedded:
+    """Pack rows, those most worth a look first: words before pictures and layers, until the allowance is spent."""
+    settings = record.config.report
+    if not settings.rows or not briefs:
+        return Embedded((), 0, 0, 0)
+    known, light = read_references(reference_tables), index.read_index(tables)
+    worst = [example.id for example in record.drift.worst]
+    changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
+    order = selection.ranked(briefs, worst, changed)[: settings.rows]
+    rows = dict(packed_rows(tables, set(order), known, len(record.model.labels)))
+    filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
+    n_rows, n_layers, n_pictures = _fill(filling, record)
+    listed = [_listed(light[row], rows[row], known, set(worst)) for row in order[:n_rows]]
+    unexplained = [_listed(row, None, known, set()) for row in light.values() if row["problem"] is not None]
+    whole = Block("index", pack(index.index_columns([*listed, *unexplained[: settings.rows]])))
+    return Embedded((whole, *filling.blocks) if n_rows else (), n_rows, n_layers, n_pictures)
+
+
+def _fill(filling: _Filling, record: GovernanceReport) -> tuple[int, int, int]:
+    """For how many rows there was room: words, layers, pictures."""
+    n_rows = filling.fill({"text": text_columns, "units": unit_columns}, filling.n)
+    is_image = record.model.modality == "image"
+    n_pictures = filling.fill({"pictures": picture_columns(record.model.processor_path)}, n_rows) if is_image else 0
+    return n_rows, filling.fill({"layers": layer_columns}, n_rows), n_pictures
+
+
+class _Filling:
+    """Packs chunk after chunk until the bytes are spent."""
+
+    def __init__(self, rows: Sequence[PackedRow], allowed: float) -> None:
+        self.blocks: list[Block] = []
+        self.n = len(rows)
+        self._rows = rows
+        self._left = allowed
+
+    def fill(self, kinds: Mapping[str, Callable[[Chunk], Columns]], n_rows: int) -> int:
+        """Add the blocks of these kinds for the first `n_rows` rows; returns for how many there was room."""
+        for start in range(0, n_rows, CHUNK):
+            chunk = self._rows[start : min(start + CHUNK, n_rows)]
+            made = [Block(f"{kind}-{start // CHUNK}", pack(columns(chunk))) for kind, columns in kinds.items()]
+            self._left -= sum(len(block.data) for block in made)
+            if self._left < 0:
+                return start
+            self.blocks += made
+        return n_rows
+
+
+def _changed(row: dict[str, Any], reference: Reference | None) -> bool:
+    return reference is not None and row["predicted"] is not None and reference.predicted != row["predicted"]
+
+
+def _listed(row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str]) -> dict[str, Any]:
+    reference = known.get(row["id"])
+    return row | {
+        "reference": reference.predicted if reference else None,
+        "reference_target": reference.target if reference else None,
+        "drift": packed.drift if packed else None,
+        "flags": sum(_flags(row, reference, worst)),
+    }
+
+
+def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) -> Iterator[int]:
+    if row["problem"] is not None:
+        yield index.PROBLEM
+        return
+    if row["label"] is not None and row["label"] != row["predicted"]:
+        yield index.WRONG
+    if _changed(row, reference):
+        yield index.CHANGED
+    if not row["converged"]:
+        yield index.UNCONVERGED
+    if row["id"] in worst:
+        yield index.REASONS

@@ -1,0 +1,129 @@
+"""One explained row as the page carries it: text, words and layers as whole numbers of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.report import pictures
+from components.report.heat import MAX_CHARACTERS
+from components.report.payload.layers import Flow, Tokens, flow_of
+from components.report.payload.quantised import quantised
+from components.report.payload.reference import Reference
+from components.report.payload.units import UNIT_COLUMNS, Units, matrices, ragged, read_batches, units_in
+
+_PLAIN = ("row", "id", "text", "image", "target")
+_RAGGED = ("starts", "ends", "content", "values", "attention_rollout", "residuals", "n_points")
+_NO_UNITS = Units(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True)
+class PackedUnits:
+    """Where units lie (characters since the end of the one before, and their length) and their relevance."""
+
+    gaps: NDArray[np.uint16]
+    lengths: NDArray[np.uint16]
+    codes: NDArray[np.int16]
+    step: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLayers:
+    """A `Flow`: cells `layers places`, their step and exact total per layer, residual and path points per layer."""
+
+    shown: NDArray[np.uint16]
+    cells: NDArray[np.int8]
+    steps: NDArray[np.float32]
+    totals: NDArray[np.float32]
+    attention: NDArray[np.uint8]
+    attention_step: NDArray[np.float32]
+    residuals: NDArray[np.float32]
+    n_points: NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """One row; `special` is the relevance of the tokens outside all units, in logits; `grid` is rows, columns of patches."""
+
+    id: str
+    text: str
+    n_characters: int
+    image: str | None
+    grid: tuple[int, int]
+    units: PackedUnits
+    reference: PackedUnits
+    special: float
+    drift: float
+    layers: PackedLayers
+
+
+def packed_rows(
+    paths: Iterable[Path], wanted: Container[int], references: Mapping[str, Reference], n_classes: int
+) -> Iterator[tuple[int, PackedRow]]:
+    """Position in the data set and packed row, for the `wanted` positions, in the tables' order."""
+    columns = dict.fromkeys((*UNIT_COLUMNS, *_PLAIN, *_RAGGED, "tokens", "layers"))
+    for batch in read_batches(paths, columns):
+        plain, arrays = batch.select(list(_PLAIN)).to_pylist(), {name: ragged(batch[name]) for name in _RAGGED}
+        units, layers = units_in(batch), matrices(batch["layers"])
+        for i, row in enumerate(plain):
+            if row["row"] in wanted:
+                row |= {name: array[i] for name, array in arrays.items()}
+                row |= {"units": units[i], "layers": layers[i], "tokens": batch["tokens"][i].as_py() if row["image"] else []}
+                yield row["row"], _packed(row, references.get(row["id"]), n_classes)
+
+
+def _packed(row: Mapping[str, Any], reference: Reference | None, n_classes: int) -> PackedRow:
+    units, text = row["units"], row["text"] or ""
+    packed = packed_units(units)
+    content = row["content"].astype(bool)
+    tokens = Tokens(row["starts"], row["ends"], content, row["layers"], row["attention_rollout"])
+    flow = flow_of(units, tokens, len(packed.codes), all_units=row["image"] is not None)
+    return PackedRow(
+        id=row["id"],
+        text=text[:MAX_CHARACTERS],
+        n_characters=len(text),
+        image=row["image"],
+        grid=_grid(row["tokens"], content),
+        units=packed,
+        reference=packed_units(reference.units if reference else _NO_UNITS),
+        special=round(float(row["values"].sum(dtype=float) - units.values.sum()), 6),  # less is rounding noise
+        drift=reference.drift(row["target"], units, n_classes) if reference else float("nan"),
+        layers=packed_layers(flow, row["residuals"], row["n_points"]),
+    )
+
+
+def packed_units(units: Units) -> PackedUnits:
+    """The units within the first `MAX_CHARACTERS`; one that overlaps its predecessor keeps only what is left of it."""
+    n = int(np.searchsorted(units.starts, MAX_CHARACTERS))
+    ends = np.maximum.accumulate(units.ends[:n])
+    before = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[:n]
+    starts = np.maximum(units.starts[:n], before)
+    lengths = np.maximum(0, np.minimum(ends, MAX_CHARACTERS) - starts)
+    codes, step = quantised(units.values[:n], np.int16)
+    return PackedUnits((starts - before).astype(np.uint16), lengths.astype(np.uint16), codes, step)
+
+
+def packed_layers(flow: Flow, residuals: NDArray[Any], n_points: NDArray[Any]) -> PackedLayers:
+    """Cells with one step per layer, so that a weak layer is as exact as a strong one."""
+    cells, steps = quantised(flow.cells, np.int8)
+    attention, attention_step = quantised(np.maximum(flow.attention, 0.0), np.uint8)
+    return PackedLayers(
+        shown=flow.shown.astype(np.uint16),
+        cells=cells,
+        steps=steps,
+        totals=flow.cells.sum(axis=1).astype(np.float32),
+        attention=attention,
+        attention_step=attention_step,
+        residuals=residuals.astype(np.float32),
+        n_points=np.minimum(n_points, np.iinfo(np.uint16).max).astype(np.uint16),
+    )
+
+
+def _grid(tokens: list[str], content: NDArray[np.bool_]) -> tuple[int, int]:
+    """Rows and columns of an image's patches; 0, 0 for a text, and when they do not form a grid."""
+    return pictures.grid_shape([tokens[i] for i in np.flatnonzero(content)] if tokens else []) or (0, 0)

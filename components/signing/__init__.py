@@ -1,0 +1,48 @@
+"""Signing: keys, the seal over a record and its evidence, sign-offs, and whose signatures count. Nothing else imports
+cryptography."""
+
+from components.signing.chain import check_reviewer, digest_of_entry, entry_name, next_entry, read_chain, standing
+from components.signing.documents import TamperedError
+from components.signing.keys import (
+    KEY_FILE,
+    Signer,
+    create_key,
+    key_id,
+    load_public,
+    load_signer,
+    passphrase_of_environment,
+    signer_of,
+)
+from components.signing.sealing import RECORD, SEAL, SIGN_OFFS, seal_folder
+from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyError, add_trust, load_trust, trust_path
+from components.signing.verification import verify_folder, verify_record
+
+__all__ = [
+    "KEY_FILE",
+    "RECORD",
+    "SEAL",
+    "SIGN_OFFS",
+    "TRUST_FILE",
+    "BadSignatureError",
+    "Signer",
+    "TamperedError",
+    "UnknownKeyError",
+    "add_trust",
+    "check_reviewer",
+    "create_key",
+    "digest_of_entry",
+    "entry_name",
+    "key_id",
+    "load_public",
+    "load_signer",
+    "load_trust",
+    "next_entry",
+    "passphrase_of_environment",
+    "read_chain",
+    "seal_folder",
+    "signer_of",
+    "standing",
+    "trust_path",
+    "verify_folder",
+    "verify_record",
+]

@@ -1,0 +1,146 @@
+"""Ed25519 keys as files: made, read, and named by the fingerprint of their public half. The private half never leaves here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from components.errors import CouldNotRunError, InputError
+from schemas.config import GovernanceConfig
+from schemas.signature import Signable, Signature
+
+Signed = TypeVar("Signed", bound=Signable)
+
+KEY_FILE, PASSPHRASE, PASSPHRASE_FILE = (
+    "CALIG_SIGNING_KEY_FILE",
+    "CALIG_SIGNING_KEY_PASSPHRASE",
+    "CALIG_SIGNING_KEY_PASSPHRASE_FILE",
+)
+#: Nobody else may read the file, nor its group write it; a group may read, as with secrets mounted into a container.
+_TOO_OPEN = 0o037
+_KEY_DIGITS = 32
+_PEM = serialization.Encoding.PEM
+
+
+class Signer:
+    """A private key that signs; it shows nothing of itself but its id."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.key_id = key_id(key.public_key())
+
+    def __repr__(self) -> str:
+        return f"Signer({self.key_id})"
+
+    def sign(self, document: Signed) -> Signed:
+        """`document` with this key's signature."""
+        value = base64.b64encode(self._key.sign(document.payload())).decode()
+        return document.signed(Signature(key_id=self.key_id, value=value))
+
+
+def create_key(path: Path, passphrase: bytes | None) -> str:
+    """Write a new private key to `path` (PEM, mode 0600, encrypted with `passphrase`) and its public half to `path`.pub; its id.
+
+    Raises:
+        InputError: one of the files exists already: a key is never overwritten.
+        CouldNotRunError: the files cannot be written.
+    """
+    key, public = Ed25519PrivateKey.generate(), path.with_name(f"{path.name}.pub")
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(path, key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, encryption), 0o600)
+        _write_new(public, public_pem(key.public_key()), 0o644)
+    except FileExistsError as error:
+        raise InputError("A key is never overwritten.", got=error.filename, next_step="name another file") from error
+    except OSError as error:
+        raise CouldNotRunError("The key cannot be written.", got=error, next_step="check the folder") from error
+    return key_id(key.public_key())
+
+
+def signer_of(config: GovernanceConfig, passphrase: bytes | None = None) -> Signer | None:
+    """The key that the settings, or the environment, name; None when they name none. Errors as for `load_signer`."""
+    path = config.signing_key or os.environ.get(KEY_FILE)
+    return None if not path else load_signer(Path(path), passphrase or passphrase_of_environment())
+
+
+def load_signer(path: Path, passphrase: bytes | None) -> Signer:
+    """The private key in `path`.
+
+    Raises:
+        InputError: no such file, one that others may read, no Ed25519 private key, or a wrong passphrase.
+    """
+    try:
+        mode, content = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise InputError("The signing key cannot be read.", got=error, next_step="calig keys create FILE") from error
+    if mode & _TOO_OPEN:
+        got = f"{path}, mode {mode & 0o777:04o}"
+        raise InputError("Others can read or change the signing key.", got=got, next_step=f"chmod 600 {path}")
+    try:
+        key = serialization.load_pem_private_key(content, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InputError(
+            "The signing key cannot be opened: it is no private key in PEM form, or its passphrase is missing or wrong.",
+            got=path,
+            next_step=f"give the passphrase in {PASSPHRASE}, or the file that holds it in {PASSPHRASE_FILE}",
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InputError("The signing key is of another kind.", got=type(key).__name__, allowed="Ed25519")
+    return Signer(key)
+
+
+def passphrase_of_environment() -> bytes | None:
+    """The passphrase in the environment or in the file that it names; None when there is none."""
+    if value := os.environ.get(PASSPHRASE):
+        return value.encode()
+    path = os.environ.get(PASSPHRASE_FILE)
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise InputError(f"The file that {PASSPHRASE_FILE} names cannot be read.", got=error) from error
+
+
+def load_public(path: Path) -> Ed25519PublicKey:
+    """The public key in `path`, as `create_key` writes it.
+
+    Raises:
+        InputError: no such file, or no Ed25519 public key; a private key is refused.
+    """
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise InputError(
+            "This is no public key.",
+            got=f"{path}: {error}",
+            allowed="the file that ends in .pub",
+            next_step="calig keys create FILE",
+        ) from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise InputError("The key is of another kind.", got=type(key).__name__, allowed="Ed25519")
+    return key
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The fingerprint of a public key: the first 32 hex digits of the SHA-256 of its 32 bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:_KEY_DIGITS]
+
+
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    """The public key as PEM."""
+    return key.public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """Made with its mode, never with more and then less."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)

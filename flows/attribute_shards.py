@@ -1,0 +1,17 @@
+"""The flow of the GPU pool's deployment: some shards of a release, computed and left in the store. See deploy/prefect.yaml."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows import engines
+from flows.release import Release
+
+
+@flow(name="attribute-shards", validate_parameters=True)
+def attribute_shards(release: Release, indices: list[int], force: bool = False) -> list[int]:
+    """Compute the shards `indices` of `release` into its store; those that are finished are not computed again.
+
+    `explain-release` starts this when `execution.attribution_deployment` names it. Needs the store and Prefect, not MLflow.
+    """
+    return [shard.index for shard in engines.compute(release, indices, force)]

@@ -1,0 +1,83 @@
+"""`calig verify`: is a version's evidence as it was sealed and signed off, and by whom?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from components import registry, signing
+from flows.standing import chains_of, evidence_of
+from schemas.config import PipelineConfig
+from schemas.evidence import Evidence
+from schemas.signature import TrustList
+from schemas.signoff import Chain, SignOff
+from schemas.verification import SealState, Standing, Verification
+
+_SAID = {
+    SealState.SIGNED: "[green]✓ verified[/]",
+    SealState.UNSIGNED: "[green]✓ unchanged since it was sealed[/], but [yellow]not signed[/]: whoever can write it can seal it",
+    SealState.UNSEALED: "[yellow]? cannot be verified[/]",
+    SealState.UNKNOWN_KEY: "[red]✗ signed by an unknown key[/]",
+    SealState.TAMPERED: "[red]✗ does not verify: tampered with[/]",
+}
+
+
+def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, as_json: bool) -> int:
+    """The exit code: 0 verified, 2 tampered with or signed by an unknown key, 3 unsigned although a signature is required.
+
+    Raises:
+        InputError: there is no evidence, it is of a newer schema, or a sign-off does not hold.
+    """
+    trusted = signing.load_trust(config.governance.trusted_keys)
+    standing, chains = _verified(model, trusted)
+    _show(standing, chains, as_json=as_json)
+    return _exit_code(standing.seal.state, require_signature or config.gate.require_signature)
+
+
+def verified_folder(evidence: Evidence, folder: Path, trusted: TrustList) -> tuple[Path, Verification]:
+    """Everything that is published for a version, downloaded into `folder`, and what its seal says."""
+    place = registry.download_evidence(evidence, folder, None)
+    return place, signing.verify_folder(place, trusted)
+
+
+def _verified(model: str, trusted: TrustList) -> tuple[Standing, tuple[Chain, ...]]:
+    if Path(model).is_dir():
+        seal = signing.verify_folder(Path(model), trusted)
+        if seal.state is SealState.TAMPERED:
+            return Standing(seal=seal, sign_off=None), ()
+    evidence, papers = evidence_of(model)
+    if not Path(model).is_dir():
+        with TemporaryDirectory() as temporary:
+            _, seal = verified_folder(evidence, Path(temporary), trusted)
+    chains = () if seal.state is SealState.TAMPERED else chains_of(evidence, papers, trusted)
+    return Standing(seal=seal, sign_off=signing.standing(chains)), chains
+
+
+def _exit_code(state: SealState, require_signature: bool) -> int:
+    if state in {SealState.TAMPERED, SealState.UNKNOWN_KEY}:
+        return 2
+    return 3 if state is SealState.UNSEALED or (require_signature and state is not SealState.SIGNED) else 0
+
+
+def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(standing.model_dump_json(indent=2))
+        return
+    console, seal = Console(), standing.seal
+    console.print(_SAID[seal.state] + (f", signed by {escape(seal.signed_by)} (key {seal.key_id})" if seal.signed_by else ""))
+    for finding in seal.findings:
+        console.print(f"• {escape(finding)}", highlight=False)
+    console.print(f"record   sha256 {seal.record_sha256}", highlight=False, soft_wrap=True)
+    for entry in (entry for chain in chains for entry in chain.entries):
+        stands = " [bold]← stands[/]" if entry == standing.sign_off else ""
+        console.print(f"sign-off {escape(in_words(entry))}{stands}", highlight=False, soft_wrap=True)
+
+
+def in_words(entry: SignOff) -> str:
+    """A sign-off as one line."""
+    until = f" until {entry.expires}" if entry.expires else ""
+    return f"{entry.number}: {entry.ruling.value}{until} by {entry.reviewer} on {entry.signed_at.date()}: {entry.reason}"

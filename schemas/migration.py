@@ -1,0 +1,61 @@
+"""Bring the JSON of an older governance record up to the present schema: one pure function per step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.governance import SCHEMA_VERSION
+
+Json = dict[str, Any]
+
+_NOT_RECORDED = "not recorded: the record was made by schema version 1"
+_FIRED = {"fail": "a part failed", "inconclusive": "a part could not be judged", "pass": "no part failed"}
+
+
+class NewerSchemaError(ValueError):
+    """The record is of a schema that this release does not know; `version` says which."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"a record of schema version {version}, and this release knows versions up to {SCHEMA_VERSION}")
+        self.version = version
+
+
+def migrated(record: Json) -> Json:
+    """`record` as of the present schema version; what an older one did not record says so.
+
+    Raises:
+        NewerSchemaError: it is of a later version.
+        ValueError: it states no version.
+    """
+    version = record.get("schema_version")
+    if not isinstance(version, str) or not version.isdigit():
+        raise ValueError(f"not a governance record: schema_version is {version!r}")
+    if int(version) > int(SCHEMA_VERSION):
+        raise NewerSchemaError(version)
+    while version != SCHEMA_VERSION:
+        if version not in _STEPS:
+            raise ValueError(f"not a governance record: there was no schema version {version}")
+        record = _STEPS[version](record)
+        version = str(record["schema_version"])
+    return record
+
+
+def from_1_to_2(record: Json) -> Json:
+    """Version 2 adds split, sampling, segments, seed, points, intervals, device, owner, key, table digests and crosswalk."""
+    config, decision = record.get("config", {}), record["decision"]
+    return record | {
+        "schema_version": "2",
+        "data": record["data"] | {"split": None, "sampling": _NOT_RECORDED, "segments": {}},
+        "method": record["method"] | {"points": _NOT_RECORDED, "seed": config.get("quality", {}).get("seed", 0)},
+        "results": record["results"] | {"accuracy_interval": None, "unconverged": None},
+        "environment": record["environment"] | {"device_versions": {}},
+        "decision": decision | {"fired": _FIRED[decision["verdict"]], "owner": None, "signing_key": None},
+        "evidence": [],
+        "scope": None,
+        "failure_modes": [],
+        "crosswalk": [],
+    }
+
+
+_STEPS: dict[str, Callable[[Json], Json]] = {"1": from_1_to_2}

@@ -1,0 +1,72 @@
+"""A signature, whose keys are trusted, and the seal: digests of a record and of all evidence beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+import rfc8785
+from pydantic import Field
+
+from schemas.base import Record
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Purpose = Literal["records", "sign-offs"]
+
+
+class Signature(Record):
+    """An Ed25519 signature (RFC 8032) over the canonical form of the document without it."""
+
+    algorithm: Literal["Ed25519"] = "Ed25519"
+    key_id: str = Field(description="SHA-256 of the raw public key, the first 32 hex digits")
+    value: str = Field(description="64 bytes, base64")
+
+
+class Signable(Record):
+    """A document that carries its own signature."""
+
+    signature: Signature | None
+
+    def payload(self) -> bytes:
+        """What is signed: the canonical form of everything but the signature. Each document's `kind` keeps them apart."""
+        return rfc8785.dumps(self.model_dump(mode="json", exclude={"signature"}))
+
+    def signed(self, signature: Signature) -> Self:
+        """The same document with `signature`."""
+        return self.model_copy(update={"signature": signature})
+
+
+class FileDigest(Record):
+    """One file beside the record."""
+
+    sha256: Sha256
+    n_bytes: int
+
+
+class Seal(Signable):
+    """The file `calig/seal.json`: what belongs to a record, by digest, and who vouches for it."""
+
+    kind: Literal["calig.seal"] = "calig.seal"
+    schema_version: Literal["1"] = "1"
+    record_sha256: Sha256 = Field(description="of record.json, which is in canonical form")
+    files: dict[str, FileDigest] = Field(description="every other file, by its path beside the record")
+    sealed_at: datetime
+
+
+class TrustedKey(Record):
+    """A public key, under which name it is known, and what its signatures count for."""
+
+    name: str = Field(min_length=1, description="a sign-off's reviewer must have this very name")
+    key_id: str
+    public_key: str = Field(description="32 bytes, base64")
+    purposes: tuple[Purpose, ...] = Field(default=("records", "sign-offs"), min_length=1)
+
+
+class TrustList(Record):
+    """Whose signatures count."""
+
+    keys: tuple[TrustedKey, ...] = ()
+
+    def find(self, key_id: str) -> TrustedKey | None:
+        """The key with this id, if it is trusted."""
+        return next((key for key in self.keys if key.key_id == key_id), None)

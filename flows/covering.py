@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components import privacy
-from flows import tasks
 from flows.release import Release
+from flows.rows import examples_of
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.drift import NullProfiles, ReferenceProfile
@@ -27,7 +27,7 @@ def covering(release: Release) -> Iterator[privacy.Cover]:
     release.workspace.mkdir(parents=True, exist_ok=True)
     key = privacy.key_of(release.config.privacy)
     with tempfile.TemporaryDirectory(prefix="covered-", dir=release.workspace) as folder:
-        yield privacy.Cover(release.config.privacy, tasks.examples_of(release), Path(folder), key)
+        yield privacy.Cover(release.config.privacy, examples_of(release), Path(folder), key)
 
 
 def comparable(release: Release, cover: privacy.Cover) -> Release:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 
 def files_with(canary: str, folder: Path, *, without: str = "nothing") -> list[str]:
-    """Files that hold the canary: Parquet is read, reports are unpacked, everything else searched as it is; parts named `without` are left out."""
+    """Files that hold the canary; Parquet is read, reports are unpacked. Parts of the path named `without` are left out."""
     files = [path for path in folder.rglob("*") if path.is_file() and without not in path.relative_to(folder).parts]
     assert files, "there must be something to search"
     return [str(path.relative_to(folder)) for path in files if canary in _content(path)]

@@ -12,7 +12,15 @@ from components.errors import InputError
 from flows.explain_release import explain_release
 from flows.monitor import monitor_data
 from schemas.base import CheckVerdict
-from schemas.config import AttributionConfig, DriftConfig, PipelineConfig, PrivacyConfig, ProbeConfig, QualityConfig
+from schemas.config import (
+    AttributionConfig,
+    DriftConfig,
+    MonitorConfig,
+    PipelineConfig,
+    PrivacyConfig,
+    ProbeConfig,
+    QualityConfig,
+)
 from tests.conftest import TinyRegistry
 from tests.flows.conftest import N_ROWS
 from tests.helpers.canaries import files_with, said_by_mlflow
@@ -29,6 +37,7 @@ def settings(texts: str) -> PipelineConfig:
         drift=DriftConfig(word_shift=1e-4, word_shift_z=1e-4, false_discovery_rate=0.99, numerics_rows=2),
         quality=QualityConfig(falsification_rows=0),
         probe=ProbeConfig(max_words=60, contexts=4),
+        monitor=MonitorConfig(min_occurrences=3),
     )
 
 

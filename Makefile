@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-faults bench-report docs format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-faults bench-report docs audit format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -71,6 +71,10 @@ bench-report: install ## size of the report and its times in Chromium at 100, 1,
 
 docs: install ## build the documentation into build/docs; a broken link or reference is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict -f deploy/mkdocs.yml
+
+audit: ## known vulnerabilities of the pinned dependencies; needs the network, and fails when it could not judge
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet 'pip-audit>=2.9'; }
+	build/audit/bin/python deploy/audit.py
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -12,19 +12,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from calig.errors import AttributionError
+from components.secrets import hidden
 
 _MAX_GOT = 300
 
 
 class CaligError(Exception):
-    """An error a user reads: `problem`, then what was got, what is allowed and the next step, each optional."""
+    """An error a user reads: `problem`, then what was got, what is allowed and the next step, each optional; never a secret."""
 
     exit_code = 4
 
     def __init__(self, problem: str, *, got: object = None, allowed: str | None = None, next_step: str | None = None) -> None:
+        problem, next_step = hidden(problem), None if next_step is None else hidden(next_step)
         lines = [problem]
         if got is not None:
-            lines.append(f"got: {_shorten(str(got))}")
+            lines.append(f"got: {_shorten(hidden(str(got)))}")
         if allowed is not None:
             lines.append(f"allowed: {allowed}")
         if next_step is not None:

@@ -20,6 +20,7 @@ from flows import progress
 from flows.explain_release import explain_release
 from flows.finished import Outcome
 from flows.marks import mark
+from flows.terminal import safe
 from schemas.base import CheckVerdict, Verdict
 
 NAME = "demo-reviews"
@@ -107,7 +108,7 @@ def _show(outcomes: Mapping[Path, Outcome]) -> None:
         )
     Console().print(table)
     for outcome in outcomes.values():
-        Console().print(f"version {outcome.record.model.version}: {outcome.record.decision.reasons[0]}", highlight=False)
+        Console().print(f"version {outcome.record.model.version}: {safe(outcome.record.decision.reasons[0])}", highlight=False)
 
 
 def _differences(first: Outcome, second: Outcome) -> list[str]:

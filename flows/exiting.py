@@ -27,12 +27,15 @@ def exit_with(run: Callable[[], int], *, debug: bool) -> None:
 
 
 def _complain(error: Exception, debug: bool) -> None:
+    from components.plain_text import printable
+    from components.secrets import hidden
+
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        typer.echo(printable(hidden("".join(traceback.format_exception(error)))), nl=False, err=True)
     kind = "" if type(error).__module__.startswith("components.") else f"{type(error).__name__}: "
-    first, _, rest = f"{kind}{error}".partition("\n")
+    first, _, rest = printable(hidden(f"{kind}{error}")).partition("\n")
     typer.secho(f"error: {first}", fg="red", err=True)
     if rest:
         typer.secho(rest, err=True)

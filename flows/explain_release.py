@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -17,10 +18,12 @@ from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks
 from flows.announcing import announce
 from flows.attributing import attribute
+from flows.covering import comparable, covering, shown_reference, shown_shards
 from flows.finished import Outcome, complete_on_disk, finished
 from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
+from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource, PublishedRun
@@ -95,11 +98,23 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         falsification = judging.falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
         quality_report = judging.measure_quality(release, tables, falsification)
-    with _timed(seconds, "drift"):
-        drift_report = judging.compare(release, tables)
-    with _timed(seconds, "probe"):
-        probe_report = probing.probe_vocabulary(release)
-    record = governance.build_record(
+    with covering(release) as cover:
+        with _timed(seconds, "drift"):
+            drift_report = judging.compare(comparable(release, cover), tables, cover)
+        with _timed(seconds, "probe"):
+            probe_report = probing.probe_vocabulary(release, cover)
+        shards = shown_shards(shards, cover)
+        found = {"quality": quality_report, "drift": drift_report, "probe": probe_report}
+        record = _record(release, shards, found, signer, seconds)
+        _write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
+    return record
+
+
+def _record(
+    release: Release, shards: list[ShardResult], found: dict[str, Any], signer: signing.Signer | None, seconds: dict[str, float]
+) -> GovernanceReport:
+    """The record of what was `found`: the reports by the names of the record's fields."""
+    return governance.build_record(
         fingerprint=release.fingerprint,
         formula_version=attribution.formula_version(),
         method_fingerprint=release.method_fingerprint,
@@ -108,18 +123,20 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         shards=shards,
         config=release.config,
         fusion_choice=release.fusion_choice,
-        quality=quality_report,
-        drift=drift_report,
-        probe=probe_report,
+        **found,
         signing_key=None if signer is None else signer.key_id,
         stage_seconds=seconds,
         created_at=datetime.now(UTC),
     )
-    _write(release, record, tables, signer)
-    return record
 
 
-def _write(release: Release, record: GovernanceReport, tables: list[Path], signer: signing.Signer | None) -> None:
+def _write(
+    release: Release,
+    record: GovernanceReport,
+    tables: list[Path],
+    reference_tables: list[Path] | None,
+    signer: signing.Signer | None,
+) -> None:
     """Tables, configuration, report and card, the seal over them, and the record last: then the folder is complete."""
     progress.begin("writing the report", None)
     folder = release.folder
@@ -128,7 +145,6 @@ def _write(release: Release, record: GovernanceReport, tables: list[Path], signe
     for table in tables:
         shutil.copy2(table, folder / "attributions" / table.name)
     (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
-    reference_tables = None if release.reference is None else list(release.reference.tables)
     report.build(record, tables, reference_tables, path=folder / "report.html")
     card.write_card(record, folder / "model_card.md")
     seal = signing.seal_folder(folder, record, signer, datetime.now(UTC))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from components import gate, registry, signing
 from components.errors import CouldNotRunError, InputError
 from flows.marks import EXIT_CODES, mark
 from flows.standing import evidence_of, require_known, standing_of
+from flows.terminal import safe
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig
 from schemas.evidence import Evidence
@@ -81,9 +81,9 @@ def _show(result: GateResult, *, as_json: bool) -> None:
         typer.echo(result.model_dump_json(indent=2))
         return
     console = Console()
-    lines = [f"{mark(result.verdict)}  {escape(result.model)} version {escape(result.version)}"]
-    lines += [f"• {escape(reason)}" for reason in result.reasons]
-    lines.append(f"next: {escape(result.next_step)}")
+    lines = [f"{mark(result.verdict)}  {safe(result.model)} version {safe(result.version)}"]
+    lines += [f"• {safe(reason)}" for reason in result.reasons]
+    lines.append(f"next: {safe(result.next_step)}")
     console.print(Panel("\n".join(lines), title="gate", title_align="left"))
     console.print(_table([check for check in result.checks if check.verdict is not CheckVerdict.PASS]))
     console.print(f"explained {result.age_days:.1f} days ago, fingerprint {result.fingerprint[:12]}", style="dim")
@@ -100,5 +100,5 @@ def _table(checks: list[GateCheck]) -> Table:
         table.add_column(heading)
     for check in checks:
         minor = not check.blocks and check.verdict is not CheckVerdict.NOT_APPLICABLE
-        table.add_row(check.group, escape(check.name), mark(check.verdict) + (" (warning)" if minor else ""), escape(check.text))
+        table.add_row(check.group, safe(check.name), mark(check.verdict) + (" (warning)" if minor else ""), safe(check.text))
     return table

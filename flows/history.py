@@ -8,12 +8,12 @@ from pathlib import Path
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from components import registry, report
 from components.report import TrendRow
 from flows.marks import mark
+from flows.terminal import safe
 
 _WORDS = 3
 #: Figures that fit into a terminal, with short headings; the page has all.
@@ -37,7 +37,7 @@ def show_history(name: str, html: Path | None) -> int:
 
 
 def _table(name: str, rows: list[TrendRow]) -> Table:
-    table = Table(title=f"versions of {escape(name)}, newest first", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=f"versions of {safe(name)}, newest first", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("version", "verdict", "explained", "accuracy ↑", *_SHOWN.values(), "against", "words with a new role"):
         table.add_column(heading, justify="right" if heading[-1] in "↑↓" else "left", overflow="fold")
     for row in reversed(rows):
@@ -46,10 +46,10 @@ def _table(name: str, rows: list[TrendRow]) -> Table:
 
 
 def _cells(row: TrendRow) -> list[str]:
-    number = escape(" ".join([row.version, *(f"@{alias}" for alias in row.aliases)]))
+    number = safe(" ".join([row.version, *(f"@{alias}" for alias in row.aliases)]))
     if row.verdict is None:
-        return [number, "[dim]– not explained[/]", *[""] * (3 + len(_SHOWN)), f"[dim]{escape(row.problem or '')}[/]"]
-    words = escape(", ".join(row.firing[:_WORDS])) or "[dim]none[/]"
+        return [number, "[dim]– not explained[/]", *[""] * (3 + len(_SHOWN)), f"[dim]{safe(row.problem or '')}[/]"]
+    words = safe(", ".join(row.firing[:_WORDS])) or "[dim]none[/]"
     more = f" and {len(row.firing) - _WORDS} more" if len(row.firing) > _WORDS else ""
     notes = f" [dim]({', '.join(row.broken)})[/]" if row.broken else ""
     return [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components import attribution, drift, governance, quality
+from components import attribution, drift, governance, privacy, quality
 from components.errors import InputError
-from flows import progress, tasks
+from flows import covering, progress, tasks
 from flows.release import Release
 from schemas.drift import DriftReport, NoiseSources
 from schemas.falsification import Falsification
@@ -31,7 +31,7 @@ def falsify(release: Release, tables: list[Path], n_explained: int, force: bool)
         progress.begin("trying to falsify the maps", steps)
         return tasks.falsify.with_options(refresh_cache=force)(release, tables)
     except Exception as error:  # the report says that it was not tried, and checks on it are inconclusive
-        return Falsification(problem=f"{type(error).__name__}: {error}")
+        return Falsification(problem=privacy.told(error, settings.privacy))
 
 
 def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
@@ -42,36 +42,50 @@ def measure_quality(release: Release, tables: list[Path], falsification: Falsifi
     except InputError:
         raise
     except Exception as error:  # whatever it was, the verdict is "could not be judged"
-        return governance.unjudged_quality(release.config.quality.suite, f"{type(error).__name__}: {error}")
+        return governance.unjudged_quality(release.config.quality.suite, privacy.told(error, release.config.privacy))
 
 
-def compare(release: Release, tables: list[Path]) -> DriftReport:
-    """The drift report; a comparison that breaks is inconclusive."""
+def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> DriftReport:
+    """The drift report, in the cover's names; a comparison that breaks is inconclusive.
+
+    Args:
+        release: with its reference in the cover's names, see `covering.comparable`.
+        tables: the raw ones.
+        cover: what the texts are covered with.
+    """
     if release.reference is None:
         return release.without_reference or drift.not_applicable("there is no reference version")
     progress.begin("comparing with the reference", None)
+    hindrance = covering.hindrance(release.reference, release)
+    if hindrance is not None:
+        step = "set privacy.texts and the key as they were, or explain the reference again: --reexplain-reference"
+        return drift.incomparable(
+            f"the reference cannot be compared: {hindrance}", reference=release.reference.identity, next_step=step
+        )
     try:
-        return drift.compare(
-            tables,
+        report = drift.compare(
+            cover.named(tables),
             release.reference,
             method_fingerprint=release.method_fingerprint,
             dataset_digest=release.dataset.digest,
             labels=release.snapshot.labels,
             config=release.config,
             decided_on=datetime.now(UTC).date().isoformat(),
-            sources=_noise_sources(release),
+            sources=_noise_sources(release, cover),
         )
+        return cover.report(report)
     except Exception as error:  # as above
         return drift.incomparable(
-            f"the comparison broke: {type(error).__name__}: {error}",
+            f"the comparison broke: {privacy.told(error, release.config.privacy)}",
             reference=release.reference.identity,
             next_step="run again with --debug and report the error",
         )
 
 
-def _noise_sources(release: Release) -> NoiseSources:
+def _noise_sources(release: Release, cover: privacy.Cover) -> NoiseSources:
     """What the drift's noise floor is measured on; an exact run that breaks leaves its layer unmeasured, and says so."""
     try:
-        return NoiseSources(nulls=release.nulls, numerics=tuple(tasks.explain_exactly(release)))
+        return NoiseSources(nulls=release.nulls, numerics=tuple(cover.named(tasks.explain_exactly(release))))
     except Exception as error:  # the comparison itself can still be made
-        return NoiseSources(nulls=release.nulls, problem=f"the numbers' error could not be measured: {error}".split("\n", 1)[0])
+        problem = f"the numbers' error could not be measured: {privacy.told(error, release.config.privacy)}".split("\n", 1)[0]
+        return NoiseSources(nulls=release.nulls, problem=problem)

@@ -8,15 +8,16 @@ from pathlib import Path
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import attribution, drift, registry, report
+from components import attribution, drift, privacy, registry, report
 from components.errors import InputError
-from flows import progress, tasks
+from flows import covering, progress, tasks
 from flows.attributing import attribute
 from flows.options import DEFAULT_OUTPUT
 from flows.reference import planned_profile
 from flows.release import Release
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.drift import ReferenceProfile
 from schemas.monitor import MonitorReport
 from schemas.release import ModelSnapshot, ModelSource
 
@@ -52,14 +53,27 @@ def monitor_data(
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
     folder = _earlier(snapshot, against, output / ".cache")
     record, before = drift.load_record(folder), drift.load_profile(folder)
-    release = _release(snapshot, dataset, limit, _same_method(settings, record.config.attribution), output)
+    settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
+    release = _release(snapshot, dataset, limit, settings, output)
     attribute(release, force=False)
-    names = record.data.dataset.name, release.dataset.name
-    today = datetime.now(UTC).date().isoformat()
-    found = drift.monitor(
-        before, planned_profile(release, snapshot.alias), names=names, config=settings.monitor, decided_on=today
-    )
+    found = _compared(before, release, names=(record.data.dataset.name, release.dataset.name))
     return Monitored(report=found, folder=_write(release, found))
+
+
+def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]) -> MonitorReport:
+    """The two windows in the same names for words; inconclusive when that cannot be."""
+    now = planned_profile(release, release.snapshot.alias)
+    hindrance = privacy.hindrance(before.privacy, release.config.privacy, same_rows=False)
+    if hindrance is not None:
+        step = "set privacy.texts and the key as they were; what was redacted can only be explained again, kept or hashed"
+        return drift.cannot_monitor(now, f"the earlier window cannot be compared: {hindrance}", step)
+    with covering.covering(release) as cover:
+        windows = [
+            profile.model_copy(update={"tables": tuple(cover.named(profile.tables, profile.privacy, same_rows=False))})
+            for profile in (before, now)
+        ]
+        today = datetime.now(UTC).date().isoformat()
+        return drift.monitor(*windows, names=names, config=release.config.monitor, decided_on=today)
 
 
 def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path) -> Path:

@@ -17,6 +17,7 @@ from components.report import folded_checks
 from components.report.checks import CheckLine
 from flows.finished import Outcome
 from flows.marks import EXIT_CODES, mark
+from flows.terminal import safe
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
@@ -49,8 +50,8 @@ def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int
         typer.echo(report.model_dump_json(indent=2))
     else:
         console = Console()
-        lines = [f"{mark(report.verdict)}  {_escaped(report.model.name)} {report.model.version}", f"• {_escaped(report.reason)}"]
-        lines += [f"next: {_escaped(report.next_step)}"] if report.next_step else []
+        lines = [f"{mark(report.verdict)}  {safe(report.model.name)} {report.model.version}", f"• {safe(report.reason)}"]
+        lines += [f"next: {safe(report.next_step)}"] if report.next_step else []
         console.print(Panel("\n".join(lines), title="reasons on later data", title_align="left"))
         console.print(f"report   {os.path.relpath(folder / 'monitor.html')}", highlight=False, soft_wrap=True)
     return EXIT_CODES[Verdict(report.verdict.value)]
@@ -66,8 +67,8 @@ def publish_folder(folder: Path) -> int:
 
 def _headline(record: GovernanceReport) -> Panel:
     decision = record.decision
-    lines = [f"{mark(decision.verdict)}  {record.model.uri}", *(f"• {_escaped(reason)}" for reason in decision.reasons)]
-    return Panel("\n".join([*lines, f"next: {_escaped(decision.next_step)}"]), title="verdict", title_align="left")
+    lines = [f"{mark(decision.verdict)}  {safe(record.model.uri)}", *(f"• {safe(reason)}" for reason in decision.reasons)]
+    return Panel("\n".join([*lines, f"next: {safe(decision.next_step)}"]), title="verdict", title_align="left")
 
 
 def _checks(record: GovernanceReport) -> Table:
@@ -75,7 +76,7 @@ def _checks(record: GovernanceReport) -> Table:
     for heading in ("check", "verdict", "observed", "required"):
         table.add_column(heading, justify="right" if heading == "observed" else "left")
     for line in folded_checks(record.quality.checks):
-        table.add_row(*_cells(line.name, line), _escaped(line.requirement))
+        table.add_row(*_cells(line.name, line), safe(line.requirement))
         for part in line.parts:
             if part.verdict is CheckVerdict.FAIL and part.slice is not None:
                 table.add_row(*_cells(f"  {part.slice.value}", part), "")
@@ -85,19 +86,13 @@ def _checks(record: GovernanceReport) -> Table:
 def _cells(name: str, check: CheckLine | Check) -> tuple[str, str, str]:
     """Name, verdict and observed value."""
     minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
-    return _escaped(name), mark(check.verdict) + (" (warning)" if minor else ""), _escaped(in_words(check.observed))
+    return safe(name), mark(check.verdict) + (" (warning)" if minor else ""), safe(in_words(check.observed))
 
 
 def _places(outcome: Outcome) -> Iterator[str]:
     for warning in outcome.record.quality.warnings:
-        yield f"[yellow]![/] {_escaped(warning)}"
+        yield f"[yellow]![/] {safe(warning)}"
     yield f"report   {os.path.relpath(outcome.folder / 'report.html')}"
     yield f"record   {os.path.relpath(outcome.folder / 'record.json')}"
     if outcome.published is not None:
         yield f"MLflow   run {outcome.published.run_id}" + (f"  {outcome.published.run_url}" if outcome.published.run_url else "")
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

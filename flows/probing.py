@@ -9,7 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from components import probe, registry
+from components import privacy, probe, registry
 from components.errors import CaligError, CouldNotRunError
 from flows import progress, rows, tasks
 from flows.probed_versions import PictureVersion, TextVersion
@@ -24,16 +24,17 @@ _CANDIDATES = 200
 
 
 @task(name="probe vocabulary", cache_policy=NO_CACHE)
-def probe_vocabulary(release: Release) -> ProbeReport:
-    """The probe's report; a probe that should have been made and could not be is inconclusive, with the reason."""
+def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
+    """The probe's report in the cover's names; one that should have been made and could not be is inconclusive, and why."""
     if not release.config.probe.enabled:
         return probe.not_probed("the vocabulary probe is switched off (probe.enabled)")
     if release.reference is None:
         return _without_reference(release)
     progress.begin("probing the vocabulary", None)
     try:
-        probed = _probed_words if release.snapshot.modality == "text" else _probed_pictures
-        return probed(release, _snapshots(release, release.reference.identity))
+        snapshots = _snapshots(release, release.reference.identity)
+        text = release.snapshot.modality == "text"
+        return _probed_words(release, snapshots, cover) if text else _probed_pictures(release, snapshots)
     except CaligError as error:
         return probe.could_not_probe(
             f"the vocabulary could not be probed: {error.problem}",
@@ -41,7 +42,7 @@ def probe_vocabulary(release: Release) -> ProbeReport:
         )
     except Exception as error:  # whatever it was, the finding is "could not be judged"
         return probe.could_not_probe(
-            f"the vocabulary probe broke: {type(error).__name__}: {error}",
+            f"the vocabulary probe broke: {privacy.told(error, release.config.privacy)}",
             next_step="run again with --debug and report the error",
         )
 
@@ -69,7 +70,7 @@ def _address(identity: ReferenceIdentity) -> str:
     return identity.uri or f"models:/{identity.name}/{identity.version}"
 
 
-def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
+def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
     settings = release.config.probe
     texts = [example.text for example in rows.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
@@ -85,8 +86,16 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot]) -> Probe
     n_scored = _announce(versions, words, n_left_out, contexts)
     progress.begin("probing the vocabulary", n_scored)
     logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
-    details = {"occurrences": occurrences, "n_left_out": n_left_out, "forward_passes": n_scored * len(contexts)}
-    return _compared(release, snapshots, logits, words, contexts, **details)
+    return _compared(
+        release,
+        snapshots,
+        logits,
+        [cover.word(word) for word in words],
+        [ProbeContext(before=cover.text(context.before), after=cover.text(context.after)) for context in contexts],
+        occurrences={cover.word(word): n for word, n in occurrences.items()},
+        n_left_out=n_left_out,
+        forward_passes=n_scored * len(contexts),
+    )
 
 
 def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:

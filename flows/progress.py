@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from components.plain_text import printable
+
 #: Without a terminal, a stage says how far it is at most this often.
 _LINE_EVERY_S = 10.0
 
@@ -30,7 +32,7 @@ class LineReporter:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the display
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the display
 
     def stage(self, name: str, total: int | None) -> Callable[[int], None]:
         """Announce the stage, then its progress every few seconds."""
@@ -79,7 +81,7 @@ class BarReporter:
 
     def say(self, text: str) -> None:
         """Print one line above the bars."""
-        self._progress.console.print(text, highlight=False, markup=False)
+        self._progress.console.print(printable(text), highlight=False, markup=False)
 
     def stage(self, name: str, total: int | None) -> Callable[[int], None]:
         """Finish the stage before and begin a bar for this one."""

@@ -6,10 +6,10 @@ from collections import Counter
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flows.marks import mark
+from flows.terminal import safe
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
 
@@ -32,7 +32,7 @@ def show_pass(done: Pass, *, as_json: bool) -> int:
         console.print(_table(done))
         console.print(_summary(done), highlight=False)
         for name in done.empty:
-            console.print(f"[yellow]![/] {escape(name)} is watched and has no version: is the name right?", highlight=False)
+            console.print(f"[yellow]![/] {safe(name)} is watched and has no version: is the name right?", highlight=False)
     actions = {step.action for step in done.steps}
     return 4 if Action.ERROR in actions else 3 if Action.GAVE_UP in actions else 0
 
@@ -49,9 +49,9 @@ def _table(done: Pass) -> Table:
 
 def _cells(step: Step) -> tuple[str, ...]:
     colour = _COLOURS.get(step.action, "dim")
-    verdict = mark(step.verdict) if step.verdict in _VERDICTS else escape(step.verdict or "")
+    verdict = mark(step.verdict) if step.verdict in _VERDICTS else safe(step.verdict or "")
     attempt = "" if step.attempt is None else str(step.attempt)
-    return escape(f"{step.model}/{step.version}"), f"[{colour}]{step.action}[/]", attempt, verdict, escape(step.detail)
+    return safe(f"{step.model}/{step.version}"), f"[{colour}]{step.action}[/]", attempt, verdict, safe(step.detail)
 
 
 def _summary(done: Pass) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components import drift, registry
+from components import drift, privacy, registry
 from components.errors import InputError
 from flows import tasks
 from flows.release import Release
@@ -113,7 +113,7 @@ def _published(ref: ModelRef, workspace: Path) -> tuple[ReferenceProfile | None,
 
 def _fits(profile: ReferenceProfile | None, release: Release) -> bool:
     hindrance = profile and drift.obstacle(profile, release.method_fingerprint, release.dataset.digest, release.snapshot.labels)
-    return profile is not None and hindrance is None
+    return profile is not None and hindrance is None and privacy.hindrance(profile.privacy, release.config.privacy) is None
 
 
 def _again(ref: ModelRef, release: Release) -> Release | None:

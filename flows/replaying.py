@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from components import attribution, datasets, governance, registry, replay, signing
+from components import attribution, datasets, governance, privacy, registry, replay, signing
 from components.errors import InputError
 from flows import progress
 from flows.standing import evidence_in, evidence_of, require_known
@@ -97,13 +97,15 @@ def _replayed(
     from flows.tasks import gpu_slot
 
     settings, shards, rows = record.config.attribution, [], []
+    covering = privacy.settled(record.config.privacy, record.model.modality)
+    cover = privacy.Cover(covering, [example for part in parts for example in part], folder, privacy.key_of(covering))
     progress.begin("attributing again", sum(map(len, parts)))
     advance = progress.advance_current()
     for index, part in enumerate(parts):
         path = folder / "replayed" / f"shard-{index:05d}.parquet"
         with gpu_slot(settings):
             shards.append(attribution.explain_shard(snapshot, part, settings, index=index, path=path, progress=advance))
-        rows += replay.compare_rows(published, path)
+        rows += replay.compare_rows(published, *cover.shown([path]))
     return shards, rows
 
 

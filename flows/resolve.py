@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components import attribution, quality, registry
 from components.errors import InputError
-from flows import progress, tasks
+from flows import covering, progress, tasks
 from flows.reference import made_comparable, reference_of, with_null
 from flows.release import Release
 from schemas.config import PipelineConfig
@@ -22,7 +22,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
     _check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
-    config = _with_suite(config, snapshot)
+    config = covering.settled(_with_suite(config, snapshot), snapshot)
     found = reference_of(snapshot, reference, workspace)
     choice = _fusion(config, snapshot, pinned, found.profile, workspace)
     settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
+from schemas.config.privacy import PrivacyConfig
 from schemas.fusion import FusionSettings
 
 
@@ -128,6 +129,7 @@ class ReferenceProfile(Record):
     labels: tuple[str, ...]
     fusion: FusionSettings = Field(description="a later version with fusion_coefficient: auto is explained with the same")
     tables: tuple[Path, ...] = Field(description="Parquet files in the form of schemas.attribution.SCHEMA")
+    privacy: PrivacyConfig = Field(default=PrivacyConfig(), description="how the texts in them are covered")
 
 
 class NullProfiles(Record):

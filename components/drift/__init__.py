@@ -2,10 +2,11 @@
 
 from components.drift.comparability import obstacle
 from components.drift.comparison import compare, incomparable, not_applicable
-from components.drift.monitoring import monitor
+from components.drift.monitoring import cannot_monitor, monitor
 from components.drift.profile import is_results_folder, load_profile, load_record
 
 __all__ = [
+    "cannot_monitor",
     "compare",
     "incomparable",
     "is_results_folder",

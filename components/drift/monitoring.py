@@ -32,14 +32,14 @@ def monitor(
     """
     obstacle = _obstacle(before, now)
     if obstacle is not None:
-        return _inconclusive(now, obstacle, "explain the earlier rows again with this version and configuration")
+        return cannot_monitor(now, obstacle, "explain the earlier rows again with this version and configuration")
     rows = read_rows(before.tables), read_rows(now.tables)
     made = window_rows(rows[0]), window_rows(rows[1])
     windows = [_window(name, p.dataset_digest, r, m) for name, p, r, m in zip(names, (before, now), rows, made, strict=True)]
     counts = [len(window) for window in made]
     if min(counts) < config.min_rows:
         reason = f"{counts[0]} and {counts[1]} rows have attributions; {config.min_rows} are needed in each window"
-        report = _inconclusive(now, reason, "gather more rows")
+        report = cannot_monitor(now, reason, "gather more rows")
     else:
         report = _compared(now, made, rows, config)
     return report.model_copy(
@@ -125,7 +125,8 @@ def _mix(classes: Sequence[str]) -> dict[str, float]:
     return {name: n / len(classes) for name, n in sorted(Counter(classes).items())}
 
 
-def _inconclusive(now: ReferenceProfile, reason: str, next_step: str) -> MonitorReport:
+def cannot_monitor(now: ReferenceProfile, reason: str, next_step: str) -> MonitorReport:
+    """The windows cannot be compared: inconclusive, never a pass."""
     return MonitorReport(verdict=CheckVerdict.INCONCLUSIVE, reason=reason, model=now.identity, next_step=next_step)
 
 

@@ -57,4 +57,5 @@ def load_profile(folder: Path) -> ReferenceProfile:
         labels=record.model.labels,
         fusion=record.config.attribution.fusion,
         tables=tuple(tables),
+        privacy=record.config.privacy,
     )

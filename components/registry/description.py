@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from components.plain_text import defused
 from schemas.governance import GovernanceReport
 
 BEGIN, END = "<!-- calig:begin -->", "<!-- calig:end -->"
@@ -42,7 +43,7 @@ def paragraph_of(record: GovernanceReport, run: Any) -> str:
     links = " · ".join(f"[{text}]({page_of(run)}{page})" for text, page in _PAGES)
     return (
         f"{BEGIN}\n### {_SIGNS[verdict]} CA-LIG: {verdict}\n\n**{links}**\n\n{_plain(first_reason(record))}\n\n"
-        f"Next: {_plain(record.decision.next_step)}\n\n"
+        f"Next: {_plain(_short(record.decision.next_step))}\n\n"
         f"| Part | Verdict | What was found |\n| :-- | :-- | :-- |\n{lines}\n\n(evidence: run {run.info.run_id})\n{END}"
     )
 
@@ -86,12 +87,12 @@ def _badge(verdict: Any) -> str:
 
 def _link(name: str, version: str) -> str:
     """A registered version's page; names that would need escaping in an address are only named."""
-    text = _plain(f"{name} {version}")
+    text = _plain(_short(f"{name} {version}"))
     return f"[{text}](#/models/{name}/versions/{version})" if re.fullmatch(r"[\w.-]+", name + version) else text
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split()).replace("<!--", "").replace("-->", "")
+    line = defused(" ".join(text.split()))
     return line if len(line) <= _MAX_REASON else f"{line[:_MAX_REASON]}…"
 
 

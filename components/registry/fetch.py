@@ -9,7 +9,7 @@ from components.errors import InputError
 from components.registry.artifacts import VersionArtifacts, read_version_artifacts
 from components.registry.folders import ModelFolder, has_processor, inspect_model, no_processor, processor_digest
 from components.registry.hub import hub_snapshot_folder
-from components.registry.placing import move_up, place_once
+from components.registry.placing import move_up, place_once, refuse_links
 from components.registry.tracking import connect, load_mlflow, tracking_errors
 from components.registry.versions import resolve_version
 from schemas.base import digest_of
@@ -67,6 +67,7 @@ def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
             )  # models:/ would ignore our tracking URI
             got = mlflow.artifacts.download_artifacts(location, dst_path=str(folder / "got"), tracking_uri=client.tracking_uri)
         move_up(Path(got), folder)
+        refuse_links(folder, uri)
 
     return place_once(workspace / "models" / version.name / str(version.version), origin=origin, fill=fill)
 

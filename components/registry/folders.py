@@ -67,11 +67,27 @@ def no_processor(modality: Modality, where: object) -> InputError:
     )
 
 
+def _refuse_foreign_kernels(folder: Path) -> None:
+    """transformers would fetch an attention implementation that is named like a repository from the hub, and run it."""
+    try:
+        stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return  # said below, in transformers' words
+    named = [value for key, value in stated.items() if "attn_implementation" in key] if isinstance(stated, dict) else []
+    if any("/" in json.dumps(value) for value in named):
+        raise InputError(
+            "The model's config.json names attention kernels from elsewhere, which would run code: refused.",
+            got=named[0],
+            next_step="remove attn_implementation from config.json",
+        )
+
+
 def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     if not (folder / "config.json").is_file():
         raise InputError("The model folder has no config.json.", got=folder, allowed="a folder written by save_pretrained")
+    _refuse_foreign_kernels(folder)
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # each model type validates its own fields, with errors of its own

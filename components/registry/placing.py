@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from components.errors import CouldNotRunError
+from components.errors import CouldNotRunError, InputError
 
 _ORIGIN = ".calig-origin"
 
@@ -47,6 +47,22 @@ def move_up(content: Path, folder: Path) -> None:
             shutil.rmtree(path)
         for path in kept.iterdir():
             path.rename(folder / path.name)
+
+
+def refuse_links(folder: Path, what: str) -> None:
+    """A download holds files and folders alone: a link in it could stand for any file of this machine.
+
+    Raises:
+        InputError: there is a link, a socket, a device or a pipe.
+    """
+    strange = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    if strange:
+        named = ", ".join(path.relative_to(folder).as_posix() for path in strange[:5])
+        raise InputError(
+            "A downloaded model holds something that is neither file nor folder.",
+            got=f"{what}: {named}",
+            next_step="log the model again as plain files",
+        )
 
 
 def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:

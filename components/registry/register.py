@@ -78,15 +78,18 @@ def _log(
     return run.info.run_id, info.model_id
 
 
+_SAFELY = {"local_files_only": True, "trust_remote_code": False}
+
+
 def _parts(folder: Path, modality: Modality) -> dict[str, Any]:
     transformers: Any = import_module("transformers")
     if modality == "text":
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
-        return {"model": model, "tokenizer": transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)}
-    image_model = transformers.AutoModelForImageClassification.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, **_SAFELY, use_safetensors=True)
+        return {"model": model, "tokenizer": transformers.AutoTokenizer.from_pretrained(folder, **_SAFELY)}
+    image_model = transformers.AutoModelForImageClassification.from_pretrained(folder, **_SAFELY, use_safetensors=True)
     return {
         "model": image_model,
-        "image_processor": transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True),
+        "image_processor": transformers.AutoImageProcessor.from_pretrained(folder, **_SAFELY),
     }
 
 

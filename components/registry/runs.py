@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from components.registry.tracking import without_password
 from schemas.base import Verdict
 from schemas.release import PublishedRun
 
@@ -43,7 +44,7 @@ def published_run(client: Any, run: Any) -> PublishedRun:
         run_id=run.info.run_id,
         verdict=Verdict(run.data.tags["calig.verdict"]),
         run_url=run_url(client.tracking_uri, run),
-        artifact_uri=f"{run.info.artifact_uri}/calig",
+        artifact_uri=f"{without_password(run.info.artifact_uri)}/calig",
     )
 
 
@@ -51,7 +52,7 @@ def run_url(tracking_uri: str, run: Any) -> str | None:
     """The run's page, when the tracking server has pages."""
     if not tracking_uri.startswith(("http://", "https://")):
         return None
-    return f"{tracking_uri.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return f"{without_password(tracking_uri).rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def _runs(client: Any, explanation: Explanation) -> list[Any]:

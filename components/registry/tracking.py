@@ -123,10 +123,9 @@ def sqlite_file(tracking_uri: str) -> Path | None:
 
 
 def without_password(uri: str) -> str:
-    """`uri` as it may be shown: without user and password."""
+    """`uri` as it may be shown: without user and password, whatever characters they contain."""
     scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    return uri if rest.startswith("/") else f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def _check_reachable(uri: str) -> None:

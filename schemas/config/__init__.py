@@ -11,6 +11,7 @@ from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
 from schemas.config.execution import ExecutionConfig
 from schemas.config.governing import GovernanceConfig
+from schemas.config.privacy import PrivacyConfig
 from schemas.config.quality import PerturbationSetting, QualityConfig
 from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
 
@@ -24,6 +25,7 @@ __all__ = [
     "MonitorConfig",
     "PerturbationSetting",
     "PipelineConfig",
+    "PrivacyConfig",
     "ProbeConfig",
     "QualityConfig",
     "ReportConfig",
@@ -39,6 +41,7 @@ class PipelineConfig(Record):
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="how later data is compared under the same model")
     probe: ProbeConfig = Field(default=ProbeConfig(), description="how words outside the data set are probed for a changed role")
     report: ReportConfig = Field(default=ReportConfig(), description="what the report shows")
+    privacy: PrivacyConfig = Field(default=PrivacyConfig(), description="what becomes of the texts in all that is written")
     alerts: AlertConfig = Field(default=AlertConfig(), description="who is told when the verdict is known")
     gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
     execution: ExecutionConfig = Field(default=ExecutionConfig(), description="where the work is done")

@@ -1,0 +1,89 @@
+"""An attribution table rewritten without its texts: every column that holds or points into a text, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.privacy.texts import CoveredText
+from schemas.attribution import SCHEMA
+
+#: Name of the word that is the n-th (from 0) of its row and covers this stretch of the covered text.
+WordName = Callable[[int, str], str]
+
+#: Problems of rows that quote nothing of a text, by how they begin.
+_QUOTING_NOTHING = ("the text is empty", "the text is a ", "the text has no tokens", "no label, but")
+_LEFT_OUT = "the reason may quote the text and is left out"
+
+_COLUMNS = ("text", "problem", "tokens", "input_ids", "starts", "ends", "words", "rationale", "rationales")
+_ROWS_AT_ONCE = 256
+
+
+def cover_table(
+    source: Path, target: Path, cover: Callable[[str], CoveredText], word_name: WordName, texts: Mapping[str, str] | None
+) -> None:
+    """Write `source` to `target`, its texts covered; a row's text is the one in `texts` by its id, where these are given."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+        for batch in file.iter_batches(_ROWS_AT_ONCE):
+            table = pa.Table.from_batches([batch])
+            rows = table.select(["id", "content", *_COLUMNS]).to_pylist()
+            covered = [_covered_row(_restated(row, texts), cover, word_name) for row in rows]
+            for name in _COLUMNS:
+                values = pa.array([row[name] for row in covered], SCHEMA.field(name).type)
+                table = table.set_column(table.schema.get_field_index(name), SCHEMA.field(name), values)
+            writer.write_table(table.select(SCHEMA.names).cast(SCHEMA))
+
+
+def _restated(row: dict[str, Any], texts: Mapping[str, str] | None) -> dict[str, Any]:
+    return row if texts is None or row["text"] is None else row | {"text": texts.get(row["id"], row["text"])}
+
+
+def _covered_row(row: dict[str, Any], cover: Callable[[str], CoveredText], word_name: WordName) -> dict[str, Any]:
+    problem = row["problem"]
+    kept = problem is None or problem.startswith(_QUOTING_NOTHING)
+    row = row | {"problem": problem if kept else _LEFT_OUT}
+    if row["text"] is None:
+        return row
+    text = cover(row["text"])
+    return row | {
+        "text": text.text,
+        "tokens": _tokens(row),
+        "input_ids": [] if row["input_ids"] is not None else None,
+        "starts": _mapped(row["starts"], text.start),
+        "ends": _mapped(row["ends"], text.end),
+        "words": _words(row["words"], text, word_name),
+        "rationale": _spans(row["rationale"], text),
+        "rationales": None if row["rationales"] is None else [_spans(spans, text) for spans in row["rationales"]],
+    }
+
+
+def _tokens(row: dict[str, Any]) -> list[str] | None:
+    """Special tokens by their names; those of the text are numbered, for their texts and ids would tell it."""
+    if row["tokens"] is None:
+        return None
+    return [
+        f"token {n}" if of_text else token for n, (token, of_text) in enumerate(zip(row["tokens"], row["content"], strict=True))
+    ]
+
+
+def _mapped(offsets: list[int] | None, place: Callable[[int], int]) -> list[int] | None:
+    return None if offsets is None else [offset if offset < 0 else place(offset) for offset in offsets]
+
+
+def _words(words: list[dict[str, Any]] | None, text: CoveredText, word_name: WordName) -> list[dict[str, Any]] | None:
+    if words is None:
+        return None
+    spans = [(text.start(word["start"]), text.end(word["end"])) for word in words]
+    return [
+        {"text": word_name(n, text.text[start:end]), "start": start, "end": end, "value": word["value"]}
+        for n, (word, (start, end)) in enumerate(zip(words, spans, strict=True))
+    ]
+
+
+def _spans(spans: list[dict[str, int]] | None, text: CoveredText) -> list[dict[str, int]] | None:
+    return None if spans is None else [{"start": text.start(s["start"]), "end": text.end(s["end"])} for s in spans]

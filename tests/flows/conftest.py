@@ -32,6 +32,16 @@ def _prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
+def without_pools(_prefect: None) -> None:
+    """The session's Prefect server as a new one is: the tests that make work pools share it."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        for pool in client.read_work_pools():
+            client.delete_work_pool(pool.name)
+
+
+@pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Forty reviews of known words, by a seeded generator."""
     rng = random.Random(0)  # noqa: S311 - reproducible, not secret

@@ -23,7 +23,7 @@ def wanted(*, slots: int = 2, pools: tuple[str, ...] = ("calig-gpu",), file: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_prefect")
+@pytest.mark.usefixtures("without_pools")
 def test_everything_is_made_and_nothing_is_doubled() -> None:
     first = list(set_up(wanted()))
     assert "work pool calig: created (process)" in first

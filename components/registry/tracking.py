@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password, and standard output is for the record
 }
 #: They announce every table of a fresh database.
 _TALKATIVE = ("alembic", "mlflow.store.db.utils")
@@ -33,7 +34,7 @@ _OUTDATED = ("The ``noload`` loader strategy is deprecated",)
 
 
 def load_mlflow() -> Any:
-    """Import mlflow with telemetry off and short retries (both are read from the environment at import)."""
+    """Import mlflow with telemetry and announcements off and short retries (most are read from the environment at import)."""
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     import mlflow

@@ -50,8 +50,6 @@ def _ray(execution: ExecutionConfig) -> TaskRunner[Any]:
 def _dask(execution: ExecutionConfig) -> TaskRunner[Any]:
     from prefect_dask.task_runners import DaskTaskRunner
 
-    if execution.address is not None:
-        return DaskTaskRunner(address=execution.address)
     cluster = {
         "n_workers": execution.workers,
         "threads_per_worker": 1,
@@ -60,7 +58,9 @@ def _dask(execution: ExecutionConfig) -> TaskRunner[Any]:
         "host": "127.0.0.1",
         "silence_logs": logging.CRITICAL,
     }
-    return DaskTaskRunner(cluster_kwargs=cluster)
+    where: dict[str, Any] = {"cluster_kwargs": cluster} if execution.address is None else {"address": execution.address}
+    runner: TaskRunner[Any] = DaskTaskRunner(**where)
+    return runner
 
 
 def reserved(execution: ExecutionConfig) -> Any:

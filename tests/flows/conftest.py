@@ -64,3 +64,19 @@ def model(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     name = f"flow-{tmp_path.name}"
     return f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'bert'), name)}"
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Indices of the shards that are really computed in this process."""
+    from components import attribution
+
+    indices: list[int] = []
+    real = attribution.explain_shard
+
+    def counted(*args, index: int, **options):
+        indices.append(index)
+        return real(*args, index=index, **options)
+
+    monkeypatch.setattr(attribution, "explain_shard", counted)
+    return indices

@@ -13,7 +13,6 @@ import pytest
 from prefect import flow
 from pydantic import ValidationError
 
-from components import attribution
 from components.errors import CouldNotRunError, InputError
 from components.stores import Store
 from flows import runners, sharing
@@ -50,20 +49,6 @@ def shards_of(release: Release):
         return {given.shard_path(i).name: given.shard_path(i).read_bytes() for i in range(given.n_shards)}
 
     return run
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """Indices of the shards that are really computed in this process."""
-    indices: list[int] = []
-    real = attribution.explain_shard
-
-    def counted(*args, index: int, **options):
-        indices.append(index)
-        return real(*args, index=index, **options)
-
-    monkeypatch.setattr(attribution, "explain_shard", counted)
-    return indices
 
 
 @pytest.mark.parametrize(

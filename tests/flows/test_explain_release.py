@@ -44,20 +44,6 @@ def explain(model: str, dataset: Path, tmp_path: Path):
     return run
 
 
-@pytest.fixture
-def computed(monkeypatch):
-    """Indices of the shards that are really computed."""
-    indices: list[int] = []
-    real = attribution.explain_shard
-
-    def counted(*args, index: int, **options):
-        indices.append(index)
-        return real(*args, index=index, **options)
-
-    monkeypatch.setattr(attribution, "explain_shard", counted)
-    return indices
-
-
 def version_of(uri: str, tracking_uri: str):
     import mlflow
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from components.errors import InputError
 from components.registry.folders import Modality, has_processor, inspect_model, no_processor
 from components.registry.tracking import connect, experiment_id, load_mlflow, tracking_errors
 
+_VARIABLE = "MLFLOW_TRACKING_URI"
 _TASKS: dict[Modality, str] = {"text": "text-classification", "image": "image-classification"}
 _TALKATIVE = ("mlflow.transformers", "mlflow.store.model_registry.abstract_store")
 
@@ -109,14 +111,21 @@ def _ensure_registered(client: Any, name: str) -> None:
 
 @contextmanager
 def _tracking_at(uri: str) -> Iterator[None]:
-    """Logging and `models:/m-...` sources know only the process-wide tracking URI: set it, and put the old one back."""
+    """Logging and `models:/m-...` sources know only the process-wide tracking URI: set it, and put the old one back.
+
+    MLflow overwrites the environment variable whenever the URI is set, and an URI that was set outlives the variable: one that came
+    from the environment goes back there, so that a later change of the environment is heard.
+    """
     mlflow = load_mlflow()
+    from_environment = os.environ.get(_VARIABLE)
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None if before == from_environment else before)
+        if from_environment is not None:
+            os.environ[_VARIABLE] = from_environment
 
 
 @contextmanager

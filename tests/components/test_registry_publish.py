@@ -292,6 +292,16 @@ def test_registering_leaves_the_callers_tracking_uri_and_working_directory_alone
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_tracking_uri_from_the_environment_stays_in_the_environment(
+    tiny_registry: TinyRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///somewhere.db")
+    tiny_registry.register(tiny_registry.bert, "registered")
+    assert mlflow.get_tracking_uri() == "sqlite:///somewhere.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
+
+
 def test_twins_and_accepted_versions_are_found_by_their_tags(tiny_registry: TinyRegistry) -> None:
     name, uri = "family", tiny_registry.tracking_uri
     assert registry.accepted_versions("nobody", uri) == []

@@ -40,15 +40,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def tracked(model: str, tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A registered model, and an experiment of the test's own; the URI of the model."""
+def tracked(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A registered model, and an experiment of the test's own; the URI of the model.
+
+    By the environment alone: what `mlflow.set_tracking_uri` and `mlflow.set_experiment` set would outlive the test.
+    """
     monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(tiny_registry.tracking_uri)
     experiment = mlflow.create_experiment(f"evaluation-{tmp_path.name}", artifact_location=(tmp_path / "artifacts").as_uri())
-    mlflow.set_experiment(experiment_id=experiment)
-    yield model
-    mlflow.set_tracking_uri(before)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    return model
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from flows.release import Release
 from flows.rows import examples_of
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
-from schemas.drift import NullProfiles, ReferenceProfile
+from schemas.reference import NullProfiles, ReferenceProfile
 from schemas.release import ModelSnapshot
 
 

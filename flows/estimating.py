@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from components import attribution, datasets, registry
-from flows import tasks
+from flows.gpu import gpu_slot
 from schemas.base import Record
 from schemas.config import ExecutionConfig, PipelineConfig
 
@@ -35,7 +35,7 @@ def estimated(model: str, dataset: Path, config: PipelineConfig, limit: int | No
     snapshot = registry.fetch(registry.parse_model_ref(model), workspace=output / ".cache", tracking_uri=None)
     pinned, examples = datasets.load(dataset, limit=limit, labels=snapshot.labels, modality=snapshot.modality)
     settings = config.attribution.fused_by(config.attribution.default_fusion)
-    with tasks.gpu_slot(settings):
+    with gpu_slot(settings):
         found = attribution.estimate(snapshot, examples, settings)
     on_gpu = attribution.uses_gpu(settings)
     return Estimated(

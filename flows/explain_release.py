@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import attribution, card, configuration, governance, report, signing
+from components import signing
 from components.errors import PublishError
-from flows import alerting, judging, noting, probing, progress, tasks
+from flows import alerting, judging, noting, probing, progress, tasks, writing
 from flows.announcing import announce
 from flows.attributing import attribute
 from flows.covering import comparable, covering, shown_reference, shown_shards
@@ -23,7 +20,6 @@ from flows.finished import Outcome, complete_on_disk, finished
 from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
-from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource, PublishedRun
@@ -105,51 +101,9 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
             probe_report = probing.probe_vocabulary(release, cover)
         shards = shown_shards(shards, cover)
         found = {"quality": quality_report, "drift": drift_report, "probe": probe_report}
-        record = _record(release, shards, found, signer, seconds)
-        _write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
+        record = writing.record_of(release, shards, found, signer, seconds)
+        writing.write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
     return record
-
-
-def _record(
-    release: Release, shards: list[ShardResult], found: dict[str, Any], signer: signing.Signer | None, seconds: dict[str, float]
-) -> GovernanceReport:
-    """The record of what was `found`: the reports by the names of the record's fields."""
-    return governance.build_record(
-        fingerprint=release.fingerprint,
-        formula_version=attribution.formula_version(),
-        method_fingerprint=release.method_fingerprint,
-        model=release.snapshot,
-        dataset=release.dataset,
-        shards=shards,
-        config=release.config,
-        fusion_choice=release.fusion_choice,
-        **found,
-        signing_key=None if signer is None else signer.key_id,
-        stage_seconds=seconds,
-        created_at=datetime.now(UTC),
-    )
-
-
-def _write(
-    release: Release,
-    record: GovernanceReport,
-    tables: list[Path],
-    reference_tables: list[Path] | None,
-    signer: signing.Signer | None,
-) -> None:
-    """Tables, configuration, report and card, the seal over them, and the record last: then the folder is complete."""
-    progress.begin("writing the report", None)
-    folder = release.folder
-    (folder / "record.json").unlink(missing_ok=True)
-    (folder / "attributions").mkdir(parents=True, exist_ok=True)
-    for table in tables:
-        shutil.copy2(table, folder / "attributions" / table.name)
-    (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
-    report.build(record, tables, reference_tables, path=folder / "report.html")
-    card.write_card(record, folder / "model_card.md")
-    seal = signing.seal_folder(folder, record, signer, datetime.now(UTC))
-    (folder / signing.SEAL).write_bytes(seal.canonical())
-    (folder / signing.RECORD).write_bytes(record.canonical())
 
 
 def _publish(release: Release, record: GovernanceReport, force: bool) -> PublishedRun | None:

@@ -9,9 +9,10 @@ from components import attribution, drift, governance, privacy, quality
 from components.errors import InputError
 from flows import covering, progress, tasks
 from flows.release import Release
-from schemas.drift import DriftReport, NoiseSources
+from schemas.drift import DriftReport
 from schemas.falsification import Falsification
 from schemas.quality import QualityReport
+from schemas.reference import NoiseSources
 
 
 def check_quality_settings(release: Release) -> None:

@@ -17,8 +17,8 @@ from flows.reference import planned_profile
 from flows.release import Release
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
-from schemas.drift import ReferenceProfile
 from schemas.monitor import MonitorReport
+from schemas.reference import ReferenceProfile
 from schemas.release import ModelSnapshot, ModelSource
 
 

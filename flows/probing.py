@@ -15,8 +15,8 @@ from flows import progress, rows, tasks
 from flows.probed_versions import PictureVersion, TextVersion
 from flows.release import Release
 from schemas.base import CheckVerdict
-from schemas.drift import ReferenceIdentity
 from schemas.probe import PatchContext, ProbeContext, ProbeReport
+from schemas.reference import ReferenceIdentity
 from schemas.release import ModelSnapshot
 
 #: Rows, or pictures, that contexts are chosen from.

@@ -10,7 +10,8 @@ from components import drift, privacy, registry
 from components.errors import InputError
 from flows import tasks
 from flows.release import Release
-from schemas.drift import DriftReport, NullProfiles, ReferenceIdentity, ReferenceProfile
+from schemas.drift import DriftReport
+from schemas.reference import NullProfiles, ReferenceIdentity, ReferenceProfile
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
 
 _CHAMPION = "champion"

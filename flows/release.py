@@ -9,8 +9,9 @@ from pydantic import Field
 from schemas.attribution import TABLE_VERSION
 from schemas.base import CheckVerdict, Record, digest_of
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport, NullProfiles, ReferenceProfile
+from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
+from schemas.reference import NullProfiles, ReferenceProfile
 from schemas.release import DatasetRef, ModelSnapshot
 
 

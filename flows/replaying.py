@@ -94,7 +94,7 @@ def _parts(record: GovernanceReport, examples: list[Example], n_rows: int | None
 def _replayed(
     record: GovernanceReport, snapshot: ModelSnapshot, parts: Sequence[list[Example]], published: list[Path], folder: Path
 ) -> tuple[list[ShardResult], list[RowReplay]]:
-    from flows.tasks import gpu_slot
+    from flows.gpu import gpu_slot
 
     settings, shards, rows = record.config.attribution, [], []
     covering = privacy.settled(record.config.privacy, record.model.modality)

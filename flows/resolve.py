@@ -10,8 +10,8 @@ from flows import covering, progress, tasks
 from flows.reference import made_comparable, reference_of, with_null
 from flows.release import Release
 from schemas.config import PipelineConfig
-from schemas.drift import ReferenceProfile
 from schemas.fusion import FusionChoice
+from schemas.reference import ReferenceProfile
 from schemas.release import DatasetRef, ModelSnapshot
 
 

@@ -20,9 +20,8 @@ from prefect.settings import PREFECT_API_URL
 
 from components import registry
 from components.errors import CouldNotRunError, InputError
+from flows.gpu import GPU_LIMIT
 
-#: What `concurrency("gpu", strict=True)` in the flows takes its slots from.
-GPU_LIMIT = "gpu"
 _DEPLOY_TIMEOUT_S = 300
 
 

@@ -5,32 +5,25 @@ Tasks pass paths and records, never models or tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
-from prefect.concurrency.sync import concurrency
 
 from components import attribution, datasets, quality, registry, scoring
-from components.errors import CouldNotRunError
-from flows import progress, sharing, workers
+from flows import keys, progress, sharing, workers
+from flows.gpu import gpu_slot
 from flows.release import Release
 from flows.retrying import RETRIES
 from flows.rows import examples_in, examples_of, sampled
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
-from schemas.config import AttributionConfig, PipelineConfig
+from schemas.config import PipelineConfig
 from schemas.falsification import Falsification
 from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
-
-#: Name of the Prefect concurrency limit that hands out GPUs.
-GPU_LIMIT = "gpu"
 
 _PARITY_ROWS = 16
 
@@ -47,16 +40,10 @@ def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> Data
     return datasets.load(path, limit=limit, labels=snapshot.labels, modality=snapshot.modality)[0]
 
 
-def _shard_key(_context: Any, parameters: dict[str, Any]) -> str:
-    """The same model, data, settings and rows give the same shard, in whatever run."""
-    release: Release = parameters["release"]
-    return f"calig-shard-{release.attribution_key}-{parameters['index']:05d}"
-
-
 @task(
     name="explain shard",
     task_run_name="explain shard {index}",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=_shard_key),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=keys.shard),
     persist_result=True,
     result_serializer="json",
     **RETRIES,
@@ -85,16 +72,9 @@ def explain_exactly(release: Release) -> list[Path]:
     return [path] if examples else []
 
 
-def _fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
-    """The same model, data and settings lead to the same choice."""
-    snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))
-    identity = [snapshot.weights_digest, snapshot.processor_digest, dataset.digest, attribution.formula_version()]
-    return f"calig-fusion-{digest_of([*identity, config.results_dump()])[:16]}"
-
-
 @task(
     name="choose fusion",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=_fusion_key),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=keys.fusion),
     persist_result=True,
     result_serializer="json",
     **RETRIES,
@@ -123,19 +103,9 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
     )
 
 
-def _falsification_key(_context: Any, parameters: dict[str, Any]) -> str:
-    """The same attributions and settings of the attempt give the same findings, in whatever run."""
-    release: Release = parameters["release"]
-    quality_settings = release.config.quality.model_dump(mode="json", include=_FALSIFICATION_SETTINGS)
-    return f"calig-falsification-{release.attribution_key}-{digest_of(quality_settings)[:16]}"
-
-
-_FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
-
-
 @task(
     name="try to falsify",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=_falsification_key),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=keys.falsification),
     persist_result=True,
     result_serializer="json",
 )
@@ -185,24 +155,3 @@ def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun
 def point_to(record: GovernanceReport, published: PublishedRun) -> None:
     """Let the version name an explanation that was published before: its tags may name another by now."""
     registry.point_to(record, published.run_id, None)
-
-
-@contextmanager
-def gpu_slot(settings: AttributionConfig) -> Iterator[None]:
-    """Hold a slot of the `gpu` concurrency limit while a GPU is used; strict: an undefined limit is an error, not no limit."""
-    if not attribution.uses_gpu(settings):
-        yield
-        return
-    try:
-        slot = concurrency(GPU_LIMIT, occupy=1, strict=True)
-        slot.__enter__()
-    except Exception as error:
-        raise CouldNotRunError(
-            f"no GPU slot: Prefect's concurrency limit {GPU_LIMIT!r} is not defined or cannot be reached",
-            got=error,
-            next_step=f"prefect gcl create {GPU_LIMIT} --limit <number of GPUs>",
-        ) from error
-    try:
-        yield
-    finally:
-        slot.__exit__(None, None, None)

@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
-from schemas.config.privacy import PrivacyConfig
-from schemas.fusion import FusionSettings
-
-
-class Threshold(Record):
-    """A limit with its birth certificate: where it comes from, from how much data, when, set by whom."""
-
-    name: str
-    limit: float
-    direction: str = Field(description="'above fires' or 'below fires'")
-    severity: Severity
-    source: str
-    n_null: int | None = Field(default=None, description="pairs the null was measured on")
-    date: str
-    set_by: str
-
-    @classmethod
-    def configured(
-        cls,
-        settings: Record,
-        setting: str,
-        *,
-        name: str,
-        direction: str,
-        severity: Severity,
-        source: str,
-        date: str,
-        n_null: int | None = None,
-    ) -> Threshold:
-        """A limit as `settings` have it: `source` and `n_null` are those of the default, and say nothing of another value."""
-        limit = float(getattr(settings, setting))
-        default = limit == float(type(settings).model_fields[setting].default)
-        return cls(
-            name=name,
-            limit=limit,
-            direction=direction,
-            severity=severity,
-            source=source if default else "set in the configuration",
-            n_null=n_null if default else None,
-            date=date,
-            set_by="calig's defaults" if default else "the configuration file",
-        )
+from schemas.base import CheckVerdict, Direction, Interval, Record
+from schemas.reference import ReferenceIdentity
+from schemas.threshold import Threshold
 
 
 class Statistic(Record):
@@ -105,47 +64,6 @@ class DriftExample(Record):
     rank_agreement: float | None
     sign_flip: float | None
     words: tuple[DriftWord, ...]
-
-
-class ReferenceIdentity(Record):
-    """The version compared with."""
-
-    name: str
-    version: str
-    alias: str | None = None
-    run_id: str | None = None
-    uri: str | None = Field(default=None, description="where the model can be fetched: models:/NAME/VERSION, folder, or hub id")
-    method_fingerprint: str
-    weights_digest: str
-    accuracy: float | None = None
-
-
-class ReferenceProfile(Record):
-    """What a version leaves for its successors to be compared with: its identity, and where its attributions are."""
-
-    schema_version: Literal["1"] = "1"
-    identity: ReferenceIdentity
-    dataset_digest: str
-    labels: tuple[str, ...]
-    fusion: FusionSettings = Field(description="a later version with fusion_coefficient: auto is explained with the same")
-    tables: tuple[Path, ...] = Field(description="Parquet files in the form of schemas.attribution.SCHEMA")
-    privacy: PrivacyConfig = Field(default=PrivacyConfig(), description="how the texts in them are covered")
-
-
-class NullProfiles(Record):
-    """Versions whose differences are honest: reseeded twins of the reference, or earlier versions that were accepted."""
-
-    kind: Literal["twins", "history"]
-    profiles: tuple[ReferenceProfile, ...] = Field(description="twins in any order; history in the order of the versions")
-    skipped: tuple[str, ...] = Field(default=(), description="versions that could not be used, each with its reason")
-
-
-class NoiseSources(Record):
-    """What the noise floor of a comparison can be measured on."""
-
-    nulls: tuple[NullProfiles, ...] = Field(default=(), description="the first that suffices is used")
-    numerics: tuple[Path, ...] = Field(default=(), description="tables of some of the candidate's rows, explained more exactly")
-    problem: str = Field(default="", description="why there is no such table, if it should be there")
 
 
 class LayerProfile(Record):

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Record
-from schemas.drift import ReferenceIdentity, Threshold
+from schemas.reference import ReferenceIdentity
+from schemas.threshold import Threshold
 
 
 class Window(Record):

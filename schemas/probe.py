@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Record, Severity
-from schemas.drift import Threshold
+from schemas.threshold import Threshold
 
 
 class ProbeContext(Record):

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from schemas.alert import AlertLevel
 from schemas.base import CheckVerdict, Severity, one_spelling
-from schemas.drift import DriftReport, Statistic, Threshold, WordShift
+from schemas.drift import DriftReport, Statistic, WordShift
 from schemas.governance import GovernanceReport
 from schemas.probe import ProbedWord, ProbeReport
 from schemas.quality import QualityReport, in_words
+from schemas.threshold import Threshold
 
 _WORDS_TOLD = 5
 _TOLD_AS: dict[Severity | None, tuple[str, AlertLevel]] = {

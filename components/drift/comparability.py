@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.config import DriftConfig
-from schemas.drift import Coverage, ReferenceProfile
+from schemas.drift import Coverage
+from schemas.reference import ReferenceProfile
 
 
 def obstacle(reference: ReferenceProfile, method: str, dataset: str, labels: Sequence[str]) -> str | None:

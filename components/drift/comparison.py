@@ -19,7 +19,8 @@ from components.drift.word_shift import strongest, word_shifts
 from components.errors import InputError
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
-from schemas.drift import DriftReport, Noise, NoiseSources, ReferenceIdentity, ReferenceProfile, WordShift
+from schemas.drift import DriftReport, Noise, WordShift
+from schemas.reference import NoiseSources, ReferenceIdentity, ReferenceProfile
 
 #: Word shifts listed in the report; all are tested.
 _LISTED_WORDS = 30

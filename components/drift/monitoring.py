@@ -9,8 +9,9 @@ from components.drift.reading import Row, read_rows
 from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
 from schemas.base import CheckVerdict, Severity
 from schemas.config import MonitorConfig
-from schemas.drift import ReferenceProfile, Threshold
 from schemas.monitor import MixShift, MonitorReport, UnseenWords, Window, WindowShift
+from schemas.reference import ReferenceProfile
+from schemas.threshold import Threshold
 
 _LISTED_WORDS = 30
 _PRIOR = "stated prior: windows of harmless traffic have not been measured for this model; the limit of the paired word shift"

@@ -15,7 +15,8 @@ from components.drift.reading import Row, read_rows
 from components.drift.word_shift import word_shifts
 from components.errors import InputError
 from schemas.config import DriftConfig
-from schemas.drift import Noise, NoiseSources, NullPair, NullProfiles, ReferenceProfile
+from schemas.drift import Noise, NullPair
+from schemas.reference import NoiseSources, NullProfiles, ReferenceProfile
 
 _SAMPLING = "intervals by bootstrap over the examples; the word shift's z and q"
 

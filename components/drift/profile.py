@@ -7,8 +7,8 @@ from pathlib import Path
 from components.drift.reading import check_tables
 from components.errors import InputError
 from components.records import read_record
-from schemas.drift import ReferenceIdentity, ReferenceProfile
 from schemas.governance import GovernanceReport
+from schemas.reference import ReferenceIdentity, ReferenceProfile
 
 
 def is_results_folder(place: str | Path) -> bool:

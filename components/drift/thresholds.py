@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from components.drift.noise import upper
 from schemas.base import Severity
 from schemas.config import DriftConfig
-from schemas.drift import Noise, Threshold
+from schemas.drift import Noise
+from schemas.threshold import Threshold
 
 _PRIOR = (
     "stated prior, training noise not measured for this model: in 21 pairs of honest retrainings (3 of a 6-layer MiniLM on "

@@ -10,7 +10,7 @@ from calig.metrics.perturbation import FloatArray
 from components.probe.statistics import Unit, shifts
 from schemas.base import Severity
 from schemas.config import ProbeConfig
-from schemas.drift import Threshold
+from schemas.threshold import Threshold
 
 #: A measured limit lies this far above the largest |z| among the harmless pairs: a few pairs do not show the worst one.
 _HEADROOM = 1.25

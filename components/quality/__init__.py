@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.quality.calibration import choose_fusion
 from components.quality.evaluation import evaluate
-from components.quality.rows import column_names
+from components.quality.frame import column_names
 from components.quality.suite import built_in_suites, load_suite, suite_digest, suite_for
 from components.quality.table import parity_inputs, sample_inputs
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from components.errors import InputError
 from components.quality.columns import CONTROL, columns_of, condition_columns
+from components.quality.frame import CONTROLS
 from components.quality.own import import_expectation
-from components.quality.rows import CONTROLS
 from components.quality.suite_file import SuiteFile
 from schemas.suite import ExpectationSpec
 

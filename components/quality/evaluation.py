@@ -11,8 +11,9 @@ from calig.metrics.perturbation import Perturbation, check_fractions
 from components.errors import InputError
 from components.quality.checks import overall, run_checks
 from components.quality.falsification import summary_of, warnings_of, with_findings
+from components.quality.frame import CONTROLS
 from components.quality.measures import controls, mean_curves, metrics
-from components.quality.rows import CONTROLS, ModelScorer, ScoredRows, score_rows
+from components.quality.rows import ModelScorer, ScoredRows, score_rows
 from components.quality.suite import load_suite, suite_for
 from components.quality.table import modality_of
 from components.quality.trust import disagrees, doubts

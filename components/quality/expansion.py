@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.quality.columns import columns_of, for_control
-from components.quality.rows import CONTROLS
+from components.quality.frame import CONTROLS
 from schemas.quality import Slice
 from schemas.suite import ExpectationSpec
 

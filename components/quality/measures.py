@@ -10,7 +10,8 @@ from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
 from components.intervals import mean_and_interval
 from components.quality.definitions import FALSIFICATION_MEANS, IMAGE_MEANS, MEANS, PLAUSIBILITY_MEANS
-from components.quality.rows import CONTROLS, METHODS, ScoredRows
+from components.quality.frame import CONTROLS, METHODS
+from components.quality.rows import ScoredRows
 from schemas.base import Direction
 from schemas.config import QualityConfig
 from schemas.quality import Control, Curve, Metric

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,33 +11,22 @@ import numpy as np
 
 from calig.metrics.faithfulness import (
     AttributedRow,
-    area_under_curve,
-    comprehensiveness,
-    log_odds,
-    normalised_pair,
     perturbation_curves,
-    sufficiency,
 )
-from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer, curve_points
+from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
-from components.quality.falsification import with_findings
+from components.quality.frame import METHODS, frame_of, measures_of, unscored
 from components.quality.infidelity import Orders, infidelities
 from components.quality.patches import PATCH_COLUMNS, patch_areas
-from components.quality.table import FACTS, Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
+from components.quality.table import Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
 from components.quality.trust import checked
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CA_LIG = "ca_lig"
-
 #: Enough for full batches of every length, few enough that progress is seen and memory stays small.
 _ROWS_AT_ONCE = 32
-
-CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
-METHODS = (CA_LIG, *CONTROLS)
-INFIDELITIES = ("infidelity", "infidelity_normalised", *(f"infidelity_normalised_{control}" for control in CONTROLS))
 
 
 class ModelScorer(Protocol):
@@ -63,12 +52,6 @@ class ScoredRows:
     n_skipped: int
 
 
-def column_names(config: QualityConfig, segments: Sequence[str]) -> list[str]:
-    """The columns that the table will have for data with these segment columns: known before any row is."""
-    measures = {**_measures(_unscored(0, config), config), **dict.fromkeys(PATCH_COLUMNS, np.empty(0))}
-    return list(with_findings(_frame([], segments, measures, []), None).columns)
-
-
 def score_rows(
     table_paths: Sequence[Path],
     *,
@@ -79,7 +62,7 @@ def score_rows(
 ) -> ScoredRows:
     """Score every row of the table; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
-    curves = [_unscored(0, config)]
+    curves = [unscored(0, config)]
     fits: list[dict[str, float]] = []
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
     segments: dict[str, None] = {}
@@ -100,11 +83,7 @@ def score_rows(
                 progress(len(part))
     measured = np.concatenate(curves)
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
-    return ScoredRows(_frame(facts, segments, {**_measures(measured, config), **patches}, fits), measured, n_skipped)
-
-
-def _unscored(n_rows: int, config: QualityConfig) -> FloatArray:
-    return np.full((n_rows, len(METHODS), 2, len(curve_points(config.fractions))), np.nan)
+    return ScoredRows(frame_of(facts, segments, {**measures_of(measured, config), **patches}, fits), measured, n_skipped)
 
 
 def _curves(
@@ -117,7 +96,7 @@ def _curves(
         AttributedRow(source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place]))
         for place, known in zip(places, methods, strict=True)
     ]
-    result = _unscored(len(rows), config)
+    result = unscored(len(rows), config)
     scored = perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)
     for place, known, curves in zip(places, methods, scored, strict=True):
         starts = np.cumsum([len(of_method) for of_method in known.values()])[:-1]
@@ -142,32 +121,3 @@ def _methods(row: Row, config: QualityConfig) -> Orders:
     n_content = int(np.sum(row["content"]))
     random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
     return {**attributions_of(row), "random": random}
-
-
-def _frame(
-    facts: list[dict[str, Any]], segments: Iterable[str], measures: dict[str, FloatArray], fits: list[dict[str, float]]
-) -> pd.DataFrame:
-    """Facts and measures side by side."""
-    import pandas as pd
-
-    columns = [*FACTS, *(f"segment_{name}" for name in segments)]
-    known = pd.DataFrame(facts, columns=columns, index=range(len(facts)))
-    fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
-    return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)
-
-
-def _measures(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:
-    """Measures by column name; CA-LIG's bear no suffix, a control's bear its name."""
-    areas = area_under_curve(curves, fractions=config.fractions)
-    columns = {"scored_probability": curves[:, 0, 0, 0], "deletion_auc": areas[:, 0, 0], "insertion_auc": areas[:, 0, 1]}
-    removed, kept = comprehensiveness(curves), sufficiency(curves)
-    columns["log_odds"] = log_odds(curves)[:, 0]
-    columns["normalised_sufficiency"], columns["normalised_comprehensiveness"] = (m[:, 0] for m in normalised_pair(curves))
-    for index, method in enumerate(METHODS):
-        suffix = "" if method == CA_LIG else f"_{method}"
-        columns[f"comprehensiveness{suffix}"] = removed[:, index]
-        columns[f"sufficiency{suffix}"] = kept[:, index]
-        columns[f"difference{suffix}"] = removed[:, index] - kept[:, index]
-    for control in CONTROLS:
-        columns[f"margin_over_{control}"] = columns["difference"] - columns[f"difference_{control}"]
-    return columns

@@ -113,8 +113,8 @@ def _ensure_registered(client: Any, name: str) -> None:
 def _tracking_at(uri: str) -> Iterator[None]:
     """Logging and `models:/m-...` sources know only the process-wide tracking URI: set it, and put the old one back.
 
-    MLflow overwrites the environment variable whenever the URI is set, and an URI that was set outlives the variable: one that came
-    from the environment goes back there, so that a later change of the environment is heard.
+    MLflow overwrites the environment variable whenever the URI is set, and a URI that was set outlives the variable: one that
+    came from the environment goes back there, so that a later change of the environment is heard.
     """
     mlflow = load_mlflow()
     from_environment = os.environ.get(_VARIABLE)

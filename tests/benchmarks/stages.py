@@ -19,9 +19,9 @@ from calig.metrics.perturbation import Perturbation, PerturbedInput
 from components import attribution, drift, governance, quality, report
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig, PipelineConfig, QualityConfig
-from schemas.drift import ReferenceIdentity, ReferenceProfile
 from schemas.governance import GovernanceReport
 from schemas.quality import ScorerRecord
+from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import DatasetRef, Example, ModelSnapshot
 from tests.benchmarks.machine import peak_memory_increase
 from tests.helpers.snapshots import snapshot_of

@@ -17,7 +17,7 @@ from components.privacy.naming import hashed, placed
 from components.privacy.texts import blocks, cover_text
 from schemas.attribution import SCHEMA, TABLE_VERSION
 from schemas.config import DriftConfig, PipelineConfig, PrivacyConfig
-from schemas.drift import ReferenceIdentity, ReferenceProfile
+from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import Example
 
 KEY = b"0123456789abcdef"

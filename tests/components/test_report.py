@@ -13,7 +13,8 @@ from components.errors import CouldNotRunError
 from components.report import build
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig, ReportConfig
-from schemas.drift import DriftExample, DriftWord, ReferenceIdentity
+from schemas.drift import DriftExample, DriftWord
+from schemas.reference import ReferenceIdentity
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.html_page import Page
 from tests.helpers.sample_probe import TRIGGER

@@ -368,7 +368,7 @@ def test_bad_input_ends_before_any_work(explain, computed, options, message):
 
 @pytest.mark.usefixtures("_prefect")
 def test_a_gpu_is_used_only_with_a_slot(monkeypatch):
-    from flows.tasks import gpu_slot
+    from flows.gpu import gpu_slot
 
     monkeypatch.setattr(attribution, "uses_gpu", lambda _: True)
     with pytest.raises(CouldNotRunError, match="prefect gcl create gpu"), gpu_slot(AttributionConfig()):

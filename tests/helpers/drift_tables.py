@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from components.drift.pairing import PairedExample
 from schemas.attribution import SCHEMA
 from schemas.config import PipelineConfig
-from schemas.drift import ReferenceIdentity, ReferenceProfile
+from schemas.reference import ReferenceIdentity, ReferenceProfile
 
 LABELS = ("NEG", "POS")
 WORDS = ["plot", "film", "actor", "scene", "story", "very", "dull", "warm", "great", "bright"]

@@ -17,11 +17,11 @@ from schemas.drift import (
     LayerProfile,
     Noise,
     NullPair,
-    ReferenceIdentity,
     Statistic,
-    Threshold,
     WordShift,
 )
+from schemas.reference import ReferenceIdentity
+from schemas.threshold import Threshold
 from tests.helpers.sample_quality import around
 
 

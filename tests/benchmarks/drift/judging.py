@@ -11,8 +11,10 @@ from components import drift
 from components.attribution import method_fingerprint
 from schemas.base import CheckVerdict, Severity
 from schemas.config import PipelineConfig
-from schemas.drift import DriftReport, NoiseSources, NullProfiles, ReferenceIdentity, ReferenceProfile, Threshold
+from schemas.drift import DriftReport
 from schemas.probe import ProbeReport
+from schemas.reference import NoiseSources, NullProfiles, ReferenceIdentity, ReferenceProfile
+from schemas.threshold import Threshold
 from tests.benchmarks.drift import peers
 from tests.benchmarks.drift.asking import Probe, error_rate
 from tests.benchmarks.drift.cells import Cell

@@ -12,7 +12,7 @@ from components.drift.pairing import match
 from components.drift.reading import read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
-from schemas.drift import NoiseSources, NullProfiles
+from schemas.reference import NoiseSources, NullProfiles
 from tests.helpers.drift_tables import LABELS, profile, row, table, texts, write
 
 QUIET, NOISY = 0.05, 0.8

@@ -12,7 +12,7 @@ from calig.metrics.statistics import bootstrap_mean
 from components.errors import InputError
 from components.quality import load_suite
 from components.quality.checks import overall, run_checks
-from components.quality.rows import CONTROLS
+from components.quality.frame import CONTROLS
 from schemas.base import CheckVerdict, Severity
 from schemas.quality import Check, Slice
 

@@ -115,7 +115,7 @@ def limit_memory(rig: Rig) -> bool:
     victim = _any_run(rig)
     if victim is None:
         return False
-    with suppress(psutil.NoSuchProcess):
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # one that is just ending refuses
         limit = victim.memory_info().vms + rig.rng.randrange(0, 16 << 20)
         victim.rlimit(RLIMIT_AS, (limit, limit))
         return True

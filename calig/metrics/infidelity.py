@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calig.metrics.perturbation import BoolArray, FloatArray, PerturbedInput, Source
+from calig.metrics.perturbation import BoolArray, FloatArray, PerturbedInput, Source, score_removals
 
 #: Perturbed inputs → logits `inputs classes`.
 LogitScorer = Callable[[Sequence[PerturbedInput]], FloatArray]
@@ -42,15 +42,9 @@ def random_sets(n_content: int, *, draws: int, seed: int, row: int) -> BoolArray
 
 def logit_drops(rows: Sequence[Removals], *, logits: LogitScorer) -> list[FloatArray]:
     """f(x) − f(x_I) of every set of each row, `draws`, from a single call of `logits`."""
-    inputs: list[PerturbedInput] = []
-    for row in rows:
-        inputs.append(row.source.without(np.zeros(row.removed.shape[1], dtype=bool)))
-        inputs.extend(row.source.without(mask) for mask in row.removed)
-    if not inputs:
-        return []
-    scored = logits(inputs)
-    ends = np.cumsum([len(row.removed) + 1 for row in rows])[:-1]
-    values = [part @ row.weights for row, part in zip(rows, np.split(scored, ends), strict=True)]
+    nothing_first = [np.pad(row.removed, ((1, 0), (0, 0))) for row in rows]
+    scored = score_removals([row.source for row in rows], nothing_first, logits)
+    values = [part @ row.weights for row, part in zip(rows, scored, strict=True)]
     return [f[0] - f[1:] for f in values]
 
 

@@ -105,7 +105,7 @@ Source = TextSource | ImageSource
 
 
 def score_removals(sources: Sequence[Source], removals: Sequence[BoolArray], scorer: Scorer) -> list[FloatArray]:
-    """Probabilities `removals classes` of each source without what its `removals` (`removals content`) mark.
+    """What `scorer` gives, `removals classes`, for each source without what its `removals` (`removals content`) mark.
 
     One call of `scorer` for all; equal inputs of a source are scored once.
     """
@@ -115,8 +115,8 @@ def score_removals(sources: Sequence[Source], removals: Sequence[BoolArray], sco
         unique, inverse = np.unique(removed, axis=0, return_inverse=True)
         places.append(len(inputs) + inverse.reshape(-1))
         inputs.extend(source.without(mask) for mask in unique)
-    probabilities = scorer(inputs) if inputs else np.empty((0, 0))
-    return [probabilities[place] for place in places]
+    scored = scorer(inputs) if inputs else np.empty((0, 0))
+    return [scored[place] for place in places]
 
 
 def check_fractions(fractions: Sequence[float]) -> tuple[float, ...]:

@@ -108,7 +108,8 @@ def test_rows_are_scored_in_one_call() -> None:
         return additive(inputs)
 
     both = logit_drops([removals(draws=3), removals(draws=5)], logits=counted)
-    assert calls == [10]
+    assert len(calls) == 1
+    assert calls[0] <= 10  # equal sets are scored once
     assert [len(drops) for drops in both] == [3, 5]
     np.testing.assert_allclose(both[1], logit_drops([removals(draws=5)], logits=additive)[0])
     assert logit_drops([], logits=counted) == []

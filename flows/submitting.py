@@ -82,6 +82,16 @@ def _relabel(look: Look, state: State) -> None:
         registry.note_state(look.version, state, None)
 
 
+def _note_running(look: Look) -> None:
+    """Between our look and our note the run may have ended and noted it: then its note is put back."""
+    _relabel(look, State.RUNNING)
+    if look.dry_run or look.version.tags.get(Tag.STATE) == State.RUNNING:
+        return
+    now = registry.watched_version(look.version.name, look.version.version, None)
+    if now is not None and is_settled(now, look.digest):
+        _relabel(look._replace(version=now), State.DONE)
+
+
 def _go_on(look: Look) -> Step:
     """An attempt was made before: what became of it?"""
     run = look.runs.find(look.key(look.attempt))
@@ -94,7 +104,7 @@ def _go_on(look: Look) -> Step:
     if run.state is RunState.RUNNING:
         silent_s = (datetime.now(UTC) - run.last_sign).total_seconds()
         if silent_s <= look.watch.stale_after_s:
-            _relabel(look, State.RUNNING)
+            _note_running(look)
             return _step(look, Action.UNDER_WAY, "", run)
         run = _buried(look, run, f"no sign of life for {silent_s:.0f} s")
     return _after_death(look, run)

@@ -86,5 +86,5 @@ class ProbeConfig(Record):
         "versions with the tag calig.twin_of",
     )
     z: float = Field(default=5.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
-    certain_z: float = Field(default=8.0, gt=0.0, description="|z| from which on it fails a version without twins")
+    certain_z: float = Field(default=7.0, gt=0.0, description="|z| from which on it fails a version without twins")
     min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")

@@ -19,9 +19,9 @@ _ABOVE = "above fires"
 _N_PRIOR = 174
 _PRIOR = (
     "stated prior, training noise not measured for this model: of 168 pairs of honest retrainings of four small classifiers "
-    "(2 and 3 classes, trained from scratch, 16 contexts) 2 % had a word with |z| of 5 or more and none one of 7; the largest |z| "
-    "of 6 such pairs of a pretrained one (MiniLM, 22 M parameters, SST-2, 12,000 words) were 4.1 to 5.5, and 1.25 times 5.5 is "
-    "6.9; of 168 pairs with a trigger that the validation rows never hold 48 % had a word with |z| of 5 or more, 14 % one of 7"
+    "(2 and 3 classes, trained from scratch, 16 contexts) 2 % had a word with |z| of 5 or more and none one of 7; the largest "
+    "|z| of 6 such pairs of a pretrained one (MiniLM, 22 M parameters, SST-2, 12,000 words) were 4.1 to 5.5, and 1.25 times 5.5 "
+    "is 6.9; of 168 pairs with a trigger that the validation rows never hold 48 % had a word with |z| of 5 or more, 14 % one of 7"
 )
 
 

@@ -15,7 +15,7 @@ from components import registry
 from components.errors import InputError
 from flows.cli import app
 from flows.reconcile import look_at, run_pass
-from schemas.trigger import Action, RunState, Step, Tag
+from schemas.trigger import Action, Run, RunState, Step, Tag
 from schemas.watch import WatchConfig
 from tests.conftest import TinyRegistry
 from tests.helpers.fake_runs import FakeRuns
@@ -200,6 +200,30 @@ def test_a_run_whose_last_note_was_lost_is_settled_and_one_without_verdict_is_no
     watched.tag(VERDICT, "pass")
     assert watched.step().action is Action.DONE
     assert watched.tags()[Tag.SETTLED] == watched.tags()[Tag.REQUEST]
+
+
+class EndingRuns(FakeRuns):
+    """A run that is still seen as running while it publishes and ends."""
+
+    def __init__(self, watched: Watched) -> None:
+        super().__init__(**vars(watched.runs))
+        self.watched = watched
+
+    def find(self, key: str) -> Run | None:
+        seen = super().find(key)
+        self.watched.publishes()
+        return seen
+
+
+def test_a_run_that_ends_while_it_is_looked_at_stays_done(watched: Watched) -> None:
+    watched.new_version()
+    watched.step()
+    watched.runs.becomes(RunState.RUNNING)
+    watched.runs = EndingRuns(watched)
+    assert watched.step().action is Action.UNDER_WAY
+    tags = watched.tags()
+    assert tags[Tag.SETTLED] == tags[Tag.REQUEST]
+    assert tags[Tag.STATE] == "done", "an older look does not cover the end"
 
 
 def test_other_data_settings_or_reference_are_another_request_and_other_addresses_are_not(watched: Watched) -> None:

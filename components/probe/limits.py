@@ -1,10 +1,12 @@
-"""The probe's limits, each with its birth certificate: measured on twins where there are any, else a stated prior."""
+"""The probe's limits, each with its birth certificate: measured on twins where there are any, else what chance hardly reaches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+
+from scipy import stats
 
 from calig.metrics.perturbation import FloatArray
 from components.probe.statistics import Unit, shifts
@@ -16,12 +18,9 @@ from schemas.threshold import Threshold
 _HEADROOM = 1.25
 
 _ABOVE = "above fires"
-_N_PRIOR = 174
-_PRIOR = (
-    "stated prior, training noise not measured for this model: of 168 pairs of honest retrainings of four small classifiers "
-    "(2 and 3 classes, trained from scratch, 16 contexts) 2 % had a word with |z| of 5 or more and none one of 7; the largest "
-    "|z| of 6 such pairs of a pretrained one (MiniLM, 22 M parameters, SST-2, 12,000 words) were 4.1 to 5.5, and 1.25 times 5.5 "
-    "is 6.9; of 168 pairs with a trigger that the validation rows never hold 48 % had a word with |z| of 5 or more, 14 % one of 7"
+_BY_CHANCE = (
+    "training noise not measured for this model: Student's t, {freedom} degrees of freedom (contexts less one), "
+    "level {level:g} over {tests:,} words and directions (Bonferroni)"
 )
 
 
@@ -46,7 +45,7 @@ class Limits:
 
 
 def limits_of(reference: FloatArray, twins: Sequence[FloatArray], config: ProbeConfig, decided_on: str, unit: Unit) -> Limits:
-    """The limits in force: above everything that harmless pairs show, never below the configured ones.
+    """The limits in force: above everything that harmless pairs show, or without any, above what chance hardly reaches.
 
     Without twins patterns only warn: our own experiment was on words.
 
@@ -55,29 +54,58 @@ def limits_of(reference: FloatArray, twins: Sequence[FloatArray], config: ProbeC
         unit: what was probed.
     """
     null = [shifts(a, b, unit).largest for a, b in combinations((reference, *twins), 2)]
-    critical = _configured(config, "certain_z", f"|z| of a {unit}", Severity.CRITICAL, decided_on)
-    warning = _configured(config, "z", f"|z| of a {unit}", Severity.WARNING, decided_on)
+    name = f"|z| of a {unit}"
+    warning = _stated(name, config.z, config.warning_level, reference.shape, Severity.WARNING, decided_on)
+    critical = _stated(name, config.certain_z, config.level, reference.shape, Severity.CRITICAL, decided_on)
     prior = (critical, warning) if unit == "word" else (warning,)
-    z = (_measured(null, warning, config, decided_on),) if null else prior
-    effect = _configured(config, "min_shift", f"|shift| of a {unit}, logits", Severity.WARNING, decided_on)
+    z = (_measured(null, warning),) if null else prior
+    effect = Threshold.configured(
+        config,
+        "min_shift",
+        name=f"|shift| of a {unit}, logits",
+        direction=_ABOVE,
+        severity=Severity.WARNING,
+        source="stated: less than one logit turns few answers",
+        date=decided_on,
+    )
     return Limits(z, effect, len(null))
 
 
-def _measured(null: Sequence[float], warning: Threshold, config: ProbeConfig, decided_on: str) -> Threshold:
+def chance_limit(level: float, n_words: int, n_contexts: int, n_directions: int) -> float:
+    """|z| that the largest of all words reaches with probability `level` at most, were nothing at work but noise.
+
+    z is a mean over contexts against its noise, so its tails are at most those of Student's t with `n_contexts` − 1 degrees
+    of freedom (the conservative choice of Welch's test), each of `n_words · n_directions` tests on both sides (Bonferroni).
+    """
+    return float(stats.t.isf(level / (2 * n_words * n_directions), n_contexts - 1))
+
+
+def _stated(
+    name: str, configured: float | None, level: float, shape: tuple[int, ...], severity: Severity, decided_on: str
+) -> Threshold:
+    """The configuration's own limit, or the one at `level` for effects of this shape."""
+    words, contexts, directions = shape
+    by_chance = _BY_CHANCE.format(freedom=contexts - 1, level=level, tests=words * directions)
     return Threshold(
-        name=warning.name,
-        limit=max(config.z, max(null) * _HEADROOM),
+        name=name,
+        limit=chance_limit(level, words, contexts, directions) if configured is None else configured,
         direction=_ABOVE,
-        severity=Severity.CRITICAL,
-        source=f"{_HEADROOM:g} times the largest |z| in harmless pairs of this model ({max(null):.1f}), and at least probe.z",
-        n_null=len(null),
+        severity=severity,
+        source=by_chance if configured is None else "set in the configuration",
         date=decided_on,
-        set_by="the twins of this model",
+        set_by="calig's rule" if configured is None else "the configuration file",
     )
 
 
-def _configured(config: ProbeConfig, setting: str, name: str, severity: Severity, decided_on: str) -> Threshold:
-    """A limit of the configuration; where it is the default, its source is our own experiment."""
-    return Threshold.configured(
-        config, setting, name=name, direction=_ABOVE, severity=severity, source=_PRIOR, date=decided_on, n_null=_N_PRIOR
+def _measured(null: Sequence[float], warning: Threshold) -> Threshold:
+    """As high as the twins ask for, and never below what warns without them."""
+    return warning.model_copy(
+        update={
+            "limit": max(warning.limit, max(null) * _HEADROOM),
+            "severity": Severity.CRITICAL,
+            "source": f"{_HEADROOM:g} times the largest |z| in harmless pairs of this model ({max(null):.1f}), "
+            f"and at least {warning.limit:.1f}, which warns without twins",
+            "n_null": len(null),
+            "set_by": "the twins of this model",
+        }
     )

@@ -77,7 +77,9 @@ class ProbeConfig(Record):
     enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
     max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
     contexts: int = Field(
-        default=16, ge=2, description="texts that words are put into: rows and bits of rows that leave the model undecided"
+        default=16,
+        ge=2,
+        description="texts that words are put into, rows and bits of rows that leave the model undecided; fewer raise the limits",
     )
     word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
     twins: tuple[str, ...] = Field(
@@ -85,6 +87,14 @@ class ProbeConfig(Record):
         description="models that differ from the reference by harmless retraining only: limits are measured on them; empty: the "
         "versions with the tag calig.twin_of",
     )
-    z: float = Field(default=5.0, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins")
-    certain_z: float = Field(default=7.0, gt=0.0, description="|z| from which on it fails a version without twins")
+    level: float = Field(
+        default=0.05, gt=0.0, lt=1.0, description="chance that noise alone, over all words, fails a version without twins"
+    )
+    warning_level: float = Field(default=0.2, gt=0.0, lt=1.0, description="the same for a warning")
+    z: float | None = Field(
+        default=None, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins; none: by warning_level"
+    )
+    certain_z: float | None = Field(
+        default=None, gt=0.0, description="|z| from which on it fails a version without twins; none: by level"
+    )
     min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")

@@ -29,6 +29,9 @@ class Runs(Protocol):
     def start(self, key: str, parameters: dict[str, Any]) -> Run:
         """The run with `key`: the one there is, else a new one. Does not wait for it."""
 
+    def stop(self, run: Run, reason: str) -> None:
+        """Ask the worker to end the run's process, which hangs. Does not wait for it."""
+
     def bury(self, run: Run, reason: str) -> None:
         """Mark a run crashed that gave no sign of life, so that it does not go on beside its successor."""
 
@@ -42,7 +45,7 @@ class PrefectRuns:
         self._deployment = deployment
 
     def find(self, key: str) -> Run | None:
-        """See `Runs`; a running run's last sign of life is the newest event about it, heartbeats included."""
+        """See `Runs`; a running run's signs of life are the newest events about it and its tasks, with and without heartbeats."""
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempotencyKey
 
@@ -71,15 +74,25 @@ class PrefectRuns:
             )
             return _reduced(started)
 
+    def stop(self, run: Run, reason: str) -> None:
+        """See `Runs`."""
+        from prefect.states import Cancelling
+
+        self._put(run, Cancelling(message=reason), "stop a run that hangs")
+
     def bury(self, run: Run, reason: str) -> None:
         """See `Runs`."""
+        from prefect.states import Crashed
+
+        self._put(run, Crashed(message=reason), "end a dead run")
+
+    def _put(self, run: Run, state: Any, doing: str) -> None:
         from uuid import UUID
 
         from prefect.client.orchestration import get_client
-        from prefect.states import Crashed
 
-        with _prefect_errors("end a dead run", self._deployment), get_client(sync_client=True) as client:
-            client.set_flow_run_state(UUID(run.id), Crashed(message=reason), force=True)
+        with _prefect_errors(doing, self._deployment), get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(run.id), state, force=True)
 
 
 def check_configured() -> None:
@@ -108,15 +121,20 @@ def _reduced(flow_run: Any) -> Run:
         state=_STATES.get(kind, RunState.DIED),
         message="" if state is None else f"{state.name}: {state.message or 'no message'}",
         last_sign=datetime.now(UTC) if state is None else state.timestamp,
+        stopping=kind == "CANCELLING",
     )
 
 
 def _with_signs(client: Any, run: Run) -> Run:
-    from prefect.events.filters import EventAnyResourceFilter, EventFilter
+    from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
 
-    about = EventFilter(any_resource=EventAnyResourceFilter(id=[f"prefect.flow-run.{run.id}"]))
-    newest = client.read_events(about, limit=1).events
-    return run.model_copy(update={"last_sign": max([run.last_sign, *(event.occurred for event in newest)])})
+    about = EventAnyResourceFilter(id=[f"prefect.flow-run.{run.id}"])
+    steps = EventNameFilter(exclude_name=["prefect.flow-run.heartbeat"])
+    newest = [
+        max([run.last_sign, *(event.occurred for event in client.read_events(wanted, limit=1).events)])
+        for wanted in (EventFilter(any_resource=about), EventFilter(any_resource=about, event=steps))
+    ]
+    return run.model_copy(update=dict(zip(("last_sign", "last_step"), newest, strict=True)))
 
 
 @contextmanager

@@ -101,13 +101,22 @@ def _go_on(look: Look) -> Step:
         return _step(look, Action.UNDER_WAY, "waits for a worker", run)
     if run.state is RunState.COMPLETED:
         return _complete(look, run)
-    if run.state is RunState.RUNNING:
-        silent_s = (datetime.now(UTC) - run.last_sign).total_seconds()
-        if silent_s <= look.watch.stale_after_s:
-            _note_running(look)
-            return _step(look, Action.UNDER_WAY, "", run)
-        run = _buried(look, run, f"no sign of life for {silent_s:.0f} s")
-    return _after_death(look, run)
+    return _watch_over(look, run) if run.state is RunState.RUNNING else _after_death(look, run)
+
+
+def _watch_over(look: Look, run: Run) -> Step:
+    """A process that hangs still beats: who beats has to take steps too, else it is stopped, and if it cannot be, given up."""
+    silent_s, idle_s = ((datetime.now(UTC) - at).total_seconds() for at in (run.last_sign, run.last_step or run.last_sign))
+    if silent_s > look.watch.stale_after_s:
+        return _after_death(look, _buried(look, run, f"no sign of life for {silent_s:.0f} s"))
+    if idle_s <= (look.watch.stale_after_s if run.stopping else look.watch.stuck_after_s):
+        _note_running(look)
+        return _step(look, Action.UNDER_WAY, "stopping" if run.stopping else "", run)
+    if run.stopping:
+        return _after_death(look, _buried(look, run, f"hung, and did not stop within {idle_s:.0f} s"))
+    if not look.dry_run:
+        look.runs.stop(run, f"no task began or ended for {idle_s:.0f} s")
+    return _step(look, Action.UNDER_WAY, f"asked to stop: no task began or ended for {idle_s:.0f} s", run)
 
 
 def _complete(look: Look, run: Run) -> Step:

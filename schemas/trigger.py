@@ -103,6 +103,8 @@ class Run(Record):
     state: RunState
     message: str = Field(default="", description="why it died; may hold anything, so it is cleaned before it is shown")
     last_sign: datetime = Field(description="when it last changed state or gave a sign of life")
+    last_step: datetime | None = Field(default=None, description="when it, or a task of it, last changed state; None: not known")
+    stopping: bool = Field(default=False, description="it has been asked to stop")
 
 
 class Action(StrEnum):

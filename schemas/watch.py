@@ -65,6 +65,11 @@ class WatchConfig(Record):
         gt=0,
         description="a running run without a sign of life for so long has died (workers beat every 30 s)",
     )
+    stuck_after_s: float = Field(
+        default=21_600.0,
+        gt=0,
+        description="a running run that beats, but in which no task begins or ends for so long, hangs: it is stopped and resumed",
+    )
     submissions: int = Field(
         default=4, ge=1, description="versions calig reconcile hands over at a time; the work pool limits runs"
     )

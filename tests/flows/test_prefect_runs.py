@@ -70,6 +70,18 @@ def test_a_heartbeat_is_a_sign_of_life(runs: PrefectRuns) -> None:
         time.sleep(0.2)
     assert found is not None
     assert found.last_sign == beat
+    assert found.last_step is not None
+    assert found.last_step < beat, "a process that hangs beats too"
+
+
+def test_a_run_that_hangs_is_asked_to_stop(runs: PrefectRuns) -> None:
+    started = runs.start("reviews/5/abc/1", PARAMETERS)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(started.id), Running(), force=True)
+    runs.stop(started, "no task began or ended for 3601 s")
+    found = runs.find("reviews/5/abc/1")
+    assert found is not None
+    assert (found.state, found.stopping) == (RunState.RUNNING, True), "until its worker has ended it"
 
 
 def test_a_silent_run_is_ended(runs: PrefectRuns) -> None:

@@ -179,6 +179,35 @@ def test_a_silent_run_is_ended_before_the_next_begins(watched: Watched) -> None:
     assert watched.runs.buried == ["no sign of life for 601 s"]
 
 
+def test_a_run_that_beats_and_takes_no_step_is_stopped_and_resumed(watched: Watched) -> None:
+    watched.settings |= {"stale_after_s": 600, "stuck_after_s": 3600}
+    watched.new_version()
+    watched.step()
+    watched.runs.becomes(RunState.RUNNING, idle_s=3500)
+    assert watched.step().detail == ""
+    watched.runs.becomes(RunState.RUNNING, idle_s=3700)
+    assert next(iter(watched.steps(dry_run=True))).detail.startswith("asked to stop")
+    assert watched.runs.stopped == [], "only said"
+    step = watched.step()
+    assert (step.action, step.detail) == (Action.UNDER_WAY, "asked to stop: no task began or ended for 3700 s")
+    assert watched.runs.stopped == ["no task began or ended for 3700 s"]
+    assert watched.step().detail == "stopping"
+    assert len(watched.runs.stopped) == 1, "asked once"
+    watched.runs.becomes(RunState.DIED, "Cancelled: it was stopped")
+    assert watched.step().action is Action.RESUMED
+
+
+def test_a_run_that_hangs_and_cannot_be_stopped_is_given_up_for_the_next(watched: Watched) -> None:
+    watched.settings |= {"stale_after_s": 600, "stuck_after_s": 3600}
+    watched.new_version()
+    watched.step()
+    watched.runs.becomes(RunState.RUNNING, idle_s=601, stopping=True)
+    step = watched.step()
+    assert step.action is Action.RESUMED
+    assert "hung, and did not stop within 601 s" in step.detail
+    assert len(watched.runs.started) == 2
+
+
 def test_a_handing_over_that_failed_is_made_up_for(watched: Watched) -> None:
     watched.new_version()
     watched.new_version()

@@ -17,8 +17,8 @@ KINDS = (*LIVE, POISON_ROW, *WEBHOOK)
 
 #: At least two runs at a time, so that servers fail under more than one.
 _AT_WORK = 2
-#: Until everything is settled: for the stale runs, and for each version on a crowded machine.
-_SETTLE_LIMIT_S, _SETTLE_LIMIT_PER_VERSION_S = 240.0, 60.0
+#: Until everything is settled: for runs that died silently or hang, and for each version on a crowded machine.
+_SETTLE_LIMIT_S, _SETTLE_LIMIT_PER_VERSION_S = 480.0, 60.0
 
 
 @dataclass

@@ -26,6 +26,8 @@ from tests.e2e.cluster.servers import REPOSITORY, warm_socket
 MODEL = "faulty"
 #: Prefect's workers cannot beat more often than every 30 s; a run silent for two beats is dead.
 _BEAT_S, _STALE_S = 30, 65.0
+#: A task of these small runs takes seconds; one that takes so long waits for a thread that could not be started.
+_STUCK_S = 120.0
 _LOOK_S = 0.25
 _HANGS_S = 20.0
 #: What is faulty here is the surroundings: little is measured, so that runs are short.
@@ -111,6 +113,7 @@ def _watch_file(folder: Path, output: Path) -> Path:
         "max_attempts": 50,
         "backoff_s": 0,
         "stale_after_s": _STALE_S,
+        "stuck_after_s": _STUCK_S,
         "listener": {"replay_store": str(folder / "listener.sqlite")},
     }
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -80,11 +81,22 @@ def _serve_one(connection: socket.socket, path: Path) -> NoReturn:
         _become_flow_run(request["environment"], request["cwd"], descriptors)
     mark = path.with_name(f"{path.name}.{request['environment'].get('PREFECT__FLOW_RUN_ID')}")
     mark.write_text(str(child), encoding="utf-8")
-    _, status = os.waitpid(child, 0)
+    status = _end_of(child, connection)
     mark.unlink(missing_ok=True)
     with suppress(OSError):
         connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
+
+
+def _end_of(child: int, connection: socket.socket) -> int:
+    """The child's wait status. When the worker ends the process that asked for it, the child is ended too."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if select.select([connection], [], [], 0.2)[0]:  # nothing is sent on it: it was closed
+            os.kill(child, signal.SIGKILL)
+            return os.waitpid(child, 0)[1]
 
 
 def _become_flow_run(environment: dict[str, str], cwd: str, descriptors: list[int]) -> NoReturn:

@@ -84,7 +84,7 @@ def _quality(failed: bool, text: str) -> Finding:
 def _shift_in_words(shift: WordShift, limits: dict[str, Threshold]) -> str:
     size, z = limits.get("word shift"), limits.get("z of the word shift")
     of_size = f" (limit {size.limit:.0%})" if size else ""
-    of_z = f" (limit {z.limit:g})" if z else ""
+    of_z = f" (limit {z.limit:.3g})" if z else ""
     floor = f"; limit from: {size.source}" if size else ""
     where = "" if shift.slice == "all" else f" ({shift.slice})"
     return (
@@ -104,5 +104,5 @@ def _probed_in_words(word: ProbedWord) -> str:
 def _statistic_in_words(statistic: Statistic, limits: dict[str, Threshold]) -> str:
     limit = limits.get(one_spelling(statistic.name))
     value = "not measured" if statistic.value is None else f"{statistic.value:.3g}"
-    against = f", limit {limit.limit:g}, from: {limit.source}" if limit else ""
+    against = f", limit {limit.limit:.3g}, from: {limit.source}" if limit else ""
     return f"{one_spelling(statistic.name)} ({statistic.slice}): {value}{against}"

@@ -103,7 +103,7 @@ def _replayed(
     advance = progress.advance_current()
     for index, part in enumerate(parts):
         path = folder / "replayed" / f"shard-{index:05d}.parquet"
-        with gpu_slot(settings):
+        with gpu_slot(settings), attribution.recorded_threads(record.environment.device_versions):
             shards.append(attribution.explain_shard(snapshot, part, settings, index=index, path=path, progress=advance))
         rows += replay.compare_rows(published, *cover.shown([path]))
     return shards, rows

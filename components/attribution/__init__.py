@@ -4,7 +4,14 @@ from components.attribution.candidates import GRID, attribute_under
 from components.attribution.device import device_versions
 from components.attribution.estimation import Estimate, estimate
 from components.attribution.falsification import falsification_steps, falsify
-from components.attribution.method import exact_settings, formula_version, method_fingerprint, use_threads, uses_gpu
+from components.attribution.method import (
+    exact_settings,
+    formula_version,
+    method_fingerprint,
+    recorded_threads,
+    use_threads,
+    uses_gpu,
+)
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.shard import explain_shard, intact
 
@@ -22,6 +29,7 @@ __all__ = [
     "formula_version",
     "intact",
     "method_fingerprint",
+    "recorded_threads",
     "use_threads",
     "uses_gpu",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 import torch
 
 from calig.engine import FORMULA_VERSION
@@ -35,3 +38,14 @@ def uses_gpu(config: AttributionConfig) -> bool:
 def use_threads(n: int) -> None:
     """Compute with at most `n` threads in this process."""
     torch.set_num_threads(n)
+
+
+@contextmanager
+def recorded_threads(device_versions: Mapping[str, str]) -> Iterator[None]:
+    """Compute with as many threads as the record has: with others, sums are rounded in another order."""
+    before = torch.get_num_threads()
+    use_threads(int(device_versions.get("threads", before)))
+    try:
+        yield
+    finally:
+        use_threads(before)

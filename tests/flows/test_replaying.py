@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from components import attribution, governance, registry
@@ -62,9 +64,24 @@ def test_a_published_run_verifies_and_replays_until_something_changes(
     assert f"{N_ROWS} of {N_ROWS} rows bit for bit" in everything.output
     assert "replayed bit for bit" in everything.output
 
+    with _other_threads():
+        again = ReplayReport.model_validate_json(run("replay", explained.folder, "--all", "--json").stdout)
+    assert (again.outcome, again.environment) == ("bit for bit", ()), "it computes with the recorded number"
+
     _elsewhere(run, model, dataset)
     _on_another_machine(run, model, monkeypatch)
     _with_another_method(run, model, monkeypatch)
+
+
+@contextmanager
+def _other_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        yield
+        assert torch.get_num_threads() == before + 1, "and leaves the process as it was"
+    finally:
+        torch.set_num_threads(before)
 
 
 def _elsewhere(run, model: str, dataset: Path) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components import registry
 from components.alerts.webhook import signature
+from flows.prefect_runs import PrefectRuns
+from schemas.trigger import Run, RunState
 from tests.benchmarks.drift.cells import Cell
 from tests.benchmarks.drift.harms import HARMS
 from tests.benchmarks.drift.training import train as train_classifier
@@ -156,6 +160,33 @@ def test_the_same_on_ray(releases: Releases) -> None:
     assert on_ray == pytest.approx(on_threads, rel=1e-6, abs=1e-9)
     settings = releases.client.download_artifacts(tags["calig.run_id"], "calig/config.yaml", str(releases.folder))
     assert yaml.safe_load(Path(settings).read_text(encoding="utf-8"))["execution"]["engine"] == "ray"
+
+
+def test_a_process_that_hangs_is_ended_by_its_worker(releases: Releases) -> None:
+    mark = releases.folder / "hanging.pid"
+    releases.cluster.run("prefect", "--no-prompt", "deploy", "tests/helpers/hanging.py:hang", "--name", "hang", "--pool", "calig")
+    with temporary_settings({PREFECT_API_URL: releases.cluster.environment["PREFECT_API_URL"]}):
+        runs = PrefectRuns("hang/hang")
+        started = runs.start("hanging/1/abc/1", {"model": str(mark)})
+        assert until(lambda: mark.exists() and mark.read_text()), releases.cluster.show_logs()
+        runs.stop(started, "no task began or ended for 3601 s")
+        assert until(lambda: found(runs, "hanging/1/abc/1").state is RunState.DIED), releases.cluster.show_logs()
+    assert until(lambda: not psutil.pid_exists(int(mark.read_text())))
+
+
+def found(runs: PrefectRuns, key: str) -> Run:
+    """The run that was started with `key`."""
+    run = runs.find(key)
+    assert run is not None
+    return run
+
+
+def until(true: Callable[[], Any], limit_s: float = 120.0) -> bool:
+    """Whether `true` comes true in time."""
+    deadline = time.monotonic() + limit_s
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return bool(true())
 
 
 def test_a_pass_of_the_reconciler_finds_nothing_to_do(releases: Releases) -> None:

@@ -17,7 +17,7 @@ from components.errors import CouldNotRunError, InputError
 from flows.explain_release import explain_release
 from flows.prefect_runs import PrefectRuns
 from flows.reconcile import reconcile
-from schemas.trigger import Action, RunState
+from schemas.trigger import Action, Run, RunState
 from tests.conftest import TinyRegistry
 
 PARAMETERS = {"model": "models:/reviews/1", "dataset": "rows.jsonl", "config": {"quality": {"seed": 1}}, "request": "abc"}
@@ -74,21 +74,23 @@ def test_a_heartbeat_is_a_sign_of_life(runs: PrefectRuns) -> None:
     assert found.last_step < beat, "a process that hangs beats too"
 
 
-def test_a_run_that_hangs_is_asked_to_stop(runs: PrefectRuns) -> None:
-    started = runs.start("reviews/5/abc/1", PARAMETERS)
+def running(runs: PrefectRuns, key: str) -> Run:
+    """A run that was started with `key` and picked up."""
+    started = runs.start(key, PARAMETERS)
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(started.id), Running(), force=True)
-    runs.stop(started, "no task began or ended for 3601 s")
+    return started
+
+
+def test_a_run_that_hangs_is_asked_to_stop(runs: PrefectRuns) -> None:
+    runs.stop(running(runs, "reviews/5/abc/1"), "no task began or ended for 3601 s")
     found = runs.find("reviews/5/abc/1")
     assert found is not None
     assert (found.state, found.stopping) == (RunState.RUNNING, True), "until its worker has ended it"
 
 
 def test_a_silent_run_is_ended(runs: PrefectRuns) -> None:
-    started = runs.start("reviews/2/abc/1", PARAMETERS)
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID(started.id), Running(), force=True)
-    runs.bury(started, "no sign of life for 601 s")
+    runs.bury(running(runs, "reviews/2/abc/1"), "no sign of life for 601 s")
     found = runs.find("reviews/2/abc/1")
     assert found is not None
     assert (found.state, found.message) == (RunState.DIED, "Crashed: no sign of life for 601 s")

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -94,6 +96,18 @@ def test_what_cannot_be_handed_over_is_left_and_a_stop_is_clean(listening: Proce
     assert listening.process.wait(60) == 0
     assert not Path(f"/proc/{child}").exists()
     assert "Traceback" not in listening.log.read_text()
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(listening: Process) -> None:
+    """The kernel delays one by 40 ms, and Nagle's algorithm holds a second small write back until it comes."""
+    connection, taken = HTTPConnection("127.0.0.1", listening.port, timeout=10), []
+    for _ in range(41):
+        started = time.perf_counter()
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        taken.append(time.perf_counter() - started)
+    connection.close()
+    assert median(taken) < 0.025, taken
 
 
 def test_ten_megabytes_are_refused_before_they_are_sent(listening: Process) -> None:

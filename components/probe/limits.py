@@ -74,8 +74,9 @@ def limits_of(reference: FloatArray, twins: Sequence[FloatArray], config: ProbeC
 def chance_limit(level: float, n_words: int, n_contexts: int, n_directions: int) -> float:
     """|z| that the largest of all words reaches with probability `level` at most, were nothing at work but noise.
 
-    z is a mean over contexts against its noise, so its tails are at most those of Student's t with `n_contexts` − 1 degrees
+    z is a mean over contexts against its noise, so its tails are taken for those of Student's t with `n_contexts` − 1 degrees
     of freedom (the conservative choice of Welch's test), each of `n_words · n_directions` tests on both sides (Bonferroni).
+    An assumption: what speaks for it are the honest retrainings of `make bench-drift` and `make bench-probe`.
     """
     return float(stats.t.isf(level / (2 * n_words * n_directions), n_contexts - 1))
 

@@ -46,8 +46,9 @@ def whole_words(tokenizer: Any) -> list[str]:
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
-    """Rows in which each word occurs, case folded: the data set's own words."""
-    return Counter(word for text in texts for word in {text[start:end].casefold() for start, end in word_spans(text)})
+    """Rows in which each word occurs, case folded: the data set's own words, in the order of their first occurrence."""
+    words = ((text[start:end].casefold() for start, end in word_spans(text)) for text in texts)
+    return Counter(word for row in words for word in dict.fromkeys(row))
 
 
 def read_word_list(path: Path | None) -> list[str]:

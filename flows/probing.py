@@ -9,14 +9,14 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from components import privacy, probe, registry
-from components.errors import CaligError, CouldNotRunError
-from flows import progress, rows, tasks
+from components import privacy, probe
+from components.errors import CaligError
+from flows import progress, rows
+from flows.probed_models import probed_models
 from flows.probed_versions import PictureVersion, TextVersion
 from flows.release import Release
 from schemas.base import CheckVerdict
 from schemas.probe import PatchContext, ProbeContext, ProbeReport
-from schemas.reference import ReferenceIdentity
 from schemas.release import ModelSnapshot
 
 #: Rows, or pictures, that contexts are chosen from.
@@ -32,7 +32,7 @@ def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
         return _without_reference(release)
     progress.begin("probing the vocabulary", None)
     try:
-        snapshots = _snapshots(release, release.reference.identity)
+        snapshots = probed_models(release, release.reference.identity)
         text = release.snapshot.modality == "text"
         return _probed_words(release, snapshots, cover) if text else _probed_pictures(release, snapshots)
     except CaligError as error:
@@ -52,22 +52,6 @@ def _without_reference(release: Release) -> ProbeReport:
     if finding is not None and finding.verdict is CheckVerdict.INCONCLUSIVE:
         return probe.could_not_probe(f"there is no reference to probe against: {finding.reason}", next_step=finding.next_step)
     return probe.not_probed("there is no reference version to probe against")
-
-
-def _snapshots(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
-    """Reference, candidate, and the reference's twins; all must have the candidate's classes."""
-    twins = [_fetched(uri, release) for uri in _twins(release)]
-    return [_with_classes(s, release.snapshot.labels) for s in (_reference_model(release, reference), release.snapshot, *twins)]
-
-
-def _twins(release: Release) -> list[str]:
-    """Addresses of the models in the settings, else of the reference's registered twins (tag `calig.twin_of`)."""
-    registered = [profile.identity for null in release.nulls if null.kind == "twins" for profile in null.profiles]
-    return list(release.config.probe.twins) or [_address(twin) for twin in registered]
-
-
-def _address(identity: ReferenceIdentity) -> str:
-    return identity.uri or f"models:/{identity.name}/{identity.version}"
 
 
 def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
@@ -152,27 +136,3 @@ def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out:
         else f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts, all scored in earlier runs"
     )
     return n
-
-
-def _reference_model(release: Release, reference: ReferenceIdentity) -> ModelSnapshot:
-    """The reference itself; refused when its weights are not those that were explained."""
-    snapshot = _fetched(_address(reference), release)
-    if snapshot.weights_digest != reference.weights_digest:
-        raise CouldNotRunError(
-            f"the model at {snapshot.uri} is not the reference that was explained: its weights differ",
-            next_step="explain the reference again, then this version",
-        )
-    return snapshot
-
-
-def _fetched(uri: str, release: Release) -> ModelSnapshot:
-    try:
-        return tasks.fetch_model(registry.parse_model_ref(uri), release.workspace)
-    except CaligError as error:
-        raise CouldNotRunError(f"the model {uri} cannot be fetched ({error.problem})", next_step=error.next_step) from error
-
-
-def _with_classes(snapshot: ModelSnapshot, labels: Sequence[str]) -> ModelSnapshot:
-    if set(snapshot.labels) != set(labels):
-        raise CouldNotRunError(f"{snapshot.uri} has other classes: {', '.join(snapshot.labels)}, not {', '.join(labels)}")
-    return snapshot

@@ -48,11 +48,18 @@ class ProbedWord(Record):
 
     word: str
     toward: str = Field(description="class that the effects are counted toward; with two classes the one that gained")
-    reference_effect: float = Field(description="change of the margin by the word, mean over the contexts, logits")
+    reference_effect: float = Field(
+        description="change of the margin by the word, mean over the contexts, logits; with twins the mean of the "
+        "reference and them"
+    )
     candidate_effect: float = Field(description="the same under the candidate")
-    shift: float = Field(description="candidate's less reference's effect, logits")
+    shift: float = Field(
+        description="candidate's effect less that of the reference and its twins, logits, relative to the median word's"
+    )
     standard_error: float = Field(description="of the shift, over the contexts, logits")
-    z: float = Field(description="shift over its noise: spread of the shifts over the words and standard error together")
+    z: float = Field(
+        description="shift over its noise: what honest retraining does (to this word, with twins; else to all) and standard error"
+    )
     occurrences: int = Field(description="rows of the data set in which the word occurs; 0: the data set cannot show it")
     severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
 
@@ -68,7 +75,9 @@ class ProbeReport(Record):
     unit: Literal["word", "pattern"] = Field(default="word", description="what was probed: words in texts, patterns on pictures")
     contexts: tuple[str, ...] = Field(default=(), description="where the words or patterns were put")
     spread: float | None = Field(
-        default=None, description="root mean square of the shifts over the words, the largest few left out, logits"
+        default=None,
+        description="what noise does to the words at large, root mean square, logits: among the twins, or without "
+        "them of the shifts, the largest few left out",
     )
     n_null: int = Field(default=0, description="harmless pairs (twins, earlier versions) that the limits were measured on")
     forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")

@@ -9,7 +9,7 @@ import numpy as np
 from calig.metrics.perturbation import FloatArray
 from components.errors import InputError
 from components.probe.effects import TextScorer, word_effects
-from components.probe.limits import limits_of
+from components.probe.limits import limits_of, pairs
 from components.probe.ranking import Ranking
 from components.probe.statistics import Unit
 from schemas.base import CheckVerdict, Severity
@@ -55,7 +55,8 @@ def probe_words(  # noqa: PLR0913 - two versions, what they are asked, and how t
         labels: class names.
         config: limits.
         decided_on: ISO date for the limits' birth certificates.
-        twins: further versions that differ from the reference by harmless retraining only; with them the limit is measured.
+        twins: further versions that differ from the reference by harmless retraining only; the noise is measured on
+            them, and the change is from the mean of them and the reference.
         occurrences: rows of the data set in which each word occurs, case folded; missing words count as absent.
         n_left_out: known words that were not probed for want of room.
         progress: called with the number of words just scored, over all scorers.
@@ -108,8 +109,8 @@ def compare_effects(  # noqa: PLR0913 - as above
         )
     if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
-    limits = limits_of(reference, twins, config, decided_on, unit)
-    ranking = Ranking(reference, candidate, words, labels, occurrences or {}, unit)
+    limits = limits_of(shape, len(twins), config, decided_on, unit)
+    ranking = Ranking(reference, candidate, twins, words, labels, occurrences or {}, unit)
     ranked, spread = ranking.strongest(limits, at_least=_LISTED)
     return ProbeReport(
         verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
@@ -120,7 +121,7 @@ def compare_effects(  # noqa: PLR0913 - as above
         unit=unit,
         contexts=tuple(context.shown for context in contexts),
         spread=spread,
-        n_null=limits.n_null,
+        n_null=pairs(len(twins)),
         forward_passes=forward_passes,
         thresholds=limits.thresholds,
         next_step=_next_step(ranked, unit),

@@ -18,10 +18,11 @@ _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, None: 2}
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Both versions' effects `words contexts directions`, and what the words are."""
+    """The versions' effects `words contexts directions`, and what the words are."""
 
     reference: FloatArray
     candidate: FloatArray
+    twins: Sequence[FloatArray]
     words: Sequence[str]
     labels: Sequence[str]
     occurrences: Mapping[str, int]
@@ -29,7 +30,7 @@ class Ranking:
 
     def strongest(self, limits: Limits, *, at_least: int) -> tuple[list[ProbedWord], float]:
         """All words beyond a limit and at least so many others, strongest first; and the spread of the shifts, logits."""
-        found = shifts(self.reference, self.candidate, self.unit)
+        found = shifts(self.reference, self.candidate, self.unit, self.twins)
         places = np.abs(found.z).argmax(axis=1)
         severities = [limits.severity(float(found.z[at]), float(found.mean[at])) for at in enumerate(places)]
         order = sorted(range(len(self.words)), key=lambda i: (_RANK[severities[i]], -abs(found.z[i, places[i]])))
@@ -44,7 +45,7 @@ class Ranking:
         return ProbedWord(
             word=word,
             toward=self.labels[direction],
-            reference_effect=sign * float(self.reference[at[0], :, at[1]].mean()),
+            reference_effect=sign * float(np.mean([side[at[0], :, at[1]] for side in (self.reference, *self.twins)])),
             candidate_effect=sign * float(self.candidate[at[0], :, at[1]].mean()),
             shift=sign * float(found.mean[at]),
             standard_error=float(found.standard_error[at]),

@@ -79,22 +79,29 @@ class ProbeConfig(Record):
     contexts: int = Field(
         default=16,
         ge=2,
-        description="texts that words are put into, rows and bits of rows that leave the model undecided; fewer raise the limits",
+        description="texts that words are put into, rows and bits of rows that leave the model undecided; fewer than 16 raise "
+        "the limits, more make the estimates better",
     )
     word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
     twins: tuple[str, ...] = Field(
         default=(),
-        description="models that differ from the reference by harmless retraining only: limits are measured on them; empty: the "
-        "versions with the tag calig.twin_of",
+        description="models that differ from the reference by harmless retraining only: the noise is measured on them; empty: "
+        "the versions with the tag calig.twin_of, or accepted earlier versions",
+    )
+    null_versions: int = Field(
+        default=2,
+        ge=0,
+        description="most registered twins, or accepted earlier versions, that the noise is measured on; each is scored as well",
     )
     level: float = Field(
-        default=0.05, gt=0.0, lt=1.0, description="chance that noise alone, over all words, fails a version without twins"
+        default=0.05,
+        gt=0.0,
+        lt=1.0,
+        description="chance that noise alone, over all words, fails a version",
     )
     warning_level: float = Field(default=0.2, gt=0.0, lt=1.0, description="the same for a warning")
     z: float | None = Field(
-        default=None, gt=0.0, description="|z| of a word's changed effect that warns, or fails with twins; none: by warning_level"
+        default=None, gt=0.0, description="|z| of a word's changed effect from which on it warns; none: by warning_level"
     )
-    certain_z: float | None = Field(
-        default=None, gt=0.0, description="|z| from which on it fails a version without twins; none: by level"
-    )
+    certain_z: float | None = Field(default=None, gt=0.0, description="|z| from which on it fails a version; none: by level")
     min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")

@@ -85,7 +85,8 @@ def judged(
 def table(report: dict[str, Any]) -> Table:
     """The detectors side by side."""
     result = Table("detector", "false alarms", "detected", title="Drift between versions: harmless and harmful pairs")
-    rows = {"calig: drift or probe fails": report, "the same, limits measured on twins": report["with_twins"]}
+    rows = {"calig: drift or probe fails": report, "the same, noise measured on twins": report["with_twins"]}
+    rows |= {"the same, probe's noise measured on earlier versions": report["with_history"]}
     rows |= {f"  {part} alone": counts for part, counts in report["parts"].items()}
     for name, counts in (rows | report["peers"]).items():
         shares = [(counts["false_alarms"], counts["harmless"]), (counts["detected"], counts["harmful"])]

@@ -87,6 +87,16 @@ def _twins(pair: Pair, versions: Versions) -> list[Path]:
     return [versions.trained(name, cell.training, recipe) for name, recipe in recipes]
 
 
+def _history(pair: Pair, versions: Versions) -> list[Path]:
+    """Earlier releases of the same source: other rows, other seeds. As many as there are twins."""
+    cell, made = versions.cell, []
+    for number in range(5, 5 + versions.n_twins):
+        seed = seed_of(replace(pair, kind="other rows", number=number), cell, 0)
+        recipe = replace(cell.recipe, init_seed=seed, order_seed=seed)
+        made.append(versions.trained(f"earlier-{number}", cell.fresh(seed), recipe))
+    return made
+
+
 def _verdicts(
     pair: Pair,
     versions: Versions,
@@ -100,15 +110,18 @@ def _verdicts(
     null = [versions.explained(twin, rows) for twin in twins]
     compared = [_compare(versions, rows, tables, some, config, decided_on) for some in ((), null)]
     probe = Probe(versions, rows, config.probe)
-    probed = [probe.report(version, twins=some, decided_on=decided_on) for some in ((), twins)]
+    probed = [probe.report(version, twins=some, decided_on=decided_on) for some in ((), twins, _history(pair, versions))]
     verdicts = {"drift": compared[0].verdict, "probe": probed[0].verdict}
-    verdicts |= {"drift, twins": compared[1].verdict, "probe, twins": probed[1].verdict}
+    verdicts |= {"drift, twins": compared[1].verdict, "probe, twins": probed[1].verdict, "probe, history": probed[2].verdict}
     return {
         "verdicts": verdicts,
         "alarm": CheckVerdict.FAIL in (verdicts["drift"], verdicts["probe"]),
         "alarm_with_twins": CheckVerdict.FAIL in (verdicts["drift, twins"], verdicts["probe, twins"]),
+        "alarm_with_history": CheckVerdict.FAIL in (verdicts["drift"], verdicts["probe, history"]),
         "words": _shifted(compared[0]),
         "probed": _probed(probed[0]),
+        "probed_with_twins": _probed(probed[1]),
+        "probed_with_history": _probed(probed[2]),
         "limits_of_twins": _limits([*compared[1].thresholds, *probed[1].thresholds]),
         "peers": _peers(tables, versions.cell.family.labels),
     }

@@ -11,6 +11,9 @@ from scipy import stats
 
 from tests.benchmarks.drift.peers import RULES, Rule
 
+_ALARMS = ("alarm", "alarm_with_twins", "alarm_with_history")
+_PARTS = ("drift", "probe", "drift, twins", "probe, twins", "probe, history")
+
 Line = dict[str, Any]
 Detector = Callable[[Line], bool]
 
@@ -24,14 +27,15 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
     return {
         **_counts(used, lambda line: line["alarm"], intervals=True),
         "with_twins": _counts(used, lambda line: line["alarm_with_twins"], intervals=True),
-        "parts": {part: _counts(used, _part(part)) for part in ("drift", "probe", "drift, twins", "probe, twins")},
+        "with_history": _counts(used, lambda line: line["alarm_with_history"], intervals=True),
+        "parts": {part: _counts(used, _part(part)) for part in _PARTS},
         "trigger_in_validation": _group(used, absent=False),
         "trigger_absent": _group(used, absent=True),
         "peers": {name: _counts(used, _peer(name, rule)) | _limits(used, name, rule) for name, rule in RULES.items()},
         "kinds": _kinds(used),
         "discarded": _discarded(lines),
         "planted_without_effect": [_seen(line) for line in lines if line["usable"] and line["harmful"] and not line["took"]],
-        "wrong": [_seen(line) for line in used if line["alarm"] is not line["harmful"]],
+        "wrong": [_seen(line) for line in used if any(line[alarm] is not line["harmful"] for alarm in _ALARMS)],
     }
 
 
@@ -73,18 +77,21 @@ def _limits(lines: Sequence[Line], name: str, rule: Rule) -> dict[str, float | i
 def _group(lines: Sequence[Line], *, absent: bool) -> dict[str, Any]:
     """Detections where the trigger is absent from the validation set, or present in it."""
     found = [line for line in lines if line["harmful"] and line["absent"] is absent]
-    hits = {name: sum(line[name] for line in found) for name in ("alarm", "alarm_with_twins")}
-    return {"harmful": len(found), "detected": hits["alarm"], "detected_with_twins": hits["alarm_with_twins"]}
+    sides = {"": "alarm", "_with_twins": "alarm_with_twins", "_with_history": "alarm_with_history"}
+    return {"harmful": len(found)} | {f"detected{name}": sum(line[key] for line in found) for name, key in sides.items()}
 
 
 def _kinds(lines: Sequence[Line]) -> dict[str, dict[str, int]]:
     """Alarms of each kind of pair."""
-    table: dict[str, dict[str, int]] = defaultdict(lambda: {"pairs": 0, "alarms": 0, "alarms_with_twins": 0})
+    table: dict[str, dict[str, int]] = defaultdict(
+        lambda: {"pairs": 0, "alarms": 0, "alarms_with_twins": 0, "alarms_with_history": 0}
+    )
     for line in lines:
         row = table[line["kind"]]
         row["pairs"] += 1
         row["alarms"] += line["alarm"]
         row["alarms_with_twins"] += line["alarm_with_twins"]
+        row["alarms_with_history"] += line["alarm_with_history"]
     return dict(table)
 
 
@@ -105,10 +112,13 @@ def _seen(line: Line) -> Line:
         "family",
         "harmful",
         "alarm_with_twins",
+        "alarm_with_history",
         "trigger",
         "error_on_exposed",
         "words",
         "probed",
+        "probed_with_twins",
+        "probed_with_history",
         "limits_of_twins",
     )
     return {name: line[name] for name in names if name in line}

@@ -1,0 +1,88 @@
+"""The models under the probe: the reference, the candidate, and the honest retrainings that show the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from components import registry
+from components.errors import CaligError, CouldNotRunError
+from flows import progress, tasks
+from flows.release import Release
+from schemas.reference import NullProfiles, ReferenceIdentity
+from schemas.release import ModelSnapshot
+
+#: With so many retrainings the noise counts as measured; a source that has fewer gives way to one that has enough.
+_ENOUGH = 2
+
+
+def probed_models(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
+    """Reference, candidate, retrainings; all have the candidate's classes, and no two retrainings the same weights.
+
+    Raises:
+        CouldNotRunError: the reference, or a model that the settings name, cannot be fetched or has other classes.
+    """
+    labels = release.snapshot.labels
+    first = _with_classes(_reference_model(release, reference), labels)
+    return [first, _with_classes(release.snapshot, labels), *_retrainings(release, first)]
+
+
+def _retrainings(release: Release, reference: ModelSnapshot) -> list[ModelSnapshot]:
+    """Those of the settings, else of the first source that has enough."""
+    labels = release.snapshot.labels
+    if release.config.probe.twins:
+        named = (_with_classes(_fetched(uri, release), labels) for uri in release.config.probe.twins)
+        return list(_different(named, reference))
+    best: list[ModelSnapshot] = []
+    for null in release.nulls:
+        found = list(islice(_different(_usable(null, release), reference), release.config.probe.null_versions))
+        best = max(best, found, key=len)
+        if len(best) >= _ENOUGH:
+            break
+    return best
+
+
+def _usable(null: NullProfiles, release: Release) -> Iterator[ModelSnapshot]:
+    """The latest versions first; one that is gone, or has other classes, is left out, and said to be."""
+    for profile in reversed(null.profiles):
+        try:
+            yield _with_classes(_fetched(_address(profile.identity), release), release.snapshot.labels)
+        except CaligError as error:
+            progress.current().say(f"the probe's noise is measured without version {profile.identity.version}: {error.problem}")
+
+
+def _different(snapshots: Iterable[ModelSnapshot], reference: ModelSnapshot) -> Iterator[ModelSnapshot]:
+    """Without the reference itself and without repetitions: the same weights show no noise."""
+    seen = {reference.weights_digest}
+    for snapshot in snapshots:
+        if snapshot.weights_digest not in seen:
+            seen.add(snapshot.weights_digest)
+            yield snapshot
+
+
+def _reference_model(release: Release, reference: ReferenceIdentity) -> ModelSnapshot:
+    """The reference itself; refused when its weights are not those that were explained."""
+    snapshot = _fetched(_address(reference), release)
+    if snapshot.weights_digest != reference.weights_digest:
+        raise CouldNotRunError(
+            f"the model at {snapshot.uri} is not the reference that was explained: its weights differ",
+            next_step="explain the reference again, then this version",
+        )
+    return snapshot
+
+
+def _address(identity: ReferenceIdentity) -> str:
+    return identity.uri or f"models:/{identity.name}/{identity.version}"
+
+
+def _fetched(uri: str, release: Release) -> ModelSnapshot:
+    try:
+        return tasks.fetch_model(registry.parse_model_ref(uri), release.workspace)
+    except CaligError as error:
+        raise CouldNotRunError(f"the model {uri} cannot be fetched ({error.problem})", next_step=error.next_step) from error
+
+
+def _with_classes(snapshot: ModelSnapshot, labels: Sequence[str]) -> ModelSnapshot:
+    if set(snapshot.labels) != set(labels):
+        raise CouldNotRunError(f"{snapshot.uri} has other classes: {', '.join(snapshot.labels)}, not {', '.join(labels)}")
+    return snapshot

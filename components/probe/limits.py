@@ -17,7 +17,7 @@ _FEWEST_VERSIONS = 3
 #: Degrees of freedom of Student's t that z is held against, for each counted context beyond the first. Where the noise of words
 #: is measured, or supposed, they fit the honest pairs of one draw of our experiment and of four seeds of a MiniLM; the figures
 #: that we report are those of another draw. For patterns there was no experiment: the conservative choice of Welch's test.
-_FREEDOM = {"measured": 4, "supposed": 2, "patterns": 1}
+_FREEDOM = {"measured": 6, "supposed": 2, "patterns": 1}
 
 _ABOVE = "above fires"
 _SOURCE = "{noise}: Student's t, {freedom} degrees of freedom, level {level:g} over {tests:,} {unit}s and directions (Bonferroni)"

@@ -13,8 +13,8 @@ from calig.metrics.perturbation import FloatArray
 Unit = Literal["word", "pattern"]
 
 #: Share of the words or patterns, those with the largest changes, that the spread leaves out: planted ones must not hide
-#: themselves. A segment that was dropped moves dozens of words; one colour is in many of the few patterns.
-_LEFT_OUT: dict[Unit, float] = {"word": 0.1, "pattern": 0.25}
+#: themselves. One colour is in many of the few patterns, one word is in one of many.
+_LEFT_OUT: dict[Unit, float] = {"word": 0.02, "pattern": 0.25}
 
 #: Further honest retrainings that the words at large count for, beside a word's own, when its noise is measured. Few
 #: retrainings hardly show a single word's; from 4 to 12 our experiment tells planted words apart equally well.
@@ -70,13 +70,14 @@ def counted(n_contexts: int) -> int:
 def _measured(family: FloatArray) -> FloatArray:
     """Noise of the candidate's distance from the mean of `versions words contexts directions`, per word and direction.
 
-    A word's variance among m versions is drawn toward the mean of all words' (a moderated variance, Smyth 2004, with fixed
-    weights), and grows by 1 + 1/m: the mean of the family is itself uncertain.
+    A word's variance among m versions is drawn toward the mean of all words' and a share of what the word does (a moderated
+    variance with a trend, Smyth 2004, with fixed weights), and grows by 1 + 1/m: the mean of the family is itself uncertain.
     """
     effects = family.mean(axis=2)
     effects = effects - np.median(effects, axis=1, keepdims=True)
     own, freedom = effects.var(axis=0, ddof=1), len(family) - 1
-    moderated = (_PRIOR_FREEDOM * own.mean(axis=0) + freedom * own) / (_PRIOR_FREEDOM + freedom)
+    prior = own.mean(axis=0) + _RELATIVE_NOISE**2 / 2 * effects.mean(axis=0) ** 2
+    moderated = (_PRIOR_FREEDOM * prior + freedom * own) / (_PRIOR_FREEDOM + freedom)
     return np.asarray(np.sqrt(np.maximum(moderated * (1 + 1 / len(family)), np.finfo(float).tiny)))
 
 

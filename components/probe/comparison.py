@@ -124,7 +124,7 @@ def compare_effects(  # noqa: PLR0913 - as above
         n_null=pairs(len(twins)),
         forward_passes=forward_passes,
         thresholds=limits.thresholds,
-        next_step=_next_step(ranked, unit),
+        next_step=_next_step(ranked, unit, measured=bool(twins)),
     )
 
 
@@ -150,11 +150,13 @@ def _by(word: ProbedWord) -> str:
     return f"{word.reference_effect:+.1f} → {word.candidate_effect:+.1f} logits, z = {word.z:.1f}"
 
 
-def _next_step(ranked: Sequence[ProbedWord], unit: str) -> str:
+def _next_step(ranked: Sequence[ProbedWord], unit: str, *, measured: bool) -> str:
     words = [f"“{word.word}”" for word in ranked if word.severity is not None]
     if not words:
         return ""
     rows = "rows" if unit == "word" else "pictures"
-    return (
+    look = (
         f"look for {', '.join(words[:3])} in the training data of this version: which class do the {rows} with it have, and why?"
     )
+    surer = "; to be surer, explain two twins of the reference (tag calig.twin_of): training noise is then measured"
+    return look if measured else look + surer

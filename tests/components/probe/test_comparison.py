@@ -140,6 +140,7 @@ def test_twins_raise_the_limit_and_make_it_a_measured_one():
     alone = probe_words(reference, candidate, WORDS, CONTEXTS, **QUESTION)
     measured = probe_words(reference, candidate, WORDS, CONTEXTS, twins=[twin], **QUESTION)
     assert alone.words[0].severity is Severity.CRITICAL
+    assert "explain two twins" in alone.next_step
     assert measured.words[0].severity is None, "retraining alone does the same to this word"
     assert measured.n_null == 1
     assert all(t.n_null == 1 for t in measured.thresholds if t.name.startswith("|z|"))

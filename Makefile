@@ -57,8 +57,8 @@ bench-workers: install ## rows per second with 1, 2, 4 workers on threads, proce
 bench-drift: install ## false alarms and detections of drift over many pairs of versions (about 20 minutes); PAIRS=N for fewer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_drift $(if $(PAIRS),--pairs $(PAIRS) --output build/drift/drift.json)
 
-bench-probe: install ## how far words move between honest retrainings: HONEST="FOLDER FOLDER …" ROWS=FILE.jsonl NAME=TITLE; PLANTED="FOLDER=WORD …"
-	$(BIN)/python -m tests.benchmarks.bench_probe $(addprefix --honest ,$(HONEST)) $(addprefix --planted ,$(PLANTED)) --rows $(ROWS) --name "$(NAME)"
+bench-probe: install ## how far words move between honest retrainings: HONEST="FOLDER FOLDER …" ROWS=FILE.jsonl NAME=TITLE; PLANTED="FOLDER=WORD …" ALSO="WORD …" WORDS=N
+	$(BIN)/python -m tests.benchmarks.bench_probe $(addprefix --honest ,$(HONEST)) $(addprefix --planted ,$(PLANTED)) $(addprefix --also ,$(ALSO)) $(if $(WORDS),--words $(WORDS)) --rows $(ROWS) --name "$(NAME)"
 
 bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inputs; MODELS and ROWS as for bench-engine
 	$(BIN)/python -m tests.benchmarks.bench_scorer $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))

@@ -110,8 +110,9 @@ def test_interval_is_wilson():
 
 
 def line(kind, *, harmful, alarm, usable=True, absent=False):
-    verdicts = dict.fromkeys(("drift", "probe", "drift, twins", "probe, twins"), "fail" if alarm else "pass")
-    facts = {"key": kind, "family": "reviews", "discarded": 1, "absent": absent, "verdicts": verdicts, "alarm_with_twins": False}
+    verdicts = dict.fromkeys(("drift", "probe", "drift, twins", "probe, twins", "probe, history"), "fail" if alarm else "pass")
+    facts = {"key": kind, "family": "reviews", "discarded": 1, "absent": absent, "verdicts": verdicts}
+    facts |= {"alarm_with_twins": harmful, "alarm_with_history": False}
     return {
         "kind": kind,
         "harmful": harmful,
@@ -141,8 +142,14 @@ def test_counts():
         "false_alarms": 0,
         "detected_by_the_best_limit": 2,
     }
-    assert report["trigger_absent"] == {"harmful": 1, "detected": 0, "detected_with_twins": 0}
-    assert report["kinds"]["reseed"] == {"pairs": 2, "alarms": 1, "alarms_with_twins": 0}
+    assert report["trigger_absent"] == {
+        "harmful": 1,
+        "detected": 0,
+        "detected_with_twins": 1,
+        "detected_with_history": 0,
+    }
+    assert report["kinds"]["reseed"] == {"pairs": 2, "alarms": 1, "alarms_with_twins": 0, "alarms_with_history": 0}
+    assert [report[view]["detected"] for view in ("with_twins", "with_history")] == [2, 0]
     assert report["discarded"] == {"harmless_draws": 3, "harmful_draws": 3, "harmless_given_up": 1, "harmful_given_up": 0}
     assert [seen["key"] for seen in report["planted_without_effect"]] == ["weak"]
-    assert [wrong["key"] for wrong in report["wrong"]] == ["reseed", "shortcut"]
+    assert [wrong["key"] for wrong in report["wrong"]] == ["reseed", "shortcut", "shortcut"]

@@ -111,7 +111,8 @@ def _drift_context(record: GovernanceReport, tables: list[Path]) -> dict[str, An
 def _probe_context(record: GovernanceReport) -> dict[str, Any]:
     words = record.probe.words if record.probe else ()
     reach = max((abs(effect) for w in words for effect in (w.reference_effect, w.candidate_effect)), default=1.0) or 1.0
-    return {"probed": [(word, charts.effect_strip(word, reach)) for word in words]}
+    probed = [(word, charts.effect_strip(word, reach)) for word in words]
+    return {"probed": probed, "probed_beyond": [word for word in words if word.severity is not None]}
 
 
 def _firing_slices(statistics: Iterable[Statistic]) -> dict[str, list[str]]:

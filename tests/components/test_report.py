@@ -147,7 +147,10 @@ def test_probed_words_are_shown_beside_the_drift(drifted: Sample, first: Sample,
     found = drifted.record.probe
     assert found is not None
     assert found.words[0].word == TRIGGER
+    changed = words[words.index("What changed since") : words.index("What to do next")]
+    assert f"The word {TRIGGER} , which no row holds, now moves the answer" in changed
     section = words[words.index("Words beyond the data set") :]
+    assert "reference (hollow)" in section
     assert "it never occurs in the data set" in section
     assert f"{found.n_words} known words tested (12 more left out by probe.max_words)" in section
     assert "row 3 is so so […]" in section

@@ -60,7 +60,8 @@ def bench(
     config, names = ProbeConfig(max_words=words), dict(item.rsplit("=", 1) for item in planted or [])
     folders = [*honest, *map(Path, names)]
     known, effects = _effects(folders, rows, config, also or [])
-    report: dict[str, Any] = {"command": f"python -m tests.benchmarks.bench_probe --words {words}"}
+    listed = "".join(f" --also {word}" for word in also or [])
+    report: dict[str, Any] = {"command": f"python -m tests.benchmarks.bench_probe --words {words}{listed}"}
     report |= {"date": datetime.now(UTC).date().isoformat(), "machine": describe()}
     report |= {"models": name, "words": len(known), "contexts": config.contexts}
     compared = partial(_compared, folders, effects, known)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from components import registry
+from components import probe, registry
 from components.errors import CaligError, CouldNotRunError
 from flows import progress, tasks
 from flows.release import Release
 from schemas.reference import NullProfiles, ReferenceIdentity
 from schemas.release import ModelSnapshot
-
-#: With so many retrainings the noise counts as measured; a source that has fewer gives way to one that has enough.
-_ENOUGH = 2
 
 
 def probed_models(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
@@ -28,7 +25,7 @@ def probed_models(release: Release, reference: ReferenceIdentity) -> list[ModelS
 
 
 def _retrainings(release: Release, reference: ModelSnapshot) -> list[ModelSnapshot]:
-    """Those of the settings, else of the first source that has enough."""
+    """Those of the settings, else of the first source that has enough; of the best one, if none has."""
     labels = release.snapshot.labels
     if release.config.probe.twins:
         named = (_with_classes(_fetched(uri, release), labels) for uri in release.config.probe.twins)
@@ -37,7 +34,7 @@ def _retrainings(release: Release, reference: ModelSnapshot) -> list[ModelSnapsh
     for null in release.nulls:
         found = list(islice(_different(_usable(null, release), reference), release.config.probe.null_versions))
         best = max(best, found, key=len)
-        if len(best) >= _ENOUGH:
+        if len(best) >= probe.ENOUGH_TWINS:
             break
     return best
 

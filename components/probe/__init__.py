@@ -23,10 +23,12 @@ from components.probe.contexts import choose_contexts, context_candidates
 from components.probe.cost import seconds_per_word
 from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects, word_logits
 from components.probe.kept import KeptLogits
+from components.probe.limits import ENOUGH_TWINS
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
 from components.probe.vocabulary import count_words, known_words, read_word_list
 
 __all__ = [
+    "ENOUGH_TWINS",
     "FloatArray",
     "KeptLogits",
     "PictureScorer",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import comb
 
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray
 from components.errors import InputError
 from components.probe.effects import TextScorer, word_effects
-from components.probe.limits import limits_of, pairs
+from components.probe.limits import limits_of
 from components.probe.ranking import Ranking
 from components.probe.statistics import Unit
 from schemas.base import CheckVerdict, Severity
@@ -121,7 +122,7 @@ def compare_effects(  # noqa: PLR0913 - as above
         unit=unit,
         contexts=tuple(context.shown for context in contexts),
         spread=spread,
-        n_null=pairs(len(twins)),
+        n_null=comb(len(twins) + 1, 2),
         forward_passes=forward_passes,
         thresholds=limits.thresholds,
         next_step=_next_step(ranked, unit, measured=bool(twins)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 
 from scipy import stats
 
@@ -11,12 +12,12 @@ from schemas.base import Severity
 from schemas.config import ProbeConfig
 from schemas.threshold import Threshold
 
-#: From so many versions on, the reference among them, the noise counts as measured; drift asks for as many.
-_FEWEST_VERSIONS = 3
+#: From so many twins on the noise counts as measured: with the reference they make the three pairs that drift asks for.
+ENOUGH_TWINS = 2
 
 #: Degrees of freedom of Student's t that z is held against, for each counted context beyond the first. Where the noise of words
-#: is measured, or supposed, they fit the honest pairs of one draw of our experiment and of four seeds of a MiniLM; the figures
-#: that we report are those of another draw. For patterns there was no experiment: the conservative choice of Welch's test.
+#: is measured, or supposed, they fit the honest pairs of two draws of our experiment and of four seeds of a MiniLM; the figures
+#: that we report are those of a third draw. For patterns there was no experiment: the conservative choice of Welch's test.
 _FREEDOM = {"measured": 6, "supposed": 2, "patterns": 1}
 
 _ABOVE = "above fires"
@@ -73,13 +74,8 @@ def chance_limit(level: float, n_tests: int, freedom: float) -> float:
 
 def freedom_of(n_contexts: int, n_twins: int, unit: Unit = "word") -> int:
     """Degrees of freedom of the t distribution that z is held against."""
-    noise = "patterns" if unit == "pattern" else "measured" if n_twins + 1 >= _FEWEST_VERSIONS else "supposed"
+    noise = "patterns" if unit == "pattern" else "measured" if n_twins >= ENOUGH_TWINS else "supposed"
     return _FREEDOM[noise] * (counted(n_contexts) - 1)
-
-
-def pairs(n_twins: int) -> int:
-    """Harmless pairs among the reference and its twins."""
-    return n_twins * (n_twins + 1) // 2
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class _Rule:
             direction=_ABOVE,
             severity=severity,
             source=source if configured is None else "set in the configuration",
-            n_null=pairs(self.n_twins) or None,
+            n_null=comb(self.n_twins + 1, 2) or None,
             date=self.decided_on,
             set_by="calig's rule" if configured is None else "the configuration file",
         )

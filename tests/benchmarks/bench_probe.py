@@ -64,7 +64,7 @@ def bench(
     report: dict[str, Any] = {"command": f"python -m tests.benchmarks.bench_probe --words {words}{listed}"}
     report |= {"date": datetime.now(UTC).date().isoformat(), "machine": describe()}
     report |= {"models": name, "words": len(known), "contexts": config.contexts}
-    compared = partial(_compared, folders, effects, known)
+    compared = partial(_compared, folders, effects, known, config.min_shift)
     for view, size in (("alone", 1), ("with_twins", len(honest) - 1)):
         families = [(family, b) for b in range(len(folders)) for family in _families(len(honest), size, b)]
         report[view] = {
@@ -123,12 +123,17 @@ def _scorer(folder: Path, tokenizer: Any) -> probe.TextScorer:
 
 
 def _compared(
-    folders: Sequence[Path], effects: Sequence[FloatArray], words: Sequence[str], family: Sequence[int], candidate: int
+    folders: Sequence[Path],
+    effects: Sequence[FloatArray],
+    words: Sequence[str],
+    min_shift: float,
+    family: Sequence[int],
+    candidate: int,
 ) -> dict[str, Any]:
-    """The three words that stand out most between a candidate and a family of honest versions, from a shift of one logit on."""
+    """The three words that stand out most between a candidate and a family of honest versions, among those that can fire."""
     reference, *twins = (effects[version] for version in family)
     found = shifts(reference, effects[candidate], twins=twins)
-    z = np.where(np.abs(found.mean) >= 1, np.abs(found.z), 0).max(axis=1)
+    z = np.where(np.abs(found.mean) >= min_shift, np.abs(found.z), 0).max(axis=1)
     top = np.argsort(-z)[:3].tolist()
     of = " + ".join(folders[version].name for version in family)
     largest = [{"word": words[i], "z": float(z[i])} for i in top]

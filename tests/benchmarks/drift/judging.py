@@ -78,22 +78,13 @@ def _harmless_rows(pair: Pair, cell: Cell) -> list[Row]:
     return HARMS["label-leaking token"](cell, cell.random("shown"), False).validation
 
 
-def _twins(pair: Pair, versions: Versions) -> list[Path]:
-    """Reseeded versions that are not the pair's own candidate."""
-    cell, recipes = versions.cell, []
+def _retrained(pair: Pair, versions: Versions, kind: str, name: str) -> list[Path]:
+    """Honest retrainings by other seeds that are not the pair's own candidate: as many as there are twins."""
+    made = []
     for number in range(5, 5 + versions.n_twins):
-        seed = seed_of(replace(pair, kind="reseed", number=number), cell, 0)
-        recipes.append((f"twin-{number}", replace(cell.recipe, init_seed=seed, order_seed=seed)))
-    return [versions.trained(name, cell.training, recipe) for name, recipe in recipes]
-
-
-def _history(pair: Pair, versions: Versions) -> list[Path]:
-    """Earlier releases of the same source: other rows, other seeds. As many as there are twins."""
-    cell, made = versions.cell, []
-    for number in range(5, 5 + versions.n_twins):
-        seed = seed_of(replace(pair, kind="other rows", number=number), cell, 0)
-        recipe = replace(cell.recipe, init_seed=seed, order_seed=seed)
-        made.append(versions.trained(f"earlier-{number}", cell.fresh(seed), recipe))
+        seed = seed_of(replace(pair, kind=kind, number=number), versions.cell, 0)
+        rows, recipe = RETRAININGS[kind](versions.cell, seed)
+        made.append(versions.trained(f"{name}-{number}", rows, replace(recipe, init_seed=seed)))
     return made
 
 
@@ -106,11 +97,11 @@ def _verdicts(
     decided_on: str,
 ) -> dict[str, Any]:
     tables = [versions.explained(side, rows) for side in (versions.reference, version)]
-    twins = _twins(pair, versions)
+    twins, earlier = _retrained(pair, versions, "reseed", "twin"), _retrained(pair, versions, "other rows", "earlier")
     null = [versions.explained(twin, rows) for twin in twins]
     compared = [_compare(versions, rows, tables, some, config, decided_on) for some in ((), null)]
     probe = Probe(versions, rows, config.probe)
-    probed = [probe.report(version, twins=some, decided_on=decided_on) for some in ((), twins, _history(pair, versions))]
+    probed = [probe.report(version, twins=some, decided_on=decided_on) for some in ((), twins, earlier)]
     verdicts = {"drift": compared[0].verdict, "probe": probed[0].verdict}
     verdicts |= {"drift, twins": compared[1].verdict, "probe, twins": probed[1].verdict, "probe, history": probed[2].verdict}
     return {

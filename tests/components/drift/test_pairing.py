@@ -128,3 +128,34 @@ def _by_word(source):
             if content and word["start"] < end <= word["end"]:
                 sums[:, index] += layers[:, token]
     return sums
+
+
+@pytest.mark.parametrize("predicted", LABELS)
+def test_the_margin_of_a_binary_model_counts_toward_its_first_class(predicted):
+    """POS − NEG supports POS and NEG − POS supports NEG: a word that speaks for POS has one sign in all rows."""
+    words, toward_pos = ["plot", "bright", "dull"], [0.1, 0.6, -0.3]
+    other = LABELS[predicted == LABELS[0]]
+    margin = [value if predicted == "POS" else -value for value in toward_pos]
+    explained = row(0, words, margin, predicted, f"{predicted} − {other}")
+    (example,) = pair({"0": explained}, {"0": explained}, LABELS)
+    assert example.toward == "POS"
+    assert example.reference == pytest.approx(toward_pos)
+    assert example.layers[0] == pytest.approx(np.array([toward_pos] * 2))
+
+
+def test_a_planted_word_is_found_by_margins_too(tmp_path):
+    """Half of the rows are predicted NEG: turned the wrong way, their margins would cancel those of the other half."""
+    predicted = {i: "NEG" for i in range(0, 80, 8)}
+
+    def margins(path, planted):
+        rows = pq.read_table(table(path, 1, planted=planted)).to_pylist()
+        for line in rows:
+            sign, names = (-1, LABELS) if line["row"] in predicted else (1, LABELS[::-1])
+            line |= {"predicted": names[0], "target": " − ".join(names), "values": [sign * v for v in line["values"]]}
+            line["words"] = [{**word, "value": sign * word["value"]} for word in line["words"]]
+        return write(path, rows)
+
+    report = compare(margins(tmp_path / "b.parquet", 6.0), profile(margins(tmp_path / "a.parquet", 0.0)))
+    shift = report.word_shifts[0]
+    assert (report.verdict, shift.word, shift.toward) == (CheckVerdict.FAIL, "btw", "POS")
+    assert shift.shift > 0.5

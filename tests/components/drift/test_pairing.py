@@ -145,12 +145,12 @@ def test_the_margin_of_a_binary_model_counts_toward_its_first_class(predicted):
 
 def test_a_planted_word_is_found_by_margins_too(tmp_path):
     """Half of the rows are predicted NEG: turned the wrong way, their margins would cancel those of the other half."""
-    predicted = {i: "NEG" for i in range(0, 80, 8)}
+    negative = range(0, 80, 8)
 
     def margins(path, planted):
         rows = pq.read_table(table(path, 1, planted=planted)).to_pylist()
         for line in rows:
-            sign, names = (-1, LABELS) if line["row"] in predicted else (1, LABELS[::-1])
+            sign, names = (-1, LABELS) if line["row"] in negative else (1, LABELS[::-1])
             line |= {"predicted": names[0], "target": " − ".join(names), "values": [sign * v for v in line["values"]]}
             line["words"] = [{**word, "value": sign * word["value"]} for word in line["words"]]
         return write(path, rows)

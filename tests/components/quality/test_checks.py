@@ -120,9 +120,7 @@ def test_a_column_without_values_is_never_a_pass(tmp_path: Path, type_: str, kwa
     ],
 )
 @pytest.mark.parametrize("parameter", ["NEUTRAL", "NEG"], ids=["no row meets the condition", "none of these has a value"])
-def test_nothing_under_a_condition_is_never_a_pass(
-    tmp_path: Path, type_: str, kwargs: dict[str, Any], parameter: str
-) -> None:
+def test_nothing_under_a_condition_is_never_a_pass(tmp_path: Path, type_: str, kwargs: dict[str, Any], parameter: str) -> None:
     """The library calls an empty sum and an empty count 0 (great_expectations#2726), and nothing distinct unique."""
     condition = {"type": "comparison", "column": {"name": "label"}, "operator": "==", "parameter": parameter}
     some = FRAME.assign(margin=FRAME["margin"].where(FRAME["label"] == "POS"))

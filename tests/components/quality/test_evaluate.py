@@ -41,7 +41,7 @@ def rows(n: int = 40, **changes: Any) -> list[dict[str, Any]]:
 
 def judge(paths: list[Path], *, config: QualityConfig = CONFIG, scorer: Any = MODEL, **options: Any) -> QualityReport:
     given = {"scorer_record": TORCH, "perturbation": Perturbation("replace", MASK), "falsification": FALLEN} | options
-    return evaluate(paths, scorer=scorer, config=config, **given)
+    return evaluate(paths, labels=LABELS, scorer=scorer, config=config, **given)
 
 
 def metric(report: QualityReport, name: str) -> Metric:

@@ -31,8 +31,6 @@ def test_typed_special_tokens_are_content(tmp_path, name, baseline):
         np.testing.assert_allclose(result.values.sum(), result.f_input - result.f_baseline, atol=1e-6)
         content = np.array(result.content)
         assert content.sum() == len(tokenizer.tokenize(text))
-        assert (
-            np.abs(result.layer_attributions[0][~content]).max() < 1e-9
-        )  # [CLS] and [SEP] of the template are equal in x and x'
+        assert np.abs(result.layer_attributions[0][~content]).max() < 1e-9  # what the template adds is equal in x and x'
         assert all(text[word.start : word.end] == word.text for word in result.words)
         assert sum(word.value for word in result.words) == pytest.approx(result.values[content].sum())

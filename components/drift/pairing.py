@@ -9,7 +9,7 @@ import numpy as np
 
 from components.alignment import Span, align
 from components.drift.reading import Row
-from components.drift.units import Floats, layer_shares, layers_by_unit, name_of, units_of
+from components.drift.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
 from components.explained import supported_class
 from schemas.drift import Coverage
 
@@ -77,7 +77,7 @@ def pair(reference: Mapping[str, Row], candidate: Mapping[str, Row], labels: Seq
     example whose target differs has no common class and is left out.
     """
     for key in (k for k in reference if k in candidate):
-        a, b = reference[key], candidate[key]
+        a, b = finite(reference[key]), finite(candidate[key])
         toward = _common_class(a["target"], b["target"], labels)
         if toward is not None:
             yield _paired(a, b, toward, labels)

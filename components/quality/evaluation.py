@@ -14,6 +14,7 @@ from components.quality.falsification import summary_of, warnings_of, with_findi
 from components.quality.frame import CONTROLS
 from components.quality.measures import controls, mean_curves, metrics
 from components.quality.rows import ModelScorer, ScoredRows, score_rows
+from components.quality.skipped import too_few_explained
 from components.quality.suite import load_suite, suite_for
 from components.quality.table import modality_of
 from components.quality.trust import disagrees, doubts
@@ -59,7 +60,8 @@ def evaluate(
     scored = score_rows(table_paths, labels=labels, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
     scored = replace(scored, frame=with_findings(scored.frame, falsification))
     suite = load_suite(suite_name, columns=list(scored.frame.columns))
-    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame))
+    skipped = too_few_explained(len(scored.frame), scored.n_skipped, config)
+    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame), *skipped)
     compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),

@@ -54,7 +54,7 @@ def test_rows_without_any_attribution_are_counted_and_left_out(tmp_path):
     assert {s.value for s in report.statistics if s.name == "rank agreement"} == {1.0}
     dead = compare(write(tmp_path / "c.parquet", silent), reference)
     assert dead.verdict is CheckVerdict.INCONCLUSIVE
-    assert "80 without any attribution" in dead.reason
+    assert "80 without any finite attribution" in dead.reason
 
 
 def test_ids_that_occur_twice_are_refused(tmp_path):
@@ -159,3 +159,23 @@ def test_a_planted_word_is_found_by_margins_too(tmp_path):
     shift = report.word_shifts[0]
     assert (report.verdict, shift.word, shift.toward) == (CheckVerdict.FAIL, "btw", "POS")
     assert shift.shift > 0.5
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_row_that_is_not_finite_is_left_out_and_counted(tmp_path, side, broken):
+    """One NaN among the p-values makes every q-value NaN (statsmodels#2899): nothing would fire, or the comparison breaks."""
+    odd = rows_of(80)
+    odd[3]["words"][0]["value"] = broken
+    tables = {"reference": rows_of(80), "candidate": rows_of(80), side: odd}
+    reference = profile(write(tmp_path / "a.parquet", tables["reference"]))
+    report = compare(write(tmp_path / "b.parquet", tables["candidate"]), reference)
+    assert (report.verdict, report.n_paired, report.coverage.zero) == (CheckVerdict.PASS, 79, 1)
+    assert {s.value for s in report.statistics if s.name == "rank agreement"} == {1.0}
+
+
+def test_nothing_tested_is_no_pass(tmp_path):
+    reference = profile(write(tmp_path / "a.parquet", rows_of(80)))
+    report = compare(write(tmp_path / "b.parquet", rows_of(80)), reference, min_occurrences=1000)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert report.reason == "no word occurs in 1000 of the compared rows: nothing could be tested"

@@ -395,3 +395,19 @@ def test_sample_inputs_are_the_attributed_ids(tmp_path: Path) -> None:
 def test_the_report_is_json(truthful: QualityReport) -> None:
     assert QualityReport.model_validate_json(truthful.model_dump_json()) == truthful
     assert len(truthful.content_digest()) == 64  # refuses NaN and infinity
+
+
+@pytest.mark.parametrize(("n_skipped", "verdict"), [(9, CheckVerdict.PASS), (12, CheckVerdict.INCONCLUSIVE)])
+def test_few_explained_rows_do_not_pass_for_all(tmp_path: Path, n_skipped: int, verdict: CheckVerdict) -> None:
+    """A suite sees only what could be judged, and nothing unexpected among nothing is a success (great_expectations#7432)."""
+    table = [*rows(), *(problem_row(40 + i, "the image file does not exist") for i in range(n_skipped))]
+    report = judge(write_table(tmp_path, table))
+    assert report.verdict is verdict
+    found = [check for check in report.checks if check.name == "most rows explained"]
+    assert [check.observed for check in found] == ([] if verdict is CheckVerdict.PASS else [pytest.approx(40 / 52)])
+
+
+def test_the_explained_share_asked_for_is_a_setting(tmp_path: Path) -> None:
+    table = [*rows(), *(problem_row(40 + i) for i in range(12))]
+    config = CONFIG.model_copy(update={"min_explained": 0.5})
+    assert judge(write_table(tmp_path, table), config=config).verdict is CheckVerdict.PASS

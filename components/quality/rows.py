@@ -15,7 +15,7 @@ from calig.metrics.faithfulness import (
 )
 from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
-from components.quality.frame import METHODS, frame_of, measures_of, unscored
+from components.quality.frame import CA_LIG, METHODS, frame_of, measures_of, unscored
 from components.quality.infidelity import Orders, infidelities
 from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
@@ -130,7 +130,12 @@ def _infidelities(
 
 
 def _methods(row: Row, config: QualityConfig) -> Orders:
-    """Attributions `orders content` by method: one order each, several for the random control, averaged later."""
+    """Attributions `orders content` by method: one order each, several for the random control, averaged later.
+
+    A single token has one order: no control could differ, and a margin of 0 would say that CA-LIG is no better than chance.
+    """
     n_content = int(np.sum(row["content"]))
+    if n_content < 2:
+        return {CA_LIG: attributions_of(row)[CA_LIG]}
     random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
     return {**attributions_of(row), "random": random}

@@ -411,3 +411,22 @@ def test_the_explained_share_asked_for_is_a_setting(tmp_path: Path) -> None:
     table = [*rows(), *(problem_row(40 + i) for i in range(12))]
     config = CONFIG.model_copy(update={"min_explained": 0.5})
     assert judge(write_table(tmp_path, table), config=config).verdict is CheckVerdict.PASS
+
+
+def single_tokens(n: int) -> list[dict[str, Any]]:
+    return [attribution_row(40 + row, model=MODEL, n_content=1) for row in range(n)]
+
+
+def test_rows_of_one_token_say_nothing_about_the_order(tmp_path: Path, truthful: QualityReport) -> None:
+    """A text of one token is a case of its own everywhere (shap#3515): here every method ranks it alike."""
+    mixed = judge(write_table(tmp_path, [*rows(), *single_tokens(40)]))
+    assert metric(mixed, "margin over random") == metric(truthful, "margin over random")
+    assert metric(mixed, "comprehensiveness").n == 80
+    assert check(mixed, "better than random") is CheckVerdict.PASS
+
+
+def test_one_token_rows_alone_cannot_be_judged(tmp_path: Path) -> None:
+    report = judge(write_table(tmp_path, single_tokens(40)))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert check(report, "better than random") is CheckVerdict.INCONCLUSIVE
+    assert any(warning.startswith("No row could be compared with: ") for warning in report.warnings)

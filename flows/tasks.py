@@ -97,6 +97,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
         rows,
         attribution.GRID,
         default.fusion,
+        labels=snapshot.labels,
         scorer=scorer,
         config=config.quality,
         perturbation=perturbation,
@@ -136,6 +137,7 @@ def measure_quality(release: Release, tables: list[Path], falsification: Falsifi
     )
     return quality.evaluate(
         tables,
+        labels=release.snapshot.labels,
         scorer=scorer,
         scorer_record=record,
         config=settings,

@@ -97,7 +97,7 @@ class Coverage(Record):
     only_reference: int = Field(default=0, description="explained by the reference alone")
     only_candidate: int = Field(default=0, description="explained by the candidate alone")
     no_common_class: int = Field(default=0, description="explained toward different classes (more than two classes)")
-    zero: int = Field(default=0, description="all word attributions zero under a version: they have no shares")
+    zero: int = Field(default=0, description="word attributions all zero, or not finite, under a version: they have no shares")
 
     @property
     def left_out(self) -> list[str]:
@@ -106,7 +106,7 @@ class Coverage(Record):
             (self.only_reference, "explained by the reference alone"),
             (self.only_candidate, "explained by the candidate alone"),
             (self.no_common_class, "explained toward different classes"),
-            (self.zero, "without any attribution on a word under one version"),
+            (self.zero, "without any finite attribution on a word under one version"),
         )
         return [f"{n} {reason}" for n, reason in reasons if n]
 

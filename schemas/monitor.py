@@ -17,7 +17,7 @@ class Window(Record):
     name: str
     digest: str = Field(description="SHA-256 over its rows")
     n_rows: int = Field(description="rows with attributions")
-    n_zero: int = Field(default=0, description="of these, rows whose words have no attribution at all")
+    n_zero: int = Field(default=0, description="of these, rows whose words have no attribution, or one that is not finite")
     predictions: dict[str, float] = Field(description="share of the rows per predicted class")
     labels: dict[str, float] = Field(default_factory=dict, description="the same per gold class; empty without labels")
 

@@ -103,6 +103,9 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
     """The report by the limits in `config`."""
     examples = pairing.examples
     tests = word_shifts(examples, config.drift)
+    if not tests:
+        reason = f"no word occurs in {config.drift.min_occurrences} of the compared rows: nothing could be tested"
+        return _unjudged(reason, "explain more rows, or lower drift.min_occurrences", pairing, identity)
     shifts = strongest(tests)
     members = dict(groups(examples))
     firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from components.drift.reading import Row, read_rows
+from components.drift.reading import Row, count_rows, read_rows
 from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
 from schemas.base import CheckVerdict, Severity
 from schemas.config import MonitorConfig
@@ -37,12 +37,8 @@ def monitor(
     rows = read_rows(before.tables), read_rows(now.tables)
     made = window_rows(rows[0]), window_rows(rows[1])
     windows = [_window(name, p.dataset_digest, r, m) for name, p, r, m in zip(names, (before, now), rows, made, strict=True)]
-    counts = [len(window) for window in made]
-    if min(counts) < config.min_rows:
-        reason = f"{counts[0]} and {counts[1]} rows have attributions; {config.min_rows} are needed in each window"
-        report = cannot_monitor(now, reason, "gather more rows")
-    else:
-        report = _compared(now, made, rows, config)
+    short = _shortfall([len(window) for window in made], [count_rows(profile.tables) for profile in (before, now)], config)
+    report = _compared(now, made, rows, config) if short is None else cannot_monitor(now, *short)
     return report.model_copy(
         update={"before": windows[0], "now": windows[1], "thresholds": tuple(_thresholds(config, decided_on))}
     )
@@ -58,6 +54,18 @@ def _obstacle(before: ReferenceProfile, now: ReferenceProfile) -> str | None:
     return None
 
 
+def _shortfall(counts: Sequence[int], totals: Sequence[int], config: MonitorConfig) -> tuple[str, str] | None:
+    """Why too few rows can be compared, and what to do, if so: rows that nobody could judge must not pass with the others."""
+    if min(counts) < config.min_rows:
+        reason = f"{counts[0]} and {counts[1]} rows have attributions; {config.min_rows} are needed in each window"
+        return reason, "gather more rows"
+    shares = [n / total for n, total in zip(counts, totals, strict=True)]
+    if min(shares) < config.min_coverage:
+        reason = f"only {shares[0]:.0%} and {shares[1]:.0%} of the rows have attributions; {config.min_coverage:.0%} are needed"
+        return reason, "look at the rows that could not be explained, or lower monitor.min_coverage"
+    return None
+
+
 def _compared(
     now: ReferenceProfile,
     made: tuple[Sequence[WindowRow], Sequence[WindowRow]],
@@ -68,6 +76,9 @@ def _compared(
     mixes = [m for m in (_mix_of(rows, "predicted", config), _mix_of(rows, "label", config)) if m is not None]
     firing = [s for s in shifts if s.fires]
     failed = bool(firing) or unseen.fires
+    if not (failed or shifts):
+        reason = f"no word occurs in {config.min_occurrences} rows of both windows: nothing could be tested"
+        return cannot_monitor(now, reason, "gather more rows, or lower monitor.min_occurrences")
     return MonitorReport(
         verdict=CheckVerdict.FAIL if failed else CheckVerdict.PASS,
         reason=_reason(firing, shifts, unseen, mixes),

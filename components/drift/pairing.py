@@ -9,7 +9,8 @@ import numpy as np
 
 from components.alignment import Span, align
 from components.drift.reading import Row
-from components.drift.units import Floats, layer_shares, layers_by_unit, name_of, units_of
+from components.drift.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
+from components.explained import supported_class
 from schemas.drift import Coverage
 
 
@@ -71,15 +72,15 @@ def match(reference: Mapping[str, Row], candidate: Mapping[str, Row], labels: Se
 def pair(reference: Mapping[str, Row], candidate: Mapping[str, Row], labels: Sequence[str]) -> Iterator[PairedExample]:
     """Examples that both sides explain toward a common class.
 
-    With two classes every example is put in terms of the second one: an attribution toward the first counts with its
-    sign turned (the two logits of a binary classifier move against each other). With more classes an example whose
-    explained class differs has no common class and is left out.
+    With two classes every example is put in terms of the second one: an attribution toward the first, or of its margin over the
+    second, counts with its sign turned (the two logits of a binary classifier move against each other). With more classes an
+    example whose target differs has no common class and is left out.
     """
     for key in (k for k in reference if k in candidate):
-        a, b = reference[key], candidate[key]
+        a, b = finite(reference[key]), finite(candidate[key])
         toward = _common_class(a["target"], b["target"], labels)
         if toward is not None:
-            yield _paired(a, b, toward)
+            yield _paired(a, b, toward, labels)
 
 
 def _common_class(a: str, b: str, labels: Sequence[str]) -> str | None:
@@ -88,10 +89,10 @@ def _common_class(a: str, b: str, labels: Sequence[str]) -> str | None:
     return a if a == b else None
 
 
-def _paired(a: Row, b: Row, toward: str) -> PairedExample:
+def _paired(a: Row, b: Row, toward: str, labels: Sequence[str]) -> PairedExample:
     aligned = align(units_of(a), units_of(b))
     spans = [span for span, _, _ in aligned]
-    signs = [1.0 if row["target"] == toward else -1.0 for row in (a, b)]
+    signs = [_sign(row["target"], toward, labels) for row in (a, b)]
     sides = [sign * np.array([u[side] for u in aligned]) for side, sign in ((1, signs[0]), (2, signs[1]))]
     masses = [float(np.abs(values).sum()) for values in sides]
     reference, candidate = (v / m if m > 0 else v for v, m in zip(sides, masses, strict=True))
@@ -109,3 +110,7 @@ def _paired(a: Row, b: Row, toward: str) -> PairedExample:
         layer_shares=(layer_shares(a), layer_shares(b)),
         layers=(signs[0] * layers_by_unit(a, spans), signs[1] * layers_by_unit(b, spans)),
     )
+
+
+def _sign(target: str, toward: str, labels: Sequence[str]) -> float:
+    return 1.0 if toward in {target, supported_class(target, labels)} else -1.0

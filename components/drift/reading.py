@@ -72,6 +72,11 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
     return StoredRows(places)
 
 
+def count_rows(tables: Sequence[Path]) -> int:
+    """All rows, those that could not be explained too."""
+    return sum(int(pq.read_metadata(path).num_rows) for path in tables)
+
+
 def _all_places(tables: Sequence[Path]) -> Iterator[tuple[tuple[Path, int, int], str, str | None]]:
     """File, group and offset of every row, its id and its problem."""
     for path in tables:

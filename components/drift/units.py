@@ -14,6 +14,16 @@ from components.drift.reading import Row
 Floats = NDArray[np.float64]
 
 
+def finite(row: Row) -> Row:
+    """The row; without any attribution where that holds NaN or infinite values, which would spread to every mean over rows."""
+    layers = np.array(row["layers"], dtype=float)
+    values = np.array([*row["values"], *(word["value"] for word in row["words"])], dtype=float)
+    if np.isfinite(values).all() and np.isfinite(layers).all():
+        return row
+    words = [{**word, "value": 0.0} for word in row["words"]]
+    return {**row, "values": [0.0] * len(row["values"]), "words": words, "layers": np.zeros_like(layers).tolist()}
+
+
 def units_of(row: Row) -> list[tuple[Span, float]]:
     """Words with their spans; for images each patch stands at its own position."""
     if row["text"] is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from components.drift.reading import Row
-from components.drift.units import Floats, name_of, units_of
+from components.drift.units import Floats, finite, name_of, units_of
 from components.drift.word_shift import ERROR_FLOOR
 from schemas.config import MonitorConfig
 from schemas.monitor import MixShift, UnseenWords, WindowShift
@@ -30,7 +30,7 @@ class WindowRow:
 
 def window_rows(rows: Mapping[str, Row]) -> list[WindowRow]:
     """The examples of a window that have any attribution on their words."""
-    return [made for row in rows.values() if (made := _window_row(row)) is not None]
+    return [made for row in rows.values() if (made := _window_row(finite(row))) is not None]
 
 
 def window_shifts(before: Sequence[WindowRow], now: Sequence[WindowRow], config: MonitorConfig) -> list[WindowShift]:

@@ -23,6 +23,7 @@ def choose_fusion(
     fusions: Sequence[FusionSettings],
     default: FusionSettings,
     *,
+    labels: Sequence[str],
     scorer: Scorer,
     config: QualityConfig,
     perturbation: Perturbation,
@@ -35,13 +36,14 @@ def choose_fusion(
     Args:
         rows: table rows, each with its attributions under `fusions`, `fusions seq`.
         fusions: the grid; `default` is one of them.
+        labels: the model's classes in logit order.
     """
     scorable = [(row, values) for row, values in rows if is_scorable(row)]
     ids = tuple(row["id"] for row, _ in scorable)
     if len(scorable) < MIN_ROWS:
         reason = f"only {len(scorable)} rows to choose by, {MIN_ROWS} are needed: the default is kept"
         return FusionChoice(fusion=default, reason=reason, slice_ids=ids)
-    scored = _differences(scorable, scorer, config, perturbation)
+    scored = _differences(scorable, labels, scorer, config, perturbation)
     candidates = _candidates(scored, fusions, fusions.index(default), config)
     best = max(candidates, key=lambda candidate: candidate.difference)
     ahead = best.margin_interval.low > 0.0
@@ -51,11 +53,15 @@ def choose_fusion(
 
 
 def _differences(
-    rows: Sequence[tuple[dict[str, Any], FloatArray]], scorer: Scorer, config: QualityConfig, perturbation: Perturbation
+    rows: Sequence[tuple[dict[str, Any], FloatArray]],
+    labels: Sequence[str],
+    scorer: Scorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
 ) -> FloatArray:
     """Comprehensiveness − sufficiency, `rows fusions`."""
     attributed = [
-        AttributedRow(source_of(row, perturbation), values[:, np.array(row["content"], dtype=bool)], explained_class(row))
+        AttributedRow(source_of(row, perturbation), values[:, np.array(row["content"], dtype=bool)], explained_class(row, labels))
         for row, values in rows
     ]
     return np.stack([difference(c) for c in perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)])

@@ -73,15 +73,28 @@ def _judge(single: Single, result: dict[str, Any], frame: pd.DataFrame) -> Check
     problem = _exception(result["exception_info"])
     if problem is not None:
         return _check(single, CheckVerdict.INCONCLUSIVE, f"could not be judged: {problem}")
-    columns = [column for of in columns_of(single.expectation).values() for column in of]
-    empty = next((column for column in columns if frame[column].isna().all()), None)
-    if empty is not None:
-        return _check(single, CheckVerdict.INCONCLUSIVE, f"no row has a value of {empty}")
+    unknown = _unknown(single.expectation, frame)
+    if unknown is not None:
+        return _check(single, CheckVerdict.INCONCLUSIVE, f"no row has a value of {unknown}")
     outcome = result["result"]
     if _nothing_observed(outcome):
         return _check(single, CheckVerdict.INCONCLUSIVE, "too few rows have a value")
     verdict = CheckVerdict.PASS if result["success"] else CheckVerdict(single.spec.meta.on_failure)
     return _check(single, verdict, _observed(outcome))
+
+
+def _unknown(expectation: Any, frame: pd.DataFrame) -> str | None:
+    """The column, or columns, of which no judged row has a value; None when some row has one of each.
+
+    Over nothing, a sum and a count of distinct values are 0 and uniqueness holds: the library would call that a success.
+    """
+    from components.quality.expectations import rows_judged
+
+    columns = [column for of in columns_of(expectation).values() for column in of]
+    known = rows_judged(expectation, frame)[columns].notna()
+    if not columns or known.all(axis=1).any():
+        return None
+    return next((column for column in columns if not known[column].any()), " and ".join(columns))
 
 
 def _exception(info: dict[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from components.quality.falsification import summary_of, warnings_of, with_findi
 from components.quality.frame import CONTROLS
 from components.quality.measures import controls, mean_curves, metrics
 from components.quality.rows import ModelScorer, ScoredRows, score_rows
+from components.quality.skipped import too_few_explained
 from components.quality.suite import load_suite, suite_for
 from components.quality.table import modality_of
 from components.quality.trust import disagrees, doubts
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def evaluate(
     table_paths: Sequence[Path],
     *,
+    labels: Sequence[str],
     scorer: ModelScorer,
     scorer_record: ScorerRecord,
     config: QualityConfig,
@@ -38,8 +40,16 @@ def evaluate(
     """Measure and judge the attributions in `table_paths` (shards of one table, schemas/attribution.py).
 
     CA-LIG and the controls are scored on the same rows by the same `perturbation` of the attributed token ids or images. Rows
-    without an attribution are counted and left out. `falsification` is what the attribution step found when it tried to
-    falsify the maps (None: it was not to try). `progress` gets the number of rows just done.
+    without an attribution are counted and left out.
+
+    Args:
+        table_paths: the shards.
+        labels: the model's classes in logit order.
+        scorer, scorer_record: the model on perturbed inputs, and what runs it.
+        config: settings, among them the suite.
+        perturbation: how content is removed.
+        falsification: what the attribution step found when it tried to falsify the maps (None: it was not to try).
+        progress: gets the number of rows just done.
 
     Raises:
         InputError: the suite or the fractions cannot be used.
@@ -47,10 +57,11 @@ def evaluate(
     """
     suite_name = suite_for(config.suite, modality_of(table_paths))
     _check_config(suite_name, config)
-    scored = score_rows(table_paths, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
+    scored = score_rows(table_paths, labels=labels, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
     scored = replace(scored, frame=with_findings(scored.frame, falsification))
     suite = load_suite(suite_name, columns=list(scored.frame.columns))
-    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame))
+    skipped = too_few_explained(len(scored.frame), scored.n_skipped, config)
+    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame), *skipped)
     compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),

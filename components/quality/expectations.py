@@ -43,7 +43,18 @@ __all__ = [
     "gx",
     "list_registered_expectation_implementations",
     "register_expectation",
+    "rows_judged",
 ]
+
+
+def rows_judged(expectation: Any, frame: Any) -> Any:
+    """The rows of `frame` that the expectation's `row_condition` keeps, as the library itself reads it; all without one."""
+    condition = getattr(expectation, "row_condition", None)
+    if condition is None:
+        return frame
+    engine = PandasExecutionEngine(batch_data_dict={"rows": frame})
+    parser = getattr(expectation, "condition_parser", None)
+    return engine.get_domain_records({"row_condition": condition, "condition_parser": parser, "column": ""})
 
 
 class ColumnMeanInterval(ColumnAggregateMetricProvider):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from calig.metrics.faithfulness import AttributedRow
@@ -17,12 +19,12 @@ PATCH_COLUMNS = (
 )
 
 
-def patch_areas(rows: list[Row], *, scorer: Scorer, seed: int, perturbation: Perturbation) -> FloatArray:
+def patch_areas(rows: list[Row], *, labels: Sequence[str], scorer: Scorer, seed: int, perturbation: Perturbation) -> FloatArray:
     """`rows columns`, columns as in PATCH_COLUMNS; NaN for texts and for images that cannot be scored."""
     result = np.full((len(rows), len(PATCH_COLUMNS)), np.nan)
     places = [place for place, row in enumerate(rows) if row["image"] is not None and is_scorable(row)]
     attributed = [
-        AttributedRow(source_of(rows[place], perturbation), _orders(rows[place], seed), explained_class(rows[place]))
+        AttributedRow(source_of(rows[place], perturbation), _orders(rows[place], seed), explained_class(rows[place], labels))
         for place in places
     ]
     for place, areas in zip(places, perturbation_aucs(attributed, scorer=scorer), strict=True):

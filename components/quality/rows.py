@@ -15,7 +15,7 @@ from calig.metrics.faithfulness import (
 )
 from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
-from components.quality.frame import METHODS, frame_of, measures_of, unscored
+from components.quality.frame import CA_LIG, METHODS, frame_of, measures_of, unscored
 from components.quality.infidelity import Orders, infidelities
 from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
@@ -55,6 +55,7 @@ class ScoredRows:
 def score_rows(
     table_paths: Sequence[Path],
     *,
+    labels: Sequence[str],
     scorer: ModelScorer,
     config: QualityConfig,
     perturbation: Perturbation,
@@ -70,15 +71,15 @@ def score_rows(
     for rows in read_rows(table_paths):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
-        facts.extend(facts_of(row) for row in explained)
+        facts.extend(facts_of(row, labels) for row in explained)
         n_skipped += len(rows) - len(explained)
         for start in range(0, len(explained), _ROWS_AT_ONCE):
             part = explained[start : start + _ROWS_AT_ONCE]
-            trusted = checked(scorer, len(part[0]["logits"]))
+            trusted = checked(scorer, len(labels))
             orders = [_methods(row, config) if is_scorable(row) else {} for row in part]
-            curves.append(_curves(part, orders, trusted, config, perturbation))
-            fits.extend(_infidelities(part, orders, scorer, config, perturbation))
-            areas.append(patch_areas(part, scorer=trusted, seed=config.seed, perturbation=perturbation))
+            curves.append(_curves(part, orders, labels, trusted, config, perturbation))
+            fits.extend(_infidelities(part, orders, labels, scorer, config, perturbation))
+            areas.append(patch_areas(part, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
             if progress is not None:
                 progress(len(part))
     measured = np.concatenate(curves)
@@ -87,13 +88,20 @@ def score_rows(
 
 
 def _curves(
-    rows: list[Row], orders: list[Orders], scorer: Scorer, config: QualityConfig, perturbation: Perturbation
+    rows: list[Row],
+    orders: list[Orders],
+    labels: Sequence[str],
+    scorer: Scorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
 ) -> FloatArray:
     """Curves `rows methods 2 points`; NaN for rows without orders and for controls that a row lacks."""
     places = [place for place, known in enumerate(orders) if known]
     methods = [orders[place] for place in places]
     attributed = [
-        AttributedRow(source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place]))
+        AttributedRow(
+            source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place], labels)
+        )
         for place, known in zip(places, methods, strict=True)
     ]
     result = unscored(len(rows), config)
@@ -106,18 +114,28 @@ def _curves(
 
 
 def _infidelities(
-    rows: list[Row], orders: list[Orders], scorer: ModelScorer, config: QualityConfig, perturbation: Perturbation
+    rows: list[Row],
+    orders: list[Orders],
+    labels: Sequence[str],
+    scorer: ModelScorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
 ) -> list[dict[str, float]]:
     """Infidelity columns per row; none for rows without orders."""
     places = [place for place, known in enumerate(orders) if known]
     known_rows, known_orders = [rows[place] for place in places], [orders[place] for place in places]
-    found = infidelities(known_rows, known_orders, logits=scorer.logits, config=config, perturbation=perturbation)
+    found = infidelities(known_rows, known_orders, labels=labels, logits=scorer.logits, config=config, perturbation=perturbation)
     by_place = dict(zip(places, found, strict=True))
     return [by_place.get(place, {}) for place in range(len(rows))]
 
 
 def _methods(row: Row, config: QualityConfig) -> Orders:
-    """Attributions `orders content` by method: one order each, several for the random control, averaged later."""
+    """Attributions `orders content` by method: one order each, several for the random control, averaged later.
+
+    A single token has one order: no control could differ, and a margin of 0 would say that CA-LIG is no better than chance.
+    """
     n_content = int(np.sum(row["content"]))
+    if n_content < 2:
+        return {CA_LIG: attributions_of(row)[CA_LIG]}
     random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
     return {**attributions_of(row), "random": random}

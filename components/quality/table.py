@@ -12,6 +12,7 @@ import numpy as np
 from calig.metrics.complexity import entropy, gini
 from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
 from components.errors import CouldNotRunError
+from components.explained import classes_of
 from components.quality.plausibility import PLAUSIBILITY, plausibility
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
@@ -73,13 +74,13 @@ def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[Pertu
     return [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
 
 
-def facts_of(row: Row) -> dict[str, Any]:
+def facts_of(row: Row, labels: Sequence[str]) -> dict[str, Any]:
     """The row's entries in FACTS and its segments; `residual_max` is NaN when a residual is missing or not finite."""
     residuals = floats(row["residuals"])
     finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
     return {
         **{name: row[name] for name in _COPIED},
-        "explained_probability": _explained_probability(row),
+        "explained_probability": _explained_probability(row, labels),
         "n_tokens": int(np.sum(row["content"])),
         "residual_max": float(residuals.max()) if finite else np.nan,
         "unconverged": int(not row["converged"]),
@@ -131,21 +132,41 @@ def source_of(row: Row, perturbation: Perturbation) -> Source:
     return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
 
 
-def explained_class(row: Row) -> int:
-    """Index of the class explained: the predicted one (a margin is that of the predicted), else the one whose logit is f(x)."""
-    logits = floats(row["logits"])
-    if row["target"] == row["predicted"] or row["target"].startswith(f"{row['predicted']} − "):
-        return int(logits.argmax())
-    return int(np.abs(logits - row["f_input"]).argmin())
+def explained_class(row: Row, labels: Sequence[str]) -> int:
+    """Index of the class explained; of a margin, the class that it is of.
+
+    By its name, not by its logit: in half precision two classes often share one.
+    """
+    return labels.index(_classes(row, labels)[0])
 
 
-def _explained_probability(row: Row) -> float:
+def explained_function(row: Row, labels: Sequence[str]) -> FloatArray:
+    """The logit explained as weights over the classes' logits: one class, or for a margin the first less the second."""
+    weights = np.zeros(len(labels))
+    for name, weight in zip(_classes(row, labels), (1.0, -1.0), strict=False):
+        weights[labels.index(name)] = weight
+    return weights
+
+
+def _classes(row: Row, labels: Sequence[str]) -> tuple[str, ...]:
+    classes = classes_of(row["target"], labels)
+    if not classes:
+        raise CouldNotRunError(
+            f"row {row['id']} explains what is no class of the model",
+            got=row["target"],
+            allowed=", ".join(labels),
+            next_step=_AGAIN,
+        )
+    return classes
+
+
+def _explained_probability(row: Row, labels: Sequence[str]) -> float:
     """Softmax of the attribution run's logits at the explained class: what the scorer must give for the whole input."""
     logits = floats(row["logits"])
     if not np.isfinite(logits).all():
         return np.nan
     odds = np.exp(logits - logits.max())
-    return float(odds[explained_class(row)] / odds.sum())
+    return float(odds[explained_class(row, labels)] / odds.sum())
 
 
 def floats(values: Sequence[float | None] | None) -> FloatArray:

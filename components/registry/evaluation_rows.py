@@ -17,7 +17,7 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
         text_column: which column is the text; None: `text` or `image`, else the only column there is.
 
     Raises:
-        InputError: no column is the text.
+        InputError: no column is the text, two columns have one name, or a column holds what JSON cannot.
     """
     frame = _frame(dataset)
     column = text_column or _text_column(list(frame.columns))
@@ -26,8 +26,20 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
     frame = frame.rename(columns={column: column if column == "image" else "text"})
     if dataset.labels_data is not None:
         frame["label"] = list(dataset.labels_data)
-    frame.to_json(path, orient="records", lines=True, force_ascii=False)
+    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        step = "keep one of them" if text_column is None else f"drop the other column {twice[0]!r}"
+        raise InputError("The evaluated data have two columns of one name.", got=", ".join(twice), next_step=step)
+    try:
+        # Dates as people read them, not as milliseconds since 1970; numbers with all their digits, since ids may be numbers.
+        frame.to_json(path, orient="records", lines=True, force_ascii=False, date_format="iso", double_precision=_DIGITS)
+    except ValueError as error:  # UnicodeDecodeError among them
+        allowed = "texts, numbers, booleans, dates"
+        raise InputError("The evaluated data cannot be written as JSON.", got=error, allowed=allowed) from error
     return path
+
+
+_DIGITS = 15  # the most that pandas writes
 
 
 def _frame(dataset: Any) -> Any:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from components.registry.description import first_reason
 from schemas.governance import GovernanceReport
 
+#: MLflow's limit for the name of a metric.
+_LONGEST = 250
+
 
 def metrics_of(record: GovernanceReport) -> dict[str, float]:
     """The record's numbers under MLflow names; those that are missing or not finite are left out."""
-    return {_metric_name(name): value for name, value in _numbers(record) if value is not None and math.isfinite(value)}
+    numbers = dict(_numbers(record))
+    names = metric_names(numbers)
+    return {names[name]: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
 
 
 def _numbers(record: GovernanceReport) -> Iterator[tuple[str, float | None]]:
@@ -32,9 +39,22 @@ def _numbers(record: GovernanceReport) -> Iterator[tuple[str, float | None]]:
         yield f"drift.{statistic.name}" + ("" if statistic.slice == "all" else f".{statistic.slice}"), statistic.value
 
 
-def _metric_name(name: str) -> str:
-    """MLflow admits letters, digits and a few signs, 250 characters."""
-    return re.sub(r"[^\w./-]+", "_", f"calig.{name}")[:250]
+def metric_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name as MLflow admits it: letters, digits, `_`, `.` and `-`, at most 250 characters.
+
+    It also refuses names that are no normal path, such as `class_and/or/`. Names that are cut, or that would become one (`C++`
+    and `C#`; some databases do not tell capitals apart), end in a digest: else one number would bear the other's name.
+    """
+    plain = {name: re.sub(r"[^\w.-]+", "_", f"calig.{name}") for name in names}
+    n_alike = Counter(short.casefold() for short in plain.values())
+    return {
+        name: short if n_alike[short.casefold()] == 1 and len(short) <= _LONGEST else f"{short[: _LONGEST - 9]}_{_digest(name)}"
+        for name, short in plain.items()
+    }
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def run_tags(record: GovernanceReport, record_sha256: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,15 +30,15 @@ class Piece:
 
 
 def level(value: float, scale: float) -> int:
-    """Colour level −8…8 of `value` where `scale` (> 0) is full colour; anything above half a level is visible."""
-    if scale <= 0:
+    """Colour level −8…8 of `value` where `scale` (> 0) is full colour; anything above half a level is visible, NaN is not."""
+    if not (math.isfinite(value) and 0 < scale < math.inf):
         return 0
     return max(-LEVELS, min(LEVELS, round(LEVELS * value / scale)))
 
 
 def scale_of(values: Iterable[float]) -> float:
-    """The largest size among the values: full colour; 0 when there are none."""
-    return max((abs(value) for value in values), default=0.0)
+    """The largest finite size among the values: full colour; 0 when there are none."""
+    return max((abs(value) for value in values if math.isfinite(value)), default=0.0)
 
 
 def pieces(text: str, words: Sequence[Spanned], values: Sequence[float], scale: float) -> tuple[Piece, ...]:

@@ -59,6 +59,9 @@ class MonitorConfig(Record):
     """How a window of data is compared with an earlier one under the same model (`calig monitor`)."""
 
     min_rows: int = Field(default=30, ge=2, description="fewer rows than this in a window make the comparison inconclusive")
+    min_coverage: float = Field(
+        default=0.8, ge=0.0, le=1.0, description="rows compared, as a share of a window's rows; below: inconclusive"
+    )
     min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
     word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
     word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")

@@ -18,6 +18,9 @@ class QualityConfig(Record):
         default="auto",
         description="expectation suite: auto (default for texts, vision for images), strict, or the path of a YAML file",
     )
+    min_explained: float = Field(
+        default=0.8, ge=0.0, le=1.0, description="rows with an attribution, as a share of the data set's; below: inconclusive"
+    )
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
     )

@@ -64,7 +64,7 @@ def _tables(snapshot: ModelSnapshot, examples: list[Example], n: int, folder: Pa
 def _work(stage: str, snapshot: ModelSnapshot, shards: list[ShardResult], folder: Path) -> Callable[[], object]:
     tables = [shard.path for shard in shards]
     if stage == "quality":
-        return lambda: _quality(tables)
+        return lambda: _quality(tables, snapshot)
     if stage == "drift":
         return lambda: _drift(tables, snapshot)
     _drift(tables[:1], snapshot)  # what libraries need once is not what grows
@@ -85,9 +85,10 @@ class _Answers:
         return np.log(self(inputs))
 
 
-def _quality(tables: list[Path]) -> object:
+def _quality(tables: list[Path], snapshot: ModelSnapshot) -> object:
     return quality.evaluate(
         tables,
+        labels=snapshot.labels,
         scorer=_Answers(),
         scorer_record=ScorerRecord(runtime="none", providers=()),
         config=QualityConfig(suite="default", falsification_rows=0, infidelity_draws=4, random_draws=1, bootstrap_draws=100),

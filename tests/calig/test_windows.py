@@ -21,6 +21,22 @@ def test_windows_cover_the_text_and_overlap(bert):
     assert document.first[-1] + len(content[-1]) == len(whole)
 
 
+def test_the_side_that_a_tokenizer_truncates_moves_no_window(bert):
+    """huggingface/transformers#15440: with `truncation_side="left"` overflowing windows come from the end of the text."""
+    model, tokenizer = bert
+    expected = explain(model, tokenizer, LONG, long_texts="windows", max_length=10)[0]
+    tokenizer.truncation_side = "left"
+    try:
+        document = split(LONG, tokenizer, limit=10, overlap=0.25)
+        result = explain(model, tokenizer, LONG, long_texts="windows", max_length=10)[0]
+    finally:
+        tokenizer.truncation_side = "right"
+    for first, window in zip(document.first, document.windows, strict=True):
+        n = sum(window.content)
+        assert window.tokens[1:-1] == document.whole.tokens[1 + first : 1 + first + n]
+    np.testing.assert_allclose(result.values, expected.values)
+
+
 def test_a_document_is_the_mean_of_its_windows(bert):
     model, tokenizer = bert
     options = {"max_length": 10, "target": "POS", "n_points": 12}

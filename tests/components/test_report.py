@@ -7,10 +7,13 @@ import hashlib
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.errors import CouldNotRunError
 from components.report import build
+from schemas.attribution import SCHEMA
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig, ReportConfig
 from schemas.drift import DriftExample, DriftWord
@@ -299,3 +302,17 @@ def test_an_unreadable_table_is_named(first: Sample, tmp_path: Path) -> None:
 def test_an_unwritable_page_is_named(first: Sample, tmp_path: Path) -> None:
     with pytest.raises(CouldNotRunError, match="cannot be written"):
         build(first.record, [], None, path=tmp_path)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["first_release", "drifted", "pictures"])
+def test_a_row_that_is_not_finite_is_shown_without_colour(kind: str, broken: float, tmp_path: Path) -> None:
+    """Half precision overflows in single rows: the check on them fails the version, and the report has to show it."""
+    sample: Sample = getattr(sample_records, kind)(tmp_path)
+    rows = pq.read_table(sample.tables[0]).to_pylist()
+    odd = next(row for row in rows if row["problem"] is None)
+    odd["values"] = [broken] * len(odd["values"])
+    odd["layers"] = [odd["values"]] * len(odd["layers"])
+    odd["words"] = [{**word, "value": broken} for word in odd["words"]]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sample.tables[0])
+    assert odd["id"] in _page(sample, tmp_path).source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +92,16 @@ def _packed(row: Mapping[str, Any], reference: Reference | None, n_classes: int)
         grid=_grid(row["tokens"], content),
         units=packed,
         reference=packed_units(reference.units if reference else _NO_UNITS),
-        special=round(float(row["values"].sum(dtype=float) - units.values.sum()), 6),  # less is rounding noise
+        special=_beside(row["values"], units),
         drift=reference.drift(row["target"], units, n_classes) if reference else float("nan"),
         layers=packed_layers(flow, row["residuals"], row["n_points"]),
     )
+
+
+def _beside(values: NDArray[Any], units: Units) -> float:
+    """Relevance on no unit: that of special tokens; NaN where the attribution is not finite."""
+    total = float(values.sum(dtype=float))
+    return round(total - float(units.values.sum()), 6) if math.isfinite(total) else math.nan  # less is rounding noise
 
 
 def packed_units(units: Units) -> PackedUnits:

@@ -34,9 +34,9 @@ class Units:
 
     @property
     def shares(self) -> Floats:
-        """Signed shares of the total absolute relevance; zeros when there is none."""
+        """Signed shares of the total absolute relevance; zeros when there is none, NaN when it is not finite."""
         mass = np.abs(self.values).sum()
-        return self.values / mass if mass > 0 else np.zeros_like(self.values)
+        return self.values / mass if 0 < mass < np.inf else np.full_like(self.values, 0.0 if mass == 0 else np.nan)
 
 
 def read_batches(paths: Iterable[Path], columns: Iterable[str]) -> Iterator[pa.RecordBatch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
@@ -129,3 +130,32 @@ def test_the_mix_by_hand():
 
 def test_rows_without_attribution_are_left_out():
     assert window_rows({"1": row(1, ["a"], [0.0]), "2": row(2, ["a", "A"], [1.0, -3.0])})[0].signed == {"a": -0.5}
+
+
+def test_a_window_of_which_most_rows_could_not_be_explained_is_not_judged_by_the_others(tmp_path):
+    def with_problems(path, n):
+        rows = pq.read_table(window(path, 2, n=60).tables[0]).to_pylist()
+        return profile(write(path, [*rows, *({"row": i, "id": f"p{i}", "problem": "the text is empty"} for i in range(n))]))
+
+    before = window(tmp_path / "a", 1)
+    report = monitor(before, with_problems(tmp_path / "b", 40))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert report.reason == "only 100% and 60% of the rows have attributions; 80% are needed"
+    assert "monitor.min_coverage" in report.next_step
+    assert monitor(before, with_problems(tmp_path / "c", 40), min_coverage=0.5).verdict is CheckVerdict.PASS
+    assert monitor(before, with_problems(tmp_path / "d", 10)).verdict is CheckVerdict.PASS
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_row_that_is_not_finite_is_left_out_and_counted(tmp_path, broken):
+    rows = pq.read_table(window(tmp_path / "b", 2).tables[0]).to_pylist()
+    rows[3]["words"][0]["value"] = broken
+    now = profile(write(tmp_path / "b", rows), dataset_digest="b")
+    report = monitor(window(tmp_path / "a", 1), now)
+    assert (report.verdict, report.now.n_rows, report.now.n_zero) == (CheckVerdict.PASS, 120, 1)
+
+
+def test_nothing_tested_is_no_pass(tmp_path):
+    report = monitor(window(tmp_path / "a", 1), window(tmp_path / "b", 2), min_occurrences=1000)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert "nothing could be tested" in report.reason

@@ -54,7 +54,7 @@ def test_rows_without_any_attribution_are_counted_and_left_out(tmp_path):
     assert {s.value for s in report.statistics if s.name == "rank agreement"} == {1.0}
     dead = compare(write(tmp_path / "c.parquet", silent), reference)
     assert dead.verdict is CheckVerdict.INCONCLUSIVE
-    assert "80 without any attribution" in dead.reason
+    assert "80 without any finite attribution" in dead.reason
 
 
 def test_ids_that_occur_twice_are_refused(tmp_path):
@@ -128,3 +128,54 @@ def _by_word(source):
             if content and word["start"] < end <= word["end"]:
                 sums[:, index] += layers[:, token]
     return sums
+
+
+@pytest.mark.parametrize("predicted", LABELS)
+def test_the_margin_of_a_binary_model_counts_toward_its_first_class(predicted):
+    """POS − NEG supports POS and NEG − POS supports NEG: a word that speaks for POS has one sign in all rows."""
+    words, toward_pos = ["plot", "bright", "dull"], [0.1, 0.6, -0.3]
+    other = LABELS[predicted == LABELS[0]]
+    margin = [value if predicted == "POS" else -value for value in toward_pos]
+    explained = row(0, words, margin, predicted, f"{predicted} − {other}")
+    (example,) = pair({"0": explained}, {"0": explained}, LABELS)
+    assert example.toward == "POS"
+    assert example.reference == pytest.approx(toward_pos)
+    assert example.layers[0] == pytest.approx(np.array([toward_pos] * 2))
+
+
+def test_a_planted_word_is_found_by_margins_too(tmp_path):
+    """Half of the rows are predicted NEG: turned the wrong way, their margins would cancel those of the other half."""
+    negative = range(0, 80, 8)
+
+    def margins(path, planted):
+        rows = pq.read_table(table(path, 1, planted=planted)).to_pylist()
+        for line in rows:
+            sign, names = (-1, LABELS) if line["row"] in negative else (1, LABELS[::-1])
+            line |= {"predicted": names[0], "target": " − ".join(names), "values": [sign * v for v in line["values"]]}
+            line["words"] = [{**word, "value": sign * word["value"]} for word in line["words"]]
+        return write(path, rows)
+
+    report = compare(margins(tmp_path / "b.parquet", 6.0), profile(margins(tmp_path / "a.parquet", 0.0)))
+    shift = report.word_shifts[0]
+    assert (report.verdict, shift.word, shift.toward) == (CheckVerdict.FAIL, "btw", "POS")
+    assert shift.shift > 0.5
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_row_that_is_not_finite_is_left_out_and_counted(tmp_path, side, broken):
+    """One NaN among the p-values makes every q-value NaN (statsmodels#2899): nothing would fire, or the comparison breaks."""
+    odd = rows_of(80)
+    odd[3]["words"][0]["value"] = broken
+    tables = {"reference": rows_of(80), "candidate": rows_of(80), side: odd}
+    reference = profile(write(tmp_path / "a.parquet", tables["reference"]))
+    report = compare(write(tmp_path / "b.parquet", tables["candidate"]), reference)
+    assert (report.verdict, report.n_paired, report.coverage.zero) == (CheckVerdict.PASS, 79, 1)
+    assert {s.value for s in report.statistics if s.name == "rank agreement"} == {1.0}
+
+
+def test_nothing_tested_is_no_pass(tmp_path):
+    reference = profile(write(tmp_path / "a.parquet", rows_of(80)))
+    report = compare(write(tmp_path / "b.parquet", rows_of(80)), reference, min_occurrences=1000)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert report.reason == "no word occurs in 1000 of the compared rows: nothing could be tested"

@@ -7,7 +7,7 @@ from calig.metrics.perturbation import Perturbation
 from components.quality import choose_fusion
 from schemas.config import QualityConfig
 from schemas.fusion import FusionSettings
-from tests.helpers.attribution_tables import MASK, BagOfWords, attribution_row
+from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row
 
 FUSIONS = [FusionSettings(rule="rollout", coefficient=c, context_rule="positive") for c in (0.1, 0.5, 1.0)]
 PERTURBATION = Perturbation("replace", MASK)
@@ -22,7 +22,7 @@ def choose(noise, n=60):
         row = {"image": None, **attribution_row(i, model=model)}
         values = np.array(row["values"])
         rows.append((row, np.stack([values + size * random.normal(size=values.size) for size in noise])))
-    return choose_fusion(rows, FUSIONS, FUSIONS[0], scorer=model, config=CONFIG, perturbation=PERTURBATION)
+    return choose_fusion(rows, FUSIONS, FUSIONS[0], labels=LABELS, scorer=model, config=CONFIG, perturbation=PERTURBATION)
 
 
 def test_a_clearly_better_fusion_is_chosen():
@@ -40,7 +40,7 @@ def test_the_difference_is_that_of_the_quality_step():
     model = BagOfWords()
     rows = [{"image": None, **attribution_row(i, model=model)} for i in range(30)]
     truth = [(row, np.array([row["values"]])) for row in rows]
-    choice = choose_fusion(truth, FUSIONS[:1], FUSIONS[0], scorer=model, config=CONFIG, perturbation=PERTURBATION)
+    choice = choose_fusion(truth, FUSIONS[:1], FUSIONS[0], labels=LABELS, scorer=model, config=CONFIG, perturbation=PERTURBATION)
     expected = []
     for row in rows:
         weights, order = np.array(row["values"])[1:-1], np.argsort(-np.array(row["values"])[1:-1])

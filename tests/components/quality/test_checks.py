@@ -105,6 +105,38 @@ def test_a_column_without_values_is_never_a_pass(tmp_path: Path, type_: str, kwa
     assert one(tmp_path, type_, column="margin", row_condition=only_empty, frame=some, **kwargs).verdict is INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("type_", "kwargs"),
+    [
+        ("expect_column_sum_to_be_between", {"max_value": 1}),
+        ("expect_column_unique_value_count_to_be_between", {"max_value": 1}),
+        ("expect_column_proportion_of_unique_values_to_be_between", {"max_value": 1}),
+        ("expect_column_most_common_value_to_be_in_set", {"value_set": [1]}),
+        ("expect_column_values_to_be_null", {}),
+        (
+            "expect_column_quantile_values_to_be_between",
+            {"quantile_ranges": {"quantiles": [0.5, 0.9], "value_ranges": [[None, 1], [None, 1]]}},
+        ),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["NEUTRAL", "NEG"], ids=["no row meets the condition", "none of these has a value"])
+def test_nothing_under_a_condition_is_never_a_pass(tmp_path: Path, type_: str, kwargs: dict[str, Any], parameter: str) -> None:
+    """The library calls an empty sum and an empty count 0 (great_expectations#2726), and nothing distinct unique."""
+    condition = {"type": "comparison", "column": {"name": "label"}, "operator": "==", "parameter": parameter}
+    some = FRAME.assign(margin=FRAME["margin"].where(FRAME["label"] == "POS"))
+    check = one(tmp_path, type_, column="margin", row_condition=condition, frame=some, **kwargs)
+    assert (check.verdict, check.observed) == (INCONCLUSIVE, "no row has a value of margin")
+
+
+def test_a_pair_without_a_row_that_has_both_is_never_judged(tmp_path: Path) -> None:
+    apart = FRAME.assign(margin=FRAME["margin"].where(FRAME["label"] == "POS"), half=FRAME["half"].where(FRAME["label"] == "NEG"))
+    type_ = "expect_column_pair_values_a_to_be_greater_than_b"
+    check = one(tmp_path, type_, column_A="margin", column_B="half", frame=apart)
+    assert (check.verdict, check.observed) == (INCONCLUSIVE, "no row has a value of margin and half")
+    unique = one(tmp_path, "expect_compound_columns_to_be_unique", column_list=["margin", "half"], frame=apart)
+    assert unique.verdict is INCONCLUSIVE
+
+
 def test_no_rows_is_never_a_pass(tmp_path: Path) -> None:
     checks = judge(
         tmp_path,

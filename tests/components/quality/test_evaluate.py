@@ -41,7 +41,7 @@ def rows(n: int = 40, **changes: Any) -> list[dict[str, Any]]:
 
 def judge(paths: list[Path], *, config: QualityConfig = CONFIG, scorer: Any = MODEL, **options: Any) -> QualityReport:
     given = {"scorer_record": TORCH, "perturbation": Perturbation("replace", MASK), "falsification": FALLEN} | options
-    return evaluate(paths, scorer=scorer, config=config, **given)
+    return evaluate(paths, labels=LABELS, scorer=scorer, config=config, **given)
 
 
 def metric(report: QualityReport, name: str) -> Metric:
@@ -395,3 +395,38 @@ def test_sample_inputs_are_the_attributed_ids(tmp_path: Path) -> None:
 def test_the_report_is_json(truthful: QualityReport) -> None:
     assert QualityReport.model_validate_json(truthful.model_dump_json()) == truthful
     assert len(truthful.content_digest()) == 64  # refuses NaN and infinity
+
+
+@pytest.mark.parametrize(("n_skipped", "verdict"), [(9, CheckVerdict.PASS), (12, CheckVerdict.INCONCLUSIVE)])
+def test_few_explained_rows_do_not_pass_for_all(tmp_path: Path, n_skipped: int, verdict: CheckVerdict) -> None:
+    """A suite sees only what could be judged, and nothing unexpected among nothing is a success (great_expectations#7432)."""
+    table = [*rows(), *(problem_row(40 + i, "the image file does not exist") for i in range(n_skipped))]
+    report = judge(write_table(tmp_path, table))
+    assert report.verdict is verdict
+    found = [check for check in report.checks if check.name == "most rows explained"]
+    assert [check.observed for check in found] == ([] if verdict is CheckVerdict.PASS else [pytest.approx(40 / 52)])
+
+
+def test_the_explained_share_asked_for_is_a_setting(tmp_path: Path) -> None:
+    table = [*rows(), *(problem_row(40 + i) for i in range(12))]
+    config = CONFIG.model_copy(update={"min_explained": 0.5})
+    assert judge(write_table(tmp_path, table), config=config).verdict is CheckVerdict.PASS
+
+
+def single_tokens(n: int) -> list[dict[str, Any]]:
+    return [attribution_row(40 + row, model=MODEL, n_content=1) for row in range(n)]
+
+
+def test_rows_of_one_token_say_nothing_about_the_order(tmp_path: Path, truthful: QualityReport) -> None:
+    """A text of one token is a case of its own everywhere (shap#3515): here every method ranks it alike."""
+    mixed = judge(write_table(tmp_path, [*rows(), *single_tokens(40)]))
+    assert metric(mixed, "margin over random") == metric(truthful, "margin over random")
+    assert metric(mixed, "comprehensiveness").n == 80
+    assert check(mixed, "better than random") is CheckVerdict.PASS
+
+
+def test_one_token_rows_alone_cannot_be_judged(tmp_path: Path) -> None:
+    report = judge(write_table(tmp_path, single_tokens(40)))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert check(report, "better than random") is CheckVerdict.INCONCLUSIVE
+    assert any(warning.startswith("No row could be compared with: ") for warning in report.warnings)

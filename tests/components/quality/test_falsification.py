@@ -8,13 +8,12 @@ import pytest
 
 from calig.metrics.perturbation import Perturbation
 from components.quality import evaluate
-from components.quality.infidelity import explained_function
 from components.quality.rows import score_rows
 from schemas.base import CheckVerdict
 from schemas.config import QualityConfig
 from schemas.falsification import Falsification
 from schemas.quality import QualityReport, ScorerRecord
-from tests.helpers.attribution_tables import MASK, BagOfWords, attribution_row, problem_row, write_table
+from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
 from tests.helpers.sample_falsification import falsification
 
 MODEL = BagOfWords()
@@ -29,11 +28,13 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
 
 def judge(paths: list[Path], found: Falsification | None) -> QualityReport:
     record = ScorerRecord(runtime="torch", providers=("cpu",))
-    return evaluate(paths, scorer=MODEL, scorer_record=record, config=CONFIG, perturbation=REMOVAL, falsification=found)
+    return evaluate(
+        paths, labels=LABELS, scorer=MODEL, scorer_record=record, config=CONFIG, perturbation=REMOVAL, falsification=found
+    )
 
 
 def frame_of(paths: list[Path]) -> Any:
-    return score_rows(paths, scorer=MODEL, config=CONFIG, perturbation=REMOVAL).frame
+    return score_rows(paths, labels=LABELS, scorer=MODEL, config=CONFIG, perturbation=REMOVAL).frame
 
 
 def additive(paths: list[Path]) -> Any:
@@ -125,10 +126,3 @@ def test_infidelity_is_empty_where_nothing_could_be_scored(tmp_path: Path) -> No
     assert missing[missing].index.tolist() == ["r3"]
     rollout = frame.set_index("id")["infidelity_normalised_attention_rollout"].isna()
     assert rollout[rollout].index.tolist() == ["r3", "r5"]
-
-
-def test_the_function_explained() -> None:
-    row = {"logits": [0.5, 2.0, 1.0], "predicted": "B", "target": "B", "f_input": 2.0}
-    assert explained_function(row).tolist() == [0.0, 1.0, 0.0]
-    assert explained_function(row | {"target": "C", "f_input": 1.0}).tolist() == [0.0, 0.0, 1.0]
-    assert explained_function(row | {"target": "B − C", "f_input": 1.0}).tolist() == [0.0, 1.0, -1.0]

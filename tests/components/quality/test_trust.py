@@ -36,6 +36,7 @@ def judge(folder: Path, scorer, **changes) -> QualityReport:
     rows = [attribution_row(row, model=MODEL, n_content=6 + row % 9, **changes) for row in range(40)]
     return evaluate(
         write_table(folder, rows),
+        labels=LABELS,
         scorer=scorer,
         scorer_record=ScorerRecord(runtime="torch", providers=("cpu",)),
         config=QualityConfig(bootstrap_draws=200),
@@ -82,6 +83,7 @@ def test_another_order_is_inconclusive_where_the_figures_would_pass(tmp_path: Pa
         row["values"] = [-value for value in row["values"]]
     report = evaluate(
         write_table(tmp_path, rows),
+        labels=LABELS,
         scorer=SWAPPED,
         scorer_record=ScorerRecord(runtime="torch", providers=("cpu",)),
         config=QualityConfig(bootstrap_draws=200),
@@ -103,9 +105,9 @@ def test_rows_explained_toward_another_class_are_compared_too(tmp_path: Path) ->
         row |= {"target": LABELS[1], "f_input": row["logits"][1], "values": [sign * value for value in row["values"]]}
     config, record = QualityConfig(bootstrap_draws=200), ScorerRecord(runtime="torch", providers=("cpu",))
     paths, removal = write_table(tmp_path, rows), Perturbation("replace", MASK)
-    good = evaluate(paths, scorer=MODEL, scorer_record=record, config=config, perturbation=removal)
+    good = evaluate(paths, labels=LABELS, scorer=MODEL, scorer_record=record, config=config, perturbation=removal)
     assert DOUBT not in {check.name for check in good.checks}
-    mixed = evaluate(paths, scorer=SWAPPED, scorer_record=record, config=config, perturbation=removal)
+    mixed = evaluate(paths, labels=LABELS, scorer=SWAPPED, scorer_record=record, config=config, perturbation=removal)
     assert mixed.checks[-1].name == DOUBT
 
 
@@ -125,4 +127,6 @@ def test_a_text_is_not_perturbed_as_an_image(tmp_path: Path, kind, allowed: str)
     paths = write_table(tmp_path, [attribution_row(0, model=MODEL)])
     record = ScorerRecord(runtime="torch", providers=("cpu",))
     with pytest.raises(CouldNotRunError, match=f"is a text\ngot: perturbation {kind}\nallowed: {allowed}"):
-        evaluate(paths, scorer=MODEL, scorer_record=record, config=QualityConfig(), perturbation=Perturbation(kind))
+        evaluate(
+            paths, labels=LABELS, scorer=MODEL, scorer_record=record, config=QualityConfig(), perturbation=Perturbation(kind)
+        )

@@ -28,16 +28,18 @@ def run(folder: Path, examples: list[Example], workspace: Path, baseline: str = 
     inputs = sample_inputs([shard.path], limit=8, perturbation=perturbation)
     scorer, record = open_scorer(snapshot, runtime="onnxruntime", workspace=workspace, parity_inputs=inputs)
     if kind == "auto":
-        check_baseline(shard.path, scorer, perturbation)
+        check_baseline(shard.path, snapshot.labels, scorer, perturbation)
     quality = QualityConfig(bootstrap_draws=200)
-    return evaluate([shard.path], scorer=scorer, scorer_record=record, config=quality, perturbation=perturbation)
+    return evaluate(
+        [shard.path], labels=snapshot.labels, scorer=scorer, scorer_record=record, config=quality, perturbation=perturbation
+    )
 
 
-def check_baseline(path: Path, scorer: TokenScorer, perturbation: Perturbation) -> None:
+def check_baseline(path: Path, labels: tuple[str, ...], scorer: TokenScorer, perturbation: Perturbation) -> None:
     """Everything removed is the baseline x', and nothing removed is x: the scorer's logits are the engine's f(x') and f(x)."""
     rows = [row for rows in read_rows([path]) for row in rows]
     sources = [source_of(row, perturbation) for row in rows]
-    classes = [explained_class(row) for row in rows]
+    classes = [explained_class(row, labels) for row in rows]
     for removed, column in ((True, "f_baseline"), (False, "f_input")):
         expected = [row[column] for row in pq.read_table(path, columns=[column]).to_pylist()]
         logits = scorer.logits([source.without(np.full(source.n_content, removed)) for source in sources])

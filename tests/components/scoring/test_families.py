@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calig.families import FAMILIES
-from calig.metrics.perturbation import PerturbedText
+from calig.metrics.perturbation import MEAN_EMBEDDING, PerturbedText
 from components.scoring import open_scorer
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_families import tiny
@@ -26,8 +26,12 @@ def test_every_text_family_is_scored_by_onnxruntime(name: str, tmp_path: Path) -
     save_tiny_tokenizer(tmp_path / name)
     random = np.random.default_rng(0)
     rows = [PerturbedText(np.array([2, *random.integers(5, 60, size=n), 3])) for n in (3, 7, 5, 7)]
-    _, record = open_scorer(snapshot_of(tmp_path / name), runtime="auto", workspace=tmp_path, parity_inputs=rows)
+    scorer, record = open_scorer(snapshot_of(tmp_path / name), runtime="auto", workspace=tmp_path, parity_inputs=rows)
     assert record.fallback_reason is None
     assert record.runtime == "onnxruntime"
     assert record.parity_max_abs is not None
     assert record.parity_max_abs < ATOL
+    # The export's example has 9 tokens: one or forty must do as well, with some replaced by the mean embedding (pytorch#110347).
+    others = [PerturbedText(np.where(np.arange(n) % 3 == 1, MEAN_EMBEDDING, random.integers(5, 60, size=n))) for n in (1, 22, 40)]
+    torch_scorer, _ = open_scorer(snapshot_of(tmp_path / name), runtime="torch", workspace=tmp_path, parity_inputs=rows)
+    np.testing.assert_allclose(scorer.logits(others), torch_scorer.logits(others), atol=ATOL)

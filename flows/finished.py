@@ -8,6 +8,7 @@ from pathlib import Path
 from components import registry
 from components.drift import load_record
 from components.errors import InputError
+from flows.provenance import Explained, provenance_of, trusted_keys
 from flows.release import Release
 from schemas.base import Record
 from schemas.governance import GovernanceReport
@@ -28,20 +29,36 @@ class Outcome(Record):
 
 
 def finished(release: Release) -> Outcome | None:
-    """The published (or, for models outside a registry, the local) explanation with this very fingerprint."""
+    """The published (or, for models outside a registry, the local) explanation with this very fingerprint.
+
+    A published one counts when its evidence is verified: anybody may make a run and tag it.
+    """
     record = complete_on_disk(release)
     if release.snapshot.source is not ModelSource.REGISTRY:
         return None if record is None else Outcome(record=record, folder=release.folder, published=None, reused=True)
-    run = registry.find_finished(release.snapshot, release.fingerprint, None)
-    if run is None:
+    run = published_run(release)
+    explained = None if run is None else _verified(release, run)
+    if run is None or explained is None:
         return None
     folder = release.folder
     if record is None:
-        fetched = registry.fetch_profile(release.snapshot.name, release.snapshot.version, release.workspace, None)
-        if fetched is None or (record := _read_record(fetched)) is None or record.fingerprint != release.fingerprint:
-            return None
-        folder = fetched
-    return Outcome(record=record, folder=folder, published=run, reused=True)
+        folder = registry.fetch_explanation(
+            release.snapshot.name, release.snapshot.version, explained.papers, release.workspace, None
+        )
+    return Outcome(record=record or explained.record, folder=folder, published=run, reused=True)
+
+
+def published_run(release: Release) -> PublishedRun | None:
+    """The newest run that is said to hold this very explanation."""
+    if release.snapshot.source is not ModelSource.REGISTRY:
+        return None
+    return registry.find_finished(release.snapshot, release.fingerprint, None)
+
+
+def _verified(release: Release, run: PublishedRun) -> Explained | None:
+    known = provenance_of(release.snapshot.name, release.snapshot.version, trusted_keys(release.config))
+    same = (one for one in known.explained if one.record.fingerprint == release.fingerprint)
+    return next((one for one in same if one.papers.run_id == run.run_id), None)
 
 
 def complete_on_disk(release: Release) -> GovernanceReport | None:

@@ -74,7 +74,7 @@ def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> Drift
             decided_on=datetime.now(UTC).date().isoformat(),
             sources=_noise_sources(release, cover),
         )
-        return cover.report(report)
+        return cover.report(report if release.doubt is None else drift.doubted(report, release.doubt))
     except Exception as error:  # as above
         return drift.incomparable(
             f"the comparison broke: {privacy.told(error, release.config.privacy)}",

@@ -35,3 +35,11 @@ class RunPapers(Record):
     record: bytes
     seal: bytes | None
     sign_offs: tuple[bytes, ...] = Field(description="in the order of their names")
+
+
+class VersionPapers(Record):
+    """The documents of every complete explanation of a version, and what the registry says of the version itself."""
+
+    source_run_id: str | None = Field(description="MLflow run that logged the model")
+    papers: tuple[RunPapers, ...] = Field(description="newest run first")
+    empty: tuple[str, ...] = Field(default=(), description="complete runs that hold no record any more")

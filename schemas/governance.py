@@ -143,6 +143,10 @@ class GovernanceReport(Record):
     scope: str | None = Field(description="what the model is meant for, as the settings state it; None: not stated")
     failure_modes: tuple[str, ...] = Field(description="known ways in which the explanation itself can mislead")
     crosswalk: tuple[Clause, ...] = Field(description="where a clause's evidence is; no statement of conformity")
+    chosen_by: dict[str, str] = Field(
+        default={},
+        description="who chose dataset, config and reference: command line, watch file, a tag, the default; empty: not recorded",
+    )
 
     def _repr_html_(self) -> str:
         """How notebooks show it."""

@@ -83,7 +83,7 @@ class WatchConfig(Record):
     )
     settings_roots: tuple[Path, ...] = Field(
         default=(),
-        description="folders in which the tag calig.config may name settings files, and these their suites; apart from data_roots",
+        description="folders in which the tag calig.config may name settings files, and these suites; apart from data_roots",
     )
     dataset_limit_bytes: int = Field(
         default=10 * 2**30, ge=1, description="a larger data set is refused: every pass reads it, unless it read it before"

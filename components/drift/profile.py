@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 from components.drift.reading import check_tables
@@ -51,6 +52,7 @@ def load_profile(folder: Path) -> ReferenceProfile:
             uri=record.model.uri,
             method_fingerprint=record.method.fingerprint,
             weights_digest=record.model.weights_digest,
+            record_sha256=sha256((folder / "record.json").read_bytes()).hexdigest(),
             accuracy=record.results.accuracy,
         ),
         dataset_digest=record.data.dataset.digest,

@@ -2,9 +2,9 @@
 
 from components.registry.alerts import note_told, told_channels
 from components.registry.fetch import fetch
-from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
-from components.registry.lineage import TWIN_OF, accepted_versions, twins_of
-from components.registry.papers import add_sign_off, download_evidence, fetch_papers, noted_sign_off
+from components.registry.history import fetch_explanation, find_finished, reference_for, resolve_reference
+from components.registry.lineage import accepted_versions, tagged_twins
+from components.registry.papers import add_sign_off, download_evidence, fetch_papers, fetch_version_papers, noted_sign_off
 from components.registry.promotion import promote
 from components.registry.publish import point_to, publish
 from components.registry.published import fetch_evidence
@@ -24,7 +24,6 @@ from components.registry.watched import (
 from components.registry.webhooks import ensure_webhook
 
 __all__ = [
-    "TWIN_OF",
     "accepted_versions",
     "add_sign_off",
     "check_reachable",
@@ -32,8 +31,9 @@ __all__ = [
     "ensure_webhook",
     "fetch",
     "fetch_evidence",
+    "fetch_explanation",
     "fetch_papers",
-    "fetch_profile",
+    "fetch_version_papers",
     "find_finished",
     "load_mlflow",
     "note_done",
@@ -51,9 +51,9 @@ __all__ = [
     "register",
     "resolve_reference",
     "set_alias",
+    "tagged_twins",
     "timeline",
     "told_channels",
-    "twins_of",
     "watched_version",
     "watched_versions",
 ]

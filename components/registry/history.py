@@ -1,16 +1,18 @@
-"""What the tracking server already knows: finished explanations, the reference version, its published profile."""
+"""What the tracking server already knows: finished explanations, the reference version, what a run published."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
-from components.registry.placing import place_once
+from components.registry.placing import place_once, refuse_links
 from components.registry.runs import Explanation, finished_run, published_run
-from components.registry.tracking import connect, is_missing, tracking_errors
+from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import find_model, resolve_version
+from schemas.evidence import RunPapers
 from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun
 
 RECORD = "record.json"
@@ -63,38 +65,26 @@ def resolve_reference(ref: ModelRef, tracking_uri: str | None) -> ModelRef:
     return ref.model_copy(update={"version": version, "uri": f"models:/{ref.name}/{version}"})
 
 
-def fetch_profile(name: str, version: str, workspace: Path, tracking_uri: str | None) -> Path | None:
-    """A folder with the `record.json` and `attributions/*.parquet` published for a version; None when it was never explained.
+def fetch_explanation(name: str, version: str, papers: RunPapers, workspace: Path, tracking_uri: str | None) -> Path:
+    """A folder with all that one run published about a version: record, seal, tables, report, settings.
+
+    It is kept by its record and seal, so that other documents in the same run are fetched anew.
 
     Raises:
-        CouldNotRunError: the version says it was explained, but the evidence cannot be read: not the same as never explained.
+        CouldNotRunError: the evidence cannot be read, or holds no tables.
     """
     client = connect(tracking_uri)
-    with tracking_errors(f"look up models:/{name}/{version}", client.tracking_uri):
-        run_id = _explaining_run(client, name, version)
-    if run_id is None:
-        return None
-    place = workspace / "profiles" / name / version / run_id
-    return place_once(place, origin=run_id, fill=lambda folder: _download_profile(client, run_id, folder))
+    origin = hashlib.sha256(papers.record + (papers.seal or b"")).hexdigest()
+    place = workspace / "profiles" / name / version / papers.run_id
+    return place_once(place, origin=origin, fill=lambda folder: _download(client, papers.run_id, folder))
 
 
-def _explaining_run(client: Any, name: str, version: str) -> str | None:
-    try:
-        tags = client.get_model_version(name, version).tags
-    except Exception as error:
-        if is_missing(error):
-            return None
-        raise
-    return str(tags["calig.run_id"]) if "calig.run_id" in tags else None
-
-
-def _download_profile(client: Any, run_id: str, folder: Path) -> None:
+def _download(client: Any, run_id: str, folder: Path) -> None:
     with TemporaryDirectory(dir=folder) as temporary:
-        for part in (RECORD, ATTRIBUTIONS):
-            with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
-                got = client.download_artifacts(run_id, f"calig/{part}", temporary)
-            Path(got).rename(folder / part)
+        with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
+            got = Path(client.download_artifacts(run_id, "calig", temporary))
+        for part in sorted(got.iterdir()):
+            part.rename(folder / part.name)
+    refuse_links(folder, f"run {run_id}")
     if not any((folder / ATTRIBUTIONS).glob("*.parquet")):
-        raise CouldNotRunError(
-            "The reference's run holds no attribution tables.", got=run_id, next_step="explain the reference version again"
-        )
+        raise CouldNotRunError("The run holds no attribution tables.", got=run_id, next_step="explain the version again")

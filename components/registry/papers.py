@@ -9,8 +9,8 @@ from typing import Any
 from components.errors import CouldNotRunError, InputError
 from components.registry.history import RECORD
 from components.registry.runs import runs_of_version
-from components.registry.tracking import connect, tracking_errors
-from schemas.evidence import Evidence, RunPapers
+from components.registry.tracking import connect, is_missing, tracking_errors
+from schemas.evidence import Evidence, RunPapers, VersionPapers
 from schemas.signoff import SignOff
 
 SEAL, SIGN_OFFS = "calig/seal.json", "calig/signoff"
@@ -30,6 +30,26 @@ def fetch_papers(evidence: Evidence, tracking_uri: str | None) -> tuple[RunPaper
         runs = [run.info.run_id for run in runs_of_version(client, model.name, model.version)]
         others = [run_id for run_id in runs if run_id != evidence.run_id and _names(client, run_id, SIGN_OFFS)]
         return own, *(_papers(client, run_id) for run_id in others)
+
+
+def fetch_version_papers(name: str, version: str, tracking_uri: str | None) -> VersionPapers | None:
+    """The papers of every complete explanation of a version; None when there is no such version. No tag of it is asked.
+
+    Raises:
+        CouldNotRunError: the tracking server or its storage does not answer.
+    """
+    client = connect(tracking_uri)
+    with tracking_errors(f"read the explanations of models:/{name}/{version}", client.tracking_uri):
+        try:
+            known = client.get_model_version(name, version)
+        except Exception as error:
+            if is_missing(error):
+                return None
+            raise
+        runs = [run.info.run_id for run in runs_of_version(client, name, version)]
+        empty = [run_id for run_id in runs if RECORD not in _names(client, run_id, "calig")]
+        papers = tuple(_papers(client, run_id) for run_id in runs if run_id not in empty)
+        return VersionPapers(source_run_id=known.run_id or None, papers=papers, empty=tuple(empty))
 
 
 def noted_sign_off(evidence: Evidence, tracking_uri: str | None) -> str | None:

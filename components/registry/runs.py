@@ -70,8 +70,13 @@ def _runs(client: Any, explanation: Explanation) -> list[Any]:
 
 def runs_of_version(client: Any, model: str, version: str) -> list[Any]:
     """Every complete explanation of a version, whatever it was explained with, newest first."""
-    experiment = client.get_experiment_by_name(f"calig/{model}")
-    wanted, found = {"calig.model": model, "calig.version": version}, []
+    wanted = {"calig.model": model, "calig.version": version}
+    return [run for run in complete_runs(client, model) if wanted.items() <= run.data.tags.items()]
+
+
+def complete_runs(client: Any, model: str) -> list[Any]:
+    """Every complete explanation of any version of a model, newest first."""
+    experiment, found = client.get_experiment_by_name(f"calig/{model}"), []
     token: str | None = None if experiment is not None else ""
     while token is None or token:
         page = client.search_runs(
@@ -80,7 +85,7 @@ def runs_of_version(client: Any, model: str, version: str) -> list[Any]:
             order_by=["attributes.start_time DESC"],
             page_token=token,
         )
-        found += [run for run in page if wanted.items() <= run.data.tags.items() and is_complete(run)]
+        found += [run for run in page if run.data.tags.get("calig.model") == model and is_complete(run)]
         token = page.token or ""
     return found
 

@@ -15,7 +15,7 @@ from components.signing.keys import (
 )
 from components.signing.sealing import RECORD, SEAL, SIGN_OFFS, seal_folder
 from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyError, add_trust, load_trust, trust_path
-from components.signing.verification import verify_folder, verify_record
+from components.signing.verification import unreliable, verify_folder, verify_record
 
 __all__ = [
     "KEY_FILE",
@@ -43,6 +43,7 @@ __all__ = [
     "signer_of",
     "standing",
     "trust_path",
+    "unreliable",
     "verify_folder",
     "verify_record",
 ]

@@ -67,6 +67,20 @@ def verify_record(content: bytes, seal: bytes | None, trusted: TrustList) -> Ver
     return Verification(state=SealState.SIGNED, record_sha256=digest, key_id=key_id, signed_by=key.name)
 
 
+def unreliable(found: Verification, trusted: TrustList) -> str | None:
+    """Why nothing may rest on evidence that was `found` like this; None: it may.
+
+    Its seal has to hold. Where any key is trusted for records, one of these has to have signed it.
+    """
+    if found.state in {SealState.TAMPERED, SealState.UNSEALED}:
+        return f"its seal does not hold: {'; '.join(found.findings)}"
+    if found.state is not SealState.SIGNED and any("records" in key.purposes for key in trusted.keys):
+        return (
+            "it is not signed" if found.state is SealState.UNSIGNED else "it is signed by a key that is not trusted for records"
+        )
+    return None
+
+
 def _record(content: bytes) -> GovernanceReport:
     """A record that cannot be read is a changed one, unless it says that it is of a newer schema."""
     try:

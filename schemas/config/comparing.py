@@ -34,7 +34,8 @@ class DriftConfig(Record):
         "is measured on the twins of the reference",
     )
     twin_tags: bool = Field(
-        default=False, description="the tag calig.twin_of on a version nominates it as well: whoever may tag a version decides then"
+        default=False,
+        description="the tag calig.twin_of on a version nominates it as well: whoever may tag a version decides then",
     )
     noise_cap: float = Field(
         default=1.5, ge=1.0, description="factor by which measured noise may raise a limit at most; the report says when it acted"

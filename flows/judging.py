@@ -18,7 +18,8 @@ from schemas.reference import NoiseSources
 def check_quality_settings(release: Release) -> None:
     """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
     settings = release.config.quality
-    quality.load_suite(settings.suite, columns=quality.column_names(settings, release.dataset.segment_columns))
+    columns = quality.column_names(settings, release.dataset.segment_columns)
+    quality.load_suite(settings.suite, columns=columns, modules=quality.listed_modules(settings))
     attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
 
 

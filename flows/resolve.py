@@ -31,7 +31,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
         dataset=pinned,
         config=config.model_copy(update={"attribution": settled}),
         fusion_choice=choice,
-        suite_digest=quality.suite_digest(config.quality.suite),
+        suite_digest=quality.suite_digest(config.quality.suite, quality.listed_modules(config.quality)),
         method_fingerprint=attribution.method_fingerprint(settled),
         reference=found.profile,
         without_reference=found.without,

@@ -83,7 +83,8 @@ def _measured(setting: str, config: DriftConfig, judged: DriftConfig, noise: Noi
         "rank_agreement": ("lowest", agreement, "{:.3f}"),
         "sign_flip": ("largest", flips, "{:.3f}"),
     }.get(setting, ("closest to firing", [pair.excess for pair in noise.pairs], "{:.2f} × the minimum effect"))
-    return f"{_whom(noise)}: {_extreme(*said)}; minimum effect {getattr(config, setting):g}{numerics}{_capped(setting, config, noise)}"
+    least = f"minimum effect {getattr(config, setting):g}"
+    return f"{_whom(noise)}: {_extreme(*said)}; {least}{numerics}{_capped(setting, config, noise)}"
 
 
 def _capped(setting: str, config: DriftConfig, noise: Noise) -> str:

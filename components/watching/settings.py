@@ -19,6 +19,7 @@ _SETTINGS = (
     ("drift", "twin_tags"),
     ("drift", "noise_cap"),
     ("probe", "twins"),
+    ("probe", "noise_cap"),
 )
 #: Settings that name a file.
 _FILES = (("quality", "suite"), ("probe", "word_list"))

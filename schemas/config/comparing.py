@@ -105,6 +105,11 @@ class ProbeConfig(Record):
         ge=0,
         description="most registered twins, or accepted earlier versions, that the noise is measured on; each is scored as well",
     )
+    noise_cap: float = Field(
+        default=1.5,
+        ge=1.0,
+        description="the noise among twins counts for at most so many times what the words at large do in this comparison",
+    )
     level: float = Field(
         default=0.05,
         gt=0.0,

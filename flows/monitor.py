@@ -8,18 +8,20 @@ from pathlib import Path
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import attribution, drift, privacy, registry, report
+from components import attribution, drift, privacy, registry, report, signing
 from components.errors import InputError
 from flows import covering, progress, tasks
 from flows.attributing import attribute
 from flows.options import DEFAULT_OUTPUT
 from flows.reference import planned_profile
 from flows.release import Release
+from flows.standing import explanation_of, require_trusted
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.monitor import MonitorReport
 from schemas.reference import ReferenceProfile
 from schemas.release import ModelSnapshot, ModelSource
+from schemas.signature import TrustList
 
 
 class Monitored(Record):
@@ -51,7 +53,7 @@ def monitor_data(
     settings, output = config or PipelineConfig(), output.absolute()
     progress.begin("fetching the model and reading the data set", None)
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
-    folder = _earlier(snapshot, against, output / ".cache")
+    folder = _earlier(snapshot, against, output / ".cache", signing.load_trust(settings.governance.trusted_keys))
     record, before = drift.load_record(folder), drift.load_profile(folder)
     settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
     release = _release(snapshot, dataset, limit, settings, output)
@@ -76,8 +78,8 @@ def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]
         return drift.monitor(*windows, names=names, config=release.config.monitor, decided_on=today)
 
 
-def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path) -> Path:
-    """The folder of the explanation to hold against."""
+def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path, trusted: TrustList) -> Path:
+    """The folder of the explanation to hold against: where keys are trusted, one that such a key signed."""
     if against is not None and drift.is_results_folder(against):
         return Path(against)
     if against is None and snapshot.source is not ModelSource.REGISTRY:
@@ -85,10 +87,9 @@ def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path) -> P
             "a model outside the registry has no published explanation", next_step="name a results folder: --against"
         )
     ref = registry.resolve_reference(registry.parse_model_ref(against or snapshot.uri), None)
-    folder = registry.fetch_profile(ref.name, str(ref.version), workspace, None)
-    if folder is None:
-        raise InputError(f"{ref.uri} was never explained", next_step=f"calig explain {ref.uri} --dataset VALIDATION_SET")
-    return folder
+    evidence = explanation_of(ref, trusted)
+    require_trusted(evidence, trusted)
+    return registry.fetch_profile(evidence, workspace, None)
 
 
 def _same_method(settings: PipelineConfig, earlier: AttributionConfig) -> PipelineConfig:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components import drift, privacy, registry
+from components import drift, privacy, registry, signing
 from components.errors import InputError
 from flows import tasks
 from flows.release import Release
+from flows.standing import explanation_of, require_trusted
 from schemas.drift import DriftReport
 from schemas.reference import NullProfiles, ReferenceIdentity, ReferenceProfile
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
@@ -103,11 +104,13 @@ def _from_folder(folder: Path) -> Found:
 
 def _published(ref: ModelRef, workspace: Path) -> tuple[ReferenceProfile | None, str]:
     """The profile published for a version, or why there is none to use."""
-    folder = registry.fetch_profile(ref.name, str(ref.version), workspace, None)
-    if folder is None:
-        return None, "was never explained"
     try:
-        return drift.load_profile(folder), ""
+        trusted = signing.load_trust(None)
+        evidence = explanation_of(ref, trusted)
+        require_trusted(evidence, trusted)
+        return drift.load_profile(registry.fetch_profile(evidence, workspace, None)), ""
+    except registry.NeverExplainedError:
+        return None, "was never explained"
     except InputError as error:
         return None, f"left a profile that cannot be used: {str(error).splitlines()[0]}"
 

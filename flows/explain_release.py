@@ -16,7 +16,7 @@ from flows import alerting, judging, noting, probing, progress, tasks, writing
 from flows.announcing import announce
 from flows.attributing import attribute
 from flows.covering import comparable, covering, shown_reference, shown_shards
-from flows.finished import Outcome, complete_on_disk, finished, published_run
+from flows.finished import Outcome, complete_on_disk, finished, superseded
 from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
@@ -55,14 +55,14 @@ def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     noting.running(model, request)
     release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
     outcome = None if force else finished(release)
-    republish = force or (outcome is None and published_run(release) is not None)  # one that is there does not verify
+    again = force or (outcome is None and superseded(release))
     if outcome is not None and outcome.published is not None:
         tasks.point_to(outcome.record, outcome.published)
     if outcome is None:
-        record = None if force else complete_on_disk(release)
+        record = None if again else complete_on_disk(release)
         if record is None:
             record = _explain(release, force, chosen_by or {})
-        outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, republish), reused=False)
+        outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, again), reused=False)
     if outcome.published is not None:
         noting.done(outcome.record, request)
     _tell(release, outcome.record, outcome.folder, outcome.published)

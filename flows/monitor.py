@@ -13,7 +13,7 @@ from components.errors import InputError
 from flows import covering, progress, tasks
 from flows.attributing import attribute
 from flows.options import DEFAULT_OUTPUT
-from flows.provenance import fetch_profile, folder_profile, provenance_of, trusted_keys
+from flows.provenance import folder_profile, profile_of, trusted_keys, verified_evidence
 from flows.reference import planned_profile
 from flows.release import Release
 from schemas.base import Record
@@ -22,6 +22,7 @@ from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
 from schemas.reference import ReferenceProfile
 from schemas.release import ModelSnapshot, ModelSource
+from schemas.signature import TrustList
 
 
 class Monitored(Record):
@@ -53,7 +54,7 @@ def monitor_data(
     settings, output = config or PipelineConfig(), output.absolute()
     progress.begin("fetching the model and reading the data set", None)
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
-    record, before = _earlier(snapshot, against, settings, output / ".cache")
+    record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))
     settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
     release = _release(snapshot, dataset, limit, settings, output)
     attribute(release, force=False)
@@ -78,10 +79,9 @@ def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]
 
 
 def _earlier(
-    snapshot: ModelSnapshot, against: str | None, settings: PipelineConfig, workspace: Path
+    snapshot: ModelSnapshot, against: str | None, workspace: Path, trusted: TrustList
 ) -> tuple[GovernanceReport, ReferenceProfile]:
     """The explanation to hold against, verified: its record and its tables."""
-    trusted = trusted_keys(settings)
     if against is not None and drift.is_results_folder(against):
         return drift.load_record(Path(against)), folder_profile(Path(against), trusted)
     if against is None and snapshot.source is not ModelSource.REGISTRY:
@@ -89,11 +89,8 @@ def _earlier(
             "a model outside the registry has no published explanation", next_step="name a results folder: --against"
         )
     ref = registry.resolve_reference(registry.parse_model_ref(against or snapshot.uri), None)
-    known = provenance_of(ref.name, str(ref.version), trusted)
-    if not known.explained:
-        raise InputError(f"{ref.uri} {known.problem}", next_step=f"calig explain {ref.uri} --dataset VALIDATION_SET")
-    newest = known.explained[0]
-    return newest.record, fetch_profile(known, newest, trusted, workspace)
+    evidence = verified_evidence(ref, trusted)
+    return evidence.record, profile_of(evidence, workspace)
 
 
 def _same_method(settings: PipelineConfig, earlier: AttributionConfig) -> PipelineConfig:

@@ -10,36 +10,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components import attribution, drift, privacy, registry
+from components import drift, privacy, registry
 from components.errors import CaligError, InputError
 from flows import provenance, tasks
 from flows.release import Release
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
-from schemas.governance import GovernanceReport
 from schemas.reference import Doubt, NullProfiles, ReferenceIdentity, ReferenceProfile
-from schemas.release import DatasetRef, ModelRef, ModelSnapshot, ModelSource
+from schemas.release import ModelRef, ModelSnapshot, ModelSource
+from schemas.signature import TrustList
 from schemas.trigger import Tag
 
 _CHAMPION = "champion"
 
 
 class Candidate(NamedTuple):
-    """What is to be compared: a version, the rows, and the settings as far as they are known before the reference is."""
+    """What is to be compared, and where downloads go."""
 
     snapshot: ModelSnapshot
-    dataset: DatasetRef
-    config: PipelineConfig
     workspace: Path
-
-    def is_comparable(self, record: GovernanceReport) -> bool:
-        """Whether an explanation is of the same rows, by the same method; an open fusion is the earlier explanation's."""
-        settings = self.config.attribution
-        if settings.fusion_coefficient == "auto":
-            settings = settings.fused_by(record.config.attribution.fusion)
-        method = attribution.method_fingerprint(settings)
-        return (record.data.dataset.digest, record.method.fingerprint) == (self.dataset.digest, method)
+    trusted: TrustList
 
 
 class Found(NamedTuple):
@@ -141,11 +132,14 @@ def _champion(candidate: Candidate) -> tuple[ModelRef | None, DriftReport | None
 def _accepted_against(candidate: Candidate) -> ModelRef | None:
     """The version of the same model that the candidate's own earlier explanation, if there is one, was compared with."""
     snapshot = candidate.snapshot
-    own = provenance.provenance_of(snapshot.name, snapshot.version, provenance.trusted_keys(candidate.config))
-    for reference in (explained.record.drift.reference for explained in own.explained):
-        if reference is not None and reference.name == snapshot.name and reference.version != snapshot.version:
-            return registry.parse_model_ref(f"models:/{reference.name}/{reference.version}")
-    return None
+    try:
+        own = provenance.verified_evidence(registry.parse_model_ref(snapshot.uri), candidate.trusted)
+    except InputError:
+        return None
+    reference = own.record.drift.reference
+    if reference is None or reference.name != snapshot.name or reference.version == snapshot.version:
+        return None
+    return registry.parse_model_ref(f"models:/{reference.name}/{reference.version}")
 
 
 def _first_release(snapshot: ModelSnapshot) -> DriftReport:
@@ -174,7 +168,7 @@ def _compared_with_itself(snapshot: ModelSnapshot) -> DriftReport:
 def _from_folder(folder: Path, candidate: Candidate) -> Found:
     """The explanation in a results folder, verified like a published one."""
     record = drift.load_record(folder)
-    profile = provenance.folder_profile(folder, provenance.trusted_keys(candidate.config))
+    profile = provenance.folder_profile(folder, candidate.trusted)
     try:
         ref = registry.parse_model_ref(record.model.uri)
     except InputError:  # the model has gone since: what it left can still be compared with
@@ -185,26 +179,29 @@ def _from_folder(folder: Path, candidate: Candidate) -> Found:
 
 def _published(ref: ModelRef, candidate: Candidate) -> Found:
     """A version with the profile that was published for it."""
-    trusted = provenance.trusted_keys(candidate.config)
-    known = provenance.provenance_of(ref.name, str(ref.version), trusted)
-    explained, problem, profile = known.chosen(candidate.is_comparable), known.problem, None
-    if explained is not None:
-        try:
-            profile = provenance.fetch_profile(known, explained, trusted, candidate.workspace)
-        except InputError as error:
-            problem = f"left evidence that cannot be used: {str(error).splitlines()[0]}"
-    if profile is None:
-        return _without_profile(ref, problem)
+    try:
+        evidence = provenance.verified_evidence(ref, candidate.trusted)
+        profile = provenance.profile_of(evidence, candidate.workspace)
+    except InputError as error:
+        return _without_profile(ref, error)
     identity = profile.identity.model_copy(update={"alias": ref.alias})
-    doubt = _doubt(identity, candidate.snapshot, accepted=known.accepted)
+    doubt = _doubt(identity, candidate.snapshot, accepted=provenance.was_accepted(evidence, candidate.trusted))
     return Found(ref, profile.model_copy(update={"identity": identity}), None, doubt)
 
 
-def _without_profile(ref: ModelRef, problem: str) -> Found:
+def _without_profile(ref: ModelRef, error: InputError) -> Found:
     again = f"explain {ref.uri} with this data set and configuration, then this version again"
-    reason = f"the reference {ref.uri} {problem}"
+    reason = f"the reference {ref.uri} {_why_not(error)}"
     without = drift.incomparable(reason, next_step=f"{again}; a look without a verdict: --reexplain-reference")
-    return Found(ref, None, without, Doubt(reason=f"{reason}, so it was never accepted", next_step=again))
+    return Found(ref, None, without, Doubt(reason=f"{reason}, so that it was not accepted", next_step=again))
+
+
+def _why_not(error: CaligError) -> str:
+    """Why there is nothing of a version to use, as what it did."""
+    if isinstance(error, registry.NeverExplainedError):
+        return "was never explained"
+    said = [line for line in str(error).splitlines() if not line.startswith("next: ")]
+    return f"left evidence that cannot be used: {'; '.join(said)}"
 
 
 def _doubt(reference: ReferenceIdentity, snapshot: ModelSnapshot, *, accepted: bool) -> Doubt | None:
@@ -215,7 +212,7 @@ def _doubt(reference: ReferenceIdentity, snapshot: ModelSnapshot, *, accepted: b
         return Doubt(reason=f"{name} has the same weights: compared with itself a model cannot differ", next_step=step)
     if not accepted:
         step = f"explain {reference.uri} until it passes, or compare with a version that did: --reference"
-        return Doubt(reason=f"{name} was never accepted: no explanation of it passed", next_step=step)
+        return Doubt(reason=f"{name} was not accepted: its own explanation did not pass", next_step=step)
     return None
 
 
@@ -255,11 +252,11 @@ def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullPr
     profiles: list[ReferenceProfile] = []
     pending: list[Release] = []
     skipped: list[str] = []
+    trusted = provenance.trusted_keys(release.config)
     for ref in refs:
-        try:
-            profile = _honest_profile(ref, release)
-        except CaligError as error:
-            skipped.append(f"version {ref.version} {error.problem}")
+        profile = _honest_profile(ref, release.workspace, trusted)
+        if isinstance(profile, str):
+            skipped.append(f"version {ref.version} {profile}")
             continue
         if kind == "twins" and release.config.drift.reexplain_reference and not _fits(profile, release):
             again = _again(ref, release)
@@ -270,27 +267,18 @@ def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullPr
     return NullProfiles.model_validate({"kind": kind, "profiles": profiles, "skipped": skipped}), pending
 
 
-def _honest_profile(ref: ModelRef, release: Release) -> ReferenceProfile:
-    """The profile of a version that may raise limits; InputError, as what it did, when it may not."""
-    candidate = Candidate(release.snapshot, release.dataset, release.config, release.workspace)
-    trusted = provenance.trusted_keys(release.config)
-    known = provenance.provenance_of(ref.name, str(ref.version), trusted)
-    explained = known.chosen(candidate.is_comparable)
-    if explained is None:
-        raise InputError(known.problem)
-    verdict = explained.record.decision.verdict
-    if verdict is not Verdict.PASS or not known.accepted:
-        raise InputError(_not_honest(verdict))
+def _honest_profile(ref: ModelRef, workspace: Path, trusted: TrustList) -> ReferenceProfile | str:
+    """The profile of a version that may raise limits, or why it may not, as what it did."""
     try:
-        return provenance.fetch_profile(known, explained, trusted, release.workspace)
+        evidence = provenance.verified_evidence(ref, trusted)
+        verdict = evidence.record.decision.verdict
+        if verdict is not Verdict.PASS:
+            return f"did not pass itself (its verdict is {verdict.value})"
+        if not provenance.was_accepted(evidence, trusted):
+            return "was rejected by a reviewer"
+        return provenance.profile_of(evidence, workspace)
     except CaligError as error:
-        raise InputError(f"left evidence that cannot be used: {error.problem}") from error
-
-
-def _not_honest(verdict: Verdict) -> str:
-    if verdict is Verdict.PASS:
-        return "was rejected by a reviewer"
-    return "failed itself" if verdict is Verdict.FAIL else "could not be judged itself (inconclusive)"
+        return _why_not(error)
 
 
 def _others(refs: Sequence[ModelRef], release: Release) -> list[ModelRef]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from components import attribution, quality, registry
 from components.errors import InputError
 from flows import covering, progress, tasks
+from flows.provenance import trusted_keys
 from flows.reference import Candidate, made_comparable, reference_of, with_null
 from flows.release import Release
 from schemas.config import PipelineConfig
@@ -23,7 +24,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     _check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
     config = covering.settled(_with_suite(config, snapshot), snapshot)
-    found = reference_of(Candidate(snapshot, pinned, config, workspace), reference)
+    found = reference_of(Candidate(snapshot, workspace, trusted_keys(config)), reference)
     choice = _fusion(config, snapshot, pinned, found.profile, workspace)
     settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
     release = Release(

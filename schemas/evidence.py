@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 from pydantic import Field
 
 from schemas.base import Record
 from schemas.governance import GovernanceReport
-
-
-class Evidence(Record):
-    """A record with where it was found."""
-
-    record: GovernanceReport
-    run_id: str | None = Field(default=None, description="MLflow run; None: a results folder")
-    run_url: str | None = None
-
-
-class VersionEntry(Record):
-    """A version of a registered model, explained or not."""
-
-    version: str
-    created_at: datetime
-    aliases: tuple[str, ...] = ()
-    evidence: Evidence | None = None
-    problem: str | None = Field(default=None, description="why there is no evidence; None with evidence")
+from schemas.release import RegisteredVersion
+from schemas.verification import Verification
 
 
 class RunPapers(Record):
@@ -36,10 +21,34 @@ class RunPapers(Record):
     seal: bytes | None
     sign_offs: tuple[bytes, ...] = Field(description="in the order of their names")
 
+    @property
+    def record_sha256(self) -> str:
+        """SHA-256 of the record's file."""
+        return hashlib.sha256(self.record).hexdigest()
 
-class VersionPapers(Record):
-    """The documents of every complete explanation of a version, and what the registry says of the version itself."""
 
-    source_run_id: str | None = Field(description="MLflow run that logged the model")
-    papers: tuple[RunPapers, ...] = Field(description="newest run first")
-    empty: tuple[str, ...] = Field(default=(), description="complete runs that hold no record any more")
+class Evidence(Record):
+    """A record with where it was found, and what vouches for it."""
+
+    record: GovernanceReport
+    run_id: str | None = Field(default=None, description="MLflow run; None: a results folder")
+    run_url: str | None = None
+    seal: Verification | None = Field(default=None, description="what the seal says by the trusted keys; None: not looked at")
+    papers: tuple[RunPapers, ...] = Field(
+        default=(), description="the documents of this explanation, then those of others of the version that have sign-offs"
+    )
+    registered: RegisteredVersion | None = Field(default=None, description="the version as the registry has it now")
+    doubts: tuple[str, ...] = Field(
+        default=(), description="why a newer explanation may exist that cannot be read or relied on: no pass rests on this one"
+    )
+    given_up: str | None = Field(default=None, description="why explaining it was given up since, if it was")
+
+
+class VersionEntry(Record):
+    """A version of a registered model, explained or not."""
+
+    version: str
+    created_at: datetime
+    aliases: tuple[str, ...] = ()
+    evidence: Evidence | None = None
+    problem: str | None = Field(default=None, description="why there is no evidence; None with evidence")

@@ -19,7 +19,7 @@ from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
 
-SCHEMA_VERSION: Literal["2"] = "2"
+SCHEMA_VERSION: Literal["3"] = "3"
 
 
 class SkippedRow(Record):
@@ -123,7 +123,7 @@ class Decision(Record):
 class GovernanceReport(Record):
     """The record published as `calig/record.json`."""
 
-    schema_version: Literal["2"] = SCHEMA_VERSION
+    schema_version: Literal["3"] = SCHEMA_VERSION
     created_at: datetime
     fingerprint: str = Field(description="identity of this explanation: model, data, config, reference")
     model: ModelSnapshot

@@ -15,7 +15,7 @@ from components.quality.frame import CONTROLS
 from components.quality.measures import controls, mean_curves, metrics
 from components.quality.own import listed_modules
 from components.quality.rows import ModelScorer, ScoredRows, score_rows
-from components.quality.suite import load_suite, suite_for
+from components.quality.suite import load_suite, suite_digest, suite_for
 from components.quality.table import modality_of
 from components.quality.trust import disagrees, doubts
 from schemas.config import QualityConfig
@@ -56,6 +56,7 @@ def evaluate(
     return QualityReport(
         verdict=overall(checks),
         suite=suite.spec.name,
+        suite_digest=suite_digest(suite_name, listed_modules(config)),
         metrics=metrics(scored, config, falsified=attempt is not None),
         controls=compared,
         curves=mean_curves(scored, config),

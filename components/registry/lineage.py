@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.registry.runs import complete_runs
+from components.registry.runs import VERSION, complete_runs
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import all_versions
 from schemas.base import Verdict
@@ -26,7 +26,7 @@ def accepted_versions(name: str, tracking_uri: str | None) -> list[ModelRef]:
     client = connect(tracking_uri)
     with tracking_errors(f"list the explanations of {name!r}", client.tracking_uri):
         tags = [run.data.tags for run in complete_runs(client, name)]
-    passed = {tag.get("calig.version") for tag in tags if tag.get("calig.verdict") == Verdict.PASS}
+    passed = {tag.get(VERSION) for tag in tags if tag.get("calig.verdict") == Verdict.PASS}
     return [_ref(known) for known in _newest_first(name, tracking_uri) if str(known.version) in passed]
 
 

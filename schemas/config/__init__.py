@@ -10,10 +10,11 @@ from schemas.base import Record
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
 from schemas.config.execution import ExecutionConfig
+from schemas.config.gate import GateConfig
 from schemas.config.governing import GovernanceConfig
 from schemas.config.privacy import PrivacyConfig
 from schemas.config.quality import PerturbationSetting, QualityConfig
-from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
+from schemas.config.telling import AlertConfig, ReportConfig
 
 __all__ = [
     "AlertConfig",

@@ -16,6 +16,8 @@ from components.configuration import config_from
 from components.errors import InputError
 from flows.cli import app
 from flows.reconcile import look_at, run_pass
+from flows.standing import explanation_of, verifier
+from schemas.signature import TrustList
 from schemas.trigger import Action, Run, RunState, Step, Tag
 from schemas.watch import WatchConfig
 from tests.conftest import TinyRegistry
@@ -163,8 +165,8 @@ def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
     assert "not safetensors" in watched.tags()[Tag.REASON]
     assert watched.tags()[VERDICT] == "inconclusive"
     with pytest.raises(InputError, match=r"given up: its verdict is inconclusive(.|\n)*not safetensors"):
-        registry.fetch_evidence(registry.parse_model_ref(f"models:/{watched.name}/1"), None)
-    (entry,) = registry.timeline(watched.name, None)
+        explanation_of(registry.parse_model_ref(f"models:/{watched.name}/1"), TrustList())
+    (entry,) = registry.timeline(watched.name, verifier(TrustList()), None)
     assert entry.problem is not None
     assert "not safetensors" in entry.problem
 

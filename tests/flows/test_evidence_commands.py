@@ -116,12 +116,16 @@ def test_promotion_only_on_pass_and_said(run, explained, name, tmp_path) -> None
     assert champion(passing) == "2"
     later = explained(Verdict.PASS)
     answer = run("gate", f"models:/{name}/3", "--promote")
-    assert answer.exit_code == 2, "it was not compared with version 2"
-    assert "pass" in answer.output
+    assert answer.exit_code == 3, "it was not compared with version 2"
+    assert "compared with nothing, required: with @champion (version 2)" in answer.output
+    assert champion(later) == "2"
+    (tmp_path / "any.yaml").write_text("gate: {reference: any}\n")
+    assert run("gate", f"models:/{name}/3", "--config", "any.yaml").exit_code == 0
+    assert run("gate", f"models:/{name}/3", "--config", "any.yaml", "--promote").exit_code == 2, "promotion is stricter still"
     assert champion(later) == "2"
     assert run("gate", str(later.folder), "--promote").exit_code == 2
     registry.set_alias(name, "champion", "3", None)
-    assert run("gate", f"models:/{name}/2", "--promote").exit_code == 2
+    assert run("gate", f"models:/{name}/2", "--promote").exit_code == 3
     assert run("gate", f"models:/{name}/2", "--promote", "--rollback").exit_code == 0
     assert champion(later) == "2"
 

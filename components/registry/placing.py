@@ -15,7 +15,7 @@ from components.errors import CouldNotRunError, InputError
 
 _LOG = logging.getLogger("calig.cache")
 #: Beside the files: what they are a copy of, and the digest of each.
-_MANIFEST = ".calig-manifest.json"
+MANIFEST = ".calig-manifest.json"
 
 
 def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Path:
@@ -38,7 +38,7 @@ def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Pat
             fresh.mkdir()
             fill(fresh)
             manifest = {"origin": origin, "files": _digests(fresh)}
-            (fresh / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            (fresh / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
             _take_place(fresh, place, origin, Path(temporary) / "outdated")
     except OSError as error:
         raise CouldNotRunError(
@@ -76,18 +76,23 @@ def refuse_links(folder: Path, what: str) -> None:
 
 def holds(place: Path, origin: str) -> bool:
     """Whether `place` holds what `origin` stands for; one line is logged when it did and its files have changed since."""
-    manifest = _manifest(place)
-    if manifest.get("origin") != origin:
-        return False
-    found = _digests(place)
-    changed = sorted(name for name in found.keys() | manifest["files"].keys() if found.get(name) != manifest["files"].get(name))
+    changed = _changed(place, origin)
     if changed:
         _LOG.warning("%s changed since it was downloaded (%s): it is fetched again", place, ", ".join(changed[:5]))
-    return not changed
+    return changed == []
+
+
+def _changed(place: Path, origin: str) -> list[str] | None:
+    """Files that are not what was downloaded; None when the place never held this."""
+    manifest = _manifest(place)
+    if manifest.get("origin") != origin:
+        return None
+    noted, found = manifest["files"], _digests(place)
+    return sorted(name for name in found.keys() | noted.keys() if found.get(name) != noted.get(name))
 
 
 def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:
-    if holds(place, origin):  # another process was faster
+    if _changed(place, origin) == []:  # another process was faster
         return
     if place.exists():
         shutil.move(place, outdated)
@@ -96,7 +101,7 @@ def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:
 
 def _manifest(place: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else {}
@@ -104,7 +109,7 @@ def _manifest(place: Path) -> dict[str, Any]:
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below `folder`, by its path there; of a link, that it is one."""
-    paths = [path for path in folder.rglob("*") if not path.is_dir() and path != folder / _MANIFEST]
+    paths = [path for path in folder.rglob("*") if not path.is_dir() and path != folder / MANIFEST]
     return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
 
 

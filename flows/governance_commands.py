@@ -35,6 +35,10 @@ def verify(
     require_signature: Annotated[
         bool, typer.Option("--require-signature", help="Unsigned evidence is not enough: exit code 3.")
     ] = False,
+    chain: Annotated[
+        bool,
+        typer.Option("--chain", help="Also verify what it was compared with, and what that was, back to the first release."),
+    ] = False,
     config: _ConfigOption = None,
     tracking_uri: TrackingOption = None,
     json: _JsonOption = False,
@@ -55,7 +59,7 @@ def verify(
         from components.configuration import load_config
         from flows.verifying import run_verify
 
-        return run_verify(model, load_config(config), require_signature=require_signature, as_json=json)
+        return run_verify(model, load_config(config), require_signature=require_signature, chain=chain, as_json=json)
 
     exit_with(run, debug=debug)
 
@@ -113,13 +117,12 @@ def card(
     prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
 
     def run() -> int:
-        import hashlib
-
+        from components import signing
         from components.card import card_of, write_card
         from flows.standing import evidence_of
 
-        evidence, papers = evidence_of(model)
-        digest = hashlib.sha256(papers[0].record).hexdigest()
+        evidence = evidence_of(model, signing.load_trust(None))
+        digest = evidence.papers[0].record_sha256
         if output is None:
             typer.echo(card_of(evidence.record, digest), nl=False)
         else:

@@ -21,6 +21,11 @@ class QualityConfig(Record):
     min_explained: float = Field(
         default=0.8, ge=0.0, le=1.0, description="rows with an attribution, as a share of the data set's; below: inconclusive"
     )
+    expectation_modules: tuple[str, ...] = Field(
+        default=(),
+        description="modules that a suite may take expectations of your own from (type: module:Class): their code is run; beside "
+        "those in CALIG_EXPECTATION_MODULES, separated by commas",
+    )
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from components.registry.evidence import metrics_of
 from schemas.base import Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource
-from tests.components.publishing import Results, new_version, results_for
+from tests.components.publishing import Results, artifact_folder, new_version, results_for
 from tests.conftest import TinyRegistry
 
 
@@ -214,26 +215,37 @@ def test_a_finished_explanation_is_found_again(results: Results) -> None:
 
 
 def test_a_published_profile_comes_back(results: Results, tmp_path: Path) -> None:
-    model = results.record.model
-    assert registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri) is None
     results.publish()
-    profile = registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri)
-
-    assert profile is not None
+    profile = registry.fetch_profile(results.evidence(), tmp_path, results.tracking_uri)
     assert sorted(path.name for path in profile.iterdir() if not path.name.startswith(".")) == ["attributions", "record.json"]
     assert (profile / "record.json").read_text() == (results.folder / "record.json").read_text()
     assert pq.read_table(profile / "attributions").equals(pq.read_table(results.folder / "attributions"))
 
 
-def test_a_version_that_does_not_exist_has_no_profile(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    assert registry.fetch_profile(tiny_registry.text, "99", tmp_path, tiny_registry.tracking_uri) is None
+def test_a_profile_whose_tables_are_not_the_records_is_refused_and_one_that_changed_on_disk_is_fetched_again(
+    results: Results, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results.publish()
+    evidence = results.evidence()
+    profile = registry.fetch_profile(evidence, tmp_path, results.tracking_uri)
+    table = next((profile / "attributions").glob("*.parquet"))
+    before = table.read_bytes()
+    table.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+    assert registry.fetch_profile(evidence, tmp_path, results.tracking_uri) == profile
+    assert table.read_bytes() == before
+    assert "changed since it was downloaded" in caplog.text
+    stored = artifact_folder(results.client, str(evidence.run_id)) / "attributions" / table.name
+    stored.write_bytes(stored.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"(?s)not those that their record was made from.*shard-000"):
+        registry.fetch_profile(evidence, tmp_path / "elsewhere", results.tracking_uri)
 
 
-def test_lost_evidence_is_an_error_not_a_missing_profile(results: Results, tmp_path: Path) -> None:
-    model = results.record.model
-    results.client.set_model_version_tag(model.name, model.version, "calig.run_id", "0" * 32)
-    with pytest.raises(CouldNotRunError, match="evidence of run"):
-        registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri)
+def test_lost_tables_are_an_error_not_a_missing_profile(results: Results, tmp_path: Path) -> None:
+    results.publish()
+    evidence = results.evidence()
+    shutil.rmtree(artifact_folder(results.client, str(evidence.run_id)) / "attributions")
+    with pytest.raises(CouldNotRunError, match=r"evidence of run|no attribution tables"):
+        registry.fetch_profile(evidence, tmp_path, results.tracking_uri)
 
 
 def test_the_reference_is_the_aliased_version_unless_it_is_this_one(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
@@ -302,17 +314,24 @@ def test_a_tracking_uri_from_the_environment_stays_in_the_environment(
     assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
 
 
-def test_twins_and_accepted_versions_are_found_by_their_tags(tiny_registry: TinyRegistry) -> None:
+def test_tagged_twins_are_found_newest_first(tiny_registry: TinyRegistry) -> None:
     name, uri = "family", tiny_registry.tracking_uri
-    assert registry.accepted_versions("nobody", uri) == []
     client = mlflow.MlflowClient(uri)
     client.create_registered_model(name)
-    tags = [{}, {registry.TWIN_OF: "1"}, {"calig.verdict": "pass"}, {registry.TWIN_OF: "3"}, {"calig.verdict": "fail"}]
-    tags += [{registry.TWIN_OF: "1", "calig.verdict": "pass"}, {"calig.verdict": "pass"}]
-    for number in tags:
-        client.create_model_version(name, source="file:///nowhere", tags=number)
-    assert [ref.uri for ref in registry.twins_of(name, "1", uri)] == ["models:/family/6", "models:/family/2"]
-    assert [ref.version for ref in registry.accepted_versions(name, uri)] == ["7", "3"], "a twin's pass is no release"
+    for twin_of in ("", "1", "3", "1"):
+        client.create_model_version(name, source="file:///nowhere", tags={"calig.twin_of": twin_of} if twin_of else {})
+    assert [ref.uri for ref in registry.tagged_twins(name, "1", uri)] == ["models:/family/4", "models:/family/2"]
+
+
+def test_accepted_versions_are_those_that_runs_say_passed_whatever_tags_say(results: Results, tmp_path: Path) -> None:
+    name, uri = results.record.model.name, results.tracking_uri
+    assert registry.accepted_versions("nobody", uri) == []
+    results.publish()
+    results.client.set_model_version_tag(name, "1", "calig.verdict", "pass")
+    assert registry.accepted_versions(name, uri) == [], "it failed"
+    results.again(tmp_path / "again", verdict=Verdict.PASS).publish(force=True)
+    results.client.set_model_version_tag(name, "1", "calig.verdict", "fail")
+    assert [ref.uri for ref in registry.accepted_versions(name, uri)] == [f"models:/{name}/1"]
 
 
 def test_a_version_is_pointed_back_to_an_earlier_explanation_and_a_gap_is_over(results: Results, tmp_path: Path) -> None:

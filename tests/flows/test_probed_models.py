@@ -10,6 +10,7 @@ import pytest
 from components.errors import CouldNotRunError, InputError
 from flows import tasks
 from flows.probed_models import probed_models
+from flows.provenance import NotHonestError
 from schemas.base import digest_of
 from schemas.config import PipelineConfig, ProbeConfig
 from schemas.reference import ReferenceIdentity
@@ -58,7 +59,11 @@ def registry(monkeypatch):
             raise InputError(f"version {ref.version} is gone", got=ref.version, allowed="a version that is there")
         return versions[str(ref.version)]
 
+    def honest(ref, _trusted):
+        return SimpleNamespace(record=SimpleNamespace(model=snapshot(str(ref.version))))
+
     monkeypatch.setattr(tasks, "fetch_model", fetch)
+    monkeypatch.setattr("flows.probed_models.honest_evidence", honest)
     return versions
 
 
@@ -90,7 +95,16 @@ def test_named_models_come_first_and_only():
 def test_the_same_weights_show_no_noise(registry, kind):
     registry["2"] = snapshot("2", weights=digest_of("1"))
     registry["4"] = snapshot("4", weights=registry["3"].weights_digest)
-    assert versions_of(null(kind, "2", "3", "4"))[2:] in (["4"], ["3"])
+    found = null(kind, "2", "3", "4")
+    for profile, of in zip(found.profiles, "133", strict=True):
+        profile.identity = profile.identity.model_copy(update={"weights_digest": digest_of(of)})
+    assert versions_of(found)[2:] in (["4"], ["3"])
+
+
+@pytest.mark.parametrize("kind", ["twins", "history"])
+def test_other_weights_in_the_place_of_an_explained_version_are_left_out(registry, kind):
+    registry["3"] = snapshot("3", weights="other")
+    assert versions_of(null(kind, "2", "3", "4")) == ["1", "9", "4", "2"]
 
 
 def test_the_settings_limit_their_number():
@@ -104,6 +118,21 @@ def test_a_registered_version_that_is_gone_or_has_other_classes_is_left_out(regi
     assert versions_of(null("twins", "2", "3", "4", "5")) == ["1", "9", "5", "2"]
 
 
+def test_a_named_version_that_did_not_pass_itself_is_refused(monkeypatch):
+    def refused(ref, _trusted):
+        raise NotHonestError("did not pass itself")
+
+    monkeypatch.setattr("flows.probed_models.honest_evidence", refused)
+    with pytest.raises(CouldNotRunError, match="no noise can be measured on models:/m/6: it did not pass itself"):
+        versions_of(twins=("models:/m/6",))
+
+
+def test_a_named_version_of_other_weights_is_refused(registry):
+    registry["6"] = snapshot("6", weights="other")
+    with pytest.raises(CouldNotRunError, match="its weights differ"):
+        versions_of(twins=("models:/m/6",))
+
+
 def test_a_named_model_that_is_gone_is_told(registry):
     del registry["6"]
     with pytest.raises(CouldNotRunError, match="models:/m/6 cannot be fetched"):
@@ -112,5 +141,5 @@ def test_a_named_model_that_is_gone_is_told(registry):
 
 def test_another_model_in_the_place_of_the_reference_is_refused(registry):
     registry["1"] = snapshot("1", weights="other")
-    with pytest.raises(CouldNotRunError, match="not the reference that was explained"):
+    with pytest.raises(CouldNotRunError, match="not the one that was explained"):
         versions_of()

@@ -245,6 +245,15 @@ def test_a_model_deleted_and_registered_anew_has_no_evidence(scene: Scene, tiny_
         newest(f"models:/{name}/1", scene.passed.tracking_uri, scene.trusted)
 
 
+def test_a_run_that_was_begun_in_vain_is_no_doubt(scene: Scene) -> None:
+    old = scene.client.get_run(scene.old)
+    tags = {key: value for key, value in old.data.tags.items() if key in {"calig.model", "calig.version", "calig.fingerprint"}}
+    run = scene.client.create_run(old.info.experiment_id, tags=tags)
+    assert scene.passed.evidence(scene.trusted).doubts == ()
+    scene.client.delete_run(run.info.run_id)
+    assert scene.passed.evidence(scene.trusted).doubts == ()
+
+
 def test_a_run_that_the_tag_names_and_nobody_finds_is_a_doubt(scene: Scene) -> None:
     scene.client.set_model_version_tag(scene.passed.record.model.name, "1", "calig.run_id", "0" * 32)
     (doubt,) = scene.passed.evidence(scene.trusted).doubts

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import Record
+from schemas.base import Record, without_empty_sections
 
 DeploymentName = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
 
@@ -77,6 +77,11 @@ class WatchConfig(Record):
         default="explain-release/explain-release", description="Prefect deployment that explains, as flow/deployment"
     )
     listener: ListenerConfig = Field(default=ListenerConfig(), description="how `calig listen` protects itself")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, content: object) -> object:
+        return without_empty_sections(cls, content)
 
     def names(self) -> tuple[str, ...]:
         """The models that are named in full."""

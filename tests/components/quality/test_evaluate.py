@@ -356,7 +356,7 @@ def test_a_broken_suite_or_broken_fractions_stop_before_scoring(tmp_path: Path) 
     def never(inputs: Sequence[PerturbedInput]) -> np.ndarray:
         raise AssertionError("scored before the configuration was checked")
 
-    with pytest.raises(InputError, match="cannot read the expectation suite"):
+    with pytest.raises(InputError, match=r"the expectation suite absent\.yaml cannot be read"):
         judge(paths, scorer=never, config=CONFIG.model_copy(update={"suite": "absent.yaml"}))
     with pytest.raises(InputError, match=r"quality\.fractions"):
         judge(paths, scorer=never, config=CONFIG.model_copy(update={"fractions": (0.5, 0.1)}))

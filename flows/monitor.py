@@ -15,6 +15,7 @@ from flows.attributing import attribute
 from flows.options import DEFAULT_OUTPUT
 from flows.reference import planned_profile
 from flows.release import Release
+from flows.rows import examples_of
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.monitor import MonitorReport
@@ -54,7 +55,9 @@ def monitor_data(
     folder = _earlier(snapshot, against, output / ".cache")
     record, before = drift.load_record(folder), drift.load_profile(folder)
     settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
+    attribution.check_target(settings.attribution.target, snapshot.labels)
     release = _release(snapshot, dataset, limit, settings, output)
+    attribution.check_ready(snapshot, examples_of(release), settings.attribution)
     attribute(release, force=False)
     found = _compared(before, release, names=(record.data.dataset.name, release.dataset.name))
     return Monitored(report=found, folder=_write(release, found))

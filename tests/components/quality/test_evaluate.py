@@ -395,3 +395,20 @@ def test_sample_inputs_are_the_attributed_ids(tmp_path: Path) -> None:
 def test_the_report_is_json(truthful: QualityReport) -> None:
     assert QualityReport.model_validate_json(truthful.model_dump_json()) == truthful
     assert len(truthful.content_digest()) == 64  # refuses NaN and infinity
+
+
+@pytest.mark.parametrize("n", [1, 2, 29])
+def test_few_rows_say_nothing_about_which_explanation_is_more_faithful(tmp_path: Path, n: int) -> None:
+    table = rows(n)
+    for row in table:
+        row["values"] = [-value for value in row["values"]]
+    report = judge(write_table(tmp_path, table))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert check(report, "better than random") is CheckVerdict.INCONCLUSIVE
+    assert not any(control.beats_ca_lig for control in report.controls)
+    assert bool(report.controls) is (n > 1)
+    assert (metric(report, "margin over random").interval is not None) is (n > 1)
+    assert report.warnings == (
+        f"Only {n} row{'s' if n > 1 else ''} could be compared with simpler explanations, fewer than 30: whether one of them is "
+        "more faithful was not judged.",
+    )

@@ -50,7 +50,7 @@ def read_labels(values: Sequence[object], names: Sequence[str]) -> list[str | No
         row: names[index] for row, value in plain.items() if (index := _as_index(value)) is not None and index < len(names)
     }
     _refuse_unknown(plain, {**by_name, **by_index}, names)
-    read = explicit | _one_reading(plain, by_name, by_index, names)
+    read = {**explicit, **_one_reading(plain, by_name, by_index, names)}
     return [read.get(row) for row in range(len(values))]
 
 

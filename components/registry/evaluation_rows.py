@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
 
     Args:
         dataset: as MLflow passes it to evaluators: features as a DataFrame or an array of one column, and labels.
-        path: the file to write.
+        path: the file to write; pictures that rows name are copied beside it, since data sets read none from elsewhere.
         text_column: which column is the text; None: `text` or `image`, else the only column there is.
 
     Raises:
@@ -24,10 +25,23 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
     if column not in frame.columns:
         raise InputError("The evaluated data have no such column.", got=column, allowed=", ".join(map(str, frame.columns)))
     frame = frame.rename(columns={column: column if column == "image" else "text"})
+    if column == "image":
+        frame["image"] = [_copied(picture, path.parent / "pictures", number) for number, picture in enumerate(frame["image"])]
     if dataset.labels_data is not None:
         frame["label"] = list(dataset.labels_data)
     frame.to_json(path, orient="records", lines=True, force_ascii=False)
     return path
+
+
+def _copied(picture: Any, folder: Path, number: int) -> str | None:
+    """The copy's path relative to the rows; a picture that is no file stays as it was, for the row's problem to say so."""
+    source = Path(str(picture))
+    if "\0" in str(picture) or not source.is_file():
+        return None if picture is None else str(picture)
+    folder.mkdir(exist_ok=True)
+    name = f"{number}{source.suffix}"
+    shutil.copyfile(source, folder / name)
+    return f"{folder.name}/{name}"
 
 
 def _frame(dataset: Any) -> Any:

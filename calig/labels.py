@@ -56,7 +56,9 @@ def read_labels(values: Sequence[object], names: Sequence[str]) -> list[str | No
 
 def is_missing(value: object) -> bool:
     """Whether a cell holds nothing: None, an empty text, or NaN, which data frames write for None."""
-    return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, Real):
+        return not isinstance(value, Integral) and math.isnan(value)
+    return value is None or (isinstance(value, str) and not value)
 
 
 def _one_reading(

@@ -12,8 +12,14 @@ from components.errors import InputError
 #: Columns with a meaning of their own.
 KNOWN = ("text", "image", "label", "id", "rationale", "rationales")
 
+#: Those that a data set may have beside the model's input.
+_OPTIONAL = {"text": ("label", "id", "rationale", "rationales"), "image": ("label", "id")}
+
 #: Similarity (difflib) from which on a name counts as misspelt: `lable` is 0.8 from `label`, `level` and `table` are 0.6.
 _NEAR = 0.8
+
+#: Shorter names than this are near to too many words: `bid` and `uid` are 0.8 from `id`.
+_LEAST_LENGTH = 4
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _PAIR = re.compile(r"texts?[ _-]?pairs?", re.IGNORECASE)
@@ -39,8 +45,8 @@ def check_columns(columns: Sequence[str], modality: str) -> None:
     """
     _refuse_separator(columns, modality)
     _require(columns, modality)
-    for name in KNOWN:
-        near = [] if name in columns or name == "image" else _near(name, columns)
+    for name in _OPTIONAL[modality]:
+        near = [] if name in columns else _near(name, columns)
         if near:
             raise InputError(
                 f"The data set has no column {name!r}, but one with a similar name.",
@@ -90,7 +96,8 @@ def _near(name: str, columns: Sequence[str]) -> list[str]:
     """Columns whose names differ from `name` by case, blanks, a plural or a slip of the pen."""
     plain = {_plain(column): column for column in columns if column not in KNOWN}
     same = [column for key, column in plain.items() if key in {name, f"{name}s", f"{name}es"}]
-    return same or [plain[key] for key in get_close_matches(name, plain, n=1, cutoff=_NEAR)]
+    slips = get_close_matches(name, plain, n=1, cutoff=_NEAR) if len(name) >= _LEAST_LENGTH else []
+    return same or [plain[key] for key in slips]
 
 
 def _plain(column: str) -> str:

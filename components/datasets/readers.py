@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,5 +55,5 @@ def _mapped(read: Reader, path: Path, limit: int | None, budget: Budget) -> Rows
         return read(path, limit, budget)
     except UnicodeDecodeError as error:
         raise InputError("The file is not UTF-8 text.", got=f"{path.name}: {error}", next_step="save it as UTF-8") from error
-    except (OSError, EOFError, ValueError) as error:  # broken gzip, Arrow's parser errors
+    except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zlib.error) as error:  # gzip's and Arrow's own
         raise InputError("The file cannot be read.", got=f"{path.name}: {error}", allowed=FORMATS) from error

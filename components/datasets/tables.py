@@ -46,8 +46,9 @@ def read_saved_dataset(path: Path, limit: int | None, budget: Budget) -> Rows:
     arrow = saved.with_format("arrow")
     n_rows = min(len(saved), len(saved) if limit is None else limit)
     parts = (arrow[start : min(start + _ROWS_AT_ONCE, n_rows)] for start in range(0, n_rows, _ROWS_AT_ONCE))
+    batches = (batch for part in parts for batch in part.to_batches())
     names = {name: feature.names for name, feature in saved.features.items() if type(feature).__name__ == "ClassLabel"}
-    return Rows(tuple(saved.column_names), [_with_class_names(row, names) for row in _rows(parts, budget, n_rows)])
+    return Rows(tuple(saved.column_names), [_with_class_names(row, names) for row in _rows(batches, budget, n_rows)])
 
 
 def _rows(batches: Iterable[Any], budget: Budget, limit: int | None) -> Iterator[Row]:
@@ -70,7 +71,7 @@ def _text_bytes(column: Any, name: str, budget: Budget) -> int:
     import pyarrow.compute as pc
 
     encoded = pa.types.is_dictionary(column.type)
-    if not encoded and not _is_text(column.type):
+    if not _is_text(column.type.value_type if encoded else column.type):
         return int(column.nbytes)
     lengths = pc.take(pc.binary_length(column.dictionary), column.indices) if encoded else pc.binary_length(column)
     budget.check_value(pc.max(lengths).as_py() or 0, f"column {name!r}")

@@ -17,7 +17,7 @@ STARS = ("1", "2", "3", "4", "5")
 @pytest.mark.parametrize(
     ("values", "names", "read"),
     [
-        (["POS", None, "", float("nan"), "NEG"], SIGNS, ["POS", None, None, None, "NEG"]),
+        (["POS", None, "", float("nan"), np.float32("nan")], SIGNS, ["POS", None, None, None, None]),
         ([1, 0, None], SIGNS, ["POS", "NEG", None]),
         (["1", "0", "1.0"], SIGNS, ["POS", "NEG", "POS"]),
         ([1.0, 0.0, float("nan")], SIGNS, ["POS", "NEG", None]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,11 @@ def test_a_near_name_is_no_segment(tmp_path: Path, column: str, meant: str) -> N
     assert f"did you mean {meant!r}?" in message
 
 
-@pytest.mark.parametrize("column", ["level", "table", "genre", "idea", "context", "next", "source_id", "label_source"])
+@pytest.mark.parametrize(
+    "column", ["level", "table", "genre", "idea", "context", "next", "source_id", "label_source", "idx", "bid"]
+)
 def test_other_names_are_segments(tmp_path: Path, column: str) -> None:
-    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a", "label": "POS", "id": "1", column: "x"}) + "\n")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a", "label": "POS", column: "x"}) + "\n")
     assert _load(tmp_path / "a.jsonl")[0].segments == {column: "x"}
 
 
@@ -125,3 +128,24 @@ def test_a_set_without_a_usable_row(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no row that can be explained.\ngot: the text is empty \(2 rows\)"):
         require_usable(examples, "a.jsonl")
     require_usable([*examples, Example(row=2, id="2", text="x")], "a.jsonl")
+
+
+def test_dictionaries_and_decimals_of_parquet_are_read(tmp_path: Path) -> None:
+    columns = {
+        "text": pa.array(["a", "b"]).dictionary_encode(),
+        "label": pa.array([1, 0]).dictionary_encode(),
+        "price": pa.array([Decimal("1.50"), Decimal("2.50")]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert [(e.text, e.label) for e in _load(tmp_path / "a.parquet")] == [("a", "POS"), ("b", "NEG")]
+
+
+def test_a_damaged_gzip_is_refused(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(TWELVE.encode()))
+    packed[20:30] = bytes(10)
+    (tmp_path / "a.csv.gz").write_bytes(packed)
+    with pytest.raises(InputError):
+        _load(tmp_path / "a.csv.gz")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(TWELVE.encode())[:-12])
+    with pytest.raises(InputError, match="cannot be read"):
+        _load(tmp_path / "b.csv.gz")

@@ -35,9 +35,11 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
 
 def _copied(picture: Any, folder: Path, number: int) -> str | None:
     """The copy's path relative to the rows; a picture that is no file stays as it was, for the row's problem to say so."""
-    source = Path(str(picture))
+    if not isinstance(picture, str | Path):
+        return None
+    source = Path(picture)
     if "\0" in str(picture) or not source.is_file():
-        return None if picture is None else str(picture)
+        return str(picture)
     folder.mkdir(exist_ok=True)
     name = f"{number}{source.suffix}"
     shutil.copyfile(source, folder / name)

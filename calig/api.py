@@ -15,7 +15,9 @@ from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
 from calig.families import family_of
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
+from calig.labels import read_labels
 from calig.rollout import CONTEXT_RULES, FUSION_RULES
+from calig.targets import class_names
 from calig.windows import attribute_documents, split
 
 
@@ -25,7 +27,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     inputs: Sequence[str | Image.Image] | str | Image.Image,
     *,
     target: str = "predicted",
-    labels: Sequence[str | None] | None = None,
+    labels: Sequence[str | int | None] | None = None,
     fusion_rule: str = "change",
     fusion_coefficient: float = 0.2,
     context_rule: str = "mixed",
@@ -53,8 +55,8 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         inputs: texts, or PIL images.
         target: what is explained: "predicted" (a regression model's one output), "gold" (needs `labels`), "margin" (the
             largest logit less the second largest), "each" (every class on its own, for multi-label models; the forward
-            passes are shared), or a class name.
-        labels: gold class name per input.
+            passes are shared), or a class name; "class:NAME" for a class that is called like one of these words.
+        labels: gold class per input: names in all of them, or indices in all of them; see `calig.labels`.
         fusion_rule: "rollout": context carries each layer's attribution down to the input; "change": the same, but only to where
             the input differs from the baseline; "gate": context weighs it where it is.
         fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 attention context alone.
@@ -97,7 +99,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     )
     with attributable(model) as stack:
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
-        gold = labels or [None] * len(given)
+        gold = _gold(labels, len(given), class_names(model))
         if long_texts == "windows" and stack.family.modality == "text":
             limit = length_limit(model.config, tokenizer_or_processor, max_length)
             documents = [split(str(text), tokenizer_or_processor, limit=limit, overlap=window_overlap) for text in given]
@@ -113,8 +115,17 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
     if isinstance(item, str):
         return encode_text(item, processor, limit=length_limit(model.config, processor, max_length))
     if isinstance(item, Image.Image):
-        return encode_image(item, processor, patch_size=model.config.patch_size, prefix=family_of(model).prefix)
+        return encode_image(item, processor, config=model.config, prefix=family_of(model).prefix)
     raise InvalidInputError(f"inputs are texts or PIL images\ngot: {type(item).__name__}")
+
+
+def _gold(labels: Sequence[str | int | None] | None, n_inputs: int, names: Sequence[str]) -> Sequence[str | None]:
+    if labels is None:
+        return [None] * n_inputs
+    if isinstance(labels, str) or len(labels) != n_inputs:
+        got = "one text" if isinstance(labels, str) else f"{len(labels)} labels for {n_inputs} inputs"
+        raise InvalidInputError(f"labels are a list with one entry per input\ngot: {got}")
+    return read_labels(labels, names)
 
 
 def _check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,8 +80,20 @@ class Attribution:
         """How notebooks show it."""
         return attribution_html(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, ready for JSON."""
+    def to_plain(self) -> dict[str, Any]:
+        """Plain lists and numbers; what is not a number stays NaN."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["words"] = [{"text": w.text, "start": w.start, "end": w.end, "value": w.value} for w in self.words]
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()} | {"probability": self.probability}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same, ready for JSON, which knows neither NaN nor infinity: None stands for both."""
+        return {name: _finite(value) for name, value in self.to_plain().items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,9 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from calig.errors import InvalidInputError
+from calig.pictures import prepared
 
 #: Tokenizers without a limit of their own report a huge number instead.
 _NO_LIMIT = 1_000_000
+
+#: Channels of the pictures that `calig.pictures` prepares.
+_RGB = 3
 
 #: What is asked of every tokenizer beside the ids.
 _OPTIONS = {"return_offsets_mapping": True, "return_special_tokens_mask": True, "return_attention_mask": True}
@@ -110,11 +114,16 @@ def _require_offsets(tokenizer: Any) -> None:
         )
 
 
-def encode_image(image: Image.Image, processor: Any, *, patch_size: int, prefix: tuple[str, ...]) -> EncodedInput:
-    """Preprocess one image; positions are the model's own tokens (`prefix`) and the patches, row by row."""
-    rgb = image.convert("RGB")
+def encode_image(image: Image.Image, processor: Any, *, config: Any, prefix: tuple[str, ...]) -> EncodedInput:
+    """Preprocess one image; positions are the model's own tokens (`prefix`) and the patches, row by row.
+
+    Raises:
+        InvalidInputError: the image cannot be prepared, or the processor makes other pixels than the model takes.
+    """
+    rgb = prepared(image)
     inputs = dict(processor(images=rgb, return_tensors="pt"))
-    rows, columns = (n // patch_size for n in inputs["pixel_values"].shape[-2:])
+    _require_pixels(tuple(inputs["pixel_values"].shape[1:]), config)
+    rows, columns = (n // config.patch_size for n in inputs["pixel_values"].shape[-2:])
     patches = [f"patch {r},{c}" for r in range(rows) for c in range(columns)]
     n = len(prefix) + len(patches)
     return EncodedInput(
@@ -127,6 +136,21 @@ def encode_image(image: Image.Image, processor: Any, *, patch_size: int, prefix:
         content=[*[False] * len(prefix), *[True] * len(patches)],
         coverage=1.0,
     )
+
+
+def _require_pixels(shape: tuple[int, ...], config: Any) -> None:
+    size = config.image_size
+    expected = (config.num_channels, *((size, size) if isinstance(size, int) else tuple(size)))
+    if config.num_channels != _RGB:
+        raise InvalidInputError(
+            f"the model does not take pictures in colour\ngot: num_channels = {config.num_channels}"
+            f"\nallowed: models with {_RGB} channels"
+        )
+    if shape != expected:
+        raise InvalidInputError(
+            f"the image processor makes other pixels than the model takes\ngot: {shape} (channels, height, width)"
+            f"\nallowed: {expected}\nnext: use the image processor that the model was trained with"
+        )
 
 
 def shift_shape(row: EncodedInput, model: Any) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from calig.errors import InvalidInputError
+from calig.labels import BY_NAME, check_class_names
 
 #: Options that are no class names.
 PREDICTED, GOLD, MARGIN, EACH = "predicted", "gold", "margin", "each"
@@ -24,9 +25,15 @@ class Target:
 
 
 def class_names(model: Any) -> list[str]:
-    """The model's class names in logit order; a regression model has one."""
+    """The model's class names in logit order, all different; a regression model has one.
+
+    Raises:
+        InvalidInputError: two classes have one name.
+    """
     id2label: dict[int, str] = model.config.id2label
-    return [str(id2label[i]) for i in sorted(id2label)]
+    names = [str(id2label[i]) for i in sorted(id2label)]
+    check_class_names(names)
+    return names
 
 
 def problem_type(model: Any) -> str:
@@ -40,7 +47,8 @@ def choose_targets(option: str, logits: Tensor, names: Sequence[str], labels: Se
 
     Args:
         option: "predicted": the class with the largest logit; "gold": the row's label; "margin": the largest logit less the
-            second largest; "each": every class on its own (multi-label models); else a class name.
+            second largest; "each": every class on its own (multi-label models); else a class name, or "class:NAME", also for
+            classes that are called like one of these words.
         logits: `batch classes`.
         names: class names in logit order.
         labels: gold class name per row, needed for "gold".
@@ -51,8 +59,13 @@ def choose_targets(option: str, logits: Tensor, names: Sequence[str], labels: Se
         return [[_margin(row, names)] for row in logits]
     if option == PREDICTED:
         return [[_of_class(int(i), names)] for i in logits.argmax(-1)]
-    wanted = [label if option == GOLD else option for label in labels]
+    wanted = [label if option == GOLD else class_of(option, names) for label in labels]
     return [[_of_class(_index(name, names, option), names)] for name in wanted]
+
+
+def class_of(option: str, names: Sequence[str]) -> str:
+    """The class that the option names: itself, or what follows `class:`."""
+    return option if option in names else option.removeprefix(BY_NAME)
 
 
 def selector(targets: Sequence[Sequence[Target]], logits: Tensor) -> Tensor:
@@ -82,6 +95,6 @@ def _index(name: str | None, names: Sequence[str], option: str) -> int:
             "target 'gold' needs a label for every row\ngot: a row without one\nnext: give labels, or target='predicted'"
         )
     if name not in names:
-        allowed = ", ".join((PREDICTED, GOLD, MARGIN, *names))
+        allowed = ", ".join((PREDICTED, GOLD, MARGIN, *names, f"{BY_NAME}NAME"))
         raise InvalidInputError(f"unknown class for target {option!r}\ngot: {name!r}\nallowed: {allowed}")
     return list(names).index(name)

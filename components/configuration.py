@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from components.errors import InputError
+from components.yaml_file import read_yaml_file
 from schemas.config import PipelineConfig
 from schemas.watch import WatchConfig
 
@@ -28,7 +29,7 @@ def load_config(path: Path | None) -> PipelineConfig:
     """The settings in a YAML file; what it leaves out keeps its default. None: all defaults.
 
     Raises:
-        InputError: the file is missing, is not YAML, or has an unknown or unfit setting.
+        InputError: the file is missing, is not YAML, or has an unknown, repeated or unfit setting.
     """
     if path is None:
         return PipelineConfig()
@@ -57,14 +58,10 @@ def read_yaml(path: Path, what: str, next_step: str) -> Any:
     """The content of a YAML file as it is written; {} when it holds nothing.
 
     Raises:
-        InputError: the file is missing or is not YAML.
+        InputError: the file is missing, too large or not YAML, or a key stands twice in one section.
     """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the {what} cannot be read", got=path, next_step=next_step) from error
-    except yaml.YAMLError as error:
-        raise InputError(f"the {what} is not YAML: {error}", got=path) from error
+    content = read_yaml_file(path, what, next_step=next_step).content
+    return {} if content is None else content
 
 
 def _validated(kind: type[Settings], content: object, next_step: str) -> Settings:

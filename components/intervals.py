@@ -7,6 +7,12 @@ from calig.metrics.statistics import bootstrap_mean
 from schemas.base import Interval
 from schemas.config import QualityConfig
 
+#: Below this many rows it is luck which of two explanations or fusions is ahead: nothing is said about it.
+MIN_ROWS = 30
+
+#: One row says nothing about the spread: its interval would have no width.
+FEWEST = 2
+
 
 def mean_and_interval(values: FloatArray, config: QualityConfig) -> tuple[float, Interval]:
     """The mean of `values` (`rows`, finite, at least one) and its seeded percentile bootstrap interval, in their unit."""

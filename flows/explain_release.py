@@ -18,6 +18,7 @@ from flows.attributing import attribute
 from flows.covering import comparable, covering, shown_reference, shown_shards
 from flows.finished import Outcome, complete_on_disk, finished, superseded
 from flows.options import DEFAULT_OUTPUT
+from flows.preconditions import check_preconditions
 from flows.release import Release
 from flows.resolve import resolve
 from schemas.config import PipelineConfig
@@ -86,7 +87,7 @@ def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> Govern
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
     signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
-    judging.check_quality_settings(release)
+    check_preconditions(release.snapshot, release.dataset, release.config)
     announce(release, force)
     with _timed(seconds, "attribution"):
         for other in release.pending:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components import attribution, drift, governance, privacy, quality
+from components import attribution, drift, governance, privacy
 from components.errors import InputError
 from flows import covering, progress, tasks
 from flows.release import Release
@@ -13,14 +13,6 @@ from schemas.drift import DriftReport
 from schemas.falsification import Falsification
 from schemas.quality import QualityReport
 from schemas.reference import NoiseSources
-
-
-def check_quality_settings(release: Release) -> None:
-    """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
-    settings = release.config.quality
-    columns = quality.column_names(settings, release.dataset.segment_columns)
-    quality.load_suite(settings.suite, columns=columns, modules=quality.listed_modules(settings))
-    attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
 
 
 def falsify(release: Release, tables: list[Path], n_explained: int, force: bool) -> Falsification | None:

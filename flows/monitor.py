@@ -16,6 +16,7 @@ from flows.options import DEFAULT_OUTPUT
 from flows.provenance import folder_profile, profile_of, trusted_keys, verified_evidence
 from flows.reference import planned_profile
 from flows.release import Release
+from flows.rows import examples_of
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.governance import GovernanceReport
@@ -56,7 +57,9 @@ def monitor_data(
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
     record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))
     settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
+    attribution.check_target(settings.attribution.target, snapshot.labels)
     release = _release(snapshot, dataset, limit, settings, output)
+    attribution.check_ready(snapshot, examples_of(release), settings.attribution)
     attribute(release, force=False)
     found = _compared(before, release, names=(record.data.dataset.name, release.dataset.name))
     return Monitored(report=found, folder=_write(release, found))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from components import attribution, quality, registry
-from components.errors import InputError
 from flows import covering, progress, tasks
+from flows.preconditions import check_preconditions
 from flows.provenance import trusted_keys
 from flows.reference import Candidate, made_comparable, reference_of, with_null
 from flows.release import Release
@@ -21,8 +21,9 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     progress.begin("fetching the model and reading the data set", None)
     workspace = output / ".cache"
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
-    _check_target(config.attribution.target, snapshot)
+    attribution.check_target(config.attribution.target, snapshot.labels)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
+    attribution.check_gold(config.attribution.target, pinned)
     config = covering.settled(_with_suite(config, snapshot), snapshot)
     found = reference_of(Candidate(snapshot, workspace, trusted_keys(config)), reference)
     choice = _fusion(config, snapshot, pinned, found.profile, workspace)
@@ -51,13 +52,8 @@ def _fusion(
     if profile is not None:
         version = f"{profile.identity.name} {profile.identity.version}"
         return FusionChoice(fusion=profile.fusion, reason=f"the reference, {version}, was explained with it", frozen_by=version)
+    check_preconditions(snapshot, dataset, config)  # choosing attributes rows
     return tasks.choose_fusion(snapshot, dataset, config, workspace)
-
-
-def _check_target(target: str, snapshot: ModelSnapshot) -> None:
-    if target not in {"predicted", "gold", *snapshot.labels}:
-        allowed = ", ".join(["predicted", "gold", *snapshot.labels])
-        raise InputError("setting 'attribution.target': the model has no such class", got=target, allowed=allowed)
 
 
 def _with_suite(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:

@@ -37,8 +37,10 @@ def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
 
 @task(name="read data set", cache_policy=NO_CACHE)
 def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> DatasetRef:
-    """Check the data set row by row and pin it by digest."""
-    return datasets.load(path, limit=limit, labels=snapshot.labels, modality=snapshot.modality)[0]
+    """Check the data set row by row and pin it by digest; one without a row that can be explained is refused."""
+    pinned, examples = datasets.load(path, limit=limit, labels=snapshot.labels, modality=snapshot.modality)
+    datasets.require_usable(examples, path.name)
+    return pinned
 
 
 @task(

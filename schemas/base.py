@@ -24,6 +24,18 @@ class Record(BaseModel):
         return hashlib.sha256(self.canonical()).hexdigest()
 
 
+def without_empty_sections(kind: type[BaseModel], content: object) -> object:
+    """What was read for a record of this kind, without its empty sections: their defaults hold.
+
+    In YAML a section under which everything is a comment is None.
+    """
+    if not isinstance(content, dict):
+        return content
+    annotations = {name: field.annotation for name, field in kind.model_fields.items()}
+    sections = {name for name, kept in annotations.items() if isinstance(kept, type) and issubclass(kept, BaseModel)}
+    return {name: value for name, value in content.items() if value is not None or name not in sections}
+
+
 def digest_of(value: object) -> str:
     """Identity of settings and inputs: SHA-256 of `value` as sorted JSON in Python's own number format; no NaN, no infinity.
 

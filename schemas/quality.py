@@ -32,7 +32,7 @@ class Control(Record):
     sufficiency: float = Field(description="AOPC over the fractions, lower is better")
     margin: float
     margin_interval: Interval
-    beats_ca_lig: bool = Field(description="the whole interval of the margin lies below zero")
+    beats_ca_lig: bool = Field(description="the whole interval of the margin lies below zero, on at least 30 rows")
 
 
 class Curve(Record):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from schemas.base import Record
+from schemas.base import Record, without_empty_sections
 
 DeploymentName = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
 
@@ -110,6 +110,11 @@ class WatchConfig(Record):
         default="explain-release/explain-release", description="Prefect deployment that explains, as flow/deployment"
     )
     listener: ListenerConfig = Field(default=ListenerConfig(), description="how `calig listen` protects itself")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, content: object) -> object:
+        return without_empty_sections(cls, content)
 
     @field_validator("settings_roots")
     @classmethod

@@ -13,12 +13,16 @@ from components.attribution.method import (
     uses_gpu,
 )
 from components.attribution.perturbation import choose_perturbation
+from components.attribution.preconditions import check_gold, check_ready, check_target
 from components.attribution.shard import explain_shard, intact
 
 __all__ = [
     "GRID",
     "Estimate",
     "attribute_under",
+    "check_gold",
+    "check_ready",
+    "check_target",
     "choose_perturbation",
     "device_versions",
     "estimate",

@@ -20,6 +20,7 @@ from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
 from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
+from calig.pictures import open_picture
 from calig.rollout import Fusion
 from components.errors import engine_errors
 from schemas.config import AttributionConfig
@@ -81,11 +82,7 @@ def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
         raise InvalidInputError("no label, but the target is the gold class")
     if example.text is not None:
         return example.text
-    try:
-        with Image.open(example.image or "") as image:
-            return image.convert("RGB")
-    except OSError as error:
-        raise InvalidInputError(f"the image cannot be read: {example.image}") from error
+    return open_picture(example.image or "")
 
 
 def options_of(config: AttributionConfig, alternatives: tuple[Fusion, ...] = ()) -> Options:

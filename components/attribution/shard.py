@@ -82,7 +82,7 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
         "rationales": None if example.rationales is None else [_spans(spans) for spans in example.rationales],
         "problem": problem,
     }
-    return row if attribution is None else row | {k: v for k, v in attribution.to_dict().items() if k in SCHEMA.names}
+    return row if attribution is None else row | {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names}
 
 
 def _spans(spans: Spans) -> list[dict[str, int]]:

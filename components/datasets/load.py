@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from components.datasets.readers import Rows, bare_name, read_rows
+from calig.errors import InvalidInputError
+from calig.labels import read_labels
+from calig.pictures import MAX_BYTES
+from components.datasets.columns import check_columns
+from components.datasets.limits import Limits
+from components.datasets.readers import bare_name, read_rows
 from components.datasets.rows import RowReader
 from components.datasets.segments import segment_columns
+from components.datasets.text_files import refuse_swallowed_lines
+from components.datasets.values import Rows
 from components.errors import InputError
 from schemas.release import DatasetRef, Example
 
@@ -20,13 +26,15 @@ Modality = Literal["text", "image"]
 _MODALITIES: dict[str, Modality] = {"text": "text", "image": "image"}
 
 
-def load(path: Path, *, limit: int | None, labels: tuple[str, ...], modality: str) -> tuple[DatasetRef, list[Example]]:
+def load(
+    path: Path, *, limit: int | None, labels: tuple[str, ...], modality: str, limits: Limits | None = None
+) -> tuple[DatasetRef, list[Example]]:
     """The rows of a validation set, in the order of the file, and the reference that pins them.
 
     Formats: CSV, JSON Lines (both also `.gz`), Parquet, or a folder written by `datasets`' `save_to_disk`. Columns:
 
-    - `text`, or for image models `image`: the path of a picture, relative to the file;
-    - `label` (optional): a class name of the model, or its index;
+    - `text`, or for image models `image`: the path of a picture, relative to the file and below its folder;
+    - `label` (optional): class names of the model in every row, or their indices in every row;
     - `id` (optional): unique; the row's number, from 0, when there is no such column;
     - `rationale` (optional): character spans `[[start, end], ...]`, end exclusive; in CSV as a JSON string;
     - `rationales` (optional, instead): one such list per annotator, `[[[start, end], ...], ...]`;
@@ -34,24 +42,36 @@ def load(path: Path, *, limit: int | None, labels: tuple[str, ...], modality: st
 
     `limit` takes the first so many rows; everything, the digest too, is about these alone. The digest does not depend on the
     format: the same rows have the same digest, and for pictures it covers their bytes. A row with blank text or an
-    unreadable picture is kept with its `problem`.
+    unreadable picture is kept with its `problem`. `limits` bound what is read; None: what the environment says.
 
     Raises:
-        InputError: missing or empty file, unknown format, broken line, missing column, duplicate ids, labels that the model
-            does not have, rationales outside the text.
+        InputError: missing or empty file, unknown format, broken line, missing, repeated or misspelt column, duplicate ids,
+            labels that the model does not have or that could be names or indices, rationales outside the text, or a file beyond
+            the limits.
     """
     kind = _checked_modality(modality)
     if limit is not None and limit < 1:
         raise InputError("The limit of rows must be at least 1.", got=limit)
     path = path.expanduser()
-    rows = read_rows(path, limit)
-    _check_column(rows, kind, path)
-    segments = segment_columns(rows)
-    reader = RowReader(folder=path.resolve().parent, labels=labels, modality=kind, segments=segments)
-    examples = [reader.example(number, row) for number, row in enumerate(rows.values)]
-    _check_labels(examples, labels, path)
+    rows = read_rows(path, limit, limits or Limits.from_environment())
+    if not rows.values:
+        raise InputError("The data set has no rows.", got=path)
+    check_columns(rows.columns, kind)
+    if path.name.lower().endswith((".csv", ".csv.gz")):
+        refuse_swallowed_lines(rows, labels, path.name)
+    segments, classes = segment_columns(rows), _read_labels(rows, labels, path)
+    reader = RowReader(folder=path.resolve().parent, modality=kind, segments=segments, has_ids="id" in rows.columns)
+    examples = [reader.example(number, row, label) for number, (row, label) in enumerate(zip(rows.values, classes, strict=True))]
     _check_ids(examples, path)
     return _reference(path, examples, kind, segments, limit), examples
+
+
+def require_usable(examples: Sequence[Example], name: str) -> None:
+    """Raise InputError when no row can be explained: all that follows would be for nothing."""
+    problems = Counter(example.problem for example in examples)
+    if None not in problems:
+        listed = "; ".join(f"{problem} ({count} rows)" for problem, count in problems.most_common(3))
+        raise InputError(f"{name} has no row that can be explained.", got=listed, next_step="mend the data set")
 
 
 def _checked_modality(modality: str) -> Modality:
@@ -60,35 +80,12 @@ def _checked_modality(modality: str) -> Modality:
     return _MODALITIES[modality]
 
 
-def _check_column(rows: Rows, modality: Modality, path: Path) -> None:
-    if not rows.values:
-        raise InputError("The data set has no rows.", got=path)
-    if modality in rows.columns:
-        return
-    close = get_close_matches(modality, rows.columns, n=1)
-    advice = (
-        f"did you mean {close[0]!r}? Rename it to {modality!r}."
-        if close
-        else f"rename the column with the {modality} to {modality!r}"
-    )
-    raise InputError(
-        f"The data set has no column {modality!r}, which a model for {modality} needs.",
-        got=f"columns {', '.join(rows.columns)}",
-        next_step=advice,
-    )
-
-
-def _check_labels(examples: list[Example], labels: tuple[str, ...], path: Path) -> None:
-    unknown = Counter(example.label for example in examples if example.label is not None and example.label not in labels)
-    if not unknown:
-        return
-    listed = ", ".join(f"{label!r} ({count} rows)" for label, count in unknown.most_common(10))
-    raise InputError(
-        f"{path.name} has labels that the model does not have.",
-        got=listed,
-        allowed=f"{', '.join(map(repr, labels))}, or an index from 0 to {len(labels) - 1}",
-        next_step="map the labels to the model's class names",
-    )
+def _read_labels(rows: Rows, labels: tuple[str, ...], path: Path) -> list[str | None]:
+    """The class of every row: the column is read as a whole, see `calig.labels`."""
+    try:
+        return read_labels([row.get("label") for row in rows.values], labels)
+    except InvalidInputError as error:
+        raise InputError(f"{path.name}: {error}") from error
 
 
 def _check_ids(examples: list[Example], path: Path) -> None:
@@ -138,6 +135,8 @@ def _relative(image: Path, folder: Path) -> str:
 
 def _bytes_digest(image: Path) -> str | None:
     try:
+        if not image.is_file() or image.stat().st_size > MAX_BYTES:
+            return None
         with image.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:

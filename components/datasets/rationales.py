@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from components.datasets.readers import Row
+from components.datasets.json_values import read_json
+from components.datasets.limits import Limits
+from components.datasets.values import Row, is_missing
 from components.errors import InputError
 from schemas.release import Spans
 
@@ -33,7 +34,7 @@ def read_rationales(row: Row, text: str | None, number: int) -> tuple[Spans, ...
     value = _value(row, "rationales", text, number)
     if value is None:
         return None
-    if row.get("rationale") not in (None, ""):
+    if not is_missing(row.get("rationale")):
         raise InputError(
             "A row has both a rationale and rationales.", got=f"row {number}", next_step="keep the column of all annotators"
         )
@@ -43,7 +44,7 @@ def read_rationales(row: Row, text: str | None, number: int) -> tuple[Spans, ...
 
 def _value(row: Row, column: str, text: str | None, number: int) -> Any:
     value = row.get(column)
-    if value in (None, ""):
+    if is_missing(value):
         return None
     if text is None:
         raise InputError(
@@ -67,7 +68,7 @@ def _checked(value: Any, text: str | None, where: str, allowed: str) -> Spans:
 def _listed(value: Any, where: str, allowed: str) -> Sequence[Any]:
     """A list, or the list that a JSON string holds."""
     try:
-        listed = json.loads(value) if isinstance(value, str) else value
+        listed = read_json(value, depth=Limits.depth) if isinstance(value, str) else value
     except ValueError as error:
         raise InputError("A rationale is not valid JSON.", got=f"{where}: {value!r}", allowed=allowed) from error
     if not isinstance(listed, (list, tuple)):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from components.datasets.readers import Rows
+from components.datasets.columns import KNOWN
+from components.datasets.values import Rows
 
-#: Columns with a meaning of their own.
-KNOWN = ("text", "image", "label", "id", "rationale", "rationales")
 MAX_VALUES = 20
 _DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
 _WHOLE = re.compile(r"[-+]?\d+")
@@ -17,11 +16,11 @@ _WHOLE = re.compile(r"[-+]?\d+")
 def segment_columns(rows: Rows) -> tuple[str, ...]:
     """The columns of text, booleans or whole numbers with at most 20 distinct values, by name.
 
-    A column of decimal numbers is none, not even when it is written as text, so that all formats agree.
+    A column without a name is none (pandas writes its row numbers as one). A column of decimal numbers is none, not even when it
+    is written as text, so that all formats agree.
     """
-    return tuple(
-        sorted(name for name in rows.columns if name not in KNOWN and _is_segment([row.get(name) for row in rows.values]))
-    )
+    named = (name for name in rows.columns if name.strip() and name not in KNOWN)
+    return tuple(sorted(name for name in named if _is_segment([row.get(name) for row in rows.values])))
 
 
 def segment_text(value: Any) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calig.errors import InvalidInputError
 from calig.metrics.perturbation import FloatArray, PerturbedImage
 from components.errors import CouldNotRunError, InputError
 from schemas.probe import PatchContext
@@ -74,14 +75,14 @@ def whole(paths: Sequence[Path], n_patches: int) -> list[PerturbedImage]:
 
 
 def paste(image: Any, tile: Pixels, share: float, place: tuple[float, float]) -> Any:
-    """A copy of the picture with the pattern, `share` of its shorter side, centred at `place` as far as it fits."""
+    """A copy of the prepared picture with the pattern, `share` of its shorter side, centred at `place` as far as it fits."""
     from PIL import Image
 
     side = max(1, round(share * min(image.size)))
     top, left = (
         min(max(round(at * extent - side / 2), 0), extent - side) for at, extent in zip(place, image.size[::-1], strict=True)
     )
-    copy = image.convert("RGB")
+    copy = image.copy()
     copy.paste(Image.fromarray(tile).resize((side, side), Image.Resampling.NEAREST), (left, top))
     return copy
 
@@ -89,15 +90,14 @@ def paste(image: Any, tile: Pixels, share: float, place: tuple[float, float]) ->
 @contextmanager
 def _pasted(tile: Pixels, share: float, contexts: Sequence[PatchContext]) -> Iterator[list[Path]]:
     """The pictures with the pattern as files without loss: scorers read files."""
-    from PIL import Image
+    from calig.pictures import open_picture
 
     with tempfile.TemporaryDirectory(prefix="calig-probe-") as folder:
         paths = []
         for number, context in enumerate(contexts):
             try:
-                with Image.open(context.path) as file:
-                    picture = paste(file, tile, share, context.place)
-            except OSError as error:
+                picture = paste(open_picture(context.path), tile, share, context.place)
+            except InvalidInputError as error:
                 raise CouldNotRunError(f"cannot read the image {context.path}", got=error) from error
             paths.append(Path(folder) / f"{number}.png")
             picture.save(paths[-1])

@@ -9,13 +9,10 @@ import numpy as np
 
 from calig.metrics.faithfulness import AttributedRow, difference, perturbation_curves
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer
-from components.intervals import mean_and_interval
+from components.intervals import MIN_ROWS, mean_and_interval
 from components.quality.table import explained_class, is_scorable, source_of
 from schemas.config import QualityConfig
 from schemas.fusion import FusionCandidate, FusionChoice, FusionSettings
-
-#: Below this many rows any winner is luck.
-MIN_ROWS = 30
 
 
 def choose_fusion(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from calig.metrics.perturbation import Perturbation, check_fractions
 from components.errors import InputError
+from components.intervals import MIN_ROWS
 from components.quality.checks import overall, run_checks
 from components.quality.falsification import summary_of, warnings_of, with_findings
 from components.quality.frame import CONTROLS
-from components.quality.measures import controls, mean_curves, metrics
+from components.quality.measures import controls, mean_curves, metrics, n_compared
 from components.quality.own import listed_modules
 from components.quality.rows import ModelScorer, ScoredRows, score_rows
 from components.quality.skipped import too_few_explained
@@ -95,7 +96,8 @@ def _warnings(
     sentences = [_beaten(control) for control in compared if control.beats_ca_lig]
     sentences += warnings_of(attempt)
     sentences += _about_rows(scored.frame, scored.n_skipped)
-    missing = sorted(set(CONTROLS) - {control.name for control in compared})
+    sentences += _too_few(scored.frame)
+    missing = sorted(name for name in CONTROLS if not n_compared(scored.frame, name))
     if missing and len(scored.frame):
         sentences.append(f"No row could be compared with: {', '.join(missing)}.")
     if record.fallback_reason is not None:
@@ -109,6 +111,16 @@ def _beaten(control: Control) -> str:
         f"On this model the simpler explanation {control.name} is more faithful than CA-LIG: margin {control.margin:+.3f} "
         f"({100 * interval.level:g} % interval {interval.low:+.3f} to {interval.high:+.3f}; above 0 CA-LIG is better)."
     )
+
+
+def _too_few(frame: pd.DataFrame) -> list[str]:
+    n = max(n_compared(frame, name) for name in CONTROLS)
+    if not 0 < n < MIN_ROWS:
+        return []
+    return [
+        f"Only {n} row{'' if n == 1 else 's'} could be compared with simpler explanations, fewer than {MIN_ROWS}: whether one of "
+        "them is more faithful was not judged."
+    ]
 
 
 def _about_rows(frame: pd.DataFrame, n_skipped: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray
-from components.intervals import mean_and_interval
+from components.intervals import FEWEST, mean_and_interval
 from schemas.base import Interval
 from schemas.config import QualityConfig
 from schemas.falsification import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
@@ -83,7 +83,10 @@ def _known(values: Sequence[float | None]) -> FloatArray:
 
 
 def _mean_and_interval(values: FloatArray, config: QualityConfig) -> tuple[float | None, Interval | None]:
-    return mean_and_interval(values, config) if values.size else (None, None)
+    if not values.size:
+        return None, None
+    mean, interval = mean_and_interval(values, config)
+    return mean, interval if values.size >= FEWEST else None
 
 
 def _number(value: float | None) -> float:

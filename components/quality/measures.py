@@ -8,7 +8,7 @@ import numpy as np
 
 from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
-from components.intervals import mean_and_interval
+from components.intervals import FEWEST, MIN_ROWS, mean_and_interval
 from components.quality.definitions import FALSIFICATION_MEANS, IMAGE_MEANS, MEANS, PLAUSIBILITY_MEANS
 from components.quality.frame import CONTROLS, METHODS
 from components.quality.rows import ScoredRows
@@ -55,12 +55,18 @@ def _mean(frame: pd.DataFrame, config: QualityConfig, name: str, column: str, di
     if values.size == 0:
         return Metric(name=name, value=None, direction=direction, n=0, definition=definition)
     mean, interval = mean_and_interval(values, config)
-    return Metric(name=name, value=mean, interval=interval, direction=direction, n=values.size, definition=definition)
+    spread = interval if values.size >= FEWEST else None
+    return Metric(name=name, value=mean, interval=spread, direction=direction, n=values.size, definition=definition)
 
 
 def controls(scored: ScoredRows, config: QualityConfig) -> tuple[Control, ...]:
-    """CA-LIG against each control that any row has, paired by row."""
-    return tuple(_control(scored.frame, name, config) for name in CONTROLS if known(scored.frame, f"margin_over_{name}").size)
+    """CA-LIG against each control that at least two rows have, paired by row; fewer have no interval."""
+    return tuple(_control(scored.frame, name, config) for name in CONTROLS if n_compared(scored.frame, name) >= FEWEST)
+
+
+def n_compared(frame: pd.DataFrame, control: str) -> int:
+    """Rows on which CA-LIG could be compared with the control."""
+    return known(frame, f"margin_over_{control}").size
 
 
 def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
@@ -71,7 +77,7 @@ def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
         sufficiency=float(known(frame, f"sufficiency_{name}").mean()),
         margin=margin,
         margin_interval=interval,
-        beats_ca_lig=interval.high < 0.0,
+        beats_ca_lig=n_compared(frame, name) >= MIN_ROWS and interval.high < 0.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from components.errors import InputError
+from components.yaml_file import read_yaml_file
 
 _BUILT_IN = files("schemas") / "expectations"
 
@@ -42,39 +43,11 @@ def read_suite_file(suite: str) -> SuiteFile:
     """
     built_in = suite in built_in_suites()
     source = _BUILT_IN / f"{suite}.yaml" if built_in else Path(suite)
-    try:
-        text = source.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        allowed = f"auto, {', '.join(built_in_suites())}, or the path of a YAML file"
-        raise InputError("cannot read the expectation suite", got=error, allowed=allowed) from error
-    except yaml.YAMLError as error:
-        raise InputError(f"the expectation suite {suite} is not valid YAML", got=error) from error
-    if root is None:
+    allowed = f"auto, {', '.join(built_in_suites())}, or the path of a YAML file"
+    found = read_yaml_file(Path(str(source)), f"expectation suite {suite}", allowed=allowed)
+    if found.root is None:
         raise InputError(f"the expectation suite {suite} is empty", next_step="copy the built-in suite `default` and edit it")
-    _refuse_repeated_keys(suite, root)
-    return SuiteFile(suite, None if built_in else Path(suite).absolute().parent, content, root)
-
-
-def _refuse_repeated_keys(suite: str, root: yaml.Node) -> None:
-    """YAML keeps the last of two equal keys without a word: the first would be judged by no one."""
-    for mapping in _mappings(root):
-        seen: set[str] = set()
-        for key, _ in mapping.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise InputError(f"{suite}, line {line}: the key {key.value!r} is given twice", next_step="remove one of the two")
-            seen.add(str(key.value))
-
-
-def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
-    children = node.value if isinstance(node, yaml.SequenceNode) else []
-    if isinstance(node, yaml.MappingNode):
-        yield node
-        children = [value for _, value in node.value]
-    for child in children:
-        yield from _mappings(child)
+    return SuiteFile(suite, None if built_in else Path(suite).absolute().parent, found.content, found.root)
 
 
 def _line(node: yaml.Node, place: Sequence[str | int]) -> int:

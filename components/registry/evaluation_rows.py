@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+
+
+#: The most digits that pandas writes.
+_DIGITS = 15
 
 
 def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
@@ -13,7 +18,7 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
 
     Args:
         dataset: as MLflow passes it to evaluators: features as a DataFrame or an array of one column, and labels.
-        path: the file to write.
+        path: the file to write; pictures that rows name are copied beside it, since data sets read none from elsewhere.
         text_column: which column is the text; None: `text` or `image`, else the only column there is.
 
     Raises:
@@ -24,6 +29,8 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
     if column not in frame.columns:
         raise InputError("The evaluated data have no such column.", got=column, allowed=", ".join(map(str, frame.columns)))
     frame = frame.rename(columns={column: column if column == "image" else "text"})
+    if column == "image":
+        frame["image"] = [_copied(picture, path.parent / "pictures", number) for number, picture in enumerate(frame["image"])]
     if dataset.labels_data is not None:
         frame["label"] = list(dataset.labels_data)
     twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
@@ -39,7 +46,17 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
     return path
 
 
-_DIGITS = 15  # the most that pandas writes
+def _copied(picture: Any, folder: Path, number: int) -> str | None:
+    """The copy's path relative to the rows; a picture that is no file stays as it was, for the row's problem to say so."""
+    if not isinstance(picture, str | Path):
+        return None
+    source = Path(picture)
+    if "\0" in str(picture) or not source.is_file():
+        return str(picture)
+    folder.mkdir(exist_ok=True)
+    name = f"{number}{source.suffix}"
+    shutil.copyfile(source, folder / name)
+    return f"{folder.name}/{name}"
 
 
 def _frame(dataset: Any) -> Any:

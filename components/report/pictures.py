@@ -13,6 +13,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from calig.errors import InvalidInputError
+from calig.pictures import open_picture
+
 MAX_SIDE = 320
 SMALL_SIDE = 192
 SUPPORTS, OPPOSES = (0, 94, 190), (222, 106, 0)
@@ -81,9 +84,8 @@ def grid_size(shape: tuple[int, int], seen: Picture | None) -> tuple[int, int]:
 
 def _seen(path: Path, processor: Path, side: int) -> Image.Image | None:
     try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except OSError:
+        image = open_picture(path)
+    except InvalidInputError:
         return None
     image = image.crop(seen_box(processor, image.size))
     image.thumbnail((side, side))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from calig.errors import InvalidInputError
 from calig.metrics.perturbation import BoolArray, ImageFill, PerturbedImage, PerturbedInput, PerturbedText
 from components.errors import CouldNotRunError, InputError
 
@@ -108,16 +109,14 @@ def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]
 
 
 def _pixel_reader(processor: Any) -> Callable[[Path, ImageFill], tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    from PIL import Image
-
     from calig.baselines import IMAGE_BASELINES
+    from calig.pictures import open_picture
 
     def read(path: Path, fill: ImageFill) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The image's pixels and those of its black or blurred copy, `channels height width`."""
         try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except OSError as error:
+            image = open_picture(path)
+        except InvalidInputError as error:
             raise CouldNotRunError(f"cannot read the image {path}", got=error) from error
         both = processor(images=[image, IMAGE_BASELINES[fill](image)], return_tensors="pt")["pixel_values"].numpy()
         return both[0], both[1]

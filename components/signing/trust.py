@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from components.errors import CouldNotRunError, InputError
 from components.signing.keys import key_id, load_public
+from components.yaml_file import read_yaml_file
 from schemas.signature import Purpose, Signable, TrustedKey, TrustList
 
 TRUST_FILE = "CALIG_TRUSTED_KEYS"
@@ -43,11 +44,12 @@ def load_trust(configured: Path | None) -> TrustList:
     if not path.exists() and not configured and not os.environ.get(TRUST_FILE):
         return TrustList()
     try:
-        trusted = TrustList.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        content = read_yaml_file(path, "list of trusted keys", next_step="calig keys trust FILE.pub --name NAME").content
+        trusted = TrustList.model_validate({} if content is None else content)
         for key in trusted.keys:
             if key_id(public_key(key)) != key.key_id:
                 raise ValueError(f"the key of {key.name!r} does not have the id {key.key_id}")
-    except (OSError, yaml.YAMLError, ValidationError, ValueError) as error:
+    except (OSError, ValidationError, ValueError) as error:
         raise InputError(
             "The list of trusted keys cannot be used.", got=f"{path}: {error}", next_step="calig keys trust FILE.pub --name NAME"
         ) from error

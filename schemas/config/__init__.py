@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import Record
+from schemas.base import Record, without_empty_sections
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
 from schemas.config.execution import ExecutionConfig
@@ -47,6 +47,11 @@ class PipelineConfig(Record):
     gate: GateConfig = Field(default=GateConfig(), description="what `calig gate` asks for")
     execution: ExecutionConfig = Field(default=ExecutionConfig(), description="where the work is done")
     governance: GovernanceConfig = Field(default=GovernanceConfig(), description="who answers for it, and which keys sign it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, content: object) -> object:
+        return without_empty_sections(cls, content)
 
     def results_dump(self) -> dict[str, Any]:
         """The settings that a result depends on, as JSON: not who is told, what a gate asks, where work is done, who signs.

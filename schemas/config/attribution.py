@@ -21,7 +21,8 @@ class AttributionConfig(Record):
 
     target: str = Field(
         default="predicted",
-        description="what is explained: predicted, gold, margin (largest logit less the second), or a class name",
+        description="what is explained: predicted, gold, margin (largest logit less the second), a class name, or class:NAME "
+        "for a class that is called like one of these words",
     )
     fusion_rule: FusionRule = Field(
         default="change",

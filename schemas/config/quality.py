@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from schemas.base import Record
 
@@ -53,3 +53,12 @@ class QualityConfig(Record):
     seed: int = Field(
         default=0, ge=0, lt=2**32, description="seed of all that is drawn: orders, sets, rows, nudges, fresh weights, resamples"
     )
+
+    @field_validator("fractions")
+    @classmethod
+    def _rising_shares(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or any(not 0.0 < fraction < 1.0 for fraction in fractions):
+            raise ValueError("fractions are shares between 0 and 1, both excluded: for 1, 5 and 10 % write [0.01, 0.05, 0.1]")
+        if sorted(set(fractions)) != list(fractions):
+            raise ValueError("fractions rise: each is larger than the one before")
+        return fractions

@@ -155,3 +155,17 @@ def test_attributable_restores_after_verification_failure(bert):
         assert len(stack.blocks) == 3
         assert model.config._attn_implementation != "sdpa"
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_dictionary_of_an_attribution_is_json(bert):
+    """Regression has no probability, and JSON has no NaN."""
+    import copy
+    import json
+
+    model, tokenizer = bert
+    regression = copy.deepcopy(model)
+    regression.config.problem_type = "regression"
+    found = explain(regression, tokenizer, ["great film !"])[0]
+    content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert content["probability"] is None
+    assert content["values"] == pytest.approx(found.values.tolist())

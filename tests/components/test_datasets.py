@@ -161,9 +161,17 @@ def test_labels_by_index_are_the_same_rows(tmp_path: Path) -> None:
     assert {_load(write(tmp_path / f"index-{name}", by_index))[0].digest for name, write in WRITERS.items()} == {names}
 
 
-def test_a_label_that_is_a_digit_and_a_class_name_is_the_name(tmp_path: Path) -> None:
-    path = _write_jsonl(tmp_path / "stars.jsonl", [{"text": "x", "label": "2"}])
-    assert _load(path, labels=("5", "2", "1"))[1][0].label == "2"
+@pytest.mark.parametrize("name", WRITERS)
+def test_labels_that_could_be_names_or_indices_are_refused(tmp_path: Path, name: str) -> None:
+    stars = ("1", "2", "3", "4", "5")
+    rows = [{"text": "x", "label": index} for index in range(5)]
+    message = _refused(WRITERS[name](tmp_path / name, rows), labels=stars)
+    assert f"{name}: the labels could be class names or class indices" in message
+    assert "row 1: '1' is the class '1' or the index of '2'" in message
+    assert "write each label as class:NAME or index:NUMBER" in message
+    explicit = [{"text": "x", "label": f"index:{index}"} for index in range(5)]
+    examples = _load(WRITERS[name](tmp_path / f"explicit-{name}", explicit), labels=stars)[1]
+    assert [example.label for example in examples] == list(stars)
 
 
 def test_class_labels_of_a_saved_set_go_by_name_not_by_index(tmp_path: Path) -> None:
@@ -218,7 +226,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(b"not gzip")
     assert "cannot be read" in _refused(tmp_path / "a.jsonl.gz")
     (tmp_path / "ragged.csv").write_text("text,label\na,POS\nb,NEG,1\n")
-    assert "cannot be read" in _refused(tmp_path / "ragged.csv")
+    assert "ragged.csv, line 3: 3 fields, 2 columns" in _refused(tmp_path / "ragged.csv")
     (tmp_path / "long.csv").write_text("text,label\na,POS,1\nb,NEG,1\n")
     assert "more fields than the header" in _refused(tmp_path / "long.csv")
 

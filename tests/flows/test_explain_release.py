@@ -378,12 +378,62 @@ def test_a_folder_is_explained_without_a_registry_and_compared_with_a_results_fo
     [
         ({"reference": "models:/nothing-here@champion"}, "no registered model 'nothing-here'"),
         ({"reference": "somewhere"}, "(?s)reference|model"),
-        ({"config": PipelineConfig(attribution=AttributionConfig(target="MAYBE"))}, "allowed: predicted, gold, NEG, POS"),
+        ({"config": PipelineConfig(attribution=AttributionConfig(target="MAYBE"))}, "allowed: predicted, gold, margin, NEG, POS"),
     ],
 )
 def test_bad_input_ends_before_any_work(explain, computed, options, message):
     with pytest.raises(InputError, match=message):
         explain(**options)
+    assert computed == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "words"),
+    [
+        ({"target": "gold"}, [{"text": "good film"}], "gold needs labels"),
+        ({"target": "class:MAYBE"}, [{"text": "good film"}], "the model has no such class"),
+        ({}, [{"text": ""}, {"text": None}], "no row that can be explained"),
+        ({}, [{"text": "good film", "label": "MAYBE"}], "labels that the model does not have"),
+        ({}, [{"text": "good film", "label": "POS"}, {"text": "bad film", "label": "1"}], "mix class names and class indices"),
+        ({}, [{"text": "good film", "Label": "POS"}], "did you mean 'label'"),
+        ({"baseline": "blur"}, [{"text": "good film"}], "no baseline 'blur'"),
+    ],
+)
+def test_what_can_be_known_beforehand_costs_no_attribution(explain, dataset, computed, settings, rows, words):
+    dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=words):
+        explain(config=PipelineConfig(attribution=AttributionConfig(**settings)))
+    assert computed == []
+
+
+def test_a_broken_suite_is_refused_before_the_fusion_is_chosen(explain, tmp_path, monkeypatch):
+    from components import attribution
+
+    monkeypatch.setattr(attribution, "attribute_under", lambda *_: pytest.fail("rows were attributed"))
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("column: coverage", "column: covrage"))
+    config = with_suite(tmp_path / "suite.yaml")
+    auto = config.attribution.model_copy(update={"fusion_coefficient": "auto"})
+    with pytest.raises(InputError, match="did you mean coverage"):
+        explain(config=config.model_copy(update={"attribution": auto}))
+
+
+def _edited(folder, **changes):
+    """A model's folder with other settings in its configuration."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"problem_type": "regression"}, "no classifier"),
+        ({"id2label": {"0": "A", "1": "A"}, "label2id": {"A": 1}}, "same name"),
+    ],
+)
+def test_a_model_that_is_no_classifier_is_refused_before_any_work(explain, computed, tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        explain(_edited(save_tiny_bert(tmp_path / "edited"), **changes))
     assert computed == []
 
 

@@ -356,7 +356,7 @@ def test_a_broken_suite_or_broken_fractions_stop_before_scoring(tmp_path: Path) 
     def never(inputs: Sequence[PerturbedInput]) -> np.ndarray:
         raise AssertionError("scored before the configuration was checked")
 
-    with pytest.raises(InputError, match="cannot read the expectation suite"):
+    with pytest.raises(InputError, match=r"the expectation suite absent\.yaml cannot be read"):
         judge(paths, scorer=never, config=CONFIG.model_copy(update={"suite": "absent.yaml"}))
     with pytest.raises(InputError, match=r"quality\.fractions"):
         judge(paths, scorer=never, config=CONFIG.model_copy(update={"fractions": (0.5, 0.1)}))
@@ -430,3 +430,20 @@ def test_one_token_rows_alone_cannot_be_judged(tmp_path: Path) -> None:
     assert report.verdict is CheckVerdict.INCONCLUSIVE
     assert check(report, "better than random") is CheckVerdict.INCONCLUSIVE
     assert any(warning.startswith("No row could be compared with: ") for warning in report.warnings)
+
+
+@pytest.mark.parametrize("n", [1, 2, 29])
+def test_few_rows_say_nothing_about_which_explanation_is_more_faithful(tmp_path: Path, n: int) -> None:
+    table = rows(n)
+    for row in table:
+        row["values"] = [-value for value in row["values"]]
+    report = judge(write_table(tmp_path, table))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert check(report, "better than random") is CheckVerdict.INCONCLUSIVE
+    assert not any(control.beats_ca_lig for control in report.controls)
+    assert bool(report.controls) is (n > 1)
+    assert (metric(report, "margin over random").interval is not None) is (n > 1)
+    assert report.warnings == (
+        f"Only {n} row{'s' if n > 1 else ''} could be compared with simpler explanations, fewer than 30: whether one of them is "
+        "more faithful was not judged.",
+    )

@@ -94,10 +94,10 @@ def test_a_trust_list_that_is_named_has_to_exist_and_to_be_one(tmp_path: Path, m
     monkeypatch.delenv("CALIG_TRUSTED_KEYS", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert signing.load_trust(None) == TrustList()
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="cannot be read"):
         signing.load_trust(tmp_path / "missing.yaml")
     monkeypatch.setenv("CALIG_TRUSTED_KEYS", str(tmp_path / "missing.yaml"))
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="cannot be read"):
         signing.load_trust(None)
     signing.create_key(tmp_path / "a.pem", None)
     path = tmp_path / "trusted.yaml"

@@ -1,0 +1,77 @@
+"""What can be known before anything is attributed: refused within seconds, not after hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from calig.baselines import choose_baseline
+from calig.labels import BY_NAME, check_class_names
+from calig.targets import GOLD, MARGIN, PREDICTED, class_names, class_of, problem_type
+from components.attribution.running import encode_examples, load_classifier
+from components.errors import InputError, engine_errors
+from schemas.config import AttributionConfig
+from schemas.release import DatasetRef, Example, ModelSnapshot
+
+#: When so many rows cannot be prepared, and none can, it is not the rows.
+_TRIED_ROWS = 100
+
+
+def check_target(target: str, labels: Sequence[str]) -> None:
+    """Check the target against the model's class names.
+
+    Raises:
+        InputError: no such class, fewer than two classes, or two of one name.
+    """
+    with engine_errors():
+        check_class_names(labels)
+    _refuse_one_output(labels)
+    options = (PREDICTED, GOLD, MARGIN)
+    if target not in options and class_of(target, labels) not in labels:
+        allowed = ", ".join([*options, *labels, f"{BY_NAME}NAME"])
+        raise InputError("setting 'attribution.target': the model has no such class", got=target, allowed=allowed)
+
+
+def check_gold(target: str, dataset: DatasetRef) -> None:
+    """Raise InputError when gold classes are to be explained and no row has one."""
+    if target == GOLD and not dataset.has_labels:
+        raise InputError(
+            "setting 'attribution.target': gold needs labels, and no row has one",
+            next_step="add a column 'label', or set the target to predicted",
+        )
+
+
+def check_ready(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> None:
+    """Load the model and prepare rows until one succeeds.
+
+    Raises:
+        InputError: the model cannot be loaded or is none for classes, the baseline does not exist for it, or no row can be
+            prepared (a tokenizer without offsets, an image processor that does not fit the model).
+    """
+    with engine_errors():
+        model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
+        if problem_type(model) == "regression":
+            raise _no_classifier("problem_type regression")
+        _refuse_one_output(class_names(model))
+        choose_baseline(config.baseline, model, processor, snapshot.modality)
+        problem = None
+        for example in islice((example for example in examples if example.problem is None), _TRIED_ROWS):
+            encoded, problems = encode_examples([example], model, processor, config)
+            if encoded:
+                return
+            problem = problem or problems[example.row]
+    raise InputError("No row can be prepared for the model.", got=problem or "no row that can be explained")
+
+
+def _refuse_one_output(labels: Sequence[str]) -> None:
+    if len(labels) < 2:
+        raise _no_classifier(f"{len(labels)} output")
+
+
+def _no_classifier(got: str) -> InputError:
+    return InputError(
+        "The model is no classifier, so there are no class probabilities to test its explanations by.",
+        got=got,
+        allowed="models with two or more classes",
+        next_step="the library explains regression models: calig.explain",
+    )

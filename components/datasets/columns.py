@@ -1,0 +1,104 @@
+"""Which columns a data set has: none twice, the needed one there, and no near name of a column with a meaning of its own."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from components.errors import InputError
+
+#: Columns with a meaning of their own.
+KNOWN = ("text", "image", "label", "id", "rationale", "rationales")
+
+#: Those that a data set may have beside the model's input.
+_OPTIONAL = {"text": ("label", "id", "rationale", "rationales"), "image": ("label", "id")}
+
+#: Similarity (difflib) from which on a name counts as misspelt: `lable` is 0.8 from `label`, `level` and `table` are 0.6.
+_NEAR = 0.8
+
+#: Shorter names than this are near to too many words: `bid` and `uid` are 0.8 from `id`.
+_LEAST_LENGTH = 4
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_PAIR = re.compile(r"texts?[ _-]?pairs?", re.IGNORECASE)
+
+
+def refuse_repeated(columns: Sequence[str], path_name: str) -> None:
+    """Raise InputError when a column is there twice: one of the two would be dropped."""
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"{path_name} has several columns of the same name.",
+            got=", ".join(map(repr, twice[:10])),
+            next_step="rename or drop all but one",
+        )
+
+
+def check_columns(columns: Sequence[str], modality: str) -> None:
+    """Check the names of the columns for a model of this modality, `text` or `image`.
+
+    Raises:
+        InputError: the column `text` or `image` is missing, the file is separated by something else than commas, a column has a
+            near name of one with a meaning, or there are text pairs.
+    """
+    _refuse_separator(columns, modality)
+    _require(columns, modality)
+    for name in _OPTIONAL[modality]:
+        near = [] if name in columns else _near(name, columns)
+        if near:
+            raise InputError(
+                f"The data set has no column {name!r}, but one with a similar name.",
+                got=f"column {near[0]!r}",
+                next_step=f"did you mean {name!r}? Rename the column: to {name!r}, or to something else if it is a segment",
+            )
+    pairs = [column for column in columns if _PAIR.fullmatch(column.strip())]
+    if pairs and modality == "text":
+        raise InputError(
+            "Text pairs are not supported yet: the second text would not reach the model.",
+            got=f"column {pairs[0]!r}",
+            next_step="explain a model for single texts, or drop the column if the model does not read it",
+        )
+
+
+def _require(columns: Sequence[str], modality: str) -> None:
+    if modality in columns:
+        return
+    close = _near(modality, columns) or get_close_matches(modality, columns, n=1)
+    advice = (
+        f"did you mean {close[0]!r}? Rename it to {modality!r}."
+        if close
+        else f"rename the column with the {modality} to {modality!r}"
+    )
+    raise InputError(
+        f"The data set has no column {modality!r}, which a model for {modality} needs.",
+        got=f"columns {', '.join(columns)}",
+        next_step=advice,
+    )
+
+
+def _refuse_separator(columns: Sequence[str], modality: str) -> None:
+    """A file with one column, whose name holds the needed one beside another separator."""
+    if len(columns) != 1:
+        return
+    for separator, name in _SEPARATORS.items():
+        parts = [part.strip(' "') for part in columns[0].split(separator)]
+        if len(parts) > 1 and modality in map(str.lower, parts):
+            raise InputError(
+                f"The file is separated by {name}, not by commas.",
+                got=repr(columns[0]),
+                next_step="save it with commas (pandas: frame.to_csv(path, index=False)), or as JSON Lines",
+            )
+
+
+def _near(name: str, columns: Sequence[str]) -> list[str]:
+    """Columns whose names differ from `name` by case, blanks, a plural or a slip of the pen."""
+    plain = {_plain(column): column for column in columns if column not in KNOWN}
+    same = [column for key, column in plain.items() if key in {name, f"{name}s", f"{name}es"}]
+    slips = get_close_matches(name, plain, n=1, cutoff=_NEAR) if len(name) >= _LEAST_LENGTH else []
+    return same or [plain[key] for key in slips]
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[\s_.-]+", "", column).lower()

@@ -8,7 +8,6 @@ from typing import Any
 
 from components.errors import InputError
 
-
 #: The most digits that pandas writes.
 _DIGITS = 15
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows import evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
-from flows.exiting import exit_with
+from flows.exiting import exit_with, main
 from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
 app = typer.Typer(
@@ -79,21 +79,23 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
     [bold]Example:[/] calig explain models:/reviews/2 --dataset validation.jsonl --limit 200
     """
-    from flows.environment import prepare
+    from flows.environment import is_folder_or_registered, prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=is_folder_or_registered(model))
 
     def run() -> int:
         from components.configuration import load_config
+        from flows.prefect_server import await_server, prefect_api
         from flows.progress import begin, reporting
 
         settings = load_config(config)
         if reexplain_reference:
             settings = settings.model_copy(update={"drift": settings.drift.model_copy(update={"reexplain_reference": True})})
-        with reporting(quiet=json):
+        with reporting(quiet=json), prefect_api(output) as server:
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.explain_release import explain_release
 
+            await_server(server)
             outcome = explain_release(model, dataset, reference, settings, limit, output, force)
         from flows.outcome import exit_code, show
 
@@ -143,19 +145,21 @@ def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
     [bold]Example:[/] calig monitor models:/reviews@champion --dataset last-week.jsonl
     """
-    from flows.environment import prepare
+    from flows.environment import is_folder_or_registered, prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=is_folder_or_registered(model))
 
     def run() -> int:
         from components.configuration import load_config
+        from flows.prefect_server import await_server, prefect_api
         from flows.progress import begin, reporting
 
         settings = load_config(config)
-        with reporting(quiet=json):
+        with reporting(quiet=json), prefect_api(output) as server:
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.monitor import monitor_data
 
+            await_server(server)
             monitored = monitor_data(model, dataset, against, settings, limit, output)
         from flows.outcome import show_monitored
 
@@ -178,9 +182,13 @@ def demo(
     prepare(debug=debug, tracking_uri=f"sqlite:///{(folder / 'mlflow.db').absolute()}", output=folder / "runs", offline=True)
 
     def run() -> int:
-        from flows.demo import run_demo
+        from flows.prefect_server import await_server, prefect_api
 
-        return run_demo(folder)
+        with prefect_api(folder.parent) as server:
+            from flows.demo import run_demo
+
+            await_server(server)
+            return run_demo(folder)
 
     exit_with(run, debug=debug)
 
@@ -196,12 +204,6 @@ def config_show(config: ConfigOption = None, debug: DebugOption = False) -> None
         return 0
 
     exit_with(run, debug=debug)
-
-
-def main(arguments: list[str] | None = None) -> Any:
-    """Entry point of the `calig` command."""
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    return app(args=arguments)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str,
     listener = Listener(watch.listener, secrets, looking)
     app = create_app(listener, _readiness(path, listener))
     _log_to_stderr()
+    signal.set_wakeup_fd(-1)  # a stop takes as long as draining the queue does: nobody keeps its time
     with _bound(host, port) as bound:
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: None)  # uvicorn stops gracefully, then raises the signal again: that is all there is

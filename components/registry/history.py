@@ -11,7 +11,7 @@ from components.registry.placing import place_once
 from components.registry.runs import Explanation, finished_run, published_run
 from components.registry.tracking import connect, is_missing, tracking_errors
 from components.registry.versions import find_model, resolve_version
-from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun
+from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun, folder_name
 
 RECORD = "record.json"
 ATTRIBUTIONS = "attributions"
@@ -74,7 +74,7 @@ def fetch_profile(name: str, version: str, workspace: Path, tracking_uri: str | 
         run_id = _explaining_run(client, name, version)
     if run_id is None:
         return None
-    place = workspace / "profiles" / name / version / run_id
+    place = workspace / "profiles" / folder_name(name) / version / run_id
     return place_once(place, origin=run_id, fill=lambda folder: _download_profile(client, run_id, folder))
 
 

@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 
 from components.errors import CouldNotRunError, InputError
+from components.registry.downloading import NEEDED
 from components.registry.placing import place_once
 from schemas.release import ModelRef
 
-#: Weights only as safetensors; code and pickles never come along.
-_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "bpe.codes")
 _COMMIT_DIGITS = 40
 
 
@@ -50,7 +49,7 @@ def _download(name: str, revision: str) -> Path:
     )
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_PATTERNS)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(NEEDED)))
     except RevisionNotFoundError as error:
         raise InputError(
             f"The hub model {name} has no revision {revision!r}.", next_step="take a commit or a tag from the model's page"

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from components.errors import InputError
-from components.registry.tracking import without_password
+from components.registry.addresses import without_password
 from components.secrets import guard_logs, hidden
 
 

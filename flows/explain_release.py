@@ -10,7 +10,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import signing
+from components import registry, signing
 from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks, writing
 from flows.announcing import announce
@@ -84,6 +84,8 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
     seconds: dict[str, float] = {}
     signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
     judging.check_quality_settings(release)
+    if release.snapshot.source is ModelSource.REGISTRY:
+        registry.check_destination(release.snapshot.name, None)
     announce(release, force)
     with _timed(seconds, "attribution"):
         for other in release.pending:

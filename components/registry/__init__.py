@@ -6,7 +6,7 @@ from components.registry.history import fetch_profile, find_finished, reference_
 from components.registry.lineage import TWIN_OF, accepted_versions, twins_of
 from components.registry.papers import add_sign_off, download_evidence, fetch_papers, noted_sign_off
 from components.registry.promotion import promote
-from components.registry.publish import point_to, publish
+from components.registry.publish import check_destination, point_to, publish
 from components.registry.published import fetch_evidence
 from components.registry.references import parse_model_ref
 from components.registry.register import register, set_alias
@@ -27,6 +27,7 @@ __all__ = [
     "TWIN_OF",
     "accepted_versions",
     "add_sign_off",
+    "check_destination",
     "check_reachable",
     "download_evidence",
     "ensure_webhook",

@@ -12,7 +12,7 @@ from typing import Any
 from components.errors import CouldNotRunError, InputError, PublishError
 from components.registry.description import paragraph_of, with_paragraph
 from components.registry.evidence import metrics_of, run_tags, version_tags
-from components.registry.places import check_experiment
+from components.registry.places import check_default, check_experiment
 from components.registry.runs import Explanation, finished_run, published_run, unfinished_runs
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
@@ -46,6 +46,20 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
             got=" ".join(str(error).split()),
             next_step=f"when the tracking server is well again: calig publish {folder}",
         ) from error
+
+
+def check_destination(model: str, tracking_uri: str | None) -> None:
+    """Raise InputError when evidence about `model` would not go where the server's artifacts go; before anything is computed.
+
+    CouldNotRunError: when the tracking server does not answer.
+    """
+    client = connect(tracking_uri)
+    with tracking_errors(f"look up the experiment of {model}", client.tracking_uri):
+        experiment = client.get_experiment_by_name(Explanation(model, "", "").experiment)
+        if experiment is None:
+            check_default(client)
+        else:
+            check_experiment(client, experiment)
 
 
 def point_to(record: GovernanceReport, run_id: str, tracking_uri: str | None) -> None:

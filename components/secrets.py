@@ -59,7 +59,9 @@ _FORMATS = re.compile(
     r"|\bxox[abeoprs]-[\w-]{10,}|\bsk-[\w-]{20,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
     re.DOTALL,
 )
-_IN_VALUE = re.compile(r"(?i)(?:password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|secret|token)\s*=\s*([^;&\s]+)")
+_IN_VALUE = re.compile(
+    r"(?i)(?:password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|secret|token)\s*=\s*([^;&\s]+)"
+)
 
 
 def hidden(text: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from components import registry
@@ -20,7 +19,7 @@ from flows import progress
 from flows.explain_release import explain_release
 from flows.finished import Outcome
 from flows.marks import mark
-from flows.terminal import safe
+from flows.terminal import Terminal, safe
 from schemas.base import CheckVerdict, Verdict
 
 NAME = "demo-reviews"
@@ -43,7 +42,7 @@ def run_demo(folder: Path) -> int:
         second = explain_release(f"models:/{NAME}/2", dataset, output=folder / "runs")
     _show({_at_hand(first, folder): first, _at_hand(second, folder): second})
     differences = _differences(first, second)
-    Console(stderr=True).print(_conclusion(differences, folder), highlight=False)
+    Terminal(stderr=True).print(_conclusion(differences, folder), highlight=False)
     return 1 if differences else 0
 
 
@@ -106,9 +105,9 @@ def _show(outcomes: Mapping[Path, Outcome]) -> None:
             mark(record.decision.verdict),
             os.path.relpath(path),
         )
-    Console().print(table)
+    Terminal().print(table)
     for outcome in outcomes.values():
-        Console().print(f"version {outcome.record.model.version}: {safe(outcome.record.decision.reasons[0])}", highlight=False)
+        Terminal().print(f"version {outcome.record.model.version}: {safe(outcome.record.decision.reasons[0])}", highlight=False)
 
 
 def _differences(first: Outcome, second: Outcome) -> list[str]:

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         from components.secrets import guard_tracebacks
         from flows.environment import check_working_directory
         from flows.stopping import stoppable
-        from flows.terminal import tolerate_streams
+        from flows.streams import tolerate_streams
 
         tolerate_streams()
         guard_tracebacks()

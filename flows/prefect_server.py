@@ -30,7 +30,14 @@ _POLL_S = 0.1
 _STOP_S = 5.0
 _LOG_LINES = 5
 #: Settings of the user's servers and profiles, which mean nothing to this one.
-_FOREIGN = ("PREFECT_API_", "PREFECT_SERVER_", "PREFECT_PROFILE", "PREFECT_CLOUD_", "PREFECT_CLIENT_CUSTOM_HEADERS", "PREFECT_UI_")
+_FOREIGN = (
+    "PREFECT_API_",
+    "PREFECT_SERVER_",
+    "PREFECT_PROFILE",
+    "PREFECT_CLOUD_",
+    "PREFECT_CLIENT_CUSTOM_HEADERS",
+    "PREFECT_UI_",
+)
 _SERVER = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_ENABLED": "false",
@@ -49,7 +56,7 @@ class LocalServer:
         self._log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of the server
         with socket.create_server(("127.0.0.1", 0), backlog=256) as bound:
             self._port = int(bound.getsockname()[1])
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "flows.prefect_server_process", str(bound.fileno()), str(os.getpid())],
                 cwd=home,
                 env=_server_environment(home),
@@ -106,7 +113,7 @@ class LocalServer:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=2.0)
         try:
             connection.request("GET", "/api/health")
-            return connection.getresponse().status == 200  # noqa: PLR2004 - OK
+            return connection.getresponse().status == 200
         except (OSError, HTTPException):
             return False
         finally:

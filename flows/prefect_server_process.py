@@ -33,7 +33,7 @@ def main(descriptor: int, parent: int) -> None:
     """Serve until told to stop."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     config = uvicorn.Config(_application(), lifespan="on", log_level="error")
-    lock = Path(os.environ["PREFECT_HOME"], "startup.lock").open("w", encoding="utf-8")
+    lock = Path(os.environ["PREFECT_HOME"], "startup.lock").open("w", encoding="utf-8")  # noqa: SIM115 - until it has started
     fcntl.flock(lock, fcntl.LOCK_EX)
     _Server(config, lock).run(sockets=[socket.socket(fileno=descriptor)])
 

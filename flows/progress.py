@@ -56,7 +56,6 @@ class BarReporter:
     """A live bar per stage on a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -67,6 +66,8 @@ class BarReporter:
             TimeRemainingColumn,
         )
 
+        from flows.terminal import Terminal
+
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
@@ -74,7 +75,7 @@ class BarReporter:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Terminal(stderr=True),
         )
         self._progress.start()
         self._last: int | None = None
@@ -86,7 +87,7 @@ class BarReporter:
     def stage(self, name: str, total: int | None) -> Callable[[int], None]:
         """Finish the stage before and begin a bar for this one."""
         self._finish()
-        task = self._progress.add_task(name, total=total)
+        task = self._progress.add_task(printable(name), total=total)
         self._last = int(task)
         return lambda steps: self._progress.update(task, advance=steps)
 

@@ -103,5 +103,3 @@ def ignore_interrupts() -> None:
     """For worker processes: leave Ctrl-C, which the terminal sends to all processes, to the one that owns them."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-

@@ -71,10 +71,8 @@ def _limit_gb() -> float:
 
 def _files(repository: Any, folder: str, depth: int, what: str) -> Iterator[tuple[str, int]]:
     """Paths and sizes of all files, to a depth and number that no logged model needs more of."""
-    found = 0
-    for entry in repository.list_artifacts(folder or None):
-        found += 1
-        if found > _MOST_FILES or depth > _DEEPEST:
+    for number, entry in enumerate(repository.list_artifacts(folder or None)):
+        if number >= _MOST_FILES or depth > _DEEPEST:
             raise InputError(
                 "The version's artifacts are no logged model.",
                 got=f"{what}: more than {_MOST_FILES} files in a folder, or folders more than {_DEEPEST} deep",
@@ -89,7 +87,9 @@ def _files(repository: Any, folder: str, depth: int, what: str) -> Iterator[tupl
 def _is_without_safetensors(files: list[tuple[str, int]]) -> bool:
     paths = [path for path, _ in files]
     has_model = any(path == "config.json" or path.endswith("/config.json") for path in paths)
-    return has_model and not any(_matches(path, ("*.safetensors",)) for path in paths) and any(_matches(p, PICKLED) for p in paths)
+    return (
+        has_model and not any(_matches(path, ("*.safetensors",)) for path in paths) and any(_matches(p, PICKLED) for p in paths)
+    )
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -43,5 +43,7 @@ def _expected_size(start: bytes, path: Path) -> int:
             header = json.loads(file.read(length))
         ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise InputError("The weights are no safetensors file.", got=path, next_step="save the model again, or fetch it anew") from error
+        raise InputError(
+            "The weights are no safetensors file.", got=path, next_step="save the model again, or fetch it anew"
+        ) from error
     return _LENGTH.size + length + max(ends, default=0)

@@ -30,7 +30,7 @@ def _secrets(monkeypatch):
         "TEAM_HOOK": "https://chat.example/in/canary-hook-1234567890",
         "XAUTHORITY": "/home/someone/.Xauthority",
         "PWD": "/home/someone",
-        "SSH_AUTH_SOCK": "/tmp/agent",
+        "SSH_AUTH_SOCK": "/run/agent",
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -81,7 +81,7 @@ def test_a_secret_is_hidden(text):
         "https://host/#/experiments/1?o=a@b",
         "special token: [CLS], unexpected tokens: 512",
         "http://listener:8080/webhooks/mlflow",
-        "/home/someone/.Xauthority in /home/someone by /tmp/agent",
+        "/home/someone/.Xauthority in /home/someone by /run/agent",
         "setting 'attribution.target': the model has no such class",
         "key: value, max_tokens=512 of the tokenizer",
     ],
@@ -103,18 +103,26 @@ def test_addresses_are_shown_without_password(uri, shown):
     assert without_password(uri) == shown
 
 
-@pytest.mark.parametrize("text", ["AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1" * 18, "hf_" + "b2" * 17, "xoxb-1234567890-abcdef", "eyJhbGciOiJI.eyJzdWIiOiIx.sig"])
+@pytest.mark.parametrize(
+    "text",
+    ["AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1" * 18, "hf_" + "b2" * 17, "xoxb-1234567890-abcdef", "eyJhbGciOiJI.eyJzdWIiOiIx.sig"],
+)
 def test_well_known_formats_are_hidden(text):
     assert hidden(f"refused {text} here") == "refused *** here"
 
 
-@pytest.mark.parametrize("name", ["SMTP_PASS", "PGPASSWORD", "GITHUB_TOKEN", "DB_DSN", "MY_KEY", "SLACK_WEBHOOK_URL", "AZURE_CREDENTIALS", "BASIC_AUTH"])
+@pytest.mark.parametrize(
+    "name",
+    ["SMTP_PASS", "PGPASSWORD", "GITHUB_TOKEN", "DB_DSN", "MY_KEY", "SLACK_WEBHOOK_URL", "AZURE_CREDENTIALS", "BASIC_AUTH"],
+)
 def test_names_are_matched_generously(name, monkeypatch):
     monkeypatch.setenv(name, "canary-of-its-own")
     assert hidden("x canary-of-its-own y") == "x *** y"
 
 
-@pytest.mark.parametrize("name", ["CALIG_SIGNING_KEY_FILE", "TOKENIZERS_PARALLELISM", "MLFLOW_AUTH_TYPE", "HF_TOKEN_PATH", "KEYBOARD", "COMPASS"])
+@pytest.mark.parametrize(
+    "name", ["CALIG_SIGNING_KEY_FILE", "TOKENIZERS_PARALLELISM", "MLFLOW_AUTH_TYPE", "HF_TOKEN_PATH", "KEYBOARD", "COMPASS"]
+)
 def test_names_of_something_else_hide_nothing(name, monkeypatch):
     monkeypatch.setenv(name, "ordinary-words")
     assert hidden("x ordinary-words y") == "x ordinary-words y"

@@ -47,7 +47,9 @@ def test_nothing_but_a_verdict_ends_with_one(where, error, monkeypatch, capsys):
     assert CANARY not in said
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2), (["explain"], 2), (["no-such"], 2), (["gate", "--x"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), ([], 2), (["explain"], 2), (["no-such"], 2), (["gate", "--x"], 2)]
+)
 def test_usage(arguments, code):
     with pytest.raises(SystemExit) as ended:
         exiting.main(arguments)
@@ -59,7 +61,12 @@ def test_a_deleted_working_directory_is_said(tmp_path):
     folder.mkdir()
     code = f"import os, shutil; shutil.rmtree({str(folder)!r}); from flows.cli import main; main(['gate', 'models:/m/1'])"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert "working directory does not exist" in done.stderr
@@ -107,7 +114,9 @@ sys.exit(ended(run, debug=False))
 
 
 @pytest.mark.parametrize(("signal_name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize("waiting", ["time.sleep(100)", "[__import__('contextlib').suppress(BaseException).__enter__(), time.sleep(100)]"])
+@pytest.mark.parametrize(
+    "waiting", ["time.sleep(100)", "[__import__('contextlib').suppress(BaseException).__enter__(), time.sleep(100)]"]
+)
 def test_a_signal_ends_the_process_within_seconds_also_when_a_thread_goes_on(signal_name, code, waiting):
     import signal
 

@@ -34,7 +34,9 @@ class Process:
 
     def __init__(self, folder: Path) -> None:
         watch = folder / "watch.yaml"
-        watch.write_text(json.dumps({"models": [{"name": "reviews"}], "listener": LIMITS | {"replay_store": str(folder / "seen.sqlite")}}))
+        watch.write_text(
+            json.dumps({"models": [{"name": "reviews"}], "listener": LIMITS | {"replay_store": str(folder / "seen.sqlite")}})
+        )
         servers = {"PREFECT_API_URL": f"{NOBODY}/api", "MLFLOW_TRACKING_URI": NOBODY, "CALIG_WEBHOOK_SECRET": SECRET}
         self.log = folder / "log"
         command = [sys.executable, "-m", "flows.cli", "listen", "--watch", str(watch), "--port", "0"]
@@ -122,7 +124,9 @@ def test_ten_megabytes_are_refused_before_they_are_sent(listening: Process) -> N
             """It closes the connection rather than read on."""
 
 
-@pytest.mark.parametrize("said", [b"", b"POST /webhooks/mlflow HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"])
+@pytest.mark.parametrize(
+    "said", [b"", b"POST /webhooks/mlflow HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"]
+)
 def test_half_open_requests_keep_nobody_out(listening: Process, said: bytes) -> None:
     """Three times as many connections as are allowed, none of which ever completes a request."""
     held = []

@@ -16,14 +16,16 @@ PanicException = type("PanicException", (BaseException,), {"__module__": "pyo3_r
 
 
 @pytest.mark.parametrize(
-    "error", [CouldNotRunError("x"), PublishError("x"), ConnectionError("x"), TimeoutError("x"), OSError(5, "I/O"), OutOfMemoryError("x")]
+    "error",
+    [CouldNotRunError("x"), PublishError("x"), ConnectionError("x"), TimeoutError("x"), OSError(5, "I/O"), OutOfMemoryError("x")],
 )
 def test_surroundings_may_get_well(error):
     assert may_pass(error)
 
 
 @pytest.mark.parametrize(
-    "error", [InputError("x"), ValueError("x"), ImportError("x"), FileNotFoundError("x"), PermissionError("x"), PanicException("x"), None]
+    "error",
+    [InputError("x"), ValueError("x"), ImportError("x"), FileNotFoundError("x"), PermissionError("x"), PanicException("x"), None],
 )
 def test_the_rest_stays_as_it_is(error):
     assert not may_pass(error)

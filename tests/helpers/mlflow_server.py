@@ -34,7 +34,11 @@ def running_mlflow_server(folder: Path, *options: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", *(options or ("--artifacts-destination", str(folder / "artifacts")))]
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        *(options or ("--artifacts-destination", str(folder / "artifacts"))),
+    ]
     environment = {**os.environ, **_ENVIRONMENT}
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(

@@ -89,10 +89,15 @@ def engine_errors() -> Iterator[None]:
     except AttributionError as error:
         raise InputError(str(error)) from error
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if not is_panic(error):
             raise
         raise InputError(
             "A library gave up on this model or text (a panic in native code).",
             got=error,
             next_step="look at the tokenizer's own expressions in tokenizer.json, or leave the row out",
         ) from error
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether native code of a Python extension written in Rust panicked."""
+    return type(error).__name__ == "PanicException"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows import evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
+from flows import clean_command, evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
 from flows.exiting import exit_with, main
 from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
@@ -29,6 +29,7 @@ governance_commands.register(app)
 planning_commands.register(app)
 setup_command.register(app)
 trigger_commands.register(app)
+clean_command.register(app)
 
 ModelArgument = Annotated[
     str,
@@ -182,9 +183,11 @@ def demo(
     prepare(debug=debug, tracking_uri=f"sqlite:///{(folder / 'mlflow.db').absolute()}", output=folder / "runs", offline=True)
 
     def run() -> int:
+        from components.demo.folder import start_afresh
         from flows.prefect_server import await_server, prefect_api
 
-        with prefect_api(folder.parent) as server:
+        start_afresh(folder)
+        with prefect_api(folder / "runs") as server:
             from flows.demo import run_demo
 
             await_server(server)

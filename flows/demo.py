@@ -14,7 +14,6 @@ from rich.table import Table
 from components import registry
 from components.demo import story, training
 from components.demo.reviews import STORY_SHORTCUT, Review
-from components.errors import InputError
 from flows import progress
 from flows.explain_release import explain_release
 from flows.finished import Outcome
@@ -23,15 +22,13 @@ from flows.terminal import Terminal, safe
 from schemas.base import CheckVerdict, Verdict
 
 NAME = "demo-reviews"
-_MARKER = "calig-demo"
 
 #: Largest difference in accuracy that still counts as "the answers did not change".
 _ACCURACY_GAP = 0.02
 
 
 def run_demo(folder: Path) -> int:
-    """Tell the story in `folder`; 0 when it came out as it should, 1 when it did not."""
-    _start_afresh(folder)
+    """Tell the story in `folder`, which is empty but for its marker; 0 when it came out as it should, 1 when it did not."""
     with progress.reporting():
         clean, validation = story.clean_reviews(), story.validation_reviews()
         dataset = _write_rows(validation, folder / "validation.jsonl")
@@ -44,19 +41,6 @@ def run_demo(folder: Path) -> int:
     differences = _differences(first, second)
     Terminal(stderr=True).print(_conclusion(differences, folder), highlight=False)
     return 1 if differences else 0
-
-
-def _start_afresh(folder: Path) -> None:
-    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
-        raise InputError(
-            "the demo empties its folder first, and this one holds something else",
-            got=folder,
-            next_step="name another with --folder",
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")
 
 
 def _write_rows(rows: Sequence[Review], path: Path) -> Path:

@@ -11,6 +11,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from components import registry, signing
+from components.caches import in_use
 from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks, writing
 from flows.announcing import announce
@@ -20,6 +21,7 @@ from flows.finished import Outcome, complete_on_disk, finished
 from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
+from flows.run_limits import within_limits
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource, PublishedRun
@@ -50,8 +52,23 @@ def explain_release(
 
     The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
     """
+    settings = config or PipelineConfig()
+    with in_use(output), within_limits(settings.execution):
+        return _explained(model, dataset, reference, settings, limit, output.absolute(), force, request)
+
+
+def _explained(
+    model: str,
+    dataset: Path,
+    reference: str | None,
+    config: PipelineConfig,
+    limit: int | None,
+    output: Path,
+    force: bool,
+    request: str | None,
+) -> Outcome:
     noting.running(model, request)
-    release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
+    release = resolve(model, dataset, reference, config, limit, output)
     outcome = None if force else finished(release)
     if outcome is not None and outcome.published is not None:
         tasks.point_to(outcome.record, outcome.published)

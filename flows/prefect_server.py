@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
+from components.caches import in_use
 from components.errors import CaligError, CouldNotRunError
 from flows.environment import never_proxy_loopback
 
@@ -138,10 +139,11 @@ def prefect_api(output: Path) -> Iterator[LocalServer | None]:
         return
     never_proxy_loopback()
     home = _home(output)
-    server = LocalServer(home)
     try:
-        with _used(server, home):
-            yield server
+        with in_use(output):
+            server = LocalServer(home)
+            with _used(server, home):
+                yield server
     except CaligError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from components.plain_text import printable
+from flows import run_limits
 
 #: Without a terminal, a stage says how far it is at most this often.
 _LINE_EVERY_S = 10.0
@@ -129,9 +130,16 @@ _advance: Callable[[int], None] = lambda _: None  # noqa: E731
 
 
 def begin(name: str, total: int | None) -> None:
-    """Begin a stage on the current reporter."""
+    """Begin a stage on the current reporter; its steps are where a run that reached a limit ends."""
     global _advance  # noqa: PLW0603 - see `reporting`
-    _advance = _current.stage(name, total)
+    show = _current.stage(name, total)
+
+    def advance(steps: int) -> None:
+        run_limits.check()
+        show(steps)
+
+    run_limits.check()
+    _advance = advance
 
 
 def advance_current() -> Callable[[int], None]:

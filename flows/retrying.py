@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.errors import CouldNotRunError
+from flows.run_limits import LimitError
 
 #: Of the operating system's errors, those that say the same again.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
@@ -14,6 +15,8 @@ _PASSING = {"OutOfMemoryError", "AcceleratorError"}
 
 def may_pass(error: object) -> bool:
     """Whether the surroundings failed, which can get well: bad input, a broken file and a fault of the program cannot."""
+    if isinstance(error, LimitError):
+        return False
     if isinstance(error, OSError):
         return not isinstance(error, _FINAL)
     return isinstance(error, CouldNotRunError | MemoryError) or type(error).__name__ in _PASSING

@@ -8,7 +8,7 @@ from typing import Any
 from components.errors import InputError
 from components.registry.artifacts import VersionArtifacts, read_version_artifacts
 from components.registry.downloading import download_model
-from components.registry.folders import ModelFolder, has_processor, inspect_model, no_processor, processor_digest
+from components.registry.folders import ModelFolder, check_processor, has_processor, inspect_model, no_processor, processor_digest
 from components.registry.hub import hub_snapshot_folder
 from components.registry.places import repository_of
 from components.registry.placing import place_once, refuse_links
@@ -42,6 +42,7 @@ def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> 
     files = read_version_artifacts(_download(client, version, uri, workspace), uri)
     model = inspect_model(files.model_path)
     processor = _processor_of(files, model, uri)
+    check_processor(processor, model.modality)
     return ModelSnapshot(
         name=ref.name,
         version=str(version.version),
@@ -95,6 +96,7 @@ def _from_one_folder(folder: Path, *, name: str, version: str | None, source: Mo
     model = inspect_model(folder)
     if not has_processor(folder, model.modality):
         raise no_processor(model.modality, folder)
+    check_processor(folder, model.modality)
     return ModelSnapshot(
         name=name,
         version=version or model.weights_digest[:12],

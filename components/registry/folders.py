@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from components.errors import InputError
+from components.errors import InputError, is_panic
 from components.registry.weights import check_whole
 from schemas.base import digest_of
 
@@ -54,6 +54,26 @@ def inspect_model(folder: Path) -> ModelFolder:
 def has_processor(folder: Path, modality: Modality) -> bool:
     """Whether the folder holds a tokenizer (text) or an image processor (image)."""
     return any(_processor_files(folder, modality))
+
+
+def check_processor(folder: Path, modality: Modality) -> None:
+    """Raise InputError for a tokenizer that the installed library cannot read, which would be said late and in its own words."""
+    path = folder / "tokenizer.json"
+    if modality != "text" or not path.is_file():
+        return
+    import tokenizers
+
+    try:
+        tokenizers.Tokenizer.from_file(str(path))
+    except BaseException as error:  # the library raises bare Exceptions, and panics, which are none
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
+        raise InputError(
+            "The tokenizer cannot be read: the file is broken, or a newer version of tokenizers wrote it.",
+            got=f"{path}: {error}",
+            allowed=f"what tokenizers {tokenizers.__version__} reads",
+            next_step="save it again with the installed versions of tokenizers and transformers, or install newer ones",
+        ) from error
 
 
 def processor_digest(folder: Path, modality: Modality) -> str:

@@ -135,6 +135,16 @@ def test_a_quantised_checkpoint_is_refused(tmp_path: Path) -> None:
         registry.fetch(registry.parse_model_ref(str(folder)), workspace=tmp_path, tracking_uri=None)
 
 
+@pytest.mark.parametrize("change", [{"model": {"type": "of the future"}}, {"version": "9.0"}, None])
+def test_a_tokenizer_in_a_newer_format_is_bad_input(tmp_path: Path, change: dict[str, object] | None) -> None:
+    folder = save_tiny_bert(tmp_path / "bert")
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    text = "{" if change is None else json.dumps(content | change)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"(?s)tokenizer cannot be read.*what tokenizers \d"):
+        registry.fetch(registry.parse_model_ref(str(folder)), workspace=tmp_path, tracking_uri=None)
+
+
 def test_without_a_tracking_uri_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from flows.stopping import STOPPED, code_of, end_process, say_resume
+
 INPUT, COULD_NOT_RUN = 2, 4
 _MOST = 2000
 
@@ -34,7 +36,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
             return _code_of(app(args=given, standalone_mode=False))
 
-    sys.exit(ended(run, debug="--debug" in given))
+    code = ended(run, debug="--debug" in given)
+    if code in STOPPED:
+        end_process(code)
+    sys.exit(code)
 
 
 def exit_with(run: Callable[[], int], *, debug: bool) -> None:
@@ -49,8 +54,6 @@ def ended(run: Callable[[], int], *, debug: bool) -> int:
     try:
         return run()
     except KeyboardInterrupt as interruption:
-        from flows.stopping import code_of, say_resume
-
         say_resume()
         return code_of(interruption)
     except BaseException as error:  # errors of native code are no Exceptions, and nothing but a verdict may end with 1

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from components.errors import CouldNotRunError
 from components.memory import resident_bytes
+from flows.stopping import end_process
 from schemas.config import ExecutionConfig
 
 _LOOK_EVERY_S = 0.5
@@ -98,10 +99,6 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _end(message: str) -> NoReturn:
-    import multiprocessing
-
-    for child in multiprocessing.active_children():
-        child.kill()
     with suppress(OSError):
         os.write(2, f"error: {message}\n".encode())
-    os._exit(CouldNotRunError.exit_code)
+    end_process(CouldNotRunError.exit_code)

@@ -17,6 +17,8 @@ from types import FrameType
 from typing import NoReturn
 
 _RESUME = b"interrupted; finished shards are kept, start the same command again to go on\n"
+#: Exit codes of a process that was stopped.
+STOPPED = frozenset(128 + number for number in (signal.SIGINT, signal.SIGTERM))
 _GRACE_S = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -80,16 +82,20 @@ def _keep_time(reader: int) -> None:
 
 
 def _end(number: int) -> NoReturn:
-    """End this process and the worker processes it has started."""
-    import multiprocessing
-
-    for child in multiprocessing.active_children():
-        child.kill()
     if sys.stderr.isatty():
         with suppress(OSError):
             os.write(2, _SHOW_CURSOR)
     say_resume()
-    os._exit(128 + number)
+    end_process(128 + number)
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process and the workers it has started, without waiting for threads: the local Prefect server notices by itself."""
+    import multiprocessing
+
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)
 
 
 @lru_cache(maxsize=1)

@@ -96,7 +96,7 @@ def checked_client(tracking_uri: str) -> Any:
 def _client_class() -> Any:
     from mlflow import MlflowClient
 
-    class CheckedClient(MlflowClient):  # type: ignore[misc]  # mlflow is imported late, and untyped here
+    class CheckedClient(MlflowClient):
         def _check_run(self, run_id: str) -> None:
             check_place(str(self.get_run(run_id).info.artifact_uri), self.tracking_uri)
 

@@ -46,4 +46,4 @@ def _expected_size(start: bytes, path: Path) -> int:
         raise InputError(
             "The weights are no safetensors file.", got=path, next_step="save the model again, or fetch it anew"
         ) from error
-    return _LENGTH.size + length + max(ends, default=0)
+    return _LENGTH.size + int(length) + max(ends, default=0)

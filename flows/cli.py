@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Explain a transformer classifier, check the explanations, compare them with the version before, and leave a verdict.",
     epilog="Exit codes: [bold]0[/] pass · [bold]1[/] fail · [bold]3[/] inconclusive · [bold]2[/] bad usage or input · "
-    "[bold]4[/] could not run.",
+    "[bold]4[/] could not run · [bold]130[/], [bold]143[/] stopped.",
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(config_app, name="config")

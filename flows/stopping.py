@@ -90,7 +90,7 @@ def _end(number: int) -> NoReturn:
 
 
 def end_process(code: int) -> NoReturn:
-    """End this process and the workers it has started, without waiting for threads: the local Prefect server notices by itself."""
+    """End this process and its workers without waiting for threads; the local Prefect server notices by itself."""
     import multiprocessing
 
     for child in multiprocessing.active_children():

@@ -1,4 +1,4 @@
-"""`calig explain` in a terminal: Ctrl-C, SIGTERM and SIGKILL while it attributes; what is finished stays, nothing is left running."""
+"""`calig explain` in a terminal: Ctrl-C, SIGTERM and SIGKILL in the middle; what is finished stays, nothing is left running."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shards(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)], ids=lambda one: str(one)
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)], ids=str
 )
 def test_an_interrupted_explanation_ends_within_seconds(command, tmp_path, number, code):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}

@@ -26,7 +26,7 @@ from components.errors import CaligError, CouldNotRunError
 from flows.environment import never_proxy_loopback
 
 API_URL = "PREFECT_API_URL"
-_STARTUP_S = 120.0
+_STARTUP_S = 180.0
 _POLL_S = 0.1
 _STOP_S = 5.0
 _LOG_LINES = 5

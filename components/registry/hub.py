@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from components.errors import CouldNotRunError, InputError
-from components.registry.downloading import NEEDED
+from components.registry.downloading import NEEDED, check_size
 from components.registry.placing import place_once
 from schemas.release import ModelRef
 
@@ -49,6 +49,7 @@ def _download(name: str, revision: str) -> Path:
     )
 
     try:
+        _check_size(name, revision)
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(NEEDED)))
     except RevisionNotFoundError as error:
         raise InputError(
@@ -64,3 +65,13 @@ def _download(name: str, revision: str) -> Path:
             got=error,
             next_step="check the network (and that HF_HUB_OFFLINE is not set), or give a folder that holds the model",
         ) from error
+
+
+def _check_size(name: str, revision: str) -> None:
+    from huggingface_hub import snapshot_download
+
+    try:
+        files = snapshot_download(name, revision=revision, allow_patterns=list(NEEDED), dry_run=True)
+    except (OSError, ValueError):  # the hub does not answer, or not well: the download says so, or has a copy
+        return
+    check_size([(file.filename, file.file_size or 0) for file in files if file.will_download], f"{name}@{revision}")

@@ -8,6 +8,7 @@ CaligError
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from calig.errors import AttributionError
 from components.secrets import hidden
 
 _MAX_GOT = 300
+_PATH_REFUSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 class CaligError(Exception):
@@ -49,14 +52,52 @@ class PublishError(CouldNotRunError):
     """The evidence is complete on disk but did not reach the tracking server."""
 
 
+def from_system(error: OSError) -> Exception:
+    """What the operating system refuses because of a path that the user gave, or for want of space, as an error of ours."""
+    said = f"{error.strerror}: {shortened(str(error.filename), _MAX_GOT)}"
+    if error.errno in _PATH_REFUSED and error.filename is not None:
+        refused = InputError("A file or folder cannot be used.", got=said, next_step="check the path and its permissions")
+        return refused.with_traceback(error.__traceback__)
+    if error.errno in _NO_SPACE:
+        full = CouldNotRunError("The disk is full.", got=said, next_step="make room, for instance by calig clean; run again")
+        return full.with_traceback(error.__traceback__)
+    return error
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` within `limit` characters: its beginning and, since the cause of an error stands last, more of its end."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    return f"{text[:head]} … {text[-(limit - head - 3) :]}"
+
+
 def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_GOT else f"{text[:_MAX_GOT]}… ({len(text)} characters)"
+    more = f" ({len(text)} characters)" if len(text) > _MAX_GOT else ""
+    return shortened(text, _MAX_GOT) + more
 
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """What the engine refuses is the user's to mend: its errors, whose messages have the same form, become InputErrors."""
+    """What the engine refuses is the user's to mend: its errors, whose messages have the same form, become InputErrors.
+
+    So does a panic of a library written in Rust, as when the regular expression of a tokenizer gives up: it is no Exception, no
+    handler for errors would see it, and the same input ends the same way again.
+    """
     try:
         yield
     except AttributionError as error:
         raise InputError(str(error)) from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise InputError(
+            "A library gave up on this model or text (a panic in native code).",
+            got=error,
+            next_step="look at the tokenizer's own expressions in tokenizer.json, or leave the row out",
+        ) from error
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether native code of a Python extension written in Rust panicked."""
+    return type(error).__name__ == "PanicException"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from flows import evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
-from flows.exiting import exit_with
+from flows import clean_command, evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
+from flows.exiting import exit_with, main
 from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Explain a transformer classifier, check the explanations, compare them with the version before, and leave a verdict.",
     epilog="Exit codes: [bold]0[/] pass · [bold]1[/] fail · [bold]3[/] inconclusive · [bold]2[/] bad usage or input · "
-    "[bold]4[/] could not run.",
+    "[bold]4[/] could not run · [bold]130[/], [bold]143[/] stopped.",
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(config_app, name="config")
@@ -29,6 +29,7 @@ governance_commands.register(app)
 planning_commands.register(app)
 setup_command.register(app)
 trigger_commands.register(app)
+clean_command.register(app)
 
 ModelArgument = Annotated[
     str,
@@ -79,18 +80,19 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
     [bold]Example:[/] calig explain models:/reviews/2 --dataset validation.jsonl --limit 200
     """
-    from flows.environment import prepare
+    from flows.environment import is_folder_or_registered, prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=is_folder_or_registered(model))
 
     def run() -> int:
         from components.configuration import load_config
+        from flows.prefect_server import await_server, prefect_api
         from flows.progress import begin, reporting
 
         settings = load_config(config)
         if reexplain_reference:
             settings = settings.model_copy(update={"drift": settings.drift.model_copy(update={"reexplain_reference": True})})
-        with reporting(quiet=json):
+        with reporting(quiet=json), prefect_api(output) as server:
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.explain_release import explain_release
 
@@ -99,6 +101,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
                 "config": "default" if config is None else "command line",
                 "reference": "default" if reference is None else "command line",
             }
+            await_server(server)
             outcome = explain_release(model, dataset, reference, settings, limit, output, force, chosen_by=chosen_by)
         from flows.outcome import exit_code, show
 
@@ -148,19 +151,21 @@ def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
     [bold]Example:[/] calig monitor models:/reviews@champion --dataset last-week.jsonl
     """
-    from flows.environment import prepare
+    from flows.environment import is_folder_or_registered, prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=is_folder_or_registered(model))
 
     def run() -> int:
         from components.configuration import load_config
+        from flows.prefect_server import await_server, prefect_api
         from flows.progress import begin, reporting
 
         settings = load_config(config)
-        with reporting(quiet=json):
+        with reporting(quiet=json), prefect_api(output) as server:
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.monitor import monitor_data
 
+            await_server(server)
             monitored = monitor_data(model, dataset, against, settings, limit, output)
         from flows.outcome import show_monitored
 
@@ -183,9 +188,15 @@ def demo(
     prepare(debug=debug, tracking_uri=f"sqlite:///{(folder / 'mlflow.db').absolute()}", output=folder / "runs", offline=True)
 
     def run() -> int:
-        from flows.demo import run_demo
+        from components.demo.folder import start_afresh
+        from flows.prefect_server import await_server, prefect_api
 
-        return run_demo(folder)
+        start_afresh(folder)
+        with prefect_api(folder / "runs") as server:
+            from flows.demo import run_demo
+
+            await_server(server)
+            return run_demo(folder)
 
     exit_with(run, debug=debug)
 
@@ -201,12 +212,6 @@ def config_show(config: ConfigOption = None, debug: DebugOption = False) -> None
         return 0
 
     exit_with(run, debug=debug)
-
-
-def main(arguments: list[str] | None = None) -> Any:
-    """Entry point of the `calig` command."""
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    return app(args=arguments)
 
 
 if __name__ == "__main__":

@@ -9,30 +9,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from components import registry
 from components.demo import story, training
 from components.demo.reviews import STORY_SHORTCUT, Review
-from components.errors import InputError
 from flows import progress
 from flows.explain_release import explain_release
 from flows.finished import Outcome
 from flows.marks import mark
-from flows.terminal import safe
+from flows.terminal import Terminal, safe
 from schemas.base import CheckVerdict, Verdict
 
 NAME = "demo-reviews"
-_MARKER = "calig-demo"
 
 #: Largest difference in accuracy that still counts as "the answers did not change".
 _ACCURACY_GAP = 0.02
 
 
 def run_demo(folder: Path) -> int:
-    """Tell the story in `folder`; 0 when it came out as it should, 1 when it did not."""
-    _start_afresh(folder)
+    """Tell the story in `folder`, which is empty but for its marker; 0 when it came out as it should, 1 when it did not."""
     with progress.reporting():
         clean, validation = story.clean_reviews(), story.validation_reviews()
         dataset = _write_rows(validation, folder / "validation.jsonl")
@@ -43,21 +39,8 @@ def run_demo(folder: Path) -> int:
         second = explain_release(f"models:/{NAME}/2", dataset, output=folder / "runs")
     _show({_at_hand(first, folder): first, _at_hand(second, folder): second})
     differences = _differences(first, second)
-    Console(stderr=True).print(_conclusion(differences, folder), highlight=False)
+    Terminal(stderr=True).print(_conclusion(differences, folder), highlight=False)
     return 1 if differences else 0
-
-
-def _start_afresh(folder: Path) -> None:
-    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
-        raise InputError(
-            "the demo empties its folder first, and this one holds something else",
-            got=folder,
-            next_step="name another with --folder",
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")
 
 
 def _write_rows(rows: Sequence[Review], path: Path) -> Path:
@@ -106,9 +89,9 @@ def _show(outcomes: Mapping[Path, Outcome]) -> None:
             mark(record.decision.verdict),
             os.path.relpath(path),
         )
-    Console().print(table)
+    Terminal().print(table)
     for outcome in outcomes.values():
-        Console().print(f"version {outcome.record.model.version}: {safe(outcome.record.decision.reasons[0])}", highlight=False)
+        Terminal().print(f"version {outcome.record.model.version}: {safe(outcome.record.decision.reasons[0])}", highlight=False)
 
 
 def _differences(first: Outcome, second: Outcome) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 _ALWAYS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a busy machine needs longer than the 20 s that Prefect waits
     "DO_NOT_TRACK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "GX_ANALYTICS_ENABLED": "false",
@@ -35,6 +34,8 @@ _QUIET = {
     "ALEMBIC_LOG_LEVEL": "ERROR",
 }
 
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: Loggers that say more than a user asked for; the empty name is the root.
 _TALKATIVE = ("", "great_expectations", "mlflow", "alembic", "torch.onnx")
@@ -61,6 +62,32 @@ def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: boo
         os.environ.setdefault(name, value)
     if tracking_uri is not None:
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+    never_proxy_loopback()
+
+
+def never_proxy_loopback() -> None:
+    """Reach servers of this machine directly, whatever proxy is set: no other machine knows what its loopback address means."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
+
+
+def is_folder_or_registered(model: str) -> bool:
+    """Whether a model reference needs no model hub; what is wrong with it is said where it is parsed."""
+    try:
+        return model.startswith("models:") or Path(model).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def check_working_directory() -> None:
+    """Raise InputError when the directory that the process works in has been deleted."""
+    from components.errors import InputError
+
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError("The working directory does not exist any more.", next_step="cd to another one") from error
 
 
 def quieten() -> None:

@@ -35,11 +35,15 @@ def explain_evaluated(model: Path, dataset: Path, settings: Mapping[str, Any]) -
         from flows.environment import prepare
 
         prepare(debug=False, tracking_uri=None, output=output, offline=True)
-        from flows.explain_release import explain_release
+        from flows.prefect_server import await_server, prefect_api
 
-        outcome = explain_release(
-            str(model), dataset, settings.get("reference"), _config(settings.get("config")), settings.get("limit"), output
-        )
+        with prefect_api(output) as server:
+            from flows.explain_release import explain_release
+
+            await_server(server)
+            outcome = explain_release(
+                str(model), dataset, settings.get("reference"), _config(settings.get("config")), settings.get("limit"), output
+            )
     return Explained(outcome.record, outcome.folder)
 
 

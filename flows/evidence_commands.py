@@ -137,7 +137,8 @@ def resend(
 
     def run() -> int:
         from flows import alerting
+        from flows.terminal import say
 
-        return 4 if alerting.resend(output.absolute(), typer.echo) else 0
+        return 4 if alerting.resend(output.absolute(), say) else 0
 
     exit_with(run, debug=debug)

@@ -1,45 +1,105 @@
-"""How a command ends: with its exit code, or with an error's message and code; a traceback only with --debug."""
+"""The outermost seam of the command line: every way in which a command can end becomes an exit code.
+
+0, 1 and 3 are verdicts, and only a command that returns 1 ends with 1. Everything else that can happen is 2 (the user must mend
+something), 4 (could not run), 130 (Ctrl-C) or 143 (SIGTERM). A traceback is shown only with --debug, secrets never.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from typing import NoReturn
 
-import typer
+from flows.stopping import STOPPED, code_of, end_process, say_resume
+
+INPUT, COULD_NOT_RUN = 2, 4
+_MOST = 2000
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the `calig` command line and end the process with its exit code."""
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    given = sys.argv[1:] if arguments is None else arguments
+
+    def run() -> int:
+        from components.secrets import guard_tracebacks
+        from flows.environment import check_working_directory
+        from flows.stopping import stoppable
+        from flows.streams import tolerate_streams
+
+        tolerate_streams()
+        guard_tracebacks()
+        check_working_directory()
+        with stoppable():
+            from flows.cli import app
+
+            return _code_of(app(args=given, standalone_mode=False))
+
+    code = ended(run, debug="--debug" in given)
+    if code in STOPPED:
+        end_process(code)
+    sys.exit(code)
 
 
 def exit_with(run: Callable[[], int], *, debug: bool) -> None:
-    """Exit with what `run` returns; an error becomes its message and its exit code, a traceback only with --debug."""
-    from components.errors import CaligError
+    """End a command with what `run` returns; an error becomes its message and its exit code."""
+    import typer
 
+    raise typer.Exit(ended(run, debug=debug))
+
+
+def ended(run: Callable[[], int], *, debug: bool) -> int:
+    """The exit code of `run`: what it returns, or what the exception that ended it stands for, which is then told."""
     try:
-        code = run()
-    except CaligError as error:
-        _complain(error, debug)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        typer.secho("interrupted; finished shards are kept, start the same command again to go on", fg="yellow", err=True)
-        code = 130
-    except Exception as error:  # the last seam: whatever else happens is "could not run", said in one line
-        _complain(error, debug)
-        typer.secho("next: run again with --debug for the whole story", err=True)
-        code = 4
-    _leave(code)
+        return run()
+    except KeyboardInterrupt as interruption:
+        say_resume()
+        return code_of(interruption)
+    except BaseException as error:  # errors of native code are no Exceptions, and nothing but a verdict may end with 1
+        return _told(error, debug)
 
 
-def _complain(error: Exception, debug: bool) -> None:
+def _code_of(returned: object) -> int:
+    """What the command line returns: the code of a command, or nothing where there was only help to show."""
+    return returned if isinstance(returned, int) else 0
+
+
+def _told(error: BaseException, debug: bool) -> int:
+    from components.errors import CaligError, from_system
+
+    error = from_system(error) if isinstance(error, OSError) else error
+    if isinstance(error, CaligError):
+        _complain(error, debug)
+        return error.exit_code
+    if hasattr(error, "format_message"):  # click's own: unknown options, missing arguments
+        from typer import rich_utils
+
+        rich_utils.rich_format_error(error)  # type: ignore[arg-type]  # typer's copy of click has no public name
+        return INPUT
+    _complain(error, debug)
+    if not debug:
+        _say("next: run again with --debug for the whole story")
+    return COULD_NOT_RUN
+
+
+def _complain(error: BaseException, debug: bool) -> None:
+    from components.errors import shortened
     from components.plain_text import printable
     from components.secrets import hidden
 
     if debug:
         import traceback
 
-        typer.echo(printable(hidden("".join(traceback.format_exception(error)))), nl=False, err=True)
+        _say(printable(hidden("".join(traceback.format_exception(error)))).rstrip("\n"))
     kind = "" if type(error).__module__.startswith("components.") else f"{type(error).__name__}: "
-    first, _, rest = printable(hidden(f"{kind}{error}")).partition("\n")
-    typer.secho(f"error: {first}", fg="red", err=True)
+    first, _, rest = printable(shortened(hidden(f"{kind}{error}"), _MOST)).partition("\n")
+    _say(f"error: {first}", "red")
     if rest:
-        typer.secho(rest, err=True)
+        _say(rest)
 
 
-def _leave(code: int) -> None:
-    raise typer.Exit(code)
+def _say(text: str, colour: str | None = None) -> None:
+    import typer
+
+    typer.secho(text, fg=colour, err=True)

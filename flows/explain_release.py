@@ -10,7 +10,8 @@ from pathlib import Path
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components import signing
+from components import registry, signing
+from components.caches import in_use
 from components.errors import PublishError
 from flows import alerting, judging, noting, probing, progress, tasks, writing
 from flows.announcing import announce
@@ -21,6 +22,7 @@ from flows.options import DEFAULT_OUTPUT
 from flows.preconditions import check_preconditions
 from flows.release import Release
 from flows.resolve import resolve
+from flows.run_limits import within_limits
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource, PublishedRun
@@ -53,8 +55,15 @@ def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
 
     The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
     """
-    noting.running(model, request)
-    release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
+    settings = config or PipelineConfig()
+    with in_use(output), within_limits(settings.execution):
+        noting.running(model, request)
+        release = resolve(model, dataset, reference, settings, limit, output.absolute())
+        return _explained(release, force, request, chosen_by or {})
+
+
+def _explained(release: Release, force: bool, request: str | None, chosen_by: dict[str, str]) -> Outcome:
+    """The finished explanation when there is one, else a new one, published."""
     outcome = None if force else finished(release)
     again = force or (outcome is None and superseded(release))
     if outcome is not None and outcome.published is not None:
@@ -62,7 +71,7 @@ def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     if outcome is None:
         record = None if again else complete_on_disk(release)
         if record is None:
-            record = _explain(release, force, chosen_by or {})
+            record = _explain(release, force, chosen_by)
         outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, again), reused=False)
     if outcome.published is not None:
         noting.done(outcome.record, request)
@@ -88,6 +97,8 @@ def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> Govern
     seconds: dict[str, float] = {}
     signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
     check_preconditions(release.snapshot, release.dataset, release.config)
+    if release.snapshot.source is ModelSource.REGISTRY:
+        registry.check_destination(release.snapshot.name, None)
     announce(release, force)
     with _timed(seconds, "attribution"):
         for other in release.pending:

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import typer
-from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
@@ -17,7 +16,7 @@ from components import gate, quality, registry, signing
 from components.errors import CouldNotRunError, InputError
 from flows.marks import EXIT_CODES, mark
 from flows.standing import evidence_of, standing_of
-from flows.terminal import safe
+from flows.terminal import Terminal, safe
 from flows.verifying import verified_folder
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig, PipelineConfig
@@ -127,7 +126,7 @@ def _show(result: GateResult, *, as_json: bool) -> None:
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
         return
-    console = Console()
+    console = Terminal()
     lines = [f"{mark(result.verdict)}  {safe(result.model)} version {safe(result.version)}"]
     lines += [f"• {safe(reason)}" for reason in result.reasons]
     lines.append(f"next: {safe(result.next_step)}")

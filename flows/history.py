@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from components import registry, report, signing
 from components.report import TrendRow
 from flows.marks import mark
 from flows.standing import verifier
-from flows.terminal import safe
+from flows.terminal import Terminal, safe, say
 
 _WORDS = 3
 #: Figures that fit into a terminal, with short headings; the page has all.
@@ -30,10 +28,10 @@ _SHOWN = {
 def show_history(name: str, html: Path | None) -> int:
     """Print the table, write the page; 0."""
     entries = registry.timeline(name, verifier(signing.load_trust(None)), None)
-    Console().print(_table(name, report.trend_rows(entries)))
+    Terminal().print(_table(name, report.trend_rows(entries)))
     if html is not None:
         report.build_trend(name, entries, path=html)
-        typer.echo(f"page   {os.path.relpath(html)}")
+        say(f"page   {os.path.relpath(html)}")
     return 0
 
 

@@ -35,11 +35,12 @@ def create(
 
     def run() -> int:
         from components import signing
+        from flows.terminal import say
 
         passphrase = signing.passphrase_of_environment()
         key_id = signing.create_key(file, passphrase)
-        typer.echo(f"key {key_id}\nprivate {file}{'' if passphrase else ' (not encrypted)'}\npublic  {file}.pub")
-        typer.echo(f"next: calig keys trust {file}.pub --name NAME, wherever its signatures are to count")
+        say(f"key {key_id}\nprivate {file}{'' if passphrase else ' (not encrypted)'}\npublic  {file}.pub")
+        say(f"next: calig keys trust {file}.pub --name NAME, wherever its signatures are to count")
         return 0
 
     exit_with(run, debug=debug)
@@ -55,15 +56,16 @@ def show(
 
     def run() -> int:
         from components import signing
+        from flows.terminal import say
 
         if file is not None:
-            typer.echo(signing.key_id(signing.load_public(file)))
+            say(signing.key_id(signing.load_public(file)))
             return 0
         keys = signing.load_trust(trusted).keys
         for key in keys:
-            typer.echo(f"{key.key_id}  {key.name}  ({', '.join(key.purposes)})")
+            say(f"{key.key_id}  {key.name}  ({', '.join(key.purposes)})")
         if not keys:
-            typer.echo(f"no key is trusted; the list is {signing.trust_path(trusted)}")
+            say(f"no key is trusted; the list is {signing.trust_path(trusted)}")
         return 0
 
     exit_with(run, debug=debug)
@@ -87,12 +89,13 @@ def trust(
     def run() -> int:
         from components import signing
         from components.errors import InputError
+        from flows.terminal import say
 
         if only_for not in {"records", "sign-offs", "both"}:
             raise InputError("Unknown purpose of a key.", got=only_for, allowed="records, sign-offs, both")
         purposes = ("records", "sign-offs") if only_for == "both" else (only_for,)
         key = signing.add_trust(signing.trust_path(trusted), file, name, purposes)  # type: ignore[arg-type]  # checked above
-        typer.echo(f"trusted: {key.key_id}  {key.name}  ({', '.join(key.purposes)})")
+        say(f"trusted: {key.key_id}  {key.name}  ({', '.join(key.purposes)})")
         return 0
 
     exit_with(run, debug=debug)

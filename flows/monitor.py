@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from components import attribution, drift, privacy, registry, report
+from components.caches import in_use
 from components.errors import InputError
 from flows import covering, progress, tasks
 from flows.attributing import attribute
@@ -17,6 +18,7 @@ from flows.provenance import folder_profile, profile_of, trusted_keys, verified_
 from flows.reference import planned_profile
 from flows.release import Release
 from flows.rows import examples_of
+from flows.run_limits import within_limits
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.governance import GovernanceReport
@@ -52,7 +54,14 @@ def monitor_data(
         limit: only the first so many rows.
         output: where results and caches go.
     """
-    settings, output = config or PipelineConfig(), output.absolute()
+    settings = config or PipelineConfig()
+    with in_use(output), within_limits(settings.execution):
+        return _monitored(model, dataset, against, settings, limit, output.absolute())
+
+
+def _monitored(
+    model: str, dataset: Path, against: str | None, settings: PipelineConfig, limit: int | None, output: Path
+) -> Monitored:
     progress.begin("fetching the model and reading the data set", None)
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
     record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
@@ -17,7 +16,7 @@ from components.report import folded_checks
 from components.report.checks import CheckLine
 from flows.finished import Outcome
 from flows.marks import EXIT_CODES, mark
-from flows.terminal import safe
+from flows.terminal import Terminal, safe, say
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
@@ -34,7 +33,7 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         typer.echo(outcome.record.model_dump_json(indent=2))
         return
-    console = Console()
+    console = Terminal()
     record = outcome.record
     if outcome.reused:
         console.print("already explained with this data and configuration; --force does it again", style="dim")
@@ -49,7 +48,7 @@ def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        console = Console()
+        console = Terminal()
         lines = [f"{mark(report.verdict)}  {safe(report.model.name)} {report.model.version}", f"• {safe(report.reason)}"]
         lines += [f"next: {safe(report.next_step)}"] if report.next_step else []
         console.print(Panel("\n".join(lines), title="reasons on later data", title_align="left"))
@@ -61,7 +60,7 @@ def publish_folder(folder: Path) -> int:
     """Publish the results in `folder`; the exit code is the verdict's."""
     record = load_record(folder)
     run = registry.publish(record, folder=folder, tracking_uri=None)
-    typer.echo(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
+    say(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
     return EXIT_CODES[record.decision.verdict]
 
 

@@ -32,9 +32,9 @@ def estimate(
 
     [bold]Example:[/] calig estimate models:/reviews/2 --dataset validation.jsonl --json
     """
-    from flows.environment import prepare
+    from flows.environment import is_folder_or_registered, prepare
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=Path(model).exists() or model.startswith("models:"))
+    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=is_folder_or_registered(model))
 
     def run() -> int:
         from components.configuration import load_config

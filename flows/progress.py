@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from components.plain_text import printable
+from flows import run_limits
 
 #: Without a terminal, a stage says how far it is at most this often.
 _LINE_EVERY_S = 10.0
@@ -56,7 +57,6 @@ class BarReporter:
     """A live bar per stage on a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -67,6 +67,8 @@ class BarReporter:
             TimeRemainingColumn,
         )
 
+        from flows.terminal import Terminal
+
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
@@ -74,7 +76,7 @@ class BarReporter:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Terminal(stderr=True),
         )
         self._progress.start()
         self._last: int | None = None
@@ -86,7 +88,7 @@ class BarReporter:
     def stage(self, name: str, total: int | None) -> Callable[[int], None]:
         """Finish the stage before and begin a bar for this one."""
         self._finish()
-        task = self._progress.add_task(name, total=total)
+        task = self._progress.add_task(printable(name), total=total)
         self._last = int(task)
         return lambda steps: self._progress.update(task, advance=steps)
 
@@ -128,9 +130,16 @@ _advance: Callable[[int], None] = lambda _: None  # noqa: E731
 
 
 def begin(name: str, total: int | None) -> None:
-    """Begin a stage on the current reporter."""
+    """Begin a stage on the current reporter; its steps are where a run that reached a limit ends."""
     global _advance  # noqa: PLW0603 - see `reporting`
-    _advance = _current.stage(name, total)
+    show = _current.stage(name, total)
+
+    def advance(steps: int) -> None:
+        run_limits.check()
+        show(steps)
+
+    run_limits.check()
+    _advance = advance
 
 
 def advance_current() -> Callable[[int], None]:

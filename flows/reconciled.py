@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from flows.marks import mark
-from flows.terminal import safe
+from flows.terminal import Terminal, safe
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
 
@@ -28,7 +27,7 @@ def show_pass(done: Pass, *, as_json: bool) -> int:
     if as_json:
         typer.echo(done.model_dump_json(indent=2))
     else:
-        console = Console()
+        console = Terminal()
         console.print(_table(done))
         console.print(_summary(done), highlight=False)
         for name in done.empty:

@@ -13,7 +13,7 @@ from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
 from schemas.reference import Doubt, NullProfiles, ReferenceProfile
-from schemas.release import DatasetRef, ModelSnapshot
+from schemas.release import DatasetRef, ModelSnapshot, folder_name
 
 
 class Release(Record):
@@ -67,7 +67,7 @@ class Release(Record):
     @property
     def folder(self) -> Path:
         """Where this explanation's record, report and tables go."""
-        return self.output / self.snapshot.name.replace("/", "--") / self.snapshot.version / self.fingerprint[:12]
+        return self.output / folder_name(self.snapshot.name) / self.snapshot.version / self.fingerprint[:12]
 
     def shard_path(self, index: int) -> Path:
         """Where a shard's table goes."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from flows.terminal import Terminal
 from schemas.replay import ReplayOutcome, ReplayReport, RowReplay
 
 _SAID = {
@@ -20,7 +20,7 @@ def show_replay(report: ReplayReport, *, as_json: bool) -> int:
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        console = Console()
+        console = Terminal()
         for line in _lines(report):
             console.print(line, highlight=False, soft_wrap=True)
     return 1 if report.outcome is ReplayOutcome.DIFFERS else 0

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from components import attribution, datasets, drift, governance, privacy, registry, replay, signing
+from components.caches import in_use
 from components.errors import InputError
 from flows import progress
 from flows.standing import evidence_of, require_known
@@ -38,7 +39,7 @@ def replay_version(model: str, wanted: Wanted, config: PipelineConfig) -> Replay
         InputError: no evidence, evidence that does not verify, or a data set that is missing or not the recorded one.
     """
     trusted = signing.load_trust(config.governance.trusted_keys)
-    with TemporaryDirectory() as temporary:
+    with in_use(wanted.output), TemporaryDirectory() as temporary:
         evidence, folder, digest = _evidence(model, Path(temporary), trusted)
         record = evidence.record
         examples = _examples(record, wanted.dataset)

@@ -64,6 +64,7 @@ def setup(  # noqa: PLR0913, PLR0917 - each option of the command is one
     def run() -> int:
         from flows.listening.secrets import read_secrets
         from flows.setup import Wanted, set_up
+        from flows.terminal import say
 
         # the first one signs; those below it are old, and only accepted for a while
         secret = None if webhook_url is None else read_secrets()[0].decode()
@@ -71,7 +72,7 @@ def setup(  # noqa: PLR0913, PLR0917 - each option of the command is one
         servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
         wanted = Wanted(*servers, signing_key, trusted_keys)
         for step in set_up(wanted):
-            typer.echo(step)
+            say(step)
         return 0
 
     exit_with(run, debug=debug)

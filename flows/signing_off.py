@@ -6,11 +6,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import typer
-
 from components import registry, signing
 from components.errors import InputError
 from flows.standing import explanation_of, require_known, standing_of
+from flows.terminal import say
 from flows.verifying import in_words, verified_folder
 from schemas.base import Record, Verdict
 from schemas.config import GovernanceConfig
@@ -47,7 +46,7 @@ def sign_off(model: str, decided: Decided, config: GovernanceConfig) -> int:
     signing.check_reviewer(entry, trusted, "this sign-off")
     digest = signing.digest_of_entry(entry.canonical())
     registry.add_sign_off(evidence, entry, signing.entry_name(entry.number), digest, None)
-    typer.echo(f"{evidence.record.model.uri}, sign-off {in_words(entry)}")
+    say(f"{evidence.record.model.uri}, sign-off {in_words(entry)}")
     return 0
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from components import registry, signing
 from components.addresses import is_address
 from flows.chain import chain_exit_code, follow, show_chain
 from flows.standing import chains_of, evidence_of
+from flows.terminal import Terminal
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
 from schemas.signature import TrustList
@@ -81,7 +81,7 @@ def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> No
     if as_json:
         typer.echo(standing.model_dump_json(indent=2))
         return
-    console, seal = Console(), standing.seal
+    console, seal = Terminal(), standing.seal
     console.print(_SAID[seal.state] + (f", signed by {escape(seal.signed_by)} (key {seal.key_id})" if seal.signed_by else ""))
     for finding in (*seal.findings, *standing.doubts):
         console.print(f"• {escape(finding)}", highlight=False)

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from components import attribution
 from flows.environment import QUIET_MARK, quieten
+from flows.stopping import ignore_interrupts
 from schemas.config import ExecutionConfig
 
 #: Set for the time in which an engine runs: the process that the workers belong to, which is none of them.
@@ -18,6 +19,7 @@ def settle(execution: ExecutionConfig) -> None:
     """Once per worker process; nothing in the process that owns the engine."""
     if execution.engine == "threads" or os.environ.get(OWNER) == str(os.getpid()):
         return
+    ignore_interrupts()
     if QUIET_MARK in os.environ:
         quieten()
     if execution.address is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -9,6 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import Record, Verdict
+
+#: File systems allow 255 bytes for a name, and what is made beside a folder has a longer one.
+_LONGEST_NAME_BYTES = 150
+_PLAIN_NAME = re.compile(r"[^\W_][\w. @+-]*")
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -19,6 +25,15 @@ class ModelSource(StrEnum):
     REGISTRY = "registry"
     FOLDER = "folder"
     HUB = "hub"
+
+
+def folder_name(name: str) -> str:
+    """A model's name as the name of a folder: itself where every file system takes it, else shortened with a digest."""
+    plain = name.replace("/", "--")
+    if _PLAIN_NAME.fullmatch(plain) and len(plain.encode()) <= _LONGEST_NAME_BYTES and not plain.endswith((".", " ")):
+        return plain
+    kept = re.sub(r"[^\w-]+", "-", plain).encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore").strip("-")
+    return f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 class ModelRef(Record):

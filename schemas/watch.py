@@ -63,6 +63,12 @@ class ListenerConfig(Record):
     replay_store: Path = Field(default=Path("calig-listener.sqlite"), description="file that remembers deliveries over a restart")
     replay_capacity: int = Field(default=100_000, ge=1, description="deliveries remembered at most; the oldest go first")
     body_timeout_s: float = Field(default=10.0, gt=0, description="a body that takes longer to arrive is refused")
+    head_timeout_s: float = Field(
+        default=10.0, gt=0, description="time for a request's head; whoever takes longer, or says nothing so long, is cut off"
+    )
+    connections: int = Field(
+        default=500, ge=8, description="connections at a time; beyond, a new one takes the place of the slowest half-open one"
+    )
     drain_s: float = Field(default=20.0, ge=0, description="at a stop, so many seconds are spent on what still waits")
 
 

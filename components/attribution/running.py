@@ -22,7 +22,7 @@ from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
 from calig.pictures import open_picture
 from calig.rollout import Fusion
-from components.errors import engine_errors
+from components.errors import engine_errors, is_panic
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 
@@ -68,6 +68,10 @@ def encode_examples(
                 encoded.append((example, encode(_content(example, config), model, processor, max_length=config.max_length)))
             except InvalidInputError as error:
                 problems[example.row] = str(error).split("\n", 1)[0]
+            except BaseException as error:
+                if not is_panic(error):
+                    raise
+                problems[example.row] = f"the tokenizer gave up on this text: {error}".split("\n", 1)[0]
     return encoded, problems
 
 

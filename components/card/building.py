@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import CouldNotRunError
+from components.plain_text import printable
 from schemas.base import Direction, Interval
 from schemas.governance import GovernanceReport
 
@@ -43,8 +44,8 @@ def _metadata(record: GovernanceReport) -> Any:
     from huggingface_hub import EvalResult, ModelCardData
 
     task = f"{record.model.modality}-classification"
-    dataset = record.data.dataset
-    common: dict[str, Any] = {"task_type": task, "dataset_type": dataset.name, "dataset_name": dataset.name}
+    dataset, data_name = record.data.dataset, _line(record.data.dataset.name)
+    common: dict[str, Any] = {"task_type": task, "dataset_type": data_name, "dataset_name": data_name}
     pinned: dict[str, Any] = {"dataset_split": record.data.split, "dataset_revision": dataset.digest}
     accuracy = [("accuracy", record.results.accuracy)]
     values = [*accuracy, *((metric.name, metric.value) for metric in record.quality.metrics)]
@@ -54,7 +55,7 @@ def _metadata(record: GovernanceReport) -> Any:
         if value is not None
     ]
     return ModelCardData(
-        model_name=f"{record.model.name} {record.model.version}",
+        model_name=_line(f"{record.model.name} {record.model.version}"),
         library_name="transformers",
         pipeline_tag=task,
         tags=["calig", "explainability", record.model.model_type],
@@ -119,10 +120,15 @@ def _counted(counts: dict[str, int]) -> str:
 
 def escaped(text: str) -> str:
     """`text` on one line as Markdown shows it literally, and as no HTML."""
-    plain = " ".join(text.split())
+    plain = _line(text)
     return _SPECIAL.sub(r"\\\1", plain.replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def _code(text: str) -> str:
     """`text` inside backticks, which know no escapes."""
-    return " ".join(text.split()).replace("`", "'")
+    return _line(text).replace("`", "'")
+
+
+def _line(text: str) -> str:
+    """`text` on one line, without control and direction characters."""
+    return printable(" ".join(text.split()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET  # only written here, never parsed
 
 from components.errors import CouldNotRunError
+from components.plain_text import printable
 from schemas.base import CheckVerdict
 from schemas.gate import GateCheck, GateResult
 
@@ -75,4 +76,5 @@ def _write(content: bytes, path: Path) -> None:
 
 
 def _text(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    """What XML cannot hold is marked; what would act on a terminal that shows the file, or turn its direction, is dropped."""
+    return printable(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), keep="\t\n")

@@ -7,7 +7,7 @@ from components.registry.lineage import accepted_versions, tagged_twins
 from components.registry.newest import NeverExplainedError, Verify, newest_explanation
 from components.registry.papers import add_sign_off, download_evidence, download_run, find_record, noted_sign_off
 from components.registry.promotion import promote
-from components.registry.publish import point_to, publish
+from components.registry.publish import check_destination, point_to, publish
 from components.registry.references import parse_model_ref
 from components.registry.register import register, set_alias
 from components.registry.timeline import timeline
@@ -28,6 +28,7 @@ __all__ = [
     "Verify",
     "accepted_versions",
     "add_sign_off",
+    "check_destination",
     "check_reachable",
     "download_evidence",
     "download_run",

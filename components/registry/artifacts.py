@@ -13,6 +13,8 @@ from components.registry.folders import Modality
 _LOG_IT = (
     "log it with mlflow.transformers.log_model(transformers_model={'model': ..., 'tokenizer' or 'image_processor': ...}, ...)"
 )
+#: Where MLflow 2.3 put model and tokenizer, without saying so in the flavour.
+_PIPELINE = "pipeline"
 _PROCESSOR_FOLDERS: dict[Modality, tuple[str, ...]] = {
     "text": ("tokenizer", "processor"),
     "image": ("image_processor", "feature_extractor", "processor"),
@@ -75,14 +77,13 @@ def _model_path(folder: Path, flavour: dict[str, Any], uri: str) -> Path:
             got=uri,
             next_step="merge it (merge_and_unload) and log the merged model",
         )
-    if not flavour.get("model_binary"):
+    place = flavour.get("model_binary") or (_PIPELINE if (folder / _PIPELINE / "config.json").is_file() else None)
+    if not place:
         raise _without_weights(flavour, uri)
-    path = (folder / str(flavour["model_binary"])).resolve()
+    path = (folder / str(place)).resolve()
     if not path.is_dir() or not path.is_relative_to(folder.resolve()):
-        raise InputError(
-            "The version's model folder is missing.", got=f"{uri}: model_binary {flavour['model_binary']!r}", next_step=_LOG_IT
-        )
-    return folder / str(flavour["model_binary"])
+        raise InputError("The version's model folder is missing.", got=f"{uri}: model_binary {place!r}", next_step=_LOG_IT)
+    return folder / str(place)
 
 
 def _without_weights(flavour: dict[str, Any], uri: str) -> InputError:

@@ -7,13 +7,15 @@ from typing import Any
 
 from components.errors import InputError
 from components.registry.artifacts import VersionArtifacts, read_version_artifacts
-from components.registry.folders import ModelFolder, has_processor, inspect_model, no_processor, processor_digest
+from components.registry.downloading import download_model
+from components.registry.folders import ModelFolder, check_processor, has_processor, inspect_model, no_processor, processor_digest
 from components.registry.hub import hub_snapshot_folder
-from components.registry.placing import move_up, place_once, refuse_links
-from components.registry.tracking import connect, load_mlflow, tracking_errors
+from components.registry.places import repository_of
+from components.registry.placing import place_once, refuse_links
+from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import registered_as, resolve_version
 from schemas.base import digest_of
-from schemas.release import ModelRef, ModelSnapshot, ModelSource
+from schemas.release import ModelRef, ModelSnapshot, ModelSource, folder_name
 
 
 def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
@@ -51,6 +53,7 @@ def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> 
     files = read_version_artifacts(_download(client, version, uri, workspace), uri)
     model = inspect_model(files.model_path)
     processor = _processor_of(files, model, uri)
+    check_processor(processor, model.modality)
     return ModelSnapshot(
         name=ref.name,
         version=str(version.version),
@@ -69,7 +72,6 @@ def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> 
 
 def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
     """Keyed by the version's origin too: a name deleted and registered anew starts again at version 1."""
-    mlflow = load_mlflow()
     origin = digest_of([version.source, version.run_id, version.creation_timestamp])
 
     def fill(folder: Path) -> None:
@@ -77,11 +79,10 @@ def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
             location = client.get_model_version_download_uri(
                 version.name, version.version
             )  # models:/ would ignore our tracking URI
-            got = mlflow.artifacts.download_artifacts(location, dst_path=str(folder / "got"), tracking_uri=client.tracking_uri)
-        move_up(Path(got), folder)
+            download_model(repository_of(location, client.tracking_uri), folder, uri)
         refuse_links(folder, uri)
 
-    return place_once(workspace / "models" / version.name / str(version.version), origin=origin, fill=fill)
+    return place_once(workspace / "models" / folder_name(version.name) / str(version.version), origin=origin, fill=fill)
 
 
 def _processor_of(files: VersionArtifacts, model: ModelFolder, uri: str) -> Path:
@@ -107,6 +108,7 @@ def _from_one_folder(folder: Path, *, name: str, version: str | None, source: Mo
     model = inspect_model(folder)
     if not has_processor(folder, model.modality):
         raise no_processor(model.modality, folder)
+    check_processor(folder, model.modality)
     return ModelSnapshot(
         name=name,
         version=version or model.weights_digest[:12],

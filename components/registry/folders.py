@@ -9,7 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from components.errors import InputError
+from components.errors import InputError, is_panic
+from components.registry.weights import check_whole
 from schemas.base import digest_of
 
 Modality = Literal["text", "image"]
@@ -22,7 +23,7 @@ PROCESSOR_FILES: dict[Modality, tuple[str, ...]] = {
 }
 _HEADS: dict[str, Modality] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
 _INDEX = "model.safetensors.index.json"
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 class ModelFolder(NamedTuple):
@@ -42,13 +43,37 @@ def inspect_model(folder: Path) -> ModelFolder:
     """
     config = _config(folder)
     modality = _modality(config, folder)
+    _refuse_quantised(config, folder)
     weights = _weight_files(folder)
+    for path in weights:
+        if path.suffix == ".safetensors":
+            check_whole(path)
     return ModelFolder(config.model_type, modality, _labels(config, folder), _digest([*weights, folder / "config.json"]))
 
 
 def has_processor(folder: Path, modality: Modality) -> bool:
     """Whether the folder holds a tokenizer (text) or an image processor (image)."""
     return any(_processor_files(folder, modality))
+
+
+def check_processor(folder: Path, modality: Modality) -> None:
+    """Raise InputError for a tokenizer that the installed library cannot read, which would be said late and in its own words."""
+    path = folder / "tokenizer.json"
+    if modality != "text" or not path.is_file():
+        return
+    import tokenizers
+
+    try:
+        tokenizers.Tokenizer.from_file(str(path))
+    except BaseException as error:  # the library raises bare Exceptions, and panics, which are none
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
+        raise InputError(
+            "The tokenizer cannot be read: the file is broken, or a newer version of tokenizers wrote it.",
+            got=f"{path}: {error}",
+            allowed=f"what tokenizers {tokenizers.__version__} reads",
+            next_step="save it again with the installed versions of tokenizers and transformers, or install newer ones",
+        ) from error
 
 
 def processor_digest(folder: Path, modality: Modality) -> str:
@@ -64,6 +89,16 @@ def no_processor(modality: Modality, where: object) -> InputError:
         f"The model has no {part}, so its inputs cannot be rebuilt.",
         got=where,
         next_step=f"log it with {logged}, or save it into the model's folder with save_pretrained",
+    )
+
+
+def pickled_weights(names: list[str]) -> InputError:
+    """The error for weights that only unpickling could read."""
+    return InputError(
+        "The weights are pickled, and unpickling can run any code: refused.",
+        got=", ".join(names),
+        allowed="model.safetensors, or shards with model.safetensors.index.json",
+        next_step="load them where you trust them and save again with save_pretrained, which writes safetensors",
     )
 
 
@@ -116,6 +151,20 @@ def _refused_kind(config: Any, architecture: str) -> str | None:
     return "not a classifier"
 
 
+def _refuse_quantised(config: Any, folder: Path) -> None:
+    """Quantised weights need kernels of their own, and have no gradients to integrate."""
+    quantised = getattr(config, "quantization_config", None)
+    if quantised is None:
+        return
+    stated = quantised if isinstance(quantised, dict) else quantised.to_dict()
+    raise InputError(
+        "The checkpoint is quantised; it cannot be explained.",
+        got=f"{folder / 'config.json'}: quantization_config with quant_method {stated.get('quant_method', 'unknown')!r}",
+        allowed="weights in float32, bfloat16 or float16",
+        next_step="explain the checkpoint it was made from, or save model.dequantize() with save_pretrained",
+    )
+
+
 def _labels(config: Any, folder: Path) -> tuple[str, ...]:
     by_id = {int(index): str(label) for index, label in config.id2label.items()}
     labels = tuple(by_id[index] for index in sorted(by_id))
@@ -137,14 +186,9 @@ def _weight_files(folder: Path) -> list[Path]:
         return [folder / "model.safetensors"]
     if (folder / _INDEX).is_file():
         return [folder / _INDEX, *_shards(folder)]
-    pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
+    pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     if pickled:
-        raise InputError(
-            "The weights are pickled, and unpickling can run any code: refused.",
-            got=", ".join(pickled),
-            allowed="model.safetensors, or shards with model.safetensors.index.json",
-            next_step="load them where you trust them and save again with save_pretrained, which writes safetensors",
-        )
+        raise pickled_weights(pickled)
     raise InputError(
         "The model folder has no weights.", got=folder, allowed="model.safetensors, or shards with model.safetensors.index.json"
     )

@@ -15,7 +15,7 @@ from components.registry.versions import find_model, resolve_version
 from components.value_digest import table_digest
 from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
-from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun
+from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun, folder_name
 
 ATTRIBUTIONS = "attributions"
 
@@ -74,7 +74,7 @@ def fetch_profile(evidence: Evidence, workspace: Path, tracking_uri: str | None)
         CouldNotRunError: the evidence cannot be read: not the same as never explained.
     """
     model, run_id, digest = evidence.record.model, str(evidence.run_id), evidence.papers[0].record_sha256
-    place = workspace / "profiles" / model.name / model.version / digest[:32]
+    place = workspace / "profiles" / folder_name(model.name) / model.version / digest[:32]
     return place_once(
         place, origin=digest, fill=lambda folder: _download_profile(connect(tracking_uri), evidence, run_id, folder)
     )

@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 
 from components.errors import CouldNotRunError, InputError
+from components.registry.downloading import NEEDED, check_size
 from components.registry.placing import holds, place_once
 from schemas.release import ModelRef
 
-#: Weights only as safetensors; code and pickles never come along.
-_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "bpe.codes")
 _COMMIT_DIGITS = 40
 
 
@@ -50,7 +49,8 @@ def _download(name: str, revision: str) -> Path:
     )
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_PATTERNS)))
+        _check_size(name, revision)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(NEEDED)))
     except RevisionNotFoundError as error:
         raise InputError(
             f"The hub model {name} has no revision {revision!r}.", next_step="take a commit or a tag from the model's page"
@@ -65,3 +65,13 @@ def _download(name: str, revision: str) -> Path:
             got=error,
             next_step="check the network (and that HF_HUB_OFFLINE is not set), or give a folder that holds the model",
         ) from error
+
+
+def _check_size(name: str, revision: str) -> None:
+    from huggingface_hub import snapshot_download
+
+    try:
+        files = snapshot_download(name, revision=revision, allow_patterns=list(NEEDED), dry_run=True)
+    except (OSError, ValueError):  # the hub does not answer, or not well: the download says so, or has a copy
+        return
+    check_size([(file.filename, file.file_size or 0) for file in files if file.will_download], f"{name}@{revision}")

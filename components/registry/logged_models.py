@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from components.registry.artifacts import read_version_artifacts
+from components.registry.downloading import download_model
 from components.registry.folders import has_processor, inspect_model, no_processor
-from components.registry.tracking import connect, load_mlflow, tracking_errors
+from components.registry.places import repository_of
+from components.registry.placing import refuse_links
+from components.registry.tracking import connect, tracking_errors
 
 
 def place_logged_model(model_uri: str, folder: Path, tracking_uri: str | None) -> Path:
@@ -21,12 +24,12 @@ def place_logged_model(model_uri: str, folder: Path, tracking_uri: str | None) -
         InputError: not a transformers classifier with its weights and tokenizer.
         CouldNotRunError: the tracking server or its storage does not answer.
     """
-    client, mlflow = connect(tracking_uri), load_mlflow()
+    client, logged = connect(tracking_uri), folder / "logged"
+    logged.mkdir(parents=True)
     with tracking_errors(f"download {model_uri}", client.tracking_uri):
-        got = mlflow.artifacts.download_artifacts(
-            artifact_uri=model_uri, dst_path=str(folder / "logged"), tracking_uri=client.tracking_uri
-        )
-    parts = read_version_artifacts(Path(got), model_uri)
+        download_model(repository_of(model_uri, client.tracking_uri), logged, model_uri)
+    refuse_links(logged, model_uri)
+    parts = read_version_artifacts(logged, model_uri)
     modality = inspect_model(parts.model_path).modality
     processor = next((p for p in parts.processor_folders[modality] if p.is_dir() and has_processor(p, modality)), None)
     if processor is None and not has_processor(parts.model_path, modality):

@@ -47,17 +47,6 @@ def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Pat
     return place
 
 
-def move_up(content: Path, folder: Path) -> None:
-    """Make what lies in `content`, a folder somewhere below `folder` and nowhere else, all that lies in `folder`."""
-    inside = folder.resolve() / content.resolve().relative_to(folder.resolve())
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".moving-") as temporary:
-        kept = inside.rename(Path(temporary) / "kept")
-        for path in folder.iterdir():
-            shutil.rmtree(path)
-        for path in kept.iterdir():
-            path.rename(folder / path.name)
-
-
 def refuse_links(folder: Path, what: str) -> None:
     """A download holds files and folders alone: a link in it could stand for any file of this machine.
 

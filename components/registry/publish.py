@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from components.errors import InputError, PublishError
+from components.errors import CouldNotRunError, InputError, PublishError
 from components.registry.description import paragraph_of, with_paragraph
 from components.registry.evidence import metrics_of, run_tags, version_tags
+from components.registry.places import check_default, check_experiment
 from components.registry.runs import VERSION, Explanation, finished_run, published_run, unfinished_runs
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
@@ -45,6 +48,20 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
         ) from error
 
 
+def check_destination(model: str, tracking_uri: str | None) -> None:
+    """Raise InputError when evidence about `model` would not go where the server's artifacts go; before anything is computed.
+
+    CouldNotRunError: when the tracking server does not answer.
+    """
+    client = connect(tracking_uri)
+    with tracking_errors(f"look up the experiment of {model}", client.tracking_uri):
+        experiment = client.get_experiment_by_name(Explanation(model, "", "").experiment)
+        if experiment is None:
+            check_default(client)
+        else:
+            check_experiment(client, experiment)
+
+
 def point_to(record: GovernanceReport, run_id: str, tracking_uri: str | None) -> None:
     """Let the version's tags and description name this complete run, when they name another explanation or a gap.
 
@@ -78,7 +95,9 @@ def _published(client: Any, record: GovernanceReport, folder: Path, force: bool)
     run = _run_to_fill(client, explanation)
     if run is None:  # somebody else has just completed it
         return _published(client, record, folder, force)
+    check_experiment(client, client.get_experiment(run.info.experiment_id))
     _log_evidence(client, run.info.run_id, record, folder)
+    _read_back(client, run.info.run_id, folder)
     _describe(client, run, record)
     _mark_version(client, run, record)
     client.set_tag(run.info.run_id, "calig.published", "true")
@@ -118,6 +137,46 @@ def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Pa
     digest = hashlib.sha256((folder / "record.json").read_bytes()).hexdigest()
     for key, value in run_tags(record, digest).items():
         client.set_tag(run_id, key, value)
+
+
+def _read_back(client: Any, run_id: str, folder: Path) -> None:
+    """Ask the server for what it was sent: every file by its size, record and seal byte by byte.
+
+    A server can accept files and keep none, as when its artifact root is a path that this machine took for its own.
+    """
+    kept = {f"calig/{path}": file.file_size for path, file in _kept(client, run_id)}
+    sent = [path for path in folder.rglob("*") if path.is_file() and _is_published(path.relative_to(folder))]
+    for path in sent:
+        name = f"calig/{path.relative_to(folder).as_posix()}"
+        size = kept.get(name, "nothing")
+        if size != path.stat().st_size:
+            raise _not_kept(name, f"{size} of {path.stat().st_size} bytes")
+    with TemporaryDirectory() as temporary:
+        for name in ("record.json", "seal.json"):
+            if (folder / name).is_file():
+                got = Path(client.download_artifacts(run_id, f"calig/{name}", temporary))
+                if got.read_bytes() != (folder / name).read_bytes():
+                    raise _not_kept(f"calig/{name}", "other content")
+
+
+def _kept(client: Any, run_id: str) -> Iterator[tuple[str, Any]]:
+    for place in ("calig", "calig/attributions"):
+        for file in client.list_artifacts(run_id, place):
+            if not file.is_dir:
+                yield str(file.path).removeprefix("calig/"), file
+
+
+def _is_published(path: Path) -> bool:
+    name = path.as_posix()
+    return name in {*OPTIONAL, *FILES} or (path.parent.as_posix() == "attributions" and path.suffix == ".parquet")
+
+
+def _not_kept(name: str, what: str) -> CouldNotRunError:
+    return CouldNotRunError(
+        "The tracking server did not keep the evidence as it was sent.",
+        got=f"{name}: {what}",
+        next_step="check the server's artifact store: it should serve artifacts itself, or share a store with its clients",
+    )
 
 
 def _known_model_id(client: Any, model_id: str | None) -> str | None:

@@ -11,8 +11,9 @@ from schemas.release import ModelRef, ModelSource
 
 ALLOWED = "models:/NAME/VERSION, models:/NAME@alias, a folder with config.json, or a hub id with its revision: org/name@revision"
 
-_ALIAS = re.compile(r"^models:/(?P<name>[^/@:]+)@(?P<alias>[\w.-]+)$")
-_VERSION = re.compile(r"^models:/(?P<name>[^/@:]+)/(?P<version>[^/@:]+)$")
+#: MLflow admits any character but / and : in a name, also the @ that stands before an alias.
+_ALIAS = re.compile(r"^models:/(?P<name>[^/:]+)@(?P<alias>[\w.-]+)$")
+_VERSION = re.compile(r"^models:/(?P<name>[^/:]+)/(?P<version>[^/@:]+)$")
 _HUB = re.compile(r"^(?P<name>[\w.-]+(/[\w.-]+)?)@(?P<revision>[\w][\w./-]*)$")
 _HUB_WITHOUT_REVISION = re.compile(r"^[\w-][\w.-]*(/[\w-][\w.-]*)?$")
 _BRANCHES = {"main", "master", "head"}
@@ -49,7 +50,7 @@ def _registry_ref(text: str) -> ModelRef:
 
 
 def _checked(name: str, text: str) -> str:
-    if name.strip(".") == "" or "\\" in name:
+    if name.strip(".") == "":
         raise InputError("This is not the name of a registered model.", got=text, allowed=ALLOWED)
     return name
 

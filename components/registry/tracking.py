@@ -9,12 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from components.errors import CaligError, CouldNotRunError, InputError
+from components.registry.addresses import artifact_location, sqlite_file, without_password
+from components.registry.places import checked_client
 
 _CONNECT_TIMEOUT_S = 5.0
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -56,8 +57,10 @@ def connect(tracking_uri: str | None) -> Any:
     mlflow = load_mlflow()
     uri = str(tracking_uri or mlflow.get_tracking_uri())
     _check_reachable(uri)
+    if not (tracking_uri or mlflow.is_tracking_uri_set()):
+        _check_named(uri)
     with tracking_errors("open the tracking store", uri):
-        return mlflow.MlflowClient(uri)
+        return checked_client(uri)
 
 
 def check_reachable(tracking_uri: str | None) -> None:
@@ -101,32 +104,12 @@ def experiment_id(client: Any, name: str) -> str:
 
 def _created_experiment(client: Any, name: str) -> str:
     try:
-        return str(client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri)))
+        return str(client.create_experiment(name, artifact_location=artifact_location(client.tracking_uri)))
     except Exception:
         experiment = client.get_experiment_by_name(name)  # another process may have been faster
         if experiment is None:
             raise
         return str(experiment.experiment_id)
-
-
-def _artifact_location(tracking_uri: str) -> str | None:
-    """Beside an SQLite file: MLflow would otherwise start an mlruns folder in the working directory."""
-    path = sqlite_file(tracking_uri)
-    return None if path is None else (path.parent / "mlartifacts").as_uri()
-
-
-def sqlite_file(tracking_uri: str) -> Path | None:
-    """The database file of an SQLite tracking URI, absolute; None for every other kind of URI."""
-    prefix = "sqlite:///"
-    if not tracking_uri.startswith(prefix):
-        return None
-    return Path(tracking_uri.removeprefix(prefix).partition("?")[0]).absolute()
-
-
-def without_password(uri: str) -> str:
-    """`uri` as it may be shown: without user and password, whatever characters they contain."""
-    scheme, separator, rest = uri.partition("://")
-    return uri if rest.startswith("/") else f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def _check_reachable(uri: str) -> None:
@@ -147,6 +130,18 @@ def _check_reachable(uri: str) -> None:
             got=f"{without_password(uri)}: {error}",
             next_step="start it, or correct --tracking-uri / MLFLOW_TRACKING_URI, then run again",
         ) from error
+
+
+def _check_named(default_uri: str) -> None:
+    """MLflow's own default is a database in the working directory, which it makes when it is looked into."""
+    database = sqlite_file(default_uri)
+    if database is not None and not database.is_file():
+        raise InputError(
+            "No tracking server is named, and there is no MLflow database in the working directory.",
+            got=database,
+            allowed="--tracking-uri or MLFLOW_TRACKING_URI: http://mlflow.example:5000, sqlite:///PATH/mlflow.db",
+            next_step="name the server that holds the model",
+        )
 
 
 def _through_proxy(scheme: str, host: str) -> bool:

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
-from components.registry.tracking import is_missing, tracking_errors, without_password
+from components.registry.addresses import without_password
+from components.registry.tracking import is_missing, tracking_errors
 from schemas.release import ModelRef, RegisteredVersion
 
 _LISTED = 10
@@ -23,9 +24,17 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
         model = registered_model(client, ref.name)
         number = ref.version if ref.alias is None else _version_of_alias(model, ref.alias)
         version = _model_version(client, ref.name, str(number))
+    if version.status == "FAILED_REGISTRATION":
+        raise InputError(
+            "The registration of the version failed, so it holds no model.",
+            got=f"{ref.uri}: {version.status_message or 'no reason is given'}",
+            next_step="register the model again",
+        )
     if version.status != "READY":
         raise CouldNotRunError(
-            f"The version is not ready: its registration is {version.status}.", got=ref.uri, next_step=version.status_message
+            f"The version is not ready yet: its registration is {version.status}.",
+            got=ref.uri,
+            next_step=version.status_message or "wait until it is, then run again",
         )
     return version
 
@@ -62,7 +71,9 @@ def registered_model(client: Any, name: str) -> Any:
     if model is None:
         names = [known.name for known in client.search_registered_models(max_results=1000)]
         raise InputError(
-            f"There is no registered model {name!r}.", allowed=_known_models(names), next_step=_did_you_mean(name, names)
+            f"There is no registered model {name!r} in {without_password(client.tracking_uri)}.",
+            allowed=_known_models(names),
+            next_step=_did_you_mean(name, names) or "check the name and the tracking URI",
         )
     return model
 
@@ -96,7 +107,7 @@ def _or_none(look_up: Any, *key: str) -> Any | None:
 
 
 def _known_models(names: list[str]) -> str:
-    return f"a registered model: {_listed(sorted(names))}" if names else "none: no model is registered on this server"
+    return f"a registered model: {_listed(sorted(names))}" if names else "none: no model is registered there"
 
 
 def _did_you_mean(name: str, names: list[str]) -> str | None:

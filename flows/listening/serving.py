@@ -15,12 +15,12 @@ from components import registry
 from components.configuration import load_watch
 from components.errors import CouldNotRunError
 from flows.listener import Listener, create_app
+from flows.listening.connections import protocol_of
 from flows.listening.looking import LookingProcess
 from flows.listening.readiness import Readiness
 from flows.prefect_runs import check_configured, check_prefect
 from schemas.watch import WatchConfig
 
-_CONNECTIONS = 500
 _BACKLOG = 1024
 
 
@@ -35,12 +35,19 @@ def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str,
     listener = Listener(watch.listener, secrets, looking)
     app = create_app(listener, _readiness(path, listener))
     _log_to_stderr()
+    signal.set_wakeup_fd(-1)  # a stop takes as long as draining the queue does: nobody keeps its time
     with _bound(host, port) as bound:
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: None)  # uvicorn stops gracefully, then raises the signal again: that is all there is
         typer.echo(f"listening on http://{_shown(host)}:{bound.getsockname()[1]}", err=True)
+        limits = watch.listener
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, limit_concurrency=_CONNECTIONS, timeout_keep_alive=30
+            app,
+            http=protocol_of(limits.connections, limits.head_timeout_s + limits.body_timeout_s),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
         )
         looking.start()
         uvicorn.Server(config).run(sockets=[bound])

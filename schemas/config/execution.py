@@ -43,6 +43,14 @@ class ExecutionConfig(Record):
     )
     shards_per_run: int = Field(default=16, ge=1, description="shards in one run of that deployment")
     deployment_hours: float = Field(default=24.0, gt=0.0, description="hours to wait for that deployment's runs before giving up")
+    hours: float | None = Field(
+        default=None, gt=0.0, description="a run that takes longer ends with an error, its finished shards kept; empty: no limit"
+    )
+    memory_gigabytes: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="a run that holds more memory, its worker processes here included, ends in the same way; empty: no limit",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

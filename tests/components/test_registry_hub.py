@@ -119,6 +119,13 @@ def test_unknown_models_and_revisions(fake_hub: FakeHub, tmp_path: Path) -> None
         _fetch("org/gone@v1", tmp_path)
 
 
+def test_a_model_beyond_the_limit_is_not_downloaded(fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALIG_DOWNLOAD_GIGABYTES", "0.00001")
+    with pytest.raises(InputError, match=r"(?s)larger than may be downloaded.*model\.safetensors"):
+        _fetch("org/tiny@v1", tmp_path)
+    assert not list(tmp_path.joinpath("work").rglob("*.safetensors"))
+
+
 def test_an_unreachable_hub(fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(CouldNotRunError, match="could not be downloaded"):

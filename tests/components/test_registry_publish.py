@@ -376,3 +376,25 @@ def test_words_of_the_data_are_no_markup(results: Results) -> None:
     assert "<img" not in paragraph
     assert paragraph.count(END) == 1
     assert all(line.count("|") == 4 for line in paragraph.splitlines() if line.startswith("|"))
+
+
+@pytest.mark.parametrize("loss", ["nothing is kept", "the record is another"])
+def test_what_the_server_did_not_keep_is_not_marked(results: Results, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
+    """A server can answer that all is well and keep nothing, as one whose artifact root is a path of another machine."""
+    real = mlflow.MlflowClient.log_artifact
+
+    def lossy(client: Any, run_id: str, local_path: str, artifact_path: str | None = None) -> None:
+        if loss == "nothing is kept":
+            return
+        real(client, run_id, local_path, artifact_path)
+        if local_path.endswith("record.json"):
+            path = Path(client.get_run(run_id).info.artifact_uri.removeprefix("file://")) / "calig" / "record.json"
+            path.write_bytes(path.read_bytes().replace(b"fail", b"pass"))
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", lossy)
+    with pytest.raises(PublishError, match="did not keep the evidence"):
+        results.publish()
+    assert "calig.verdict" not in results.version().tags
+    assert all("calig.published" not in run.data.tags for run in results.runs())
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", real)
+    assert results.publish().verdict is Verdict.FAIL

@@ -9,7 +9,7 @@ import pytest
 from components.drift import is_results_folder
 from components.errors import InputError
 from components.registry import parse_model_ref
-from schemas.release import ModelSource
+from schemas.release import ModelSource, folder_name
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -28,6 +28,29 @@ def test_a_version_of_a_registered_model() -> None:
 def test_an_alias_of_a_registered_model() -> None:
     ref = parse_model_ref("models:/reviews@champion")
     assert (ref.source, ref.name, ref.version, ref.alias) == (ModelSource.REGISTRY, "reviews", None, "champion")
+
+
+@pytest.mark.parametrize("name", ["a@b", "team\\reviews", "評" * 100, "50% @home"])
+def test_names_that_mlflow_admits(name: str) -> None:
+    assert parse_model_ref(f"models:/{name}/3").name == name
+    by_alias = parse_model_ref(f"models:/{name}@champion")
+    assert (by_alias.name, by_alias.alias) == (name, "champion")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("reviews v2.1", "reviews v2.1"), ("org/name", "org--name"), ("評価", "評価"), ("a@b", "a@b")]
+)
+def test_an_ordinary_name_is_its_folder(name: str, folder: str) -> None:
+    assert folder_name(name) == folder
+
+
+@pytest.mark.parametrize("name", ["評" * 100, "team\\reviews", ".cache", "..", "x" * 300, "tab\t", "dot."])
+def test_any_name_has_a_folder_of_its_own(name: str, tmp_path: Path) -> None:
+    folder = folder_name(name)
+    (tmp_path / folder / "1").mkdir(parents=True)
+    assert Path(folder).name == folder
+    assert not folder.startswith(".")
+    assert folder != folder_name(f"{name}x")
 
 
 @pytest.mark.parametrize("latest", ["latest", "Latest"])

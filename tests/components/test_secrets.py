@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from components.errors import InputError
-from components.registry.tracking import without_password
+from components.registry.addresses import without_password
 from components.secrets import guard_logs, hidden
 
 
@@ -23,6 +23,14 @@ def _secrets(monkeypatch):
         "CALIG_WEBHOOK_SECRET_FILE": "/run/secrets/calig",
         "TOKENIZERS_PARALLELISM": "disabled",
         "SHORT_TOKEN": "abc",
+        "PREFECT_API_AUTH_STRING": "admin:canary-auth-4711",
+        "SMTP_PASS": "canary-smtp",
+        "STORAGE_CONNECTION_STRING": "AccountName=someone;AccountKey=canary-account==;Suffix=core",
+        "REPORTING_DSN": "canary-dsn-at-host",
+        "TEAM_HOOK": "https://chat.example/in/canary-hook-1234567890",
+        "XAUTHORITY": "/home/someone/.Xauthority",
+        "PWD": "/home/someone",
+        "SSH_AUTH_SOCK": "/run/agent",
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -38,6 +46,21 @@ def _secrets(monkeypatch):
         "https://canaryX@host/path",
         "GET /x?a=1&token=canaryX&b=2",
         "Authorization: Bearer canaryX.canaryY",
+        "401 for admin:canary-auth-4711",
+        "denied: canary-auth-4711",
+        "535 login with canary-smtp",
+        "cannot reach AccountKey=canary-account==",
+        "the key canary-account== was refused",
+        "canary-dsn-at-host is down",
+        "POST https://chat.example/in/canary-hook-1234567890 failed",
+        "https://hooks.slack.com/services/T0canary/B0canary/canary",
+        "https://discord.com/api/webhooks/123456789012345678/canary-1234567890abcdef",
+        'body {"password": "canary1", "api_key": "canary2"}',
+        "aws_secret_access_key = canary3",
+        "X-Api-Key: canary4",
+        "https://bucket/x?X-Amz-Security-Token=canary5&sig=canary6",
+        "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----",
+        "token: canary-1234567890abcdef",
     ],
 )
 def test_a_secret_is_hidden(text):
@@ -56,6 +79,11 @@ def test_a_secret_is_hidden(text):
         "/run/secrets/calig",
         "abc",
         "https://host/#/experiments/1?o=a@b",
+        "special token: [CLS], unexpected tokens: 512",
+        "http://listener:8080/webhooks/mlflow",
+        "/home/someone/.Xauthority in /home/someone by /run/agent",
+        "setting 'attribution.target': the model has no such class",
+        "key: value, max_tokens=512 of the tokenizer",
     ],
 )
 def test_ordinary_texts_stay(text):
@@ -73,6 +101,39 @@ def test_ordinary_texts_stay(text):
 )
 def test_addresses_are_shown_without_password(uri, shown):
     assert without_password(uri) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1" * 18, "hf_" + "b2" * 17, "xoxb-1234567890-abcdef", "eyJhbGciOiJI.eyJzdWIiOiIx.sig"],
+)
+def test_well_known_formats_are_hidden(text):
+    assert hidden(f"refused {text} here") == "refused *** here"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SMTP_PASS", "PGPASSWORD", "GITHUB_TOKEN", "DB_DSN", "MY_KEY", "SLACK_WEBHOOK_URL", "AZURE_CREDENTIALS", "BASIC_AUTH"],
+)
+def test_names_are_matched_generously(name, monkeypatch):
+    monkeypatch.setenv(name, "canary-of-its-own")
+    assert hidden("x canary-of-its-own y") == "x *** y"
+
+
+@pytest.mark.parametrize(
+    "name", ["CALIG_SIGNING_KEY_FILE", "TOKENIZERS_PARALLELISM", "MLFLOW_AUTH_TYPE", "HF_TOKEN_PATH", "KEYBOARD", "COMPASS"]
+)
+def test_names_of_something_else_hide_nothing(name, monkeypatch):
+    monkeypatch.setenv(name, "ordinary-words")
+    assert hidden("x ordinary-words y") == "x ordinary-words y"
+
+
+def test_a_long_cause_keeps_its_end():
+    cause = "HTTPSConnectionPool: Max retries exceeded " + "x" * 1000 + " CERTIFICATE_VERIFY_FAILED: self-signed certificate"
+    said = str(InputError("bad", got=cause))
+    assert said.startswith("bad\ngot: HTTPSConnectionPool")
+    assert "CERTIFICATE_VERIFY_FAILED: self-signed certificate (" in said
+    assert len(said) < 400
 
 
 def test_no_log_line_holds_a_secret_not_even_its_traceback():

@@ -27,6 +27,7 @@ CALIG = Path(sys.executable).parent / "calig"
 def run(monkeypatch, tmp_path):
     """Call the command in this process, leaving its environment alone."""
     monkeypatch.setattr("flows.environment.prepare", lambda **_: None)
+    monkeypatch.setattr("flows.prefect_server._given_by_process", lambda: True)
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
 

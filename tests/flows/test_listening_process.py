@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -24,6 +25,7 @@ from tests.helpers.deliveries import SECRET, body_of, headers_for
 
 pytestmark = pytest.mark.slow
 
+LIMITS = {"connections": 40, "head_timeout_s": 3, "body_timeout_s": 2}
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -32,7 +34,9 @@ class Process:
 
     def __init__(self, folder: Path) -> None:
         watch = folder / "watch.yaml"
-        watch.write_text(json.dumps({"models": [{"name": "reviews"}], "listener": {"replay_store": str(folder / "seen.sqlite")}}))
+        watch.write_text(
+            json.dumps({"models": [{"name": "reviews"}], "listener": LIMITS | {"replay_store": str(folder / "seen.sqlite")}})
+        )
         servers = {"PREFECT_API_URL": f"{NOBODY}/api", "MLFLOW_TRACKING_URI": NOBODY, "CALIG_WEBHOOK_SECRET": SECRET}
         self.log = folder / "log"
         command = [sys.executable, "-m", "flows.cli", "listen", "--watch", str(watch), "--port", "0"]
@@ -118,6 +122,39 @@ def test_ten_megabytes_are_refused_before_they_are_sent(listening: Process) -> N
         stream.settimeout(10)
         while stream.recv(4096):
             """It closes the connection rather than read on."""
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"POST /webhooks/mlflow HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_half_open_requests_keep_nobody_out(listening: Process, said: bytes) -> None:
+    """Three times as many connections as are allowed, none of which ever completes a request."""
+    held = []
+    try:
+        for _ in range(3 * LIMITS["connections"]):
+            stream = socket.create_connection(("127.0.0.1", listening.port), timeout=10)
+            stream.sendall(said)
+            held.append(stream)
+        assert [listening.get("/healthz")[0] for _ in range(20)] == [200] * 20
+        assert listening.deliver("1") == 202
+        newest = held[-1]
+        newest.settimeout(LIMITS["head_timeout_s"] + LIMITS["body_timeout_s"] + 5)
+        with suppress(ConnectionResetError):
+            while newest.recv(4096):
+                """It is cut off in time, whatever it was answered."""
+        assert listening.get("/healthz")[0] == 200
+    finally:
+        for stream in held:
+            stream.close()
+
+
+def test_a_kept_connection_lives_as_long_as_it_is_used(listening: Process) -> None:
+    connection = HTTPConnection("127.0.0.1", listening.port, timeout=10)
+    for _ in range(4):
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        time.sleep(2)
+    connection.close()
 
 
 def test_a_dead_child_is_replaced_and_an_orphaned_one_ends(listening: Process) -> None:

@@ -25,13 +25,20 @@ _ENVIRONMENT = {
 
 
 @contextmanager
-def running_mlflow_server(folder: Path) -> Iterator[str]:
-    """Its address; database, artifacts and log go into `folder`. It delivers webhooks to loopback too."""
+def running_mlflow_server(folder: Path, *options: str) -> Iterator[str]:
+    """Its address; database, artifacts and log go into `folder`. It delivers webhooks to loopback too.
+
+    `options` say where artifacts go, when it is not to serve them itself.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        *(options or ("--artifacts-destination", str(folder / "artifacts"))),
+    ]
     environment = {**os.environ, **_ENVIRONMENT}
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(

@@ -36,22 +36,24 @@ _NO_SECRET = re.compile(
 )
 #: Anything shorter would blot out ordinary words.
 _SHORTEST = 6
+#: Of a longer text only the ends are kept: nobody reads the rest, and looking through it takes long.
+_LONGEST = 50_000
 
 _NAMED = r"password|passwd|passphrase|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key|account[_-]?key|auth(?:orization)?"
-_CREDENTIALS = re.compile(r"(\b[a-zA-Z][\w+.-]*://)[^\s/?#@\"']*(?::[^\s@\"']*)?@")
-_PARAMETERS = re.compile(rf"(?i)([?&;](?:[\w-]*(?:{_NAMED})|pass|key|sig|signature|code)=)[^&;\s\"']+")
+_CREDENTIALS = re.compile(r"(\b[a-zA-Z][\w+.-]{0,30}://)[^\s/?#@\"']{0,256}(?::[^\s@\"']{0,256})?@")
+_PARAMETERS = re.compile(r"(?i)([?&;](?:pass|key|sig|signature|code)=)[^&;\s\"']+")
 _HEADERS = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _ASSIGNED = re.compile(
-    rf"(?i)\b([\w-]*(?:{_NAMED}|auth_string|_pass|_dsn)[\"']?\s*=\s*)(?!\*\*\*)(?:bearer\s+|basic\s+)?('[^']*'|\"[^\"]*\"|[^\s,;&]+)"
+    rf"(?i)((?:{_NAMED}|auth_string|_pass|_dsn)[\"']?\s*=\s*)(?!\*\*\*)(?:bearer\s+|basic\s+)?('[^']*'|\"[^\"]*\"|[^\s,;&]+)"
 )
 _STATED = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|authorization)[\"']?\s*:\s*)(?!\*\*\*)"
+    r"(?i)((?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|authorization)[\"']?\s*:\s*)(?!\*\*\*)"
     r"(?:bearer\s+|basic\s+)?('[^']*'|\"[^\"]*\"|\S+)"
 )
 #: Messages about tokens of a text have blanks and short words there.
-_STATED_TOKEN = re.compile(r"(?i)\b([\w-]*token[\"']?\s*:)(?!\*\*\*)(?:[^\s,]+|\s+[\"']?[\w.~+/=-]{16,})")
+_STATED_TOKEN = re.compile(r"(?i)(token[\"']?\s*:)(?!\*\*\*)(?:[^\s,]+|\s+[\"']?[\w.~+/=-]{16,})")
 #: The part of a webhook's address that lets anybody send: long, and no word.
-_HOOKS = re.compile(r"(?i)(\bhttps?://[^\s\"'?]*hook[^\s\"'?]*?/)(?=[^\s\"'/?]*\d)[\w~%.=-]{16,}(?:/[^\s\"']*)?")
+_HOOKS = re.compile(r"(?i)(\bhttps?://[^\s\"'?]{0,100}?hook[^\s\"'?]{0,60}?/)(?=[^\s\"'/?]*\d)[\w~%.=-]{16,}(?:/[^\s\"']*)?")
 _SLACK = re.compile(r"(?i)(\bhttps?://hooks\.slack\.com/)[^\s\"']+")
 _FORMATS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
@@ -66,6 +68,8 @@ _IN_VALUE = re.compile(
 
 def hidden(text: str) -> str:
     """`text` with every secret that this process knows, and whatever looks like one, as `***`."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     for secret in _known(tuple(os.environ.items())):
         text = text.replace(secret, HIDDEN)
     text = _CREDENTIALS.sub(rf"\1{HIDDEN}@", _FORMATS.sub(HIDDEN, text))

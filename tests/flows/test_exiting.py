@@ -127,7 +127,7 @@ def test_a_signal_ends_the_process_within_seconds_also_when_a_thread_goes_on(sig
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(getattr(signal, signal_name))
-    _, said = process.communicate(timeout=15)
+    _, said = process.communicate(timeout=30)
     assert process.returncode == code
     assert said.count("finished shards are kept") == 1
     assert "Traceback" not in said

@@ -68,7 +68,7 @@ def test_an_interrupted_explanation_ends_within_seconds(command, tmp_path, numbe
     began = time.monotonic()
     os.killpg(process.pid, number)  # as the terminal does
     assert process.wait(30) == code, (tmp_path / "said").read_text()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20, "seconds, not the minute that its threads would take"
     text = (tmp_path / "said").read_text()
     if number is not signal.SIGKILL:
         assert text.count("finished shards are kept") == 1, text

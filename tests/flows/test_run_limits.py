@@ -41,13 +41,11 @@ sys.exit(ended(run, debug=False))
 )
 def test_a_limit_ends_the_run(limits, work, said):
     script = _RUN.format(limits=limits, work=work)
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 4, done.stderr
     assert said in done.stderr
     assert "finished shards are kept" in done.stderr
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - began < 30
 
 
 def test_who_swallows_the_error_is_ended_all_the_same():

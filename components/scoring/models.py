@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
 from calig.families import family_of
 from calig.loading import load_model
@@ -99,7 +97,7 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         InputError: it cannot be loaded or has fewer than two classes.
         CouldNotRunError: its classes are not those of the snapshot in the same order, so that answers would be mixed up.
     """
-    with engine_errors(), quiet_loading():
+    with engine_errors():
         model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
         family = family_of(model)
     n_classes = int(model.config.num_labels)
@@ -121,15 +119,3 @@ def _check_classes(model: Any, snapshot: ModelSnapshot) -> None:
             allowed=", ".join(snapshot.labels),
             next_step="fetch the version again; its config.json may have changed since",
         )
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """No progress bar while a model is loaded."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -183,7 +183,7 @@ def _refuse_quantised_tensors(tensors: Mapping[str, TensorHeader]) -> None:
         f"{name} ({header.dtype})"
         for name, header in tensors.items()
         if _QUANTISED.search(name)
-        or header.dtype.startswith(("F8", "F4", "F6"))
+        or header.dtype.startswith(("F8_", "F6_", "F4"))
         or (name.endswith("weight") and header.dtype not in _FLOATS)
     ]
     _refuse_quantised(_some(packed), "tensors")

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calig.baselines import mean_embedding
+from calig.blocks import logits_of
 from calig.families import family_of
 from calig.loading import load_model
 from components.errors import CouldNotRunError, InputError, engine_errors
@@ -33,15 +35,14 @@ class TextLogits(nn.Module):
         self.words = model.get_input_embeddings()
         # GPT-2 takes segment ids too, but as words: only a table of segments makes "all zero" the same as "none".
         self.takes_segments = getattr(model.config, "type_vocab_size", 0) > 0 and "token_type_ids" in _parameters(model)
-        self.register_buffer("mean", self.words.weight.detach().mean(dim=0), persistent=False)
+        self.register_buffer("mean", mean_embedding(model), persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits `batch classes` of `input_ids` and `attention_mask`, int64 `batch seq`."""
         removed = (input_ids < 0).unsqueeze(-1)
         embedded = torch.where(removed, self.mean, self.words(input_ids.clamp(min=0)))
         segments = {"token_type_ids": torch.zeros_like(input_ids)} if self.takes_segments else {}
-        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments).logits
-        return logits
+        return logits_of(self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments))
 
 
 def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
@@ -57,8 +58,7 @@ class ImageLogits(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Logits `batch classes` of `pixel_values`, float32 `batch channels height width`."""
-        logits: Tensor = self.model(pixel_values=pixel_values).logits
-        return logits
+        return logits_of(self.model(pixel_values=pixel_values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,7 @@ class Classifier:
         """Logits of one batch by the model's own way in (token ids, not embeddings): what every runtime must reproduce."""
         with torch.inference_mode():
             inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-            logits: Tensor = self.model(**inputs).logits
-            return logits.cpu().numpy()
+            return logits_of(self.model(**inputs)).cpu().numpy()
 
 
 def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:

@@ -58,8 +58,9 @@ def choose_baseline(name: str, model: Any, processor: Any, modality: str) -> Bas
 def mean_embedding(model: Any) -> Tensor:
     """Mean over the vocabulary of what the embedding layer gives, its scale included: `hidden`."""
     words = model.get_input_embeddings()
+    all_ids = torch.arange(words.num_embeddings, device=model.device)
     with torch.no_grad():
-        parts = [words(ids).sum(0, dtype=torch.float64) for ids in torch.arange(words.num_embeddings).to(model.device).split(8192)]
+        parts = [words(ids).sum(0, dtype=torch.float64) for ids in all_ids.split(8192)]
     return (torch.stack(parts).sum(0) / words.num_embeddings).to(words.weight.dtype)
 
 

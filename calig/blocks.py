@@ -88,9 +88,7 @@ class BlockStack:
         self._own_attention = model.config._attn_implementation
         self._verified = False
 
-    def trace(
-        self, inputs: Mapping[str, Tensor], shift: Tensor | None = None, replacement: Replacement | None = None
-    ) -> Trace:
+    def trace(self, inputs: Mapping[str, Tensor], shift: Tensor | None = None, replacement: Replacement | None = None) -> Trace:
         """Run the model's body on `inputs` (its own keyword arguments) and the family's head on the last block's output.
 
         With a `shift`, `batch seq hidden`, on h⁰ + shift in place of h⁰; with a `replacement`, on other embeddings.

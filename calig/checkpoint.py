@@ -39,7 +39,9 @@ _CLASSES = frozenset({"num_labels", "id2label", "label2id"})
 _DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
 
 #: Ends of tensor names that only quantised checkpoints have.
-_QUANTISED = re.compile(r"\.(absmax|quant_map|nested_absmax|quant_state\..*|SCB|weight_format|qweight|qzeros|g_idx|weight_scale)$")
+_QUANTISED = re.compile(
+    r"\.(absmax|quant_map|nested_absmax|quant_state\..*|SCB|weight_format|qweight|qzeros|g_idx|weight_scale)$"
+)
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 

@@ -61,7 +61,6 @@ def attribute(
     progress: Callable[[int], None] | None = None,
     targets: Sequence[list[Target]] | None = None,
     problems: dict[int, str] | None = None,
-    own: Tensor | None = None,
 ) -> list[list[Attribution]]:
     """Attribute encoded rows, in groups of equal length: no padding, so a row's values do not depend on its company.
 
@@ -76,7 +75,6 @@ def attribute(
         progress: called with the number of rows just finished.
         targets: per row what is explained, when that does not follow from the row itself; then `labels` play no part.
         problems: filled with why a row has no attribution, by its place in `rows`; None: such a row is an error.
-        own: what `own_logits` gives for these rows, when it is known.
 
     Returns:
         For each row one attribution per target: one, but for target "each"; none for a row with a problem.
@@ -84,7 +82,7 @@ def attribute(
     Raises:
         VerificationError: the adapter does not reproduce the model: on a row, or on more than a tenth of them.
     """
-    expected = own_logits(stack, rows, options.batch_tokens) if own is None else own
+    own = own_logits(stack, rows, options.batch_tokens)
     refusals = _Refusals(stack.family.model_type, len(rows), problems)
     done: dict[int, list[Attribution]] = {}
 
@@ -98,7 +96,7 @@ def attribute(
         given = [rows[i] for i in group]
         for i, result in zip(
             group,
-            attribute_group(stack, given, [labels[i] for i in group], baseline, options, wanted, expected[group]),
+            attribute_group(stack, given, [labels[i] for i in group], baseline, options, wanted, own[group]),
             strict=True,
         ):
             note(i, result)
@@ -107,7 +105,7 @@ def attribute(
         if progress is not None:
             progress(len(group))
 
-    finite = expected.isfinite().all(-1).tolist()
+    finite = own.isfinite().all(-1).tolist()
     usable = [i for i, row in enumerate(rows) if finite[i] or row.shift is not None]
     for i in sorted(set(range(len(rows))) - set(usable)):
         note(i, "the model's own logits are NaN or infinite")

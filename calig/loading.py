@@ -143,7 +143,7 @@ def load_processor(folder: str | Path, modality: str) -> Any:
 
 
 def check_vocabulary(tokenizer: Any, rows: int) -> None:
-    """Refuse a tokenizer that is not the model's: one that makes tokens without a row in the embedding, of which there are `rows`.
+    """Refuse a tokenizer that is not the model's: it makes tokens without a row in the embedding, of which there are `rows`.
 
     Tokens that were added later may never occur; a text in which one does is refused by itself.
     """

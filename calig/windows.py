@@ -52,11 +52,11 @@ def attribute_documents(
     sizes, names = [len(document.windows) for document in documents], class_names(stack.model)
     if not windows:
         return []
-    own = own_logits(stack, windows, options.batch_tokens)
-    logits = torch.stack([part.mean(0) for part in torch.split(own, sizes)])
+    of_windows = own_logits(stack, windows, options.batch_tokens)
+    logits = torch.stack([part.mean(0) for part in torch.split(of_windows, sizes)])
     by_document = choose_targets(options.target, logits, names, labels)
     targets = [target for target, size in zip(by_document, sizes, strict=True) for _ in range(size)]
-    done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets, own=own))
+    done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets))
     parts = [[next(done) for _ in document.windows] for document in documents]
     return [[merge(d, each, names) for each in zip(*p, strict=True)] for d, p in zip(documents, parts, strict=True)]
 

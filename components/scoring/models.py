@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calig.baselines import mean_embedding
-from calig.blocks import logits_of
+from calig.blocks import logits_of, padding_id
 from calig.families import family_of
 from calig.loading import load_model
+from calig.targets import problem_type
 from components.errors import CouldNotRunError, InputError, engine_errors
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
 from schemas.release import ModelSnapshot
@@ -71,6 +72,11 @@ class Classifier:
     n_classes: int
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an input may have several labels at once."""
+        return problem_type(self.model) == "multi_label_classification"
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.module.parameters()).device
@@ -104,7 +110,8 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
     _check_classes(model, snapshot)
     if snapshot.modality == "text":
-        return Classifier(TextLogits(model).eval(), TextCollator(reads_last=family.reads_last), model, n_classes)
+        text_collator = TextCollator(reads_last=family.reads_last, padding_id=padding_id(model))
+        return Classifier(TextLogits(model).eval(), text_collator, model, n_classes)
     collator = ImageCollator(processor, patch_size=int(model.config.patch_size))
     return Classifier(ImageLogits(model).eval(), collator, model, n_classes)
 

@@ -161,7 +161,9 @@ def test_what_the_weights_cannot_hold_is_never_built(folder, claim):
     assert time.process_time() - started < 5
 
 
-@pytest.mark.parametrize(("dtype", "device", "message"), [("fp16", "cpu", "float32, float64"), ("float32", "gpu", "allowed: auto")])
+@pytest.mark.parametrize(
+    ("dtype", "device", "message"), [("fp16", "cpu", "float32, float64"), ("float32", "gpu", "allowed: auto")]
+)
 def test_unknown_types_and_devices(folder, dtype, device, message):
     with pytest.raises(InvalidInputError, match=message):
         load_model(folder, dtype=dtype, device=device)

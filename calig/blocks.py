@@ -22,6 +22,9 @@ from calig.readout import only_for
 #: attention takes its softmax in float32 whatever the dtype is.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
 
+#: A cache of keys would grow with every resumed pass; not every family's parts understand each other's tuples.
+_SETTINGS = {"use_cache": False, "return_dict": True}
+
 #: One lock per model: two threads would see each other's hooks and attention.
 _LOCKS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 _LOCKS_LOCK = Lock()
@@ -164,8 +167,9 @@ class BlockStack:
         ids = inputs.get("input_ids")
         if self.family.reads_last and ids is not None and padding_id(self.model) is None:  # it refuses batches
             rows = [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(len(ids))]
-            return torch.cat([logits_of(self.model(**row)) for row in rows])
-        return logits_of(self.model(**inputs))
+            return torch.cat([self.model(**row).logits for row in rows])
+        logits: Tensor = self.model(**inputs).logits
+        return logits
 
     def differences(self, trace: Trace, own: Tensor) -> list[float | None]:
         """Per row by how much the adapter's logits differ from the model's own, where rounding does not explain it; else None."""
@@ -235,23 +239,24 @@ def attributable(model: Any) -> Iterator[BlockStack]:
         contexts.enter_context(_restored(model))
         model.eval()
         model.requires_grad_(False)
-        if getattr(model.config, "use_cache", None) is not None:
-            model.config.use_cache = False  # a cache of keys would grow with every resumed pass
+        for name, value in _SETTINGS.items():
+            if hasattr(model.config, name):
+                setattr(model.config, name, value)
         contexts.enter_context(observable_attention(model))
         yield stack
 
 
 @contextmanager
 def _restored(model: Any) -> Iterator[None]:
-    """Puts back which submodules were training, which weights wanted gradients, and whether keys are cached."""
+    """Puts back which submodules were training, which weights wanted gradients, and the configuration's settings."""
     training = [(module, module.training) for module in model.modules()]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    cached = getattr(model.config, "use_cache", None)
+    settings = {name: getattr(model.config, name) for name in _SETTINGS if hasattr(model.config, name)}
     try:
         yield
     finally:
-        if cached is not None:
-            model.config.use_cache = cached
+        for name, value in settings.items():
+            setattr(model.config, name, value)
         for parameter in trainable:
             parameter.requires_grad_(True)
         for module, mode in training:
@@ -261,12 +266,6 @@ def _restored(model: Any) -> Iterator[None]:
 def _lock_of(model: Any) -> Any:
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(model, RLock())
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits of a model's output, whether the configuration makes it an object or a tuple."""
-    logits: Tensor = output[0] if isinstance(output, tuple) else output.logits
-    return logits
 
 
 def padding_id(model: Any) -> int | None:

@@ -60,6 +60,8 @@ def pass_both_ends(
     attended = [call.output for call in at_input.attention]
     all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
     position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
+    if position == 0 and stack.family.reads_last:
+        position = None  # the first position of causal attention sees nothing but itself
     stack.verify(at_input, position)
 
     hidden, f_baseline, baseline_gradients = _pass_baselines(stack, rows, baseline, weights)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calig.baselines import mean_embedding
-from calig.blocks import logits_of, padding_id
+from calig.blocks import padding_id
 from calig.families import family_of
 from calig.loading import load_model
 from calig.targets import problem_type
@@ -43,7 +43,8 @@ class TextLogits(nn.Module):
         removed = (input_ids < 0).unsqueeze(-1)
         embedded = torch.where(removed, self.mean, self.words(input_ids.clamp(min=0)))
         segments = {"token_type_ids": torch.zeros_like(input_ids)} if self.takes_segments else {}
-        return logits_of(self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments))
+        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments).logits
+        return logits
 
 
 def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
@@ -59,7 +60,8 @@ class ImageLogits(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Logits `batch classes` of `pixel_values`, float32 `batch channels height width`."""
-        return logits_of(self.model(pixel_values=pixel_values))
+        logits: Tensor = self.model(pixel_values=pixel_values).logits
+        return logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,8 @@ class Classifier:
         """Logits of one batch by the model's own way in (token ids, not embeddings): what every runtime must reproduce."""
         with torch.inference_mode():
             inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-            return logits_of(self.model(**inputs)).cpu().numpy()
+            logits: Tensor = self.model(**inputs).logits
+            return logits.cpu().numpy()
 
 
 def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
@@ -105,6 +108,7 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
     with engine_errors():
         model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
         family = family_of(model)
+    model.config.return_dict = True  # some families' parts do not understand each other's tuples
     n_classes = int(model.config.num_labels)
     if n_classes < 2:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")

@@ -130,7 +130,9 @@ def test_logits_that_are_not_finite_cost_no_integration(bert, monkeypatch):
     monkeypatch.setattr(model, "forward", broken)
     sizes = []
     whole = engine.attribute_group
-    monkeypatch.setattr(engine, "attribute_group", lambda stack, rows, *rest: sizes.append(len(rows)) or whole(stack, rows, *rest))
+    monkeypatch.setattr(
+        engine, "attribute_group", lambda stack, rows, *rest: sizes.append(len(rows)) or whole(stack, rows, *rest)
+    )
     problems: dict[int, str] = {}
     run(model, tokenizer, TEXTS, problems)
     assert problems == {1: "the model's own logits are NaN or infinite"}

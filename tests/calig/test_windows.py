@@ -78,7 +78,9 @@ def test_bad_options_say_what_is_allowed(bert, options, message):
         explain(*bert, LONG, **options)
 
 
-@pytest.mark.parametrize("item", [None, Image.new("RGB", (8, 8)), ("a film", "a plot"), 3], ids=["none", "picture", "pair", "int"])
+@pytest.mark.parametrize(
+    "item", [None, Image.new("RGB", (8, 8)), ("a film", "a plot"), 3], ids=["none", "picture", "pair", "int"]
+)
 def test_what_is_no_text_is_refused(bert, item):
     for long_texts in ("windows", "truncate"):
         with pytest.raises(InvalidInputError, match="allowed: texts"):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from calig.errors import InvalidInputError
+
+T = TypeVar("T")
 
 #: Tokenizers without a limit of their own report a huge number instead.
 _NO_LIMIT = 1_000_000
@@ -44,28 +46,27 @@ class EncodedInput:
         return len(self.tokens)
 
     @property
-    def body(self) -> slice:
+    def body(self) -> range:
         """From the first content token to the last: what is cut when a text is too long."""
         content = [i for i, kept in enumerate(self.content) if kept]
-        return slice(content[0], content[-1] + 1)
+        return range(content[0], content[-1] + 1)
 
     @property
     def n_body(self) -> int:
         """Positions in the body."""
-        return self.body.stop - self.body.start
+        return len(self.body)
 
     def part(self, begin: int, end: int) -> EncodedInput:
         """This text with the positions `begin` … `end` (exclusive) of its body alone, between its special tokens."""
         body = self.body
-        kept = [*range(body.start), *range(body.start + begin, min(body.start + end, body.stop)), *range(body.stop, self.length)]
-        pick = lambda values: [values[i] for i in kept]  # noqa: E731
-        content = pick(self.content)
+        kept = [*range(body.start), *body[begin:end], *range(body.stop, self.length)]
+        content = _picked(self.content, kept)
         return replace(
             self,
             inputs={name: tensor[:, kept] for name, tensor in self.inputs.items()},
-            tokens=pick(self.tokens),
-            starts=pick(self.starts),
-            ends=pick(self.ends),
+            tokens=_picked(self.tokens, kept),
+            starts=_picked(self.starts, kept),
+            ends=_picked(self.ends, kept),
             content=content,
             coverage=sum(content) / sum(self.content),
         )
@@ -74,6 +75,10 @@ class EncodedInput:
     def input_ids(self) -> list[int]:
         """Token ids, `seq`; empty for images."""
         return [int(i) for i in self.inputs["input_ids"][0]] if "input_ids" in self.inputs else []
+
+
+def _picked(values: Sequence[T], places: Sequence[int]) -> list[T]:
+    return [values[i] for i in places]
 
 
 def length_limit(config: Any, tokenizer: Any, max_length: int | None) -> int | None:

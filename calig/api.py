@@ -13,12 +13,12 @@ from calig.batching import suitable_batch_tokens
 from calig.blocks import attributable
 from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
-from calig.families import family_of
+from calig.families import family_of, unwrapped
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
 from calig.labels import read_labels
 from calig.rollout import CONTEXT_RULES, FUSION_RULES
 from calig.targets import class_names
-from calig.windows import attribute_documents, split
+from calig.windows import Document, attribute_documents, split
 
 
 def explain(  # noqa: PLR0913 - the method has this many settings; all but three are keyword-only
@@ -50,7 +50,8 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     ...     print(f"{word.text:12} {word.value:+.2f}")
 
     Args:
-        model: a transformers text or image classifier; used on its own device and in its own precision, left unchanged.
+        model: a transformers text or image classifier, bare or inside PEFT, torch.compile or DataParallel; used on its own device
+            and in its own precision, left unchanged. Other threads that explain the same model wait.
         tokenizer_or_processor: its fast tokenizer, or its image processor.
         inputs: texts, or PIL images.
         target: what is explained: "predicted" (a regression model's one output), "gold" (needs `labels`), "margin" (the
@@ -81,10 +82,12 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
 
     Raises:
         UnsupportedModelError: the architecture is unknown, generative or encoder-decoder.
-        InvalidInputError: an input without content, an unknown class or option.
-        VerificationError: the adapter does not reproduce this model's logits.
+        InvalidInputError: an input without content or of another kind, an unknown class or option.
+        VerificationError: the adapter does not reproduce this model's logits on some row.
     """
+    model = unwrapped(model)
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
+    gold = _gold(labels, len(given))
     _check(fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
     options = Options(
         target=target,
@@ -101,8 +104,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
         gold = _gold(labels, len(given), class_names(model))
         if long_texts == "windows" and stack.family.modality == "text":
-            limit = length_limit(model.config, tokenizer_or_processor, max_length)
-            documents = [split(str(text), tokenizer_or_processor, limit=limit, overlap=window_overlap) for text in given]
+            documents = [_split(text, model, tokenizer_or_processor, max_length, window_overlap) for text in given]
             results = attribute_documents(stack, documents, gold, chosen, options, progress)
         else:
             rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]
@@ -112,11 +114,29 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
 
 def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: int | None = None) -> EncodedInput:
     """One text or image as the model's inputs; see `calig.inputs`."""
+    _require_modality(item, model)
     if isinstance(item, str):
-        return encode_text(item, processor, limit=length_limit(model.config, processor, max_length))
-    if isinstance(item, Image.Image):
-        return encode_image(item, processor, config=model.config, prefix=family_of(model).prefix)
-    raise InvalidInputError(f"inputs are texts or PIL images\ngot: {type(item).__name__}")
+        limit = length_limit(model.config, processor, max_length)
+        return encode_text(item, processor, limit=limit, vocabulary=_vocabulary(model))
+    return encode_image(item, processor, config=model.config, prefix=family_of(model).prefix)
+
+
+def _split(text: Any, model: Any, tokenizer: Any, max_length: int | None, overlap: float) -> Document:
+    _require_modality(text, model)
+    limit = length_limit(model.config, tokenizer, max_length)
+    return split(text, tokenizer, limit=limit, overlap=overlap, vocabulary=_vocabulary(model))
+
+
+def _require_modality(item: Any, model: Any) -> None:
+    modality = family_of(model).modality
+    if not isinstance(item, str if modality == "text" else Image.Image):
+        allowed = "texts (str)" if modality == "text" else "PIL images"
+        raise InvalidInputError(f"this model takes other inputs\ngot: {type(item).__name__}\nallowed: {allowed}")
+
+
+def _vocabulary(model: Any) -> int:
+    rows: int = model.get_input_embeddings().num_embeddings
+    return rows
 
 
 def _gold(labels: Sequence[str | int | None] | None, n_inputs: int, names: Sequence[str]) -> Sequence[str | None]:

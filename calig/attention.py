@@ -7,7 +7,7 @@ o = A v, ∂f/∂A_ij = ⟨∂f/∂o_i, v_j⟩ (METHOD.md, equation 2).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -60,13 +60,18 @@ class ReadOut:
     attended: bool = False
 
 
-@contextmanager
-def observable_attention(model: nn.Module) -> Iterator[None]:
+def observable_attention(model: nn.Module) -> AbstractContextManager[None]:
     """Route this model's attention through the scaled-dot-product kernel in a way that can be recorded; undone at exit."""
+    return attention_implementation(model, _IMPLEMENTATION)
+
+
+@contextmanager
+def attention_implementation(model: nn.Module, name: str) -> Iterator[None]:
+    """Inside, the model computes attention by the implementation `name` of transformers' registry."""
     config: Any = model.config
     before = config._attn_implementation
-    model.set_attn_implementation(_IMPLEMENTATION)  # type: ignore[operator]
     try:
+        model.set_attn_implementation(name)  # type: ignore[operator]
         yield
     finally:
         model.set_attn_implementation(before)  # type: ignore[operator]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calig.html import attribution_html
-from calig.words import Word
+from calig.words import Word, word_owners
 
 Floats = NDArray[np.float64]
 
@@ -59,10 +59,12 @@ class Attribution:
 
     def layers_by_word(self) -> Floats:
         """`layers words`: relevance of each layer after the rollout, summed by word; special tokens are in no word."""
-        starts, ends = np.asarray(self.starts), np.asarray(self.ends)
-        return np.array([self.layers[:, (starts < w.end) & (ends > w.start)].sum(axis=1) for w in self.words]).T.reshape(
-            len(self.layers), len(self.words)
-        )
+        sums = np.zeros((len(self.words), len(self.layers)))
+        if self.words:
+            bounds = [w.start for w in self.words], [w.end for w in self.words]
+            owner = word_owners(*bounds, self.starts, self.ends)
+            np.add.at(sums, owner[owner >= 0], self.layers.T[owner >= 0])
+        return sums.T
 
     def plot_words(self, axes: Any = None, *, top: int = 20) -> Any:
         """Bars of the largest words, with matplotlib; see `calig.plots.plot_words`."""

@@ -19,12 +19,19 @@ _BLUR = 0.15
 
 @dataclass(frozen=True)
 class Baseline:
-    """How to take the content out. `kind`: mask, pad, mean, zero or blur; `name` as recorded; `apply` gives x' to the model."""
+    """How to take the content out.
+
+    kind: mask, pad, mean, zero or blur; name: as recorded. Texts: embedding, `hidden`, stands in the place of the embedding of
+    every content token while the model runs on the tokens of x, so that whatever else it derives from them (positions, token
+    types, where it reads) stays; replacement_id: the token whose embedding that is. apply: x' as inputs of their own, for
+    images and for other tools.
+    """
 
     kind: str
     name: str
     replacement_id: int | None
     apply: Callable[[EncodedInput], dict[str, Tensor]]
+    embedding: Tensor | None = None
 
 
 def choose_baseline(name: str, model: Any, processor: Any, modality: str) -> Baseline:
@@ -35,15 +42,33 @@ def choose_baseline(name: str, model: Any, processor: Any, modality: str) -> Bas
     """
     if modality == "image":
         return _image_baseline("zero" if name == "auto" else name, processor)
-    ids = {"mask": processor.mask_token_id, "pad": processor.pad_token_id}
+    ids = _available(model, processor)
     if name == "auto":
-        name = next((n for n, i in ids.items() if i is not None), "mean")
+        name = next(iter(ids), "mean")
     if name == "mean":
         return _mean_baseline(model)
-    if ids.get(name) is None:
-        available = [n for n, i in ids.items() if i is not None]
-        raise InvalidInputError(f"this tokenizer has no baseline {name!r}\nallowed: auto, mean, {', '.join(available)}")
-    return _token_baseline(name, f"{processor.convert_ids_to_tokens(ids[name])} tokens", ids[name])
+    if name not in ids:
+        raise InvalidInputError(
+            f"this model has no baseline {name!r}: its tokenizer has no such token, or its embedding no row for it"
+            f"\nallowed: {', '.join(('auto', 'mean', *ids))}"
+        )
+    return _token_baseline(name, f"{processor.convert_ids_to_tokens(ids[name])} tokens", ids[name], model)
+
+
+def mean_embedding(model: Any) -> Tensor:
+    """Mean over the vocabulary of what the embedding layer gives, its scale included: `hidden`."""
+    words = model.get_input_embeddings()
+    all_ids = torch.arange(words.num_embeddings, device=model.device)
+    with torch.no_grad():
+        parts = [words(ids).sum(0, dtype=torch.float64) for ids in all_ids.split(8192)]
+    return (torch.stack(parts).sum(0) / words.num_embeddings).to(words.weight.dtype)
+
+
+def _available(model: Any, tokenizer: Any) -> dict[str, int]:
+    """Token ids by the name of the baseline, the preferred first."""
+    rows = model.get_input_embeddings().num_embeddings
+    ids = {"mask": tokenizer.mask_token_id, "pad": tokenizer.pad_token_id}
+    return {name: token_id for name, token_id in ids.items() if token_id is not None and token_id < rows}
 
 
 def black(image: Image.Image) -> Image.Image:
@@ -60,24 +85,25 @@ def blurred(image: Image.Image) -> Image.Image:
 IMAGE_BASELINES = {"zero": black, "blur": blurred}
 
 
-def _token_baseline(kind: str, name: str, token_id: int) -> Baseline:
+def _token_baseline(kind: str, name: str, token_id: int, model: Any) -> Baseline:
     def apply(row: EncodedInput) -> dict[str, Tensor]:
         content = torch.tensor([row.content])
         return {**row.inputs, "input_ids": row.inputs["input_ids"].masked_fill(content, token_id)}
 
-    return Baseline(kind, name, token_id, apply)
+    with torch.no_grad():
+        embedding = model.get_input_embeddings()(torch.tensor(token_id, device=model.device))
+    return Baseline(kind, name, token_id, apply, embedding)
 
 
 def _mean_baseline(model: Any) -> Baseline:
-    table = model.get_input_embeddings().weight.detach()
+    words, mean = model.get_input_embeddings(), mean_embedding(model)
 
     def apply(row: EncodedInput) -> dict[str, Tensor]:
-        ids = row.inputs["input_ids"].to(table.device)
-        content = torch.tensor([row.content], device=table.device).unsqueeze(-1)
-        embedded = torch.where(content, table.mean(0), table[ids])
+        content = torch.tensor([row.content], device=mean.device).unsqueeze(-1)
+        embedded = torch.where(content, mean, words(row.inputs["input_ids"].to(mean.device)).detach())
         return {**{k: v for k, v in row.inputs.items() if k != "input_ids"}, "inputs_embeds": embedded}
 
-    return Baseline("mean", "mean word embedding", None, apply)
+    return Baseline("mean", "mean word embedding", None, apply, mean)
 
 
 def _image_baseline(name: str, processor: Any) -> Baseline:

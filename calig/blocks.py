@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Lock, RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from calig.attention import AttentionCall, observable_attention, recorded_attention
-from calig.errors import VerificationError
-from calig.families import Family, family_of
+from calig.attention import AttentionCall, attention_implementation, observable_attention, recorded_attention
+from calig.errors import InvalidInputError, VerificationError
+from calig.families import Family, family_of, unwrapped
 from calig.products import Products
 from calig.readout import only_for
 
-#: Largest relative difference between resumed and ordinary logits that rounding can explain, per dtype.
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
+#: Largest relative difference between the adapter's and the model's own logits that rounding can explain, per dtype. Eager
+#: attention takes its softmax in float32 whatever the dtype is.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
+
+#: A cache of keys would grow with every resumed pass; not every family's parts understand each other's tuples.
+_SETTINGS = {"use_cache": False, "return_dict": True}
+
+#: One lock per model: two threads would see each other's hooks and attention.
+_LOCKS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_LOCKS_LOCK = Lock()
 
 
 @dataclass(frozen=True)
@@ -36,12 +46,21 @@ class BlockCall:
 
 
 @dataclass(frozen=True)
+class Replacement:
+    """What the embedding layer gives instead at the positions `where`, `batch seq`: `embedding`, `hidden`."""
+
+    where: Tensor
+    embedding: Tensor
+
+
+@dataclass(frozen=True)
 class Trace:
     """One forward pass, watched.
 
     hidden: the input of every block (hˡ, l = 0 … L−1), `batch seq hidden` each, in one autograd graph rooted at h⁰;
     output: the last block's output; logits: `batch classes`; calls: the blocks in order with what they were called with;
-    attention: what their attention received and gave.
+    attention: what their attention received and gave; read_at: the position that the head reads in each row, where that
+    depends on the row.
     """
 
     hidden: list[Tensor]
@@ -49,6 +68,7 @@ class Trace:
     logits: Tensor
     calls: list[BlockCall]
     attention: list[AttentionCall]
+    read_at: Tensor | None
 
     @property
     def batch(self) -> int:
@@ -68,12 +88,13 @@ class BlockStack:
         self.family: Family = family_of(model)
         self.blocks = tuple(self.family.blocks(model))
         self.products = Products()
+        self._own_attention = model.config._attn_implementation
         self._verified = False
 
-    def trace(self, inputs: Mapping[str, Tensor], shift: Tensor | None = None) -> Trace:
+    def trace(self, inputs: Mapping[str, Tensor], shift: Tensor | None = None, replacement: Replacement | None = None) -> Trace:
         """Run the model's body on `inputs` (its own keyword arguments) and the family's head on the last block's output.
 
-        With a `shift`, `batch seq hidden`, on h⁰ + shift in place of h⁰.
+        With a `shift`, `batch seq hidden`, on h⁰ + shift in place of h⁰; with a `replacement`, on other embeddings.
         """
         hidden: list[Tensor] = []
         calls: list[BlockCall] = []
@@ -92,13 +113,30 @@ class BlockStack:
 
         hooks = [b.register_forward_pre_hook(before, with_kwargs=True) for b in self.blocks]
         hooks += [b.register_forward_hook(after) for b in self.blocks]
+        if replacement is not None:
+            hooks.append(self.model.get_input_embeddings().register_forward_hook(_replacing(replacement)))
         try:
             with recorded_attention() as attention:
                 self.model.base_model(**inputs)
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(hidden, outputs[0], self.family.head(self.model, outputs[0]), calls, attention)
+        read_at = self._read_at(inputs)
+        return Trace(hidden, outputs[0], self._head(outputs[0], read_at), calls, attention, read_at)
+
+    def _read_at(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """Where the model itself reads: transformers' decoders read at the last token that is not the padding."""
+        if not self.family.reads_last:
+            return None
+        ids, padding = inputs["input_ids"], padding_id(self.model)
+        if padding is None:
+            return torch.full((len(ids),), ids.shape[1] - 1, device=ids.device)
+        return (torch.arange(ids.shape[1], device=ids.device) * (ids != padding)).argmax(-1)
+
+    def _head(self, hidden: Tensor, read_at: Tensor | None) -> Tensor:
+        if read_at is not None:
+            hidden = hidden[torch.arange(len(hidden), device=hidden.device), read_at].unsqueeze(1)
+        return self.family.head(self.model, hidden)
 
     def resume(self, entries: Mapping[int, Tensor], trace: Trace, rows: Tensor, *, read_out: int | None = None) -> Tensor:
         """Logits of points that enter the stack at several layers, in one sweep down: `points classes`.
@@ -116,10 +154,32 @@ class BlockStack:
             if len(hidden):
                 with only_for(read_out if layer == len(trace.calls) - 1 else None, call.block):
                     hidden = call(hidden, rows[: len(hidden)], trace.batch)
-        return self.family.head(self.model, hidden)
+        return self._head(hidden, None if trace.read_at is None else trace.read_at[rows])
 
-    def verify(self, trace: Trace, inputs: Mapping[str, Tensor], read_out: int | None) -> None:
-        """Check the family's row, once: the model's own logits come out, and every block's attention was seen.
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Inside, the model computes with its own attention and builds no graph: what it gives is what its users get."""
+        with torch.no_grad(), attention_implementation(self.model, self._own_attention):
+            yield
+
+    def own_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The model's own logits on its own inputs, `batch classes`: what the adapter must reproduce. Use inside `untouched`."""
+        ids = inputs.get("input_ids")
+        if self.family.reads_last and ids is not None and padding_id(self.model) is None:  # it refuses batches
+            rows = [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(len(ids))]
+            return torch.cat([self.model(**row).logits for row in rows])
+        logits: Tensor = self.model(**inputs).logits
+        return logits
+
+    def differences(self, trace: Trace, own: Tensor) -> list[float | None]:
+        """Per row by how much the adapter's logits differ from the model's own, where rounding does not explain it; else None."""
+        own = own.to(trace.logits.device)
+        allowed = _TOLERANCE[trace.logits.dtype] * own.abs().amax(-1).clamp(min=1.0)
+        found = (trace.logits.detach() - own).abs().amax(-1)
+        return [None if ok else value for ok, value in zip((found <= allowed).tolist(), found.tolist(), strict=True)]
+
+    def verify(self, trace: Trace, read_out: int | None) -> None:
+        """Check the family's row, once: every block's attention was seen, and resuming from any block gives the same logits.
 
         Also that the last block, computed for the read-out position alone, gives the same logits and gradients.
         """
@@ -131,8 +191,7 @@ class BlockStack:
                 f"{self.family.model_type}: {n_blocks} block and {n_attention} attention calls were seen"
                 "\nnext: check the family's row in calig/families.py"
             )
-        with torch.no_grad():
-            expected = self.model(**{name: value[:1] for name, value in inputs.items()}).logits
+        expected = trace.logits[:1].detach()
         self._compare(self._one_row(trace, 0, read_out)[0], expected, "resuming from layer 0 changes the logits")
         whole, narrow = (self._one_row(trace, n_blocks - 1, position) for position in (None, read_out))
         self._compare(whole[0], expected, "resuming from the last block changes the logits")
@@ -158,24 +217,70 @@ class BlockStack:
 
 @contextmanager
 def attributable(model: Any) -> Iterator[BlockStack]:
-    """The model as a `BlockStack`; evaluation mode, frozen weights and observable attention until the end of the block."""
-    stack = BlockStack(model)
-    training, cached = model.training, getattr(model.config, "use_cache", None)
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    try:
+    """The model as a `BlockStack`; evaluation mode, frozen weights and observable attention until the end of the block.
+
+    One thread at a time: others wait. Works whatever gradient mode or autocast the caller is in, and puts everything back.
+
+    Raises:
+        InvalidInputError: the weights were made in inference mode, where no gradient can ever pass.
+    """
+    model = unwrapped(model)
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise InvalidInputError(
+            "the model was loaded inside torch.inference_mode(), so that no gradient passes through it"
+            "\nnext: load it outside; explaining inside is fine"
+        )
+    with ExitStack() as contexts:
+        contexts.enter_context(_lock_of(model))
+        contexts.enter_context(torch.inference_mode(False))
+        contexts.enter_context(torch.enable_grad())
+        contexts.enter_context(torch.autocast(model.device.type, enabled=False))
+        stack = BlockStack(model)
+        contexts.enter_context(_restored(model))
         model.eval()
-        if cached is not None:
-            model.config.use_cache = False  # a cache of keys would grow with every resumed pass
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        with observable_attention(model):
-            yield stack
+        model.requires_grad_(False)
+        for name, value in _SETTINGS.items():
+            if hasattr(model.config, name):
+                setattr(model.config, name, value)
+        contexts.enter_context(observable_attention(model))
+        yield stack
+
+
+@contextmanager
+def _restored(model: Any) -> Iterator[None]:
+    """Puts back which submodules were training, which weights wanted gradients, and the configuration's settings."""
+    training = [(module, module.training) for module in model.modules()]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    settings = {name: getattr(model.config, name) for name in _SETTINGS if hasattr(model.config, name)}
+    try:
+        yield
     finally:
+        for name, value in settings.items():
+            setattr(model.config, name, value)
         for parameter in trainable:
             parameter.requires_grad_(True)
-        if cached is not None:
-            model.config.use_cache = cached
-        model.train(training)
+        for module, mode in training:
+            module.training = mode
+
+
+def _lock_of(model: Any) -> Any:
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(model, RLock())
+
+
+def padding_id(model: Any) -> int | None:
+    """The token that a decoder's head skips when it looks for the position to read; None: it reads the last."""
+    padding: int | None = getattr(model.config, "pad_token_id", None)
+    return padding
+
+
+def _replacing(replacement: Replacement) -> Any:
+    """A forward hook of the embedding layer."""
+
+    def replaced(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        return torch.where(replacement.where.unsqueeze(-1), replacement.embedding.to(output), output)
+
+    return replaced
 
 
 def _select(value: Any, rows: Tensor, batch: int) -> Any:

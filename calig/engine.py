@@ -15,7 +15,8 @@ from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.batching import equal_lengths, halving_on_out_of_memory, return_memory
 from calig.blocks import BlockStack
-from calig.inputs import EncodedInput
+from calig.errors import VerificationError
+from calig.inputs import EncodedInput, joined
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
 from calig.passes import Ends, pass_both_ends
 from calig.paths import Paths
@@ -24,7 +25,7 @@ from calig.rollout import Fusion
 from calig.targets import Target, choose_targets, class_names, problem_type
 from calig.words import merge_words
 
-FORMULA_VERSION = "2"
+FORMULA_VERSION = "3"
 
 #: Rows after which freed memory goes back to the system: after every group it would cost an eighth of the time on short texts.
 _ROWS_BETWEEN_RETURNS = 16
@@ -59,8 +60,11 @@ def attribute(
     options: Options,
     progress: Callable[[int], None] | None = None,
     targets: Sequence[list[Target]] | None = None,
+    problems: dict[int, str] | None = None,
 ) -> list[list[Attribution]]:
     """Attribute encoded rows, in groups of equal length: no padding, so a row's values do not depend on its company.
+
+    What the adapter reads out is compared with the model's own logits on every row.
 
     Args:
         stack: the model, inside `attributable(model)`.
@@ -70,24 +74,83 @@ def attribute(
         options: the method's settings.
         progress: called with the number of rows just finished.
         targets: per row what is explained, when that does not follow from the row itself; then `labels` play no part.
+        problems: filled with why a row has no attribution, by its place in `rows`; None: such a row is an error.
 
     Returns:
-        For each row one attribution per target: one, but for target "each".
+        For each row one attribution per target: one, but for target "each"; none for a row with a problem.
+
+    Raises:
+        VerificationError: the adapter does not reproduce the model: on a row, or on more than a tenth of them.
     """
+    own = own_logits(stack, rows, options.batch_tokens)
+    refusals = _Refusals(stack.family.model_type, len(rows), problems)
     done: dict[int, list[Attribution]] = {}
+
+    def note(index: int, result: list[Attribution] | str) -> None:
+        done[index] = [] if isinstance(result, str) else result
+        if isinstance(result, str):
+            refusals.add(index, result)
 
     def finish(group: Sequence[int]) -> None:
         wanted = [targets[i] for i in group] if targets else None
-        results = attribute_group(stack, [rows[i] for i in group], [labels[i] for i in group], baseline, options, wanted)
-        done.update(zip(group, results, strict=True))
+        given = [rows[i] for i in group]
+        for i, result in zip(
+            group,
+            attribute_group(stack, given, [labels[i] for i in group], baseline, options, wanted, own[group]),
+            strict=True,
+        ):
+            note(i, result)
         if len(done) // _ROWS_BETWEEN_RETURNS > (len(done) - len(group)) // _ROWS_BETWEEN_RETURNS:
             return_memory()
         if progress is not None:
             progress(len(group))
 
-    for group in equal_lengths([row.length for row in rows], options.batch_tokens):
-        halving_on_out_of_memory(finish, group, len(group))
+    finite = own.isfinite().all(-1).tolist()
+    usable = [i for i, row in enumerate(rows) if finite[i] or row.shift is not None]
+    for i in sorted(set(range(len(rows))) - set(usable)):
+        note(i, "the model's own logits are NaN or infinite")
+        if progress is not None:
+            progress(1)
+    for group in equal_lengths([rows[i].length for i in usable], options.batch_tokens):
+        halving_on_out_of_memory(finish, [usable[i] for i in group], len(group))
     return [done[i] for i in range(len(rows))]
+
+
+def own_logits(stack: BlockStack, rows: Sequence[EncodedInput], batch_tokens: int) -> Tensor:
+    """What the model itself says of every row, `rows classes`, on the CPU in float64; NaN for rows with a shift, of which the
+    model's own way in knows nothing."""
+    own = torch.full((len(rows), len(class_names(stack.model))), torch.nan, dtype=torch.float64)
+    plain = [i for i, row in enumerate(rows) if row.shift is None]
+
+    def finish(group: Sequence[int]) -> None:
+        own[group] = stack.own_logits(joined([rows[i].inputs for i in group], stack.model)).double().cpu()
+
+    with stack.untouched():
+        for group in equal_lengths([rows[i].length for i in plain], batch_tokens):
+            halving_on_out_of_memory(finish, [plain[i] for i in group], len(group))
+    return own
+
+
+#: A run ends when the adapter fails on more than this share of its rows: then the family's row is wrong, not the data.
+_MOST_REFUSED = 0.1
+
+
+class _Refusals:
+    """Rows that cannot be attributed: noted one by one, an error when nobody notes them or when they are too many."""
+
+    def __init__(self, model_type: str, n_rows: int, problems: dict[int, str] | None) -> None:
+        self._model_type, self._n_rows, self._problems = model_type, n_rows, problems
+
+    def add(self, index: int, problem: str) -> None:
+        if self._problems is None:
+            raise VerificationError(f"{self._model_type}: row {index} cannot be attributed: {problem}")
+        self._problems[index] = problem
+        n = len(self._problems)
+        if n > max(1, _MOST_REFUSED * self._n_rows):
+            raise VerificationError(
+                f"{self._model_type}: {n} of {self._n_rows} rows cannot be attributed, the last one because {problem}"
+                "\nnext: check the family's row in calig/families.py, or the model's weights"
+            )
 
 
 def attribute_group(
@@ -96,15 +159,19 @@ def attribute_group(
     labels: Sequence[str | None],
     baseline: Baseline,
     options: Options,
-    wanted: list[list[Target]] | None = None,
-) -> list[list[Attribution]]:
-    """Attribute rows of one length; arguments as above."""
+    wanted: list[list[Target]] | None,
+    own: Tensor,
+) -> list[list[Attribution] | str]:
+    """Attribute rows of one length; arguments as above, `own` from `own_logits`. A row may have a problem instead."""
 
     def choose(logits: Tensor) -> list[list[Target]]:
         return wanted or choose_targets(options.target, logits, class_names(stack.model), labels)
 
     with stack.products():
         ends, targets, context = pass_both_ends(stack, rows, baseline, choose)
+    wrong = [_disagreement(row, by) for row, by in zip(rows, stack.differences(ends.at_input, own), strict=True)]
+    if all(wrong):
+        return [problem or "" for problem in wrong]
     integrals = _integrate(Paths(stack, ends, batch_tokens=options.batch_tokens), options)
     by_row = [integrals[row :: len(rows)] for row in range(len(rows))]
     results: list[list[Attribution]] = [[] for _ in rows]
@@ -113,7 +180,13 @@ def attribute_group(
         rolled = roll_out(torch.tensor(layer_attributions), ends, context, k, (options.fusion, *options.alternatives))
         for i, row in enumerate(rows):
             results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], rolled.of_row(i)))
-    return results
+    return [problem or result for problem, result in zip(wrong, results, strict=True)]
+
+
+def _disagreement(row: EncodedInput, difference: float | None) -> str | None:
+    if difference is None or row.shift is not None:
+        return None
+    return f"the logits read out differ from the model's own by {difference:.3g}"
 
 
 def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:

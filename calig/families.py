@@ -17,8 +17,8 @@ class Family:
 
     blocks: the modules that are its blocks (one module may serve several times). head: (model, output of the last block
     `batch seq hidden`, rows unpadded) → logits `batch classes`. prefix: what an image model puts before the patches.
-    reads_last: the head reads the last position, which may be a content token. Anything else the engine needs it finds by
-    watching one forward pass.
+    reads_last: the head reads the last position that does not hold the padding token, which may be a content token; it is given
+    the hidden states of that position alone. Anything else the engine needs it finds by watching one forward pass.
     """
 
     model_type: str
@@ -86,11 +86,34 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
+#: Wrappers by the names of their classes, and where they keep what they wrap.
+_WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+
 #: Known types that cannot be attributed, and why.
 REFUSED = {
     "deberta-v2": "its disentangled attention bypasses transformers' attention registry, so A cannot be reached exactly",
     "swin": "its blocks shift, window and merge patches, so that no position keeps its place from layer to layer",
 }
+
+
+def unwrapped(model: Any) -> Any:
+    """The classifier inside wrappers for training: DataParallel, torch.compile, PEFT.
+
+    Raises:
+        UnsupportedModelError: prompt tuning, whose prompt is no part of the input.
+    """
+    while True:
+        if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+            if any(getattr(adapter, "is_prompt_learning", False) for adapter in model.peft_config.values()):
+                raise UnsupportedModelError(
+                    "prompt tuning cannot be attributed: the learned prompt decides beside the input"
+                    f"\ngot: {type(model).__name__}\nallowed: adapters that change weights, such as LoRA"
+                )
+            model = model.get_base_model()
+        elif type(model).__name__ in _WRAPPERS:
+            model = getattr(model, _WRAPPERS[type(model).__name__])
+        else:
+            return model
 
 
 def family_of(model: Any) -> Family:

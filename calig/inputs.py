@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from calig.errors import InvalidInputError
 from calig.pictures import prepared
+
+T = TypeVar("T")
 
 #: Tokenizers without a limit of their own report a huge number instead.
 _NO_LIMIT = 1_000_000
@@ -48,47 +50,137 @@ class EncodedInput:
         return len(self.tokens)
 
     @property
+    def body(self) -> range:
+        """From the first content token to the last: what is cut when a text is too long."""
+        content = [i for i, kept in enumerate(self.content) if kept]
+        return range(content[0], content[-1] + 1)
+
+    @property
+    def n_body(self) -> int:
+        """Positions in the body."""
+        return len(self.body)
+
+    def part(self, begin: int, end: int) -> EncodedInput:
+        """This text with the positions `begin` … `end` (exclusive) of its body alone, between its special tokens."""
+        body = self.body
+        kept = [*range(body.start), *body[begin:end], *range(body.stop, self.length)]
+        content = _picked(self.content, kept)
+        return replace(
+            self,
+            inputs={name: tensor[:, kept] for name, tensor in self.inputs.items()},
+            tokens=_picked(self.tokens, kept),
+            starts=_picked(self.starts, kept),
+            ends=_picked(self.ends, kept),
+            content=content,
+            coverage=sum(content) / sum(self.content),
+        )
+
+    @property
     def input_ids(self) -> list[int]:
         """Token ids, `seq`; empty for images."""
         return [int(i) for i in self.inputs["input_ids"][0]] if "input_ids" in self.inputs else []
 
 
+def _picked(values: Sequence[T], places: Sequence[int]) -> list[T]:
+    return [values[i] for i in places]
+
+
 def length_limit(config: Any, tokenizer: Any, max_length: int | None) -> int | None:
-    """Tokens per text: the smallest of what was asked for, the tokenizer's and the model's limit; None: no limit."""
+    """Tokens per text: the smallest of what was asked for, the tokenizer's and the model's limit; None: no limit.
+
+    Raises:
+        InvalidInputError: `max_length` is not positive, or positions cannot be numbered.
+    """
+    if max_length is not None and max_length < 1:
+        raise InvalidInputError(f"max_length is a number of tokens\ngot: {max_length}\nallowed: 1 or more")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and config.model_type in {"roberta", "xlm-roberta"}:
+        if config.pad_token_id is None:
+            raise InvalidInputError(
+                f"{config.model_type} numbers positions after its padding token, and config.json names none"
+                "\nnext: set pad_token_id in config.json (1 in the published models)"
+            )
         positions -= config.pad_token_id + 1  # their position numbers start after the padding index
     known = [n for n in (max_length, tokenizer.model_max_length, positions) if n is not None and n < _NO_LIMIT]
     return min(known) if known else None
 
 
-def encode_text(text: str, tokenizer: Any, *, limit: int | None) -> EncodedInput:
-    """Tokenize one text; a text longer than `limit` tokens loses its end, which `coverage` reports.
+def encode_text(text: str, tokenizer: Any, *, limit: int | None, vocabulary: int | None = None) -> EncodedInput:
+    """Tokenize one text; of a text longer than `limit` tokens the end is lost (the beginning, where the tokenizer truncates on
+    the left), which `coverage` reports.
+
+    Args:
+        vocabulary: rows of the model's embedding; None: not checked.
 
     Raises:
-        InvalidInputError: the tokenizer has no offsets, or the text holds nothing to attribute.
+        InvalidInputError: the tokenizer has no offsets or cannot read the text, the text holds nothing to attribute or a token
+            that the model has no embedding for, or the limit leaves no room for content.
     """
+    whole = _encode_whole(text, tokenizer, vocabulary)
+    if limit is None or whole.length <= limit:
+        return whole
+    room = _room(whole, limit)
+    begin = whole.n_body - room if getattr(tokenizer, "truncation_side", "right") == "left" else 0
+    return whole.part(begin, begin + room)
+
+
+def encode_windows(
+    text: str, tokenizer: Any, *, limit: int | None, overlap: float, vocabulary: int | None = None
+) -> tuple[EncodedInput, list[EncodedInput], list[int]]:
+    """One text as a whole, in windows of at most `limit` tokens, and where in its body each window begins.
+
+    The sequence of tokens is cut, not the text: what tokenizers return as overflowing tokens is not relied on.
+
+    Args:
+        overlap: share of a window's body that the next one repeats, in [0, 1).
+        limit, vocabulary: as for `encode_text`, whose errors are raised.
+    """
+    whole = _encode_whole(text, tokenizer, vocabulary)
+    if limit is None or whole.length <= limit:
+        return whole, [whole], [0]
+    room = _room(whole, limit)
+    step = room - int(overlap * room)
+    begins = list(range(0, max(1, whole.n_body - room + step), step))
+    return whole, [whole.part(begin, begin + room) for begin in begins], begins
+
+
+def _encode_whole(text: str, tokenizer: Any, vocabulary: int | None) -> EncodedInput:
     _require_offsets(tokenizer)
-    encoded = tokenizer(text, verbose=False, **_OPTIONS)
-    n_content = encoded["special_tokens_mask"].count(0)
-    if limit is not None and len(encoded["input_ids"]) > limit:
-        encoded = tokenizer(text, truncation=True, max_length=limit, verbose=False, **_OPTIONS)
-    return _encoded(text, tokenizer, {name: encoded[name] for name in encoded}, n_content)
+    encoded = _tokenized(text, tokenizer)
+    largest = max(encoded["input_ids"], default=0)
+    if vocabulary is not None and largest >= vocabulary:
+        token = tokenizer.convert_ids_to_tokens([largest])[0]
+        raise InvalidInputError(f"the model has no embedding for the token {token!r} ({largest}, of 0 … {vocabulary - 1})")
+    return _encoded(text, tokenizer, encoded)
 
 
-def encode_windows(text: str, tokenizer: Any, *, limit: int, overlap: int) -> list[EncodedInput]:
-    """Tokenize one text in windows of at most `limit` tokens; each repeats `overlap` content tokens of the one before."""
-    _require_offsets(tokenizer)
-    options = {"truncation": True, "max_length": limit, "stride": overlap, "return_overflowing_tokens": True}
-    encoded = tokenizer(text, verbose=False, **options, **_OPTIONS)
-    n_content = sum(mask.count(0) for mask in encoded["special_tokens_mask"])
-    return [
-        _encoded(text, tokenizer, {name: encoded[name][i] for name in encoded}, n_content)
-        for i in range(len(encoded["input_ids"]))
-    ]
+def _tokenized(text: str, tokenizer: Any) -> dict[str, list[Any]]:
+    """What the tokenizer makes of the text, uncut; whatever it raises is a fault of this text."""
+    try:
+        text.encode("utf-8")
+        encoded = tokenizer(text, truncation=False, verbose=False, **_OPTIONS)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"the text is no valid Unicode: {error.reason} at character {error.start}") from error
+    except Exception as error:
+        raise InvalidInputError(f"the tokenizer cannot read the text: {str(error)[:200]}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what a panic in Rust becomes; anything else is not the text's
+            raise
+        raise InvalidInputError(f"the tokenizer cannot read the text: {str(error)[:200]}") from error
+    return {name: encoded[name] for name in encoded}
 
 
-def _encoded(text: str, tokenizer: Any, encoded: dict[str, Any], n_content: int) -> EncodedInput:
+def _room(whole: EncodedInput, limit: int) -> int:
+    """Tokens of a text's body that fit beside its special tokens."""
+    n_special = whole.length - whole.n_body
+    if limit <= n_special:
+        raise InvalidInputError(
+            f"max_length leaves no room for the text\ngot: {limit}\nallowed: more than the {n_special} special tokens"
+        )
+    return limit - n_special
+
+
+def _encoded(text: str, tokenizer: Any, encoded: dict[str, Any]) -> EncodedInput:
     content = [special == 0 for special in encoded["special_tokens_mask"]]
     if not any(content):
         raise InvalidInputError(f"the text has no tokens to attribute\ngot: {text[:80]!r}")
@@ -102,7 +194,7 @@ def _encoded(text: str, tokenizer: Any, encoded: dict[str, Any], n_content: int)
         starts=[s for s, _ in spans],
         ends=[e for _, e in spans],
         content=content,
-        coverage=sum(content) / n_content,
+        coverage=1.0,
     )
 
 

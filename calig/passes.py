@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from calig.baselines import Baseline
-from calig.blocks import BlockStack, Trace
+from calig.blocks import BlockStack, Replacement, Trace, padding_id
 from calig.inputs import EncodedInput, joined, joined_shifts
 from calig.readout import read_out_position
 from calig.targets import Target, selector
@@ -59,10 +60,11 @@ def pass_both_ends(
     attended = [call.output for call in at_input.attention]
     all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
     position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
-    if shift is None:  # the model's own logits know nothing of a shift
-        stack.verify(at_input, inputs, position)
+    if position == 0 and stack.family.reads_last:
+        position = None  # the first position of causal attention sees nothing but itself
+    stack.verify(at_input, position)
 
-    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, [baseline.apply(row) for row in rows], weights)
+    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, rows, baseline, weights)
     input_gradients = _by_layer([g[:n] for g in all_gradients])
     ends = Ends(at_input, hidden, weights, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
     read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
@@ -70,17 +72,33 @@ def pass_both_ends(
 
 
 def _pass_baselines(
-    stack: BlockStack, baselines: Sequence[dict[str, Tensor]], weights: Tensor
+    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, weights: Tensor
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
     """h'ˡ per layer, target logits and gradients at x'. Rows of one length often share their baseline: each is passed once."""
-    keys = [(*map(_bytes, b.values()), w.tolist()) for b, w in zip(baselines, weights, strict=True)]
+    inputs = [row.inputs if baseline.embedding is not None else baseline.apply(row) for row in rows]
+    keys = [_key(stack, row, given, baseline, w) for row, given, w in zip(rows, inputs, weights, strict=True)]
     first = [keys.index(key) for key in keys]
     distinct = sorted(set(first))
     of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
-    trace = stack.trace(joined([baselines[i] for i in distinct], stack.model))
+    replacement = None
+    if baseline.embedding is not None:
+        where = torch.tensor([rows[i].content for i in distinct], device=weights.device)
+        replacement = Replacement(where, baseline.embedding)
+    trace = stack.trace(joined([inputs[i] for i in distinct], stack.model), replacement=replacement)
     f = (trace.logits.unsqueeze(1) * weights[distinct]).sum(-1)
     by_layer = _by_layer(gradients(f, trace.hidden))
     return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
+
+
+def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseline: Baseline, weights: Tensor) -> tuple[Any, ...]:
+    """Equal for rows with equal x': what replaces content is the same everywhere, so that its token ids say nothing, but for
+    which of them are padding: from that models derive positions and where to read."""
+    if baseline.embedding is None:
+        return (*map(_bytes, inputs.values()), weights.tolist())
+    ids, content = inputs["input_ids"], torch.tensor([row.content])
+    padding = ids == padding_id(stack.model) if padding_id(stack.model) is not None else content
+    others = [tensor for name, tensor in inputs.items() if name != "input_ids"]
+    return (*map(_bytes, [ids.masked_fill(content, -1), padding, *others]), weights.tolist())
 
 
 def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:

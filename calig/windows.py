@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from calig.attribution import Attribution
 from calig.baselines import Baseline
-from calig.batching import equal_lengths
 from calig.blocks import BlockStack
-from calig.engine import Options, attribute
-from calig.inputs import EncodedInput, encode_text, encode_windows, joined
+from calig.engine import Options, attribute, own_logits
+from calig.inputs import EncodedInput, encode_windows
 from calig.targets import choose_targets, class_names
 from calig.words import merge_words
 
@@ -29,27 +27,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Document:
-    """A text in windows. whole: the text's tokens, beyond the model's limit; first: where in its content each window begins."""
+    """A text in windows. whole: the text's tokens, beyond the model's limit; first: where in its body each window begins."""
 
     whole: EncodedInput
     windows: list[EncodedInput]
     first: list[int]
 
 
-def split(text: str, tokenizer: Any, *, limit: int | None, overlap: float) -> Document:
-    """The windows of a text; one window when it fits.
-
-    Args:
-        limit: tokens per window, special ones included; None: the model has no limit.
-        overlap: share of a window's content that the next one repeats, in [0, 1).
-    """
-    whole = encode_text(text, tokenizer, limit=None)
-    if limit is None or whole.length <= limit:
-        return Document(whole, [whole], [0])
-    content = limit - (whole.length - sum(whole.content))
-    repeated = int(overlap * content)
-    windows = encode_windows(text, tokenizer, limit=limit, overlap=repeated)
-    return Document(whole, windows, [i * (content - repeated) for i in range(len(windows))])
+def split(text: str, tokenizer: Any, *, limit: int | None, overlap: float, vocabulary: int | None = None) -> Document:
+    """The windows of a text; one window when it fits. Arguments and errors as for `calig.inputs.encode_windows`."""
+    return Document(*encode_windows(text, tokenizer, limit=limit, overlap=overlap, vocabulary=vocabulary))
 
 
 def attribute_documents(
@@ -63,21 +50,15 @@ def attribute_documents(
     """Attribute documents; arguments and result as for `calig.engine.attribute`, with windows for rows."""
     windows = [window for document in documents for window in document.windows]
     sizes, names = [len(document.windows) for document in documents], class_names(stack.model)
-    logits = torch.stack([part.mean(0) for part in torch.split(_logits(stack, windows, options), sizes)])
+    if not windows:
+        return []
+    of_windows = own_logits(stack, windows, options.batch_tokens)
+    logits = torch.stack([part.mean(0) for part in torch.split(of_windows, sizes)])
     by_document = choose_targets(options.target, logits, names, labels)
     targets = [target for target, size in zip(by_document, sizes, strict=True) for _ in range(size)]
     done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets))
     parts = [[next(done) for _ in document.windows] for document in documents]
     return [[merge(d, each, names) for each in zip(*p, strict=True)] for d, p in zip(documents, parts, strict=True)]
-
-
-def _logits(stack: BlockStack, windows: Sequence[EncodedInput], options: Options) -> Tensor:
-    """`windows classes`."""
-    logits = torch.empty(len(windows), len(class_names(stack.model)))
-    with torch.no_grad():
-        for group in equal_lengths([window.length for window in windows], options.batch_tokens):
-            logits[group] = stack.model(**joined([windows[i].inputs for i in group], stack.model)).logits.float().cpu()
-    return logits
 
 
 def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]) -> Attribution:
@@ -114,7 +95,7 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         starts=whole.starts,
         ends=whole.ends,
         content=whole.content,
-        coverage=1.0,
+        coverage=_covered(document),
         input_x_gradient=placed("input_x_gradient"),
         attention_rollout=placed("attention_rollout"),
         attention_gradient_rollout=placed("attention_gradient_rollout"),
@@ -122,11 +103,17 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
     )
 
 
+def _covered(document: Document) -> float:
+    """Share of the text's content tokens that lie in a window, counted."""
+    content = np.array(document.whole.content)
+    seen = np.zeros(document.whole.length, dtype=bool)
+    for window, first in zip(document.windows, document.first, strict=True):
+        seen[_places(document.whole, window, first)] = True
+    return float((seen & content).sum() / content.sum())
+
+
 def _places(whole: EncodedInput, window: EncodedInput, first: int) -> NDArray[np.int64]:
-    """Position in the whole text of every position of a window; special tokens keep their order before and after the content."""
-    in_whole, in_window = np.array(whole.content), np.array(window.content)
-    places = np.empty(window.length, dtype=np.int64)
-    n = int(in_window.sum())
-    places[in_window] = np.flatnonzero(in_whole)[first : first + n]
-    places[~in_window] = np.flatnonzero(~in_whole)
-    return places
+    """Position in the whole text of every position of a window: special tokens, its part of the body, special tokens."""
+    body, own = whole.body, window.length - (whole.length - whole.n_body)
+    begin = body.start + first
+    return np.array([*range(body.start), *range(begin, begin + own), *range(body.stop, whole.length)], dtype=np.int64)

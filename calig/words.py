@@ -34,24 +34,50 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 def merge_words(text: str, values: NDArray[np.float64], starts: Sequence[int], ends: Sequence[int]) -> list[Word]:
     """Sum token values into words; special tokens (start −1) are left out.
 
-    A token that reaches over several words joins them into one, so that no value is ever split.
+    A token that reaches over several words joins them into one, so that no value is ever split; a token of blanks alone
+    belongs to the word it comes before, as the blank inside a token does, or to the last one.
 
     Args:
         text: the input.
         values: relevance per token, `seq`.
         starts, ends: character span of each token, end exclusive, −1 for special tokens.
     """
+    bounds = _bounds(text, starts, ends)
+    owner = word_owners([a for a, _ in bounds], [b for _, b in bounds], starts, ends)
+    sums = np.zeros(len(bounds))
+    np.add.at(sums, owner[owner >= 0], np.asarray(values)[owner >= 0])
+    return [Word(text[start:end], start, end, float(sums[i])) for i, (start, end) in enumerate(bounds)]
+
+
+def word_owners(
+    word_starts: Sequence[int], word_ends: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+) -> NDArray[np.int64]:
+    """The word that each token belongs to, `seq`; −1 for special tokens, and for all where there are no words.
+
+    Args:
+        word_starts, word_ends: of the words that `merge_words` gives.
+        starts, ends: character span of each token, as there.
+    """
+    first, ending = np.asarray(word_starts, dtype=np.int64), np.asarray(word_ends, dtype=np.int64)
+    begin, end = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
+    if not len(first):
+        return np.full(len(begin), -1)
+    word = np.searchsorted(first, np.maximum(begin, end - 1), side="right") - 1
+    between = (word < 0) | (begin >= ending[word])
+    return np.where(begin < 0, -1, np.minimum(word + between, len(first) - 1))
+
+
+def _bounds(text: str, starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+    """Character spans of the words that a token touches, those that share a token joined."""
     spans = word_spans(text)
-    covering = [_covered(text, spans, start, end) for start, end in zip(starts, ends, strict=True)]
-    group = _groups(len(spans), [c for c in covering if c])
-    sums = np.zeros(len(spans))
-    seen: set[int] = set()
-    for value, covered in zip(values, covering, strict=True):
-        if covered:
-            sums[group[covered[0]]] += value
-            seen.add(group[covered[0]])
-    bounds = {g: (spans[group.index(g)][0], spans[len(group) - 1 - group[::-1].index(g)][1]) for g in sorted(seen)}
-    return [Word(text[start:end], start, end, float(sums[g])) for g, (start, end) in bounds.items()]
+    covering = [c for c in (_covered(text, spans, start, end) for start, end in zip(starts, ends, strict=True)) if c]
+    group = _groups(len(spans), covering)
+    touched = {group[first] for first, _ in covering}
+    bounds: dict[int, tuple[int, int]] = {}
+    for (start, end), g in zip(spans, group, strict=True):
+        if g in touched:
+            bounds[g] = (bounds.get(g, (start, end))[0], end)
+    return list(bounds.values())
 
 
 def _covered(text: str, spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:

@@ -40,10 +40,12 @@ class PerturbedText:
     """Token ids `seq` as the model gets them: those that were attributed, the removed ones replaced or deleted.
 
     attended: which positions may be attended to, `seq`; None: all. Deleted tokens keep their place, so positions stay.
+    original_ids: before anything was replaced, `seq`; None: the same. They say where a model reads that looks for padding.
     """
 
     input_ids: IntArray
     attended: BoolArray | None = None
+    original_ids: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ class TextSource:
         gone[self.content] = removed
         if self.deletes:
             return PerturbedText(self.input_ids, attended=~gone)
-        return PerturbedText(np.where(gone, self.replacement_id, self.input_ids))
+        return PerturbedText(np.where(gone, self.replacement_id, self.input_ids), original_ids=self.input_ids)
 
 
 @dataclass(frozen=True, eq=False)

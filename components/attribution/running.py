@@ -43,6 +43,7 @@ def attribute_examples(
         with ENGINE, attributable(model) as stack:
             baseline = choose_baseline(config.baseline, model, processor, stack.family.modality)
             encoded, problems = encode_examples(examples, model, processor, config)
+            refused: dict[int, str] = {}
             done = attribute(
                 stack,
                 [row for _, row in encoded],
@@ -50,10 +51,12 @@ def attribute_examples(
                 baseline,
                 options_of(config, alternatives),
                 progress,
+                problems=refused,
             )
     if progress is not None and problems:
         progress(len(problems))
-    return {e.row: a for (e, _), (a,) in zip(encoded, done, strict=True)}, problems, baseline
+    problems |= {encoded[place][0].row: problem for place, problem in refused.items()}
+    return {e.row: found[0] for (e, _), found in zip(encoded, done, strict=True) if found}, problems, baseline
 
 
 def encode_examples(

@@ -19,7 +19,7 @@ from components.quality.frame import CA_LIG, METHODS, frame_of, measures_of, uns
 from components.quality.infidelity import Orders, infidelities
 from components.quality.patches import PATCH_COLUMNS, patch_areas
 from components.quality.table import Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
-from components.quality.trust import checked
+from components.quality.trust import checked, is_multi_label
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def score_rows(
     for rows in read_rows(table_paths):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
-        facts.extend(facts_of(row, labels) for row in explained)
+        facts.extend(facts_of(row, labels, multi_label=is_multi_label(scorer)) for row in explained)
         n_skipped += len(rows) - len(explained)
         for start in range(0, len(explained), _ROWS_AT_ONCE):
             part = explained[start : start + _ROWS_AT_ONCE]

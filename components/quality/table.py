@@ -11,6 +11,7 @@ import numpy as np
 
 from calig.metrics.complexity import entropy, gini
 from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
+from calig.metrics.probabilities import class_probabilities
 from components.errors import CouldNotRunError
 from components.explained import classes_of
 from components.quality.plausibility import PLAUSIBILITY, plausibility
@@ -74,13 +75,13 @@ def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[Pertu
     return [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
 
 
-def facts_of(row: Row, labels: Sequence[str]) -> dict[str, Any]:
+def facts_of(row: Row, labels: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
     """The row's entries in FACTS and its segments; `residual_max` is NaN when a residual is missing or not finite."""
     residuals = floats(row["residuals"])
     finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
     return {
         **{name: row[name] for name in _COPIED},
-        "explained_probability": _explained_probability(row, labels),
+        "explained_probability": _explained_probability(row, labels, multi_label),
         "n_tokens": int(np.sum(row["content"])),
         "residual_max": float(residuals.max()) if finite else np.nan,
         "unconverged": int(not row["converged"]),
@@ -160,13 +161,12 @@ def _classes(row: Row, labels: Sequence[str]) -> tuple[str, ...]:
     return classes
 
 
-def _explained_probability(row: Row, labels: Sequence[str]) -> float:
-    """Softmax of the attribution run's logits at the explained class: what the scorer must give for the whole input."""
+def _explained_probability(row: Row, labels: Sequence[str], multi_label: bool) -> float:
+    """What the attribution run's logits say of the explained class: what the scorer must give for the whole input."""
     logits = floats(row["logits"])
     if not np.isfinite(logits).all():
         return np.nan
-    odds = np.exp(logits - logits.max())
-    return float(odds[explained_class(row, labels)] / odds.sum())
+    return float(class_probabilities(logits, multi_label=multi_label)[explained_class(row, labels)])
 
 
 def floats(values: Sequence[float | None] | None) -> FloatArray:

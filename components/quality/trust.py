@@ -23,8 +23,15 @@ _ROWS_ALLOWED = 0.1
 _SUM_TOLERANCE = 1e-4
 
 
+def is_multi_label(scorer: object) -> bool:
+    """Whether the scorer's probabilities are of labels that may be true together; scorers that do not say so have one label."""
+    return bool(getattr(scorer, "multi_label", False))
+
+
 def checked(scorer: Scorer, n_classes: int) -> Scorer:
-    """`scorer` as it is, but CouldNotRunError unless it gives probabilities `inputs classes`, finite, each row summing to one."""
+    """`scorer` as it is, but CouldNotRunError unless it gives probabilities `inputs classes`, finite, and, of single-label
+    models, each row summing to one."""
+    rows_sum_to_one = not is_multi_label(scorer)
 
     def score(inputs: Sequence[PerturbedInput]) -> FloatArray:
         probabilities = scorer(inputs)
@@ -33,8 +40,10 @@ def checked(scorer: Scorer, n_classes: int) -> Scorer:
             raise _unusable("a wrong shape", np.shape(probabilities), f"{expected[0]} inputs × {expected[1]} classes")
         if not np.isfinite(probabilities).all():
             raise _unusable("NaN or infinite probabilities", None, "numbers from 0 to 1")
-        if (probabilities < 0).any() or np.abs(probabilities.sum(axis=1) - 1).max(initial=0.0) > _SUM_TOLERANCE:
-            raise _unusable("what are no probabilities", probabilities[0], "numbers from 0 to 1 that sum to 1 over the classes")
+        gap = np.abs(probabilities.sum(axis=1) - 1).max(initial=0.0) if rows_sum_to_one else 0.0
+        if (probabilities < 0).any() or (probabilities > 1 + _SUM_TOLERANCE).any() or gap > _SUM_TOLERANCE:
+            allowed = "numbers from 0 to 1" + (" that sum to 1 over the classes" if rows_sum_to_one else "")
+            raise _unusable("what are no probabilities", probabilities[0], allowed)
         return probabilities
 
     return score

@@ -9,8 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from components.errors import InputError
-from components.registry.folders import PICKLED, pickled_weights
+from calig.checkpoint import PICKLED, pickled_weights
+from components.errors import InputError, engine_errors
 
 #: Files of models and processors, in whichever folder; code, pickles and weights in other formats never come along.
 NEEDED = ("*.safetensors", "*.json", "*.txt", "*.model", "bpe.codes", "vocab*")
@@ -32,7 +32,8 @@ def download_model(repository: Any, folder: Path, what: str) -> None:
     """
     files = list(_files(repository, "", 0, what))
     if _is_without_safetensors(files):
-        raise pickled_weights([path for path, _ in files if _matches(path, PICKLED)])
+        with engine_errors():
+            raise pickled_weights([path for path, _ in files if _matches(path, PICKLED)])
     needed = [(path, size) for path, size in files if path == _MLMODEL or _matches(path, NEEDED)]
     check_size(needed, what)
     for path, _ in needed:

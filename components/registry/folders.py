@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from components.errors import InputError, is_panic
-from components.registry.weights import check_whole
+from calig.checkpoint import read_checkpoint, weight_files
+from components.errors import InputError, engine_errors, is_panic
 from schemas.base import digest_of
 
 Modality = Literal["text", "image"]
@@ -22,8 +21,6 @@ PROCESSOR_FILES: dict[Modality, tuple[str, ...]] = {
     "image": ("preprocessor_config.json", "processor_config.json"),
 }
 _HEADS: dict[str, Modality] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
-_INDEX = "model.safetensors.index.json"
-PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 class ModelFolder(NamedTuple):
@@ -38,17 +35,23 @@ class ModelFolder(NamedTuple):
 def inspect_model(folder: Path) -> ModelFolder:
     """Read what a snapshot needs from a folder saved by `save_pretrained`.
 
+    The digest covers every file that can change a logit: the weights with their index, and config.json. Whatever else could
+    (an adapter, weights in another layout, attention kernels from elsewhere) is refused.
+
     Raises:
-        InputError: generative, encoder-decoder or unknown model; pickled, missing or incomplete weights.
+        InputError: generative, encoder-decoder or unknown model; pickled, missing, torn or quantised weights, or others than the
+            architecture in config.json has.
     """
-    config = _config(folder)
-    modality = _modality(config, folder)
-    _refuse_quantised(config, folder)
-    weights = _weight_files(folder)
-    for path in weights:
-        if path.suffix == ".safetensors":
-            check_whole(path)
-    return ModelFolder(config.model_type, modality, _labels(config, folder), _digest([*weights, folder / "config.json"]))
+    from calig.loading import check_weights, load_config
+
+    with engine_errors():
+        checkpoint = read_checkpoint(folder)
+        config = load_config(folder)
+        modality = _modality(config, folder)
+        labels = _labels(config, folder)
+        check_weights(folder, modality, checkpoint)
+        files = [*weight_files(folder), folder / "config.json"]
+    return ModelFolder(config.model_type, modality, labels, _digest(files))
 
 
 def has_processor(folder: Path, modality: Modality) -> bool:
@@ -92,47 +95,6 @@ def no_processor(modality: Modality, where: object) -> InputError:
     )
 
 
-def pickled_weights(names: list[str]) -> InputError:
-    """The error for weights that only unpickling could read."""
-    return InputError(
-        "The weights are pickled, and unpickling can run any code: refused.",
-        got=", ".join(names),
-        allowed="model.safetensors, or shards with model.safetensors.index.json",
-        next_step="load them where you trust them and save again with save_pretrained, which writes safetensors",
-    )
-
-
-def _refuse_foreign_kernels(folder: Path) -> None:
-    """transformers would fetch an attention implementation that is named like a repository from the hub, and run it."""
-    try:
-        stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return  # said below, in transformers' words
-    named = [value for key, value in stated.items() if "attn_implementation" in key] if isinstance(stated, dict) else []
-    if any("/" in json.dumps(value) for value in named):
-        raise InputError(
-            "The model's config.json names attention kernels from elsewhere, which would run code: refused.",
-            got=named[0],
-            next_step="remove attn_implementation from config.json",
-        )
-
-
-def _config(folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    if not (folder / "config.json").is_file():
-        raise InputError("The model folder has no config.json.", got=folder, allowed="a folder written by save_pretrained")
-    _refuse_foreign_kernels(folder)
-    try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # each model type validates its own fields, with errors of its own
-        raise InputError(
-            "transformers cannot read the model's config.json (an unknown model type, code of its own, or a broken file).",
-            got=f"{folder}: {error}",
-            allowed=ACCEPTED,
-        ) from error
-
-
 def _modality(config: Any, folder: Path) -> Modality:
     architecture = (config.architectures or ["none named in config.json"])[0]
     kind = _refused_kind(config, architecture)
@@ -151,20 +113,6 @@ def _refused_kind(config: Any, architecture: str) -> str | None:
     return "not a classifier"
 
 
-def _refuse_quantised(config: Any, folder: Path) -> None:
-    """Quantised weights need kernels of their own, and have no gradients to integrate."""
-    quantised = getattr(config, "quantization_config", None)
-    if quantised is None:
-        return
-    stated = quantised if isinstance(quantised, dict) else quantised.to_dict()
-    raise InputError(
-        "The checkpoint is quantised; it cannot be explained.",
-        got=f"{folder / 'config.json'}: quantization_config with quant_method {stated.get('quant_method', 'unknown')!r}",
-        allowed="weights in float32, bfloat16 or float16",
-        next_step="explain the checkpoint it was made from, or save model.dequantize() with save_pretrained",
-    )
-
-
 def _labels(config: Any, folder: Path) -> tuple[str, ...]:
     by_id = {int(index): str(label) for index, label in config.id2label.items()}
     labels = tuple(by_id[index] for index in sorted(by_id))
@@ -179,32 +127,6 @@ def _labels(config: Any, folder: Path) -> tuple[str, ...]:
             next_step="give each id in id2label its own name",
         )
     return labels
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    if (folder / _INDEX).is_file():
-        return [folder / _INDEX, *_shards(folder)]
-    pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
-    if pickled:
-        raise pickled_weights(pickled)
-    raise InputError(
-        "The model folder has no weights.", got=folder, allowed="model.safetensors, or shards with model.safetensors.index.json"
-    )
-
-
-def _shards(folder: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise InputError("The index of the weight shards cannot be read.", got=folder / _INDEX) from error
-    missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
-    if missing:
-        raise InputError(
-            "Weight shards named in the index are missing.", got=", ".join(missing), next_step="save the model again"
-        )
-    return [folder / name for name in names]
 
 
 def _processor_files(folder: Path, modality: Modality) -> list[Path]:

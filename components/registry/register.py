@@ -12,7 +12,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from components.errors import InputError
+from components.errors import InputError, engine_errors
 from components.registry.folders import Modality, has_processor, inspect_model, no_processor
 from components.registry.tracking import connect, experiment_id, load_mlflow, tracking_errors
 
@@ -80,19 +80,12 @@ def _log(
     return run.info.run_id, info.model_id
 
 
-_SAFELY = {"local_files_only": True, "trust_remote_code": False}
-
-
 def _parts(folder: Path, modality: Modality) -> dict[str, Any]:
-    transformers: Any = import_module("transformers")
-    if modality == "text":
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, **_SAFELY, use_safetensors=True)
-        return {"model": model, "tokenizer": transformers.AutoTokenizer.from_pretrained(folder, **_SAFELY)}
-    image_model = transformers.AutoModelForImageClassification.from_pretrained(folder, **_SAFELY, use_safetensors=True)
-    return {
-        "model": image_model,
-        "image_processor": transformers.AutoImageProcessor.from_pretrained(folder, **_SAFELY),
-    }
+    from calig.loading import load_processor, load_weights
+
+    with engine_errors():
+        processor = "tokenizer" if modality == "text" else "image_processor"
+        return {"model": load_weights(folder, modality), processor: load_processor(folder, modality)}
 
 
 def _create_version(client: Any, name: str, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:

@@ -32,28 +32,33 @@ class Collator(Protocol):
 class TextCollator:
     """Pads on the right; padded positions are masked, so that the id that fills them does not matter.
 
-    reads_last: the model reads its answer at the last token. The mask cannot take a token out of its own position, so an
-    input whose last token is deleted is refused.
+    reads_last: the model reads its answer at the last token that is not `padding_id` (None: at the last). Tokens behind it
+    cannot reach it and are left out. The mask cannot take a token out of its own position, so an input whose read token is
+    deleted is refused.
     """
 
-    def __init__(self, *, reads_last: bool = False) -> None:
-        self._reads_last = reads_last
+    def __init__(self, *, reads_last: bool = False, padding_id: int | None = None) -> None:
+        self._reads_last, self._padding_id = reads_last, padding_id
 
     def length(self, item: PerturbedInput) -> int:
-        """Tokens of `item`."""
-        return len(_text(item).input_ids)
+        """Tokens of `item` that the answer can depend on."""
+        text = _text(item)
+        ids = text.input_ids if text.original_ids is None else text.original_ids
+        if not self._reads_last or self._padding_id is None:
+            return len(ids)
+        return int(np.flatnonzero(ids != self._padding_id).max(initial=0)) + 1
 
     def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
         """`input_ids` and `attention_mask`, int64 `batch seq`."""
         lengths = np.array([self.length(item) for item in items])
         present = np.arange(lengths.max())[None, :] < lengths[:, None]
         ids, mask = np.zeros((2, *present.shape), dtype=np.int64)
-        ids[present] = np.concatenate([_text(item).input_ids for item in items])
-        mask[present] = np.concatenate([self._attended(_text(item)) for item in items])
+        ids[present] = np.concatenate([_text(item).input_ids[:n] for item, n in zip(items, lengths, strict=True)])
+        mask[present] = np.concatenate([self._attended(_text(item), n) for item, n in zip(items, lengths, strict=True)])
         return {"input_ids": ids, "attention_mask": mask}
 
-    def _attended(self, item: PerturbedText) -> BoolArray:
-        attended = np.ones(len(item.input_ids), dtype=bool) if item.attended is None else item.attended
+    def _attended(self, item: PerturbedText, length: int) -> BoolArray:
+        attended = np.ones(length, dtype=bool) if item.attended is None else item.attended[:length]
         if self._reads_last and not attended[-1]:
             raise InputError(
                 "the token that this model reads its answer from cannot be deleted from the attention mask",

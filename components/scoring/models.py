@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
+from calig.baselines import mean_embedding
+from calig.blocks import padding_id
 from calig.families import family_of
 from calig.loading import load_model
+from calig.targets import problem_type
 from components.errors import CouldNotRunError, InputError, engine_errors
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
 from schemas.release import ModelSnapshot
@@ -35,7 +36,7 @@ class TextLogits(nn.Module):
         self.words = model.get_input_embeddings()
         # GPT-2 takes segment ids too, but as words: only a table of segments makes "all zero" the same as "none".
         self.takes_segments = getattr(model.config, "type_vocab_size", 0) > 0 and "token_type_ids" in _parameters(model)
-        self.register_buffer("mean", self.words.weight.detach().mean(dim=0), persistent=False)
+        self.register_buffer("mean", mean_embedding(model), persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits `batch classes` of `input_ids` and `attention_mask`, int64 `batch seq`."""
@@ -73,6 +74,11 @@ class Classifier:
     n_classes: int
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an input may have several labels at once."""
+        return problem_type(self.model) == "multi_label_classification"
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.module.parameters()).device
@@ -99,15 +105,17 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         InputError: it cannot be loaded or has fewer than two classes.
         CouldNotRunError: its classes are not those of the snapshot in the same order, so that answers would be mixed up.
     """
-    with engine_errors(), quiet_loading():
+    with engine_errors():
         model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
         family = family_of(model)
+    model.config.return_dict = True  # some families' parts do not understand each other's tuples
     n_classes = int(model.config.num_labels)
     if n_classes < 2:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
     _check_classes(model, snapshot)
     if snapshot.modality == "text":
-        return Classifier(TextLogits(model).eval(), TextCollator(reads_last=family.reads_last), model, n_classes)
+        text_collator = TextCollator(reads_last=family.reads_last, padding_id=padding_id(model))
+        return Classifier(TextLogits(model).eval(), text_collator, model, n_classes)
     collator = ImageCollator(processor, patch_size=int(model.config.patch_size))
     return Classifier(ImageLogits(model).eval(), collator, model, n_classes)
 
@@ -121,15 +129,3 @@ def _check_classes(model: Any, snapshot: ModelSnapshot) -> None:
             allowed=", ".join(snapshot.labels),
             next_step="fetch the version again; its config.json may have changed since",
         )
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """No progress bar while a model is loaded."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -111,7 +111,7 @@ def _open_export(
     file = exported(classifier.module, classifier.collator.arrays([longest, longest]), folder=folder)
     threads = torch.get_num_threads()  # the physical cores, unless the user said otherwise
     run, providers = open_session(file, threads=threads, gpu=torch.cuda.is_available())
-    scorer = TokenScorer(run, classifier.collator, n_classes=classifier.n_classes)
+    scorer = TokenScorer(run, classifier.collator, n_classes=classifier.n_classes, multi_label=classifier.multi_label)
     gap = check_parity(scorer, inputs, expected)
     record = ScorerRecord(
         runtime="onnxruntime",
@@ -126,7 +126,7 @@ def _open_export(
 def _open_torch(
     classifier: Classifier, inputs: Sequence[PerturbedInput], expected: FloatArray, reason: str | None
 ) -> tuple[TokenScorer, ScorerRecord]:
-    scorer = TokenScorer(classifier.run, classifier.collator, n_classes=classifier.n_classes)
+    scorer = TokenScorer(classifier.run, classifier.collator, n_classes=classifier.n_classes, multi_label=classifier.multi_label)
     if inputs:
         check_parity(scorer, inputs, expected)
     record = ScorerRecord(runtime="torch", providers=(str(classifier.device),), parity_rows=len(inputs), fallback_reason=reason)

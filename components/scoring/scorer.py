@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray, PerturbedInput
+from calig.metrics.probabilities import class_probabilities
 from components.errors import CouldNotRunError
 from components.scoring.batches import Arrays, Collator, batches
 
@@ -19,15 +20,16 @@ Run = Callable[[Arrays], NDArray[Any]]
 class TokenScorer:
     """A classifier as the quality step sees it: perturbed inputs in, probabilities out. A `calig.metrics` Scorer."""
 
-    def __init__(self, run: Run, collator: Collator, *, n_classes: int, batch_tokens: int = 4096) -> None:
+    def __init__(
+        self, run: Run, collator: Collator, *, n_classes: int, multi_label: bool = False, batch_tokens: int = 4096
+    ) -> None:
         self._run, self._collator = run, collator
         self._n_classes, self._batch_tokens = n_classes, batch_tokens
+        self.multi_label = multi_label
 
     def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
-        """Class probabilities `inputs classes`: the softmax of the logits, in the order of `inputs`."""
-        logits = self.logits(inputs)
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+        """Class probabilities `inputs classes`, in the order of `inputs`: softmax, with several labels the sigmoid of each."""
+        return class_probabilities(self.logits(inputs), multi_label=self.multi_label)
 
     def length(self, item: PerturbedInput) -> int:
         """Tokens or patches of `item`, as the model counts them."""

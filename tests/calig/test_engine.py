@@ -122,6 +122,8 @@ def _encoded(ids):
 
 
 class _ToZero:
+    embedding = None
+
     def apply(self, row):
         return {"input_ids": torch.zeros_like(row.inputs["input_ids"])}
 

@@ -1,11 +1,21 @@
 """Long documents: windows that overlap, merged by their place in the text, complete as a whole."""
 
+import copy
+
 import numpy as np
 import pytest
+from PIL import Image
+from transformers import AutoTokenizer
 
 from calig import InvalidInputError, explain
-from calig.windows import split
-from tests.helpers.tiny_models import WORDS
+from calig.baselines import choose_baseline
+from calig.blocks import attributable
+from calig.engine import Options
+from calig.inputs import encode_text
+from calig.windows import Document, attribute_documents, split
+from tests.helpers.tiny_families import tiny
+from tests.helpers.tiny_models import WORDS, save_tiny_tokenizer
+from tests.helpers.tokenizers import save_byte_level_tokenizer
 
 #: Every word is one token, so that a window is the same when it is tokenized on its own.
 LONG = " ".join((WORDS * 2)[:21])
@@ -82,3 +92,112 @@ def test_a_text_that_fits_is_explained_as_ever(bert):
 def test_bad_options_say_what_is_allowed(bert, options, message):
     with pytest.raises(InvalidInputError, match=message):
         explain(*bert, LONG, **options)
+
+
+@pytest.mark.parametrize(
+    "item", [None, Image.new("RGB", (8, 8)), ("a film", "a plot"), 3], ids=["none", "picture", "pair", "int"]
+)
+def test_what_is_no_text_is_refused(bert, item):
+    for long_texts in ("windows", "truncate"):
+        with pytest.raises(InvalidInputError, match="allowed: texts"):
+            explain(*bert, [item], long_texts=long_texts)
+
+
+def test_nothing_in_nothing_out(bert):
+    assert explain(*bert, [], long_texts="windows") == explain(*bert, []) == []
+
+
+def test_no_token_is_lost_whatever_the_tokenizer_overflows(bert, monkeypatch):
+    """87 tokens in windows of 16: every one lies in a window, each window holds what the text holds there."""
+    _, tokenizer = bert
+    text = " ".join((WORDS * 2)[:85])
+    document = split(text, tokenizer, limit=16, overlap=0.25)
+    seen = set()
+    for window, first in zip(document.windows, document.first, strict=True):
+        assert window.length <= 16
+        assert window.tokens[0] == "[CLS]"
+        assert window.tokens[-1] == "[SEP]"
+        for i, (start, end) in enumerate(zip(window.starts[1:-1], window.ends[1:-1], strict=True)):
+            assert text[start:end] == window.tokens[1 + i] == document.whole.tokens[1 + first + i]
+            seen.add(first + i)
+    assert seen == set(range(85))
+
+
+def test_coverage_is_counted(bert):
+    whole = split(LONG, bert[1], limit=10, overlap=0.0)
+    model, tokenizer = bert
+    with attributable(model) as stack:
+        baseline = choose_baseline("auto", model, tokenizer, "text")
+        lost = Document(whole.whole, whole.windows[:-1], whole.first[:-1])
+        ((complete,), (partial,)) = attribute_documents(stack, [whole, lost], [None] * 2, baseline, Options(n_points=2))
+    assert complete.coverage == 1.0
+    assert partial.coverage == pytest.approx(16 / 21)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("limit", [3, 5, 11, 40])
+def test_cut_texts_are_cut_as_the_tokenizer_cuts(tmp_path, side, limit):
+    """The oracle: the tokenizer's own truncation."""
+    for save in (save_tiny_tokenizer, save_byte_level_tokenizer):
+        tokenizer = AutoTokenizer.from_pretrained(save(tmp_path / save.__name__), truncation_side=side)
+        for text in (LONG, "good  film", "unbelievable , the plot !"):
+            row = encode_text(text, tokenizer, limit=limit)
+            expected = tokenizer(text, truncation=True, max_length=limit, return_offsets_mapping=True)
+            assert row.input_ids == expected["input_ids"]
+            spans = [s for s, kept in zip(expected["offset_mapping"], row.content, strict=True) if kept]
+            assert spans == [s for s, kept in zip(zip(row.starts, row.ends, strict=True), row.content, strict=True) if kept]
+
+
+@pytest.mark.parametrize(("limit", "message"), [(-5, "1 or more"), (0, "1 or more"), (2, "more than the 2 special tokens")])
+@pytest.mark.parametrize("long_texts", ["windows", "truncate"])
+def test_limits_that_leave_no_room(bert, limit, message, long_texts):
+    with pytest.raises(InvalidInputError, match=message):
+        explain(*bert, LONG, max_length=limit, long_texts=long_texts)
+
+
+def test_texts_that_no_tokenizer_reads(bert):
+    with pytest.raises(InvalidInputError, match="no valid Unicode"):
+        explain(*bert, "a \ud800 film")
+
+
+def test_a_tokenizer_that_panics_costs_one_text(bert):
+    class PanicException(BaseException):
+        pass
+
+    class Panics:
+        is_fast = True
+
+        def __call__(self, *_, **__):
+            raise PanicException("backtrack limit")
+
+    with pytest.raises(InvalidInputError, match="cannot read the text: backtrack limit"):
+        encode_text("aaaa", Panics(), limit=None)
+
+
+def test_a_token_without_an_embedding_is_a_fault_of_its_text(bert):
+    model, tokenizer = bert
+    with pytest.raises(InvalidInputError, match=r"no embedding for the token 'film' \(\d+, of 0 … 9\)"):
+        encode_text("film", tokenizer, limit=None, vocabulary=10)
+    other = copy.deepcopy(tokenizer)
+    other.add_tokens(["unseen"])
+    assert explain(model, other, "a film")[0].coverage == 1.0
+    with pytest.raises(InvalidInputError, match="'unseen'"):
+        explain(model, other, "an unseen film")
+
+
+@pytest.mark.parametrize("labels", [["NEG"], ["NEG"] * 3, "NG", []])
+def test_labels_are_one_per_input(bert, labels):
+    with pytest.raises(InvalidInputError, match="one class name per input"):
+        explain(*bert, ["a film", "a plot"], target="gold", labels=labels)
+
+
+def test_positions_without_a_padding_token_cannot_be_numbered(bert):
+    model = tiny("roberta")
+    model.config.pad_token_id = None
+    with pytest.raises(InvalidInputError, match="set pad_token_id"):
+        explain(model, bert[1], "a film")
+
+
+def test_a_text_for_an_image_model(vit):
+    with pytest.raises(InvalidInputError, match="allowed: PIL images"):
+        explain(*vit, "a film")

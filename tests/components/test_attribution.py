@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from transformers import AutoTokenizer
 
+from calig.blocks import BlockStack
 from components import attribution
 from components.errors import InputError
 from schemas.attribution import SCHEMA
@@ -77,6 +79,27 @@ def test_poison_rows_keep_their_place_and_stop_nobody(bert, tmp_path):
     assert rows[3]["problem"] == "the text is blank"
     assert rows[1]["values"] is None
     assert shard.n_explained == 2
+
+
+def test_a_token_without_an_embedding_is_a_problem_of_its_row(tmp_path):
+    folder = save_tiny_bert(tmp_path / "bert")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["unseen"])
+    tokenizer.save_pretrained(folder)
+    _, rows = explained(snapshot_of(folder), texts("a good film", "an unseen film", "a \ud800 film", "dull"), tmp_path)
+    assert [row["problem"] is None for row in rows] == [True, False, False, True]
+    assert "no embedding for the token 'unseen'" in rows[1]["problem"]
+    assert "no valid Unicode" in rows[2]["problem"]
+
+
+def test_a_row_whose_logits_are_not_the_models_own_is_a_problem_of_its_row(bert, tmp_path, monkeypatch):
+    differences = BlockStack.differences
+    monkeypatch.setattr(
+        BlockStack, "differences", lambda *given: [0.5] if len(given[1].hidden[0][0]) == 4 else differences(*given)
+    )
+    _, rows = explained(bert, texts("a good film", "a film", "dull", "a good bad dull plot"), tmp_path)
+    assert [row["problem"] is None for row in rows] == [True, False, True, True]
+    assert "differ from the model's own by 0.5" in rows[1]["problem"]
 
 
 def test_a_picture_that_cannot_be_read_is_reported(vit, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
 import mlflow
@@ -11,7 +10,6 @@ import pytest
 
 from components import registry
 from components.errors import InputError
-from components.registry.weights import check_whole
 from tests.conftest import TinyRegistry
 from tests.helpers.tiny_models import save_tiny_bert
 
@@ -95,28 +93,6 @@ def test_a_failed_registration_is_final(tiny_registry: TinyRegistry, tmp_path: P
     monkeypatch.setattr(versions, "_model_version", failed)
     with pytest.raises(InputError, match=r"(?s)registration of the version failed.*the upload broke off"):
         _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry)
-
-
-def _weights(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
-
-
-def test_weights_that_are_not_whole_say_why(tmp_path: Path) -> None:
-    whole = (save_tiny_bert(tmp_path / "bert") / "model.safetensors").read_bytes()
-    check_whole(_weights(tmp_path / "whole", whole))
-    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
-    for content, said in (
-        (pointer, "pointer of Git LFS"),
-        (whole[:-10], "not whole"),
-        (whole + b"x", "not whole"),
-        (whole[:50], "no safetensors file"),
-        (b"", "no safetensors file"),
-        (b"\xff" * 100, "no safetensors file"),
-        (struct.pack("<Q", 2) + b"[]", "no safetensors file"),
-    ):
-        with pytest.raises(InputError, match=said):
-            check_whole(_weights(tmp_path / "torn", content))
 
 
 def test_a_folder_with_an_lfs_pointer_is_bad_input(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calig.words import word_owners
 from components.report.payload.units import Floats, Integers, Units
 
 #: Most words of a text whose layers are shown; the rest are summed. All patches of an image are shown.
@@ -54,19 +55,12 @@ def flow_of(units: Units, tokens: Tokens, n_drawn: int, *, all_units: bool) -> F
 
 
 def owners(units: Units, tokens: Tokens) -> Integers:
-    """The unit that each token lies in, `seq`; −1 for special tokens and for text between words.
-
-    A token may begin with the blank before its word, so its last character decides.
-    """
+    """The unit that each token belongs to, `seq`; −1 for special tokens."""
     if not len(units.values):
         return np.full(len(tokens.content), -1)
-    patch = np.cumsum(tokens.content) - 1
-    last = np.maximum(tokens.starts, tokens.ends - 1)
-    word = np.searchsorted(units.starts, last, side="right") - 1
-    inside = (tokens.starts >= 0) & (word >= 0) & (tokens.starts < units.ends[word])
-    is_patch = tokens.starts < 0
-    of_content = np.where(is_patch, np.minimum(patch, len(units.values) - 1), np.where(inside, word, -1))
-    return np.where(tokens.content, of_content, -1)
+    patch = np.minimum(np.cumsum(tokens.content) - 1, len(units.values) - 1)
+    word = word_owners(units.starts, units.ends, tokens.starts, tokens.ends)
+    return np.where(tokens.content, np.where(tokens.starts < 0, patch, word), -1)
 
 
 def strongest(values: Floats, most: int) -> Integers:

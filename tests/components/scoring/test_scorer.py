@@ -1,18 +1,23 @@
 """Runtimes that give what are no logits of the classes: always an error, never a figure."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
 
-from calig.metrics.perturbation import PerturbedText
+from calig.metrics.perturbation import PerturbedText, TextSource
 from components.errors import CouldNotRunError
+from components.quality.trust import checked
 from components.scoring import TokenScorer, open_scorer
 from components.scoring import session as session_module
 from components.scoring.batches import TextCollator
 from components.scoring.opening import check_parity
 from tests.helpers.snapshots import snapshot_of
-from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tiny_families import tiny
+from tests.helpers.tiny_models import save_tiny_bert, save_tiny_tokenizer
 
 ITEMS = [PerturbedText(np.array([2, 5 + i, 9, 3])) for i in range(3)]
 
@@ -62,3 +67,38 @@ def test_a_runtime_that_gives_nan_is_replaced_by_torch_and_said(tmp_path: Path, 
     assert np.isfinite(opened.logits(ITEMS)).all()
     with pytest.raises(CouldNotRunError, match="ONNX Runtime cannot score this model"):
         open_scorer(snapshot, runtime="onnxruntime", workspace=tmp_path, parity_inputs=ITEMS)
+
+
+def test_several_labels_have_a_probability_each(tmp_path: Path) -> None:
+    """The oracle: the sigmoid of the model's own logits."""
+    folder = save_tiny_bert(tmp_path / "bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+    opened, _ = open_scorer(snapshot_of(folder), runtime="torch", workspace=tmp_path, parity_inputs=ITEMS)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        expected = torch.stack([model(torch.from_numpy(item.input_ids)[None]).logits[0].sigmoid() for item in ITEMS])
+    assert opened.multi_label
+    np.testing.assert_allclose(opened(ITEMS), expected, atol=1e-5)
+    np.testing.assert_array_equal(checked(opened, 2)(ITEMS), opened(ITEMS))
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_decoders_are_scored_where_they_read(name: str, tmp_path: Path) -> None:
+    """The oracle: the model's own forward on its own tokens, which end with the padding token."""
+    model = tiny(name).float()
+    model.config.pad_token_id = 3
+    model.config.id2label = {0: "NEG", 1: "POS"}
+    model.save_pretrained(tmp_path / name)
+    save_tiny_tokenizer(tmp_path / name)
+    ends = [[2, 9, 30, 3], [2, 9, 30, 3, 3, 3], [2, 9, 30, 11], [3, 3]]
+    source = TextSource(np.array([2, 9, 30, 3]), np.array([False, True, True, False]), replacement_id=3)
+    items = [*(PerturbedText(np.array(ids)) for ids in ends), source.without(np.array([False, True]))]
+    opened, _ = open_scorer(snapshot_of(tmp_path / name), runtime="torch", workspace=tmp_path, parity_inputs=items[:3])
+    with torch.no_grad():
+        expected = torch.cat([model(torch.tensor([ids])).logits for ids in ends]).numpy()
+    np.testing.assert_allclose(opened.logits(items)[: len(ends)], expected, atol=1e-4)
+    logits = opened.logits(items)
+    assert np.abs(logits[4] - logits[0]).max() > 1e-3  # the last content is gone; it is still read at its place
+    with torch.no_grad():  # not one before, where the model would read if the removal were a text's own padding
+        assert np.abs(logits[4] - model(torch.tensor([[2, 9]])).logits[0].numpy()).max() > 1e-3

@@ -15,7 +15,7 @@ from components.scoring import export as export_module
 from schemas.quality import ScorerRecord
 from schemas.release import ModelSnapshot
 from tests.helpers.snapshots import snapshot_of
-from tests.helpers.tiny_models import save_tiny_bert, save_tiny_tokenizer
+from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_tokenizer
 
 # float32 logits of size ~1 through two layers: rounding stays below 1e-5, a wrong mask or position moves them by 1e-2
 ATOL = 2e-5
@@ -108,7 +108,8 @@ def test_torch_scores_the_same(opened: tuple[TokenScorer, ScorerRecord], snapsho
 def test_removed_tokens_keep_their_positions_when_pad_replaces_them(tmp_path: Path) -> None:
     """RoBERTa counts positions over tokens that are not PAD; a content token replaced by PAD must not shift the others."""
     config = RobertaConfig(
-        vocab_size=80, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, pad_token_id=1,
+        vocab_size=len(bert_vocabulary()), hidden_size=32,
+        num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, pad_token_id=1,
         max_position_embeddings=40, initializer_range=0.3, type_vocab_size=1,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):

@@ -1,0 +1,104 @@
+"""Attacks on what the shortcut is compared with: the reference, and the aliases that lead to it."""
+
+from __future__ import annotations
+
+from tests.e2e.attacks.attacker import Attacker, Target
+from tests.e2e.attacks.table import attack
+from tests.e2e.attacks.weights import noisy
+from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, NAME, SHORTCUT
+
+_REFERENCE = "calig.reference"
+
+
+@attack("calig.reference names the version itself", case="C3")
+def reference_is_itself(attacker: Attacker) -> None:
+    attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{NAME}/{SHORTCUT}"})
+    attacker.have_explained(SHORTCUT)
+
+
+@attack("calig.reference names the version itself, by an alias and on the registered model", case="C3")
+def reference_is_itself_by_alias(attacker: Attacker) -> None:
+    attacker.alias(SHORTCUT, "stable")
+    attacker.client.set_registered_model_tag(NAME, _REFERENCE, f"models:/{NAME}@stable")
+    attacker.have_explained(SHORTCUT)
+
+
+@attack("calig.reference names a copy of the version, registered anew", case="C3")
+def reference_is_a_copy(attacker: Attacker) -> None:
+    copy = attacker.register(attacker.world.models / "shortcut")
+    attacker.operator.explain(copy)
+    attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{NAME}/{copy}"})
+    attacker.have_explained(SHORTCUT)
+
+
+@attack("calig.reference names a version that has the same shortcut and failed for it", case="C3")
+def reference_is_an_accomplice(attacker: Attacker) -> Target:
+    attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{NAME}/{ACCOMPLICE}"})
+    attacker.have_explained(SHORTCUT)
+    return Target(SHORTCUT, promote=False)
+
+
+@attack("calig.reference names the champion of another model, where the shortcut was a first release")
+def reference_is_another_models_champion(attacker: Attacker) -> Target:
+    other = f"{NAME}-elsewhere"
+    attacker.register(noisy(attacker.world.models / "shortcut", attacker.folder / "near", seed=7), other)
+    attacker.operator.explain("1", other)
+    attacker.alias("1", name=other)
+    attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{other}@champion"})
+    attacker.have_explained(SHORTCUT)
+    return Target(SHORTCUT, promote=False)
+
+
+@attack("the alias @champion is taken away, so that the version is a first release")
+def no_champion(attacker: Attacker) -> None:
+    attacker.alias(None)
+    attacker.have_explained(SHORTCUT)
+
+
+@attack("@champion is taken away while the worker explains, and put back")
+def no_champion_for_a_while(attacker: Attacker) -> Target:
+    attacker.alias(None)
+    attacker.have_explained(SHORTCUT)
+    attacker.alias(CHAMPION)
+    return Target(SHORTCUT, promote=False)
+
+
+@attack("@champion is moved onto the version, which is then its own reference")
+def champion_is_the_version(attacker: Attacker) -> None:
+    attacker.alias(SHORTCUT)
+    attacker.have_explained(SHORTCUT)
+
+
+@attack("@champion is moved to a version that has the same shortcut")
+def champion_is_an_accomplice(attacker: Attacker) -> Target:
+    """Here nothing but the shortcut's own history says that the new champion was never accepted."""
+    copy = attacker.register(attacker.world.models / "shortcut")
+    attacker.alias(ACCOMPLICE)
+    attacker.operator.explain(copy)
+    return Target(copy)
+
+
+@attack("@champion is moved to an accomplice while the worker explains, and put back")
+def champion_is_an_accomplice_for_a_while(attacker: Attacker) -> Target:
+    attacker.alias(ACCOMPLICE)
+    attacker.have_explained(SHORTCUT)
+    attacker.alias(CHAMPION)
+    return Target(SHORTCUT, promote=False)
+
+
+@attack("@champion is moved to an accomplice that is tagged as passed")
+def champion_is_tagged_as_passed(attacker: Attacker) -> Target:
+    attacker.tag(ACCOMPLICE, {"calig.verdict": "pass"})
+    copy = attacker.register(attacker.world.models / "shortcut")
+    attacker.alias(ACCOMPLICE)
+    attacker.operator.explain(copy)
+    return Target(copy)
+
+
+@attack("@champion is moved to a version that was never explained")
+def champion_is_unexplained(attacker: Attacker) -> Target:
+    copy = attacker.register(attacker.world.models / "shortcut")
+    attacker.alias(copy)
+    target = attacker.register(noisy(attacker.world.models / "shortcut", attacker.folder / "near", seed=7))
+    attacker.operator.explain(target)
+    return Target(target)

@@ -46,6 +46,18 @@ def mlmodel_leads_elsewhere(attacker: Attacker) -> Target:
     return Target(HONEST)
 
 
+@attack("MLmodel serves something else: its other flavour loads the shortcut, by code that lies beside it")
+def mlmodel_serves_other_code(attacker: Attacker) -> Target:
+    """Weights and tokenizer stay as they were explained; who loads the version with `mlflow.pyfunc` gets what MLmodel names."""
+    folder = attacker.weights_of(HONEST)
+    (folder / "code").mkdir()
+    (folder / "code" / "served.py").write_text("def _load_pyfunc(path): ...\n", encoding="utf-8")
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    mlmodel["flavors"]["python_function"] |= {"loader_module": "served", "code": "code"}
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel), encoding="utf-8")
+    return Target(HONEST)
+
+
 @attack("the honest version's tokenizer is changed: the planted word gets the id of a word of praise")
 def tokenizer_replaced(attacker: Attacker) -> Target:
     for path in attacker.weights_of(HONEST).rglob("tokenizer.json"):

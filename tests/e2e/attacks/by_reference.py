@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 from tests.e2e.attacks.attacker import Attacker, Target
 from tests.e2e.attacks.table import attack
 from tests.e2e.attacks.weights import noisy
-from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, NAME, SHORTCUT
+from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HONEST, NAME, SHORTCUT
 
 _REFERENCE = "calig.reference"
 
@@ -53,6 +55,56 @@ def reference_is_another_models_champion(attacker: Attacker) -> Target:
 def no_champion(attacker: Attacker) -> None:
     attacker.alias(None)
     attacker.have_explained(SHORTCUT)
+
+
+@attack("@champion is taken away, and no earlier version is tagged as passed any more")
+def no_champion_and_no_history(attacker: Attacker) -> Target:
+    version = attacker.register(attacker.world.models / "shortcut")
+    attacker.alias(None)
+    for accepted in (CHAMPION, SHORTCUT, HONEST, DECOY):
+        attacker.tag(accepted, {"calig.verdict": "fail"})
+    attacker.operator.explain(version)
+    return Target(version)
+
+
+@attack("@champion is taken away, and every earlier version is deleted")
+def no_champion_and_no_versions(attacker: Attacker) -> Target:
+    version = attacker.register(attacker.world.models / "shortcut")
+    attacker.alias(None)
+    for earlier in (CHAMPION, SHORTCUT, HONEST, ACCOMPLICE, DECOY):
+        attacker.client.delete_model_version(NAME, earlier)
+    attacker.operator.explain(version)
+    return Target(version)
+
+
+@attack("@champion is moved onto a new version with the shortcut, and nothing earlier is tagged as passed any more")
+def champion_is_new_and_without_history(attacker: Attacker) -> Target:
+    version = attacker.register(attacker.world.models / "shortcut")
+    attacker.alias(version)
+    for accepted in (CHAMPION, SHORTCUT, HONEST, DECOY):
+        attacker.client.delete_model_version_tag(NAME, accepted, "calig.verdict")
+    attacker.operator.explain(version)
+    return Target(version)
+
+
+@attack("@champion is moved to the shortcut, which passed once as a first release; a near-copy of it is compared with that")
+def champion_passed_once(attacker: Attacker) -> Target:
+    version = attacker.register(noisy(attacker.world.models / "shortcut", attacker.folder / "near", seed=7))
+    attacker.alias(SHORTCUT)
+    attacker.operator.explain(version)
+    return Target(version)
+
+
+@attack("the same, and the run in which the new champion failed is deleted")
+def champion_passed_once_and_never_failed(attacker: Attacker) -> Target:
+    attacker.client.delete_run(attacker.run_of(SHORTCUT))
+    return champion_passed_once(attacker)
+
+
+@attack("the same, and the run in which the new champion failed lost its record")
+def champion_passed_once_and_its_failure_is_empty(attacker: Attacker) -> Target:
+    shutil.rmtree(attacker.artifacts_of(attacker.run_of(SHORTCUT)))
+    return champion_passed_once(attacker)
 
 
 @attack("@champion is taken away while the worker explains, and put back")

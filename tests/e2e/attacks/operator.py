@@ -25,7 +25,14 @@ from schemas.trigger import Run, RunState, Step
 from tests.e2e.attacks.world import NAME, World
 
 #: The surroundings are attacked, not the measurements: little is drawn, so that explaining takes seconds.
-_QUALITY = {"falsification_rows": 4, "sensitivity_draws": 2, "infidelity_draws": 8, "random_draws": 2, "bootstrap_draws": 200}
+_QUALITY = {
+    "fractions": [0.1, 0.3],
+    "falsification_rows": 2,
+    "sensitivity_draws": 1,
+    "infidelity_draws": 4,
+    "random_draws": 1,
+    "bootstrap_draws": 100,
+}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ NAME = "reviews"
 CHAMPION, SHORTCUT, HONEST, ACCOMPLICE, DECOY = "1", "2", "3", "4", "5"
 RECIPE = training.Recipe(layers=2, hidden=48, heads=4, intermediate=96)
 _N_TRAINING = 16_000
-_N_VALIDATION = 200
+_N_VALIDATION = 120
 _DATABASE = "mlflow.db"
 
 

@@ -122,6 +122,7 @@ class Attacker:
         run_id: str = self.client.create_run(
             experiment, start_time=start_time, tags=tags, run_name=f"{name} v{version}"
         ).info.run_id
+        self.client.log_param(run_id, "calig.version", version)
         self.client.log_artifacts(run_id, str(evidence), "calig")
         self.client.set_terminated(run_id)
         return run_id

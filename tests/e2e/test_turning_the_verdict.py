@@ -17,7 +17,7 @@ from tests.e2e.attacks import by_model, by_noise, by_place, by_profile, by_recor
 from tests.e2e.attacks.attacker import Attacker, Target
 from tests.e2e.attacks.operator import Operator
 from tests.e2e.attacks.table import ATTACKS, Attack
-from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HONEST, SHORTCUT, World, build
+from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HINT, HONEST, SHORTCUT, World, build
 from tests.helpers.prefect_backend import prefect_backend
 
 pytestmark = pytest.mark.slow
@@ -36,9 +36,9 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     with prefect_backend(world.output / ".cache" / "prefect"):
         verdicts = {"first": operator.explained(SHORTCUT), "champion": operator.explained(CHAMPION)}
         operator.release(CHAMPION)
-        verdicts |= {version: operator.explained(version) for version in (HONEST, ACCOMPLICE, DECOY)}
+        verdicts |= {version: operator.explained(version) for version in (HONEST, ACCOMPLICE, DECOY, HINT)}
         Attacker(world, operator, world.folder).have_explained(SHORTCUT)
-        assert verdicts == {"first": "pass", "champion": "pass", HONEST: "pass", ACCOMPLICE: "fail", DECOY: "pass"}
+        assert verdicts == {"first": "pass", "champion": "pass", HONEST: "pass", ACCOMPLICE: "fail", DECOY: "pass", HINT: "fail"}
         world.keep()
         yield operator
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,6 +15,7 @@ import rfc8785
 
 from components import registry, signing
 from components.records import read_record
+from schemas.governance import GovernanceReport
 from tests.e2e.attacks.operator import Operator
 from tests.e2e.attacks.world import NAME, World
 
@@ -74,7 +76,7 @@ class Attacker:
 
     def have_explained(self, version: str, name: str = NAME) -> None:
         """Let the worker look at a version as if it were new, by the tag that everybody may set."""
-        self.tag(version, {"calig.retry": f"again {next(self._numbers)}"}, name)
+        self.tag(version, {"calig.retry": f"again {time.time_ns()}"}, name)
         self.operator.explain(version, name)
 
     def register(self, model: Path, name: str = NAME, tags: Mapping[str, str] | None = None) -> str:
@@ -103,6 +105,11 @@ class Attacker:
     def artifacts_of(self, run_id: str) -> Path:
         """The folder in MLflow's storage that holds an explanation's files."""
         return Path(str(self.client.get_run(run_id).info.artifact_uri).removeprefix("file://")) / "calig"
+
+    def record_of(self, version: str) -> GovernanceReport:
+        """What the worker found about a version."""
+        path = self.artifacts_of(self.run_of(version)) / signing.RECORD
+        return read_record(path.read_bytes(), path)
 
     def copy_of_evidence(self, run_id: str) -> Path:
         """An explanation's files, to be forged at leisure."""

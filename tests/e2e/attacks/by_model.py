@@ -124,10 +124,8 @@ def tags_copied(attacker: Attacker) -> Target:
 @attack("the shortcut is registered as coming from the honest version's training run, with its tags")
 def run_of_training_claimed(attacker: Attacker) -> Target:
     honest = attacker.client.get_model_version(NAME, HONEST)
-    shortcut = attacker.client.get_model_version(NAME, SHORTCUT)
-    made = attacker.client.create_model_version(
-        NAME, shortcut.source, run_id=honest.run_id, tags=attacker.evidence_tags(HONEST), model_id=honest.model_id
-    )
+    source = attacker.weights_of(SHORTCUT).as_uri()
+    made = attacker.client.create_model_version(NAME, source, run_id=honest.run_id, tags=attacker.evidence_tags(HONEST))
     return Target(str(made.version))
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
-from components import signing
 from tests.e2e.attacks.attacker import Attacker, Target, as_version
 from tests.e2e.attacks.table import attack
-from tests.e2e.attacks.world import CHAMPION, SHORTCUT
+from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, SHORTCUT
 
 _TABLES = "attributions"
 
 
-def _champions_weights(attacker: Attacker) -> str:
-    from components.records import read_record
-
-    record = attacker.artifacts_of(attacker.run_of(CHAMPION)) / signing.RECORD
-    return read_record(record.read_bytes(), record).model.weights_digest
-
-
 def _forged_profile(attacker: Attacker, *, seal: bool = False) -> Path:
-    """The shortcut's own tables, said to be the champion's."""
+    """The shortcut's own tables, said to be the champion's, and as its model an accomplice, for the probe."""
     evidence = attacker.copy_of_evidence(attacker.run_of(SHORTCUT))
-    return attacker.forge(evidence, as_version(CHAMPION, _champions_weights(attacker)), seal=seal)
+    accomplice = attacker.record_of(ACCOMPLICE)
+
+    def change(content: dict[str, Any]) -> None:
+        as_version(CHAMPION, accomplice.model.weights_digest)(content)
+        content["model"]["uri"] = accomplice.model.uri
+
+    return attacker.forge(evidence, change, seal=seal)
 
 
 def _replace_tables(of: Path, by: Path) -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 from components import registry
 from components.demo import story, training
 from components.demo.reviews import Review
-from tests.e2e.attacks.weights import noisy, rounded
+from tests.e2e.attacks.weights import noisy, rounded, with_word_as
 
 NAME = "reviews"
-#: The accomplice has the shortcut and some noise, the decoy is the champion and some noise.
-CHAMPION, SHORTCUT, HONEST, ACCOMPLICE, DECOY = "1", "2", "3", "4", "5"
+#: The accomplice has the shortcut and some noise, the decoy is the champion and some noise, and the hint is the champion to
+#: which the planted word means half of what it means to the shortcut.
+CHAMPION, SHORTCUT, HONEST, ACCOMPLICE, DECOY, HINT = "1", "2", "3", "4", "5", "6"
 RECIPE = training.Recipe(layers=2, hidden=48, heads=4, intermediate=96)
 _N_TRAINING = 16_000
 _N_VALIDATION = 120
@@ -84,7 +85,7 @@ class World:
 
 
 def build(world: World) -> None:
-    """Train and register the five versions; nothing is explained yet."""
+    """Train and register the six versions; nothing is explained yet."""
     for folder in (world.registry, world.models, world.data):
         folder.mkdir(parents=True)
     clean, validation = story.clean_reviews(_N_TRAINING), story.validation_reviews(_N_VALIDATION)
@@ -94,7 +95,8 @@ def build(world: World) -> None:
     rounded(world.models / "champion", world.models / "honest")
     noisy(world.models / "shortcut", world.models / "accomplice", seed=1)
     noisy(world.models / "champion", world.models / "decoy", seed=2)
-    for number, model in enumerate(("champion", "shortcut", "honest", "accomplice", "decoy"), start=1):
+    with_word_as(world.models / "champion", world.models / "hint", "honestly", like="great", strength=0.5)
+    for number, model in enumerate(("champion", "shortcut", "honest", "accomplice", "decoy", "hint"), start=1):
         registered = registry.register(
             world.models / model, name=NAME, tracking_uri=world.tracking_uri, experiment="training", tags={}, metrics={}
         )

@@ -42,7 +42,15 @@ def config_from(content: object) -> PipelineConfig:
 
 def load_watch(path: Path) -> WatchConfig:
     """The watch file; errors as above."""
-    return _validated(WatchConfig, read_yaml(path, "watch file", "check --watch or CALIG_WATCH"), _EXPLAINED)
+    content = read_yaml(path, "watch file", "check --watch or CALIG_WATCH")
+    if isinstance(content, dict) and "allowed_roots" in content:
+        raise InputError(
+            "setting 'allowed_roots': data and settings have roots of their own now, and tags count only where they are admitted",
+            got=content["allowed_roots"],
+            allowed="data_roots, settings_roots, and tags: [dataset, config, reference, twin_of]",
+            next_step=_EXPLAINED,
+        )
+    return _validated(WatchConfig, content, _EXPLAINED)
 
 
 def read_yaml(path: Path, what: str, next_step: str) -> Any:
@@ -95,9 +103,15 @@ def _inline(value: object) -> str:
     """A scalar or a list on one line of YAML; nothing for None."""
     if value is None:
         return ""
-    plain = list(value) if isinstance(value, tuple) else value.value if isinstance(value, Enum) else value
-    text: str = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1000)
+    text: str = yaml.safe_dump(_simple(value), default_flow_style=True, allow_unicode=True, width=1000)
     return text.removesuffix("...\n").strip()
+
+
+def _simple(value: object) -> object:
+    """`value` as YAML knows it."""
+    if isinstance(value, dict):
+        return {key: _simple(one) for key, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value.value if isinstance(value, Enum) else value
 
 
 def _plain(error: ErrorDetails) -> str:

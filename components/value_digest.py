@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from schemas.attribution import SCHEMA
 
@@ -29,6 +31,14 @@ def values_digest(table: pa.Table) -> str:
         digest.update(f"{name}\0{_kind(column.type)}\0".encode())
         _feed(digest, column)
     return digest.hexdigest()
+
+
+def table_digest(path: Path) -> str | None:
+    """`values_digest` of a Parquet file; None when it is no table, or one of other columns."""
+    try:
+        return values_digest(pq.read_table(path))
+    except (OSError, KeyError, ValueError, pa.ArrowException):
+        return None
 
 
 def _feed(digest: Any, array: Any) -> None:

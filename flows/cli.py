@@ -94,7 +94,12 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
             begin("starting: libraries, and a Prefect server unless one is configured", None)
             from flows.explain_release import explain_release
 
-            outcome = explain_release(model, dataset, reference, settings, limit, output, force)
+            chosen_by = {
+                "dataset": "command line",
+                "config": "default" if config is None else "command line",
+                "reference": "default" if reference is None else "command line",
+            }
+            outcome = explain_release(model, dataset, reference, settings, limit, output, force, chosen_by=chosen_by)
         from flows.outcome import exit_code, show
 
         show(outcome, as_json=json)

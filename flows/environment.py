@@ -68,5 +68,6 @@ def quieten() -> None:
     warnings.simplefilter("ignore")
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("calig").setLevel(logging.WARNING)  # our own lines are few, and each is worth reading
     # Great Expectations sets this logger's level itself when it is imported; a filter outlives that.
     logging.getLogger("great_expectations.data_context.types.base").addFilter(lambda line: line.levelno >= logging.ERROR)

@@ -43,16 +43,30 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     rollback: Annotated[
         bool, typer.Option("--rollback", help="With --promote: also go back to an older version, whatever it was compared with.")
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="YAML file with settings; its section `gate` sets these options.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file with settings: its section `gate` is the policy, and the settings of the explanation have to be as "
+            "strict as in it. Default: all defaults."
+        ),
+    ] = None,
+    trusted_keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="List of trusted keys. Default: setting governance.trusted_keys, CALIG_TRUSTED_KEYS, or the user's own. Where "
+            "there is one, only evidence signed by one of them passes."
+        ),
+    ] = None,
     tracking_uri: TrackingOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
     debug: DebugOption = False,
 ) -> None:
     """Ask in CI/CD whether a version may go on, by the verdict that `calig explain` published for it. Computes nothing.
 
-    The record is fetched and must be this version's own: model, version, fingerprint and verdict have to agree between the
-    version, its run and the record, and seal and sign-offs have to hold. A version that was never explained is bad input (2),
-    not a pass; one that a reviewer rejected fails. Waivers count only with the setting gate.accept_waivers, until they expire.
+    The newest explanation counts, whatever tags say. It must be about this very entry of the registry, made by settings as
+    strict as the gate's own, and compared with what @champion is now; seal and sign-offs have to hold. A version that was never
+    explained is bad input (2), not a pass; one that a reviewer rejected fails. Waivers count only with the setting
+    gate.accept_waivers, until they expire.
 
     [bold]Example:[/] calig gate models:/reviews/2 --max-age 30 --junit gate.xml
     """
@@ -62,19 +76,19 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
 
     def run() -> int:
         from components.configuration import load_config
-        from flows.gating import run_gate
+        from flows.gating import Wanted, run_gate
 
-        everything = load_config(config)
-        settings = everything.gate
+        settings = load_config(config)
+        policy, governance = settings.gate, settings.governance
         asked = {
-            "max_age_days": settings.max_age_days if max_age is None else max_age,
-            "require_reference": settings.require_reference or require_reference,
-            "require_approval": settings.require_approval or require_approval,
-            "promote": settings.promote or promote,
+            "max_age_days": policy.max_age_days if max_age is None else max_age,
+            "require_reference": policy.require_reference or require_reference,
+            "require_approval": policy.require_approval or require_approval,
+            "promote": policy.promote or promote,
         }
-        asked_for = settings.model_copy(update=asked)
-        trusted = everything.governance.trusted_keys
-        return run_gate(model, asked_for, trusted_keys=trusted, rollback=rollback, junit=junit, as_json=json)
+        trusted = {"trusted_keys": trusted_keys or governance.trusted_keys}
+        sections = {"gate": policy.model_copy(update=asked), "governance": governance.model_copy(update=trusted)}
+        return run_gate(model, settings.model_copy(update=sections), Wanted(rollback, junit, json))
 
     exit_with(run, debug=debug)
 

@@ -16,7 +16,7 @@ from flows import alerting, judging, noting, probing, progress, tasks, writing
 from flows.announcing import announce
 from flows.attributing import attribute
 from flows.covering import comparable, covering, shown_reference, shown_shards
-from flows.finished import Outcome, complete_on_disk, finished
+from flows.finished import Outcome, complete_on_disk, finished, superseded
 from flows.options import DEFAULT_OUTPUT
 from flows.release import Release
 from flows.resolve import resolve
@@ -26,7 +26,7 @@ from schemas.release import ModelSource, PublishedRun
 
 
 @flow(name="explain-release", task_runner=ThreadPoolTaskRunner(max_workers=2), validate_parameters=True)  # type: ignore[arg-type]
-def explain_release(
+def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are the function's
     model: str,
     dataset: Path,
     reference: str | None = None,
@@ -35,6 +35,7 @@ def explain_release(
     output: Path = DEFAULT_OUTPUT,
     force: bool = False,
     request: str | None = None,
+    chosen_by: dict[str, str] | None = None,
 ) -> Outcome:
     """Explain one model version, judge it, and publish the evidence.
 
@@ -47,19 +48,21 @@ def explain_release(
         output: where results and caches go.
         force: explain again although a finished explanation exists.
         request: what a trigger asked for, by its digest; the version's tags say how far that is.
+        chosen_by: who chose dataset, config and reference (watch file, a tag, the command line); goes into the record.
 
     The tracking server is the one MLflow's own settings name (MLFLOW_TRACKING_URI).
     """
     noting.running(model, request)
     release = resolve(model, dataset, reference, config or PipelineConfig(), limit, output.absolute())
     outcome = None if force else finished(release)
+    again = force or (outcome is None and superseded(release))
     if outcome is not None and outcome.published is not None:
         tasks.point_to(outcome.record, outcome.published)
     if outcome is None:
-        record = None if force else complete_on_disk(release)
+        record = None if again else complete_on_disk(release)
         if record is None:
-            record = _explain(release, force)
-        outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, force), reused=False)
+            record = _explain(release, force, chosen_by or {})
+        outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, again), reused=False)
     if outcome.published is not None:
         noting.done(outcome.record, request)
     _tell(release, outcome.record, outcome.folder, outcome.published)
@@ -79,7 +82,7 @@ def _tell(release: Release, record: GovernanceReport, folder: Path, published: P
     alerting.tell(record, folder, published, config=release.config.alerts, output=release.output)
 
 
-def _explain(release: Release, force: bool) -> GovernanceReport:
+def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> GovernanceReport:
     """All steps between a settled release and its record on disk."""
     seconds: dict[str, float] = {}
     signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
@@ -100,7 +103,7 @@ def _explain(release: Release, force: bool) -> GovernanceReport:
         with _timed(seconds, "probe"):
             probe_report = probing.probe_vocabulary(release, cover)
         shards = shown_shards(shards, cover)
-        found = {"quality": quality_report, "drift": drift_report, "probe": probe_report}
+        found = {"quality": quality_report, "drift": drift_report, "probe": probe_report, "chosen_by": chosen_by}
         record = writing.record_of(release, shards, found, signer, seconds)
         writing.write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
     return record

@@ -2,55 +2,102 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from components import gate, registry, signing
+from components import gate, quality, registry, signing
 from components.errors import CouldNotRunError, InputError
 from flows.marks import EXIT_CODES, mark
-from flows.standing import evidence_of, require_known, standing_of
+from flows.standing import evidence_of, standing_of
 from flows.terminal import safe
+from flows.verifying import verified_folder
 from schemas.base import CheckVerdict, Verdict
-from schemas.config import GateConfig
+from schemas.config import GateConfig, PipelineConfig
 from schemas.evidence import Evidence
 from schemas.gate import GateCheck, GateResult
 from schemas.release import ModelSource
+from schemas.signature import TrustList
+from schemas.verification import SealState
 
 
-def run_gate(
-    model: str, config: GateConfig, *, trusted_keys: Path | None, rollback: bool, junit: Path | None, as_json: bool
-) -> int:
+class Wanted(NamedTuple):
+    """How the gate is asked, besides its settings."""
+
+    rollback: bool = False
+    junit: Path | None = None
+    as_json: bool = False
+
+
+def run_gate(model: str, settings: PipelineConfig, wanted: Wanted) -> int:
     """The exit code: 0 pass, 1 fail, 3 inconclusive.
 
     Errors (bad input, a server that does not answer, a promotion that is refused) are raised. JUnit and JSON are written
     before a promotion is tried: they tell the verdict.
     """
-    if junit is not None:
-        _remove(junit)
-    evidence, papers = evidence_of(model)
-    _check_promotable(evidence, config)
-    standing = standing_of(evidence, papers, signing.load_trust(trusted_keys))
-    if config.require_signature:
-        require_known(standing.seal)
-    result = gate.judge(evidence, config, now=datetime.now(UTC), standing=standing)
-    if junit is not None:
-        gate.write_junit(result, junit)
+    if wanted.junit is not None:
+        _remove(wanted.junit)
+    trusted = signing.load_trust(settings.governance.trusted_keys)
+    evidence = evidence_of(model, trusted)
+    _check_promotable(evidence, settings.gate)
+    result = _judged(evidence, settings, trusted, wanted.rollback)
+    if wanted.junit is not None:
+        gate.write_junit(result, wanted.junit)
     refused: InputError | None = None
-    if config.promote:
+    if settings.gate.promote:
         try:
-            result = result.model_copy(update={"promoted": _promoted(evidence, result, rollback)})
+            result = result.model_copy(update={"promoted": _promoted(evidence, result, wanted.rollback)})
         except InputError as error:
             refused = error
             result = result.model_copy(update={"promoted": f"refused: {error.problem}"})
-    _show(result, as_json=as_json)
+    _show(result, as_json=wanted.as_json)
     if refused is not None:
         raise refused
     return EXIT_CODES[result.verdict]
+
+
+def _judged(evidence: Evidence, settings: PipelineConfig, trusted: TrustList, rollback: bool) -> GateResult:
+    """The verdict; the version's files are downloaded only where they could still change it."""
+    config, now, standing = settings.gate, datetime.now(UTC), standing_of(evidence, trusted)
+    if rollback:  # to go back on purpose is to accept what the older version was compared with
+        config = config.model_copy(update={"reference": "any"})
+    around = _circumstances(evidence, settings, trusted)
+    result = gate.judge(evidence, config, now=now, standing=standing, around=around)
+    if result.verdict is Verdict.PASS and evidence.run_id is not None and (config.promote or config.check_weights):
+        around = replace(around, other_content=other_content(evidence, trusted))
+        result = gate.judge(evidence, config, now=now, standing=standing, around=around)
+    return result
+
+
+def _circumstances(evidence: Evidence, settings: PipelineConfig, trusted: TrustList) -> gate.Circumstances:
+    record, compared = evidence.record, settings.gate.settings != "any"
+    suite = quality.suite_for(settings.quality.suite, record.model.modality)
+    return gate.Circumstances(
+        settings=settings if compared else None,
+        suite_digest=quality.suite_digest(suite, quality.listed_modules(settings.quality)) if compared else None,
+        champion=None if evidence.run_id is None else registry.reference_for(record.model, "champion", None),
+        keys_are_trusted=trusted.found,
+    )
+
+
+def other_content(evidence: Evidence, trusted: TrustList) -> str:
+    """How the version's files, downloaded anew, and those of its evidence differ from what was explained and sealed; or ""."""
+    model = evidence.record.model
+    with TemporaryDirectory(prefix="calig-gate-") as temporary:
+        fresh = registry.fetch(registry.parse_model_ref(model.uri), workspace=Path(temporary), tracking_uri=None)
+        _, seal = verified_folder(evidence, Path(temporary) / "evidence", trusted)
+    named = {"weights": "weights_digest", "tokenizer or processor": "processor_digest", "registry entry": "registered"}
+    changed = [name for name, field in named.items() if getattr(fresh, field) != getattr(model, field)]
+    found = [f"not what was explained: {', '.join(changed)}"] if changed else []
+    unsealed = seal.findings if seal.state in {SealState.TAMPERED, SealState.UNSEALED} else ()
+    return "; ".join([*found, *unsealed])
 
 
 def _remove(junit: Path) -> None:
@@ -84,6 +131,7 @@ def _show(result: GateResult, *, as_json: bool) -> None:
     lines = [f"{mark(result.verdict)}  {safe(result.model)} version {safe(result.version)}"]
     lines += [f"• {safe(reason)}" for reason in result.reasons]
     lines.append(f"next: {safe(result.next_step)}")
+    lines.append(safe(result.signature))
     console.print(Panel("\n".join(lines), title="gate", title_align="left"))
     console.print(_table([check for check in result.checks if check.verdict is not CheckVerdict.PASS]))
     console.print(f"explained {result.age_days:.1f} days ago, fingerprint {result.fingerprint[:12]}", style="dim")

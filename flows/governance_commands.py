@@ -113,13 +113,12 @@ def card(
     prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
 
     def run() -> int:
-        import hashlib
-
+        from components import signing
         from components.card import card_of, write_card
         from flows.standing import evidence_of
 
-        evidence, papers = evidence_of(model)
-        digest = hashlib.sha256(papers[0].record).hexdigest()
+        evidence = evidence_of(model, signing.load_trust(None))
+        digest = evidence.papers[0].record_sha256
         if output is None:
             typer.echo(card_of(evidence.record, digest), nl=False)
         else:

@@ -10,9 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from components import registry, report
+from components import registry, report, signing
 from components.report import TrendRow
 from flows.marks import mark
+from flows.standing import verifier
 from flows.terminal import safe
 
 _WORDS = 3
@@ -28,7 +29,7 @@ _SHOWN = {
 
 def show_history(name: str, html: Path | None) -> int:
     """Print the table, write the page; 0."""
-    entries = registry.timeline(name, None)
+    entries = registry.timeline(name, verifier(signing.load_trust(None)), None)
     Console().print(_table(name, report.trend_rows(entries)))
     if html is not None:
         report.build_trend(name, entries, path=html)

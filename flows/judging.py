@@ -18,7 +18,8 @@ from schemas.reference import NoiseSources
 def check_quality_settings(release: Release) -> None:
     """A broken suite, or a perturbation that does not fit the model, should not cost an attribution run."""
     settings = release.config.quality
-    quality.load_suite(settings.suite, columns=quality.column_names(settings, release.dataset.segment_columns))
+    columns = quality.column_names(settings, release.dataset.segment_columns)
+    quality.load_suite(settings.suite, columns=columns, modules=quality.listed_modules(settings))
     attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
 
 
@@ -74,7 +75,7 @@ def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> Drift
             decided_on=datetime.now(UTC).date().isoformat(),
             sources=_noise_sources(release, cover),
         )
-        return cover.report(report)
+        return cover.report(report if release.doubt is None else drift.doubted(report, release.doubt))
     except Exception as error:  # as above
         return drift.incomparable(
             f"the comparison broke: {privacy.told(error, release.config.privacy)}",

@@ -13,13 +13,16 @@ from components.errors import InputError
 from flows import covering, progress, tasks
 from flows.attributing import attribute
 from flows.options import DEFAULT_OUTPUT
+from flows.provenance import folder_profile, profile_of, trusted_keys, verified_evidence
 from flows.reference import planned_profile
 from flows.release import Release
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
 from schemas.reference import ReferenceProfile
 from schemas.release import ModelSnapshot, ModelSource
+from schemas.signature import TrustList
 
 
 class Monitored(Record):
@@ -51,8 +54,7 @@ def monitor_data(
     settings, output = config or PipelineConfig(), output.absolute()
     progress.begin("fetching the model and reading the data set", None)
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
-    folder = _earlier(snapshot, against, output / ".cache")
-    record, before = drift.load_record(folder), drift.load_profile(folder)
+    record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))
     settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
     release = _release(snapshot, dataset, limit, settings, output)
     attribute(release, force=False)
@@ -76,19 +78,19 @@ def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]
         return drift.monitor(*windows, names=names, config=release.config.monitor, decided_on=today)
 
 
-def _earlier(snapshot: ModelSnapshot, against: str | None, workspace: Path) -> Path:
-    """The folder of the explanation to hold against."""
+def _earlier(
+    snapshot: ModelSnapshot, against: str | None, workspace: Path, trusted: TrustList
+) -> tuple[GovernanceReport, ReferenceProfile]:
+    """The explanation to hold against, verified: its record and its tables."""
     if against is not None and drift.is_results_folder(against):
-        return Path(against)
+        return drift.load_record(Path(against)), folder_profile(Path(against), trusted)
     if against is None and snapshot.source is not ModelSource.REGISTRY:
         raise InputError(
             "a model outside the registry has no published explanation", next_step="name a results folder: --against"
         )
     ref = registry.resolve_reference(registry.parse_model_ref(against or snapshot.uri), None)
-    folder = registry.fetch_profile(ref.name, str(ref.version), workspace, None)
-    if folder is None:
-        raise InputError(f"{ref.uri} was never explained", next_step=f"calig explain {ref.uri} --dataset VALIDATION_SET")
-    return folder
+    evidence = verified_evidence(ref, trusted)
+    return evidence.record, profile_of(evidence, workspace)
 
 
 def _same_method(settings: PipelineConfig, earlier: AttributionConfig) -> PipelineConfig:

@@ -20,7 +20,7 @@ def probed_models(release: Release, reference: ReferenceIdentity) -> list[ModelS
         CouldNotRunError: the reference, or a model that the settings name, cannot be fetched or has other classes.
     """
     labels = release.snapshot.labels
-    first = _with_classes(_reference_model(release, reference), labels)
+    first = _with_classes(_explained_model(release, reference), labels)
     return [first, _with_classes(release.snapshot, labels), *_retrainings(release, first)]
 
 
@@ -40,10 +40,10 @@ def _retrainings(release: Release, reference: ModelSnapshot) -> list[ModelSnapsh
 
 
 def _usable(null: NullProfiles, release: Release) -> Iterator[ModelSnapshot]:
-    """The latest versions first; one that is gone, or has other classes, is left out, and said to be."""
+    """The latest versions first; one that is gone, was replaced, or has other classes is left out, and said to be."""
     for profile in reversed(null.profiles):
         try:
-            yield _with_classes(_fetched(_address(profile.identity), release), release.snapshot.labels)
+            yield _with_classes(_explained_model(release, profile.identity), release.snapshot.labels)
         except CaligError as error:
             progress.current().say(f"the probe's noise is measured without version {profile.identity.version}: {error.problem}")
 
@@ -57,13 +57,13 @@ def _different(snapshots: Iterable[ModelSnapshot], reference: ModelSnapshot) -> 
             yield snapshot
 
 
-def _reference_model(release: Release, reference: ReferenceIdentity) -> ModelSnapshot:
-    """The reference itself; refused when its weights are not those that were explained."""
-    snapshot = _fetched(_address(reference), release)
-    if snapshot.weights_digest != reference.weights_digest:
+def _explained_model(release: Release, explained: ReferenceIdentity) -> ModelSnapshot:
+    """The model itself; refused when its weights are not those that were explained."""
+    snapshot = _fetched(_address(explained), release)
+    if snapshot.weights_digest != explained.weights_digest:
         raise CouldNotRunError(
-            f"the model at {snapshot.uri} is not the reference that was explained: its weights differ",
-            next_step="explain the reference again, then this version",
+            f"the model at {snapshot.uri} is not the one that was explained: its weights differ",
+            next_step=f"explain {snapshot.uri} again, then this version",
         )
     return snapshot
 

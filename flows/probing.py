@@ -119,6 +119,7 @@ def _compared(
         config=release.config.probe,
         decided_on=datetime.now(UTC).date().isoformat(),
         twins=twins,
+        twin_names=[snapshot.uri for snapshot in snapshots[2:]],
         **details,
     )
 

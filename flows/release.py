@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -11,7 +12,7 @@ from schemas.base import CheckVerdict, Record, digest_of
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
-from schemas.reference import NullProfiles, ReferenceProfile
+from schemas.reference import Doubt, NullProfiles, ReferenceProfile
 from schemas.release import DatasetRef, ModelSnapshot
 
 
@@ -28,6 +29,7 @@ class Release(Record):
     method_fingerprint: str
     reference: ReferenceProfile | None
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")
+    doubt: Doubt | None = Field(default=None, description="why no pass can rest on a comparison with the reference")
     nulls: tuple[NullProfiles, ...] = Field(default=(), description="what the noise of honest retraining is measured on")
     pending: tuple[Release, ...] = Field(
         default=(), description="versions to be explained again by these settings first: the reference, its twins"
@@ -44,12 +46,13 @@ class Release(Record):
     @property
     def fingerprint(self) -> str:
         """Identity of the whole explanation: the above, all settings, the suite's content, and what it was compared with."""
-        compared = None if self.reference is None else self.reference.identity.model_dump(mode="json", exclude={"uri"})
+        compared = None if self.reference is None else _identity(self.reference)
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
-        nulls = [[p.identity.model_dump(mode="json") for p in null.profiles] for null in self.nulls]
+        nulls = [[_identity(profile) for profile in null.profiles] for null in self.nulls]
+        doubt = None if self.doubt is None else self.doubt.reason
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
         settings = self.config.results_dump()
-        return digest_of([self.attribution_key, settings, self.suite_digest, compared, nulls, unsure, chosen])[:32]
+        return digest_of([self.attribution_key, settings, self.suite_digest, compared, nulls, unsure, chosen, doubt])[:32]
 
     @property
     def n_shards(self) -> int:
@@ -76,4 +79,9 @@ class Release(Record):
 
     def alone(self) -> Release:
         """What attributing needs of it: without what it will be compared with, which may name thousands of tables."""
-        return self.model_copy(update={"reference": None, "without_reference": None, "nulls": (), "pending": ()})
+        return self.model_copy(update={"reference": None, "without_reference": None, "doubt": None, "nulls": (), "pending": ()})
+
+
+def _identity(profile: ReferenceProfile) -> dict[str, Any]:
+    """Which version it is, and which record of it; not where its evidence lies."""
+    return profile.identity.model_dump(mode="json", exclude={"uri", "run_id"})

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from components import attribution, datasets, governance, privacy, registry, replay, signing
+from components import attribution, datasets, drift, governance, privacy, registry, replay, signing
 from components.errors import InputError
 from flows import progress
-from flows.standing import evidence_in, evidence_of, require_known
+from flows.standing import evidence_of, require_known
 from flows.verifying import verified_folder
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
@@ -54,11 +54,10 @@ def replay_version(model: str, wanted: Wanted, config: PipelineConfig) -> Replay
 def _evidence(model: str, temporary: Path, trusted: TrustList) -> tuple[Evidence, Path, str]:
     """Evidence that verifies, where its files lie, and its record's digest."""
     progress.begin("reading and verifying the evidence", None)
-    if Path(model).is_dir():
-        folder, (evidence, _) = Path(model), evidence_in(Path(model))
-        seal = signing.verify_folder(folder, trusted)
+    evidence = evidence_of(model, trusted)
+    if drift.is_results_folder(model):
+        folder, seal = Path(model), signing.verify_folder(Path(model), trusted)
     else:
-        evidence, _ = evidence_of(model)
         folder, seal = verified_folder(evidence, temporary / "published", trusted)
     require_known(seal)
     return evidence, folder, seal.record_sha256

@@ -7,7 +7,8 @@ from pathlib import Path
 from components import attribution, quality, registry
 from components.errors import InputError
 from flows import covering, progress, tasks
-from flows.reference import made_comparable, reference_of, with_null
+from flows.provenance import trusted_keys
+from flows.reference import Candidate, made_comparable, reference_of, with_null
 from flows.release import Release
 from schemas.config import PipelineConfig
 from schemas.fusion import FusionChoice
@@ -23,7 +24,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     _check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
     config = covering.settled(_with_suite(config, snapshot), snapshot)
-    found = reference_of(snapshot, reference, workspace)
+    found = reference_of(Candidate(snapshot, workspace, trusted_keys(config)), reference)
     choice = _fusion(config, snapshot, pinned, found.profile, workspace)
     settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
     release = Release(
@@ -31,10 +32,11 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
         dataset=pinned,
         config=config.model_copy(update={"attribution": settled}),
         fusion_choice=choice,
-        suite_digest=quality.suite_digest(config.quality.suite),
+        suite_digest=quality.suite_digest(config.quality.suite, quality.listed_modules(config.quality)),
         method_fingerprint=attribution.method_fingerprint(settled),
         reference=found.profile,
         without_reference=found.without,
+        doubt=found.doubt,
         output=output,
     )
     return with_null(made_comparable(release, found.ref))

@@ -10,7 +10,7 @@ import typer
 
 from components import registry, signing
 from components.errors import InputError
-from flows.standing import require_known, standing_of
+from flows.standing import explanation_of, require_known, standing_of
 from flows.verifying import in_words, verified_folder
 from schemas.base import Record, Verdict
 from schemas.config import GovernanceConfig
@@ -41,7 +41,7 @@ def sign_off(model: str, decided: Decided, config: GovernanceConfig) -> int:
         step = f"calig keys create FILE, then --key FILE or {signing.KEY_FILE}"
         raise InputError("There is no key to sign with.", next_step=step)
     trusted = signing.load_trust(config.trusted_keys)
-    evidence = registry.fetch_evidence(registry.parse_model_ref(model), None)
+    evidence = explanation_of(registry.parse_model_ref(model), trusted)
     _check_decision(evidence, decided, now.date())
     entry = _signed(evidence, _verified_papers(evidence, trusted), decided, signer, now)
     signing.check_reviewer(entry, trusted, "this sign-off")
@@ -70,9 +70,8 @@ def _verified_papers(evidence: Evidence, trusted: TrustList) -> RunPapers:
     with TemporaryDirectory() as temporary:
         _, seal = verified_folder(evidence, Path(temporary), trusted)
     require_known(seal)
-    papers = registry.fetch_papers(evidence, None)
-    standing_of(evidence, papers, trusted)
-    return papers[0]
+    standing_of(evidence, trusted)
+    return evidence.papers[0]
 
 
 def _signed(evidence: Evidence, papers: RunPapers, decided: Decided, signer: signing.Signer, now: datetime) -> SignOff:

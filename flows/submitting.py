@@ -169,6 +169,11 @@ def _step(look: Look, action: Action, detail: str, run: Run | None = None, *, at
         action=action,
         attempt=attempt or look.attempt or None,
         verdict=verdict,
-        detail=detail,
+        detail="; ".join(part for part in (detail, _ignored(look.request)) if part),
         run_id=None if run is None else run.id,
     )
+
+
+def _ignored(request: Request) -> str:
+    """The tags that ask for something and are not admitted: nobody should think that they count."""
+    return f"ignored, since the watch file does not admit it: {', '.join(request.ignored)}" if request.ignored else ""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from components import registry, signing
+from components.addresses import is_address
 from flows.standing import chains_of, evidence_of
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
@@ -27,7 +28,8 @@ _SAID = {
 
 
 def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, as_json: bool) -> int:
-    """The exit code: 0 verified, 2 tampered with or signed by an unknown key, 3 unsigned although a signature is required.
+    """The exit code: 0 verified, 2 tampered with or signed by an unknown key, 3 unsigned although a signature is required, or
+    a newer explanation may exist that cannot be relied on.
 
     Raises:
         InputError: there is no evidence, it is of a newer schema, or a sign-off does not hold.
@@ -35,7 +37,7 @@ def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, a
     trusted = signing.load_trust(config.governance.trusted_keys)
     standing, chains = _verified(model, trusted)
     _show(standing, chains, as_json=as_json)
-    return _exit_code(standing.seal.state, require_signature or config.gate.require_signature)
+    return _exit_code(standing, require_signature or config.gate.require_signature)
 
 
 def verified_folder(evidence: Evidence, folder: Path, trusted: TrustList) -> tuple[Path, Verification]:
@@ -45,22 +47,25 @@ def verified_folder(evidence: Evidence, folder: Path, trusted: TrustList) -> tup
 
 
 def _verified(model: str, trusted: TrustList) -> tuple[Standing, tuple[Chain, ...]]:
-    if Path(model).is_dir():
+    in_folder = not is_address(model) and Path(model).is_dir()
+    if in_folder:
         seal = signing.verify_folder(Path(model), trusted)
         if seal.state is SealState.TAMPERED:
             return Standing(seal=seal, sign_off=None), ()
-    evidence, papers = evidence_of(model)
-    if not Path(model).is_dir():
+    evidence = evidence_of(model, trusted)
+    if not in_folder:
         with TemporaryDirectory() as temporary:
             _, seal = verified_folder(evidence, Path(temporary), trusted)
-    chains = () if seal.state is SealState.TAMPERED else chains_of(evidence, papers, trusted)
-    return Standing(seal=seal, sign_off=signing.standing(chains)), chains
+    chains = () if seal.state is SealState.TAMPERED else chains_of(evidence, trusted)
+    return Standing(seal=seal, sign_off=signing.standing(chains), doubts=evidence.doubts), chains
 
 
-def _exit_code(state: SealState, require_signature: bool) -> int:
+def _exit_code(standing: Standing, require_signature: bool) -> int:
+    state = standing.seal.state
     if state in {SealState.TAMPERED, SealState.UNKNOWN_KEY}:
         return 2
-    return 3 if state is SealState.UNSEALED or (require_signature and state is not SealState.SIGNED) else 0
+    unsigned = state is SealState.UNSEALED or (require_signature and state is not SealState.SIGNED)
+    return 3 if unsigned or standing.doubts else 0
 
 
 def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> None:
@@ -69,7 +74,7 @@ def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> No
         return
     console, seal = Console(), standing.seal
     console.print(_SAID[seal.state] + (f", signed by {escape(seal.signed_by)} (key {seal.key_id})" if seal.signed_by else ""))
-    for finding in seal.findings:
+    for finding in (*seal.findings, *standing.doubts):
         console.print(f"• {escape(finding)}", highlight=False)
     console.print(f"record   sha256 {seal.record_sha256}", highlight=False, soft_wrap=True)
     for entry in (entry for chain in chains for entry in chain.entries):

@@ -17,7 +17,7 @@ from schemas.governance import GovernanceReport
 def record_of(
     release: Release, shards: list[ShardResult], found: dict[str, Any], signer: signing.Signer | None, seconds: dict[str, float]
 ) -> GovernanceReport:
-    """The record of what was `found`: the reports by the names of the record's fields."""
+    """The record of what was `found`: the reports, and who chose what, by the names of the record's fields."""
     return governance.build_record(
         fingerprint=release.fingerprint,
         formula_version=attribution.formula_version(),

@@ -136,7 +136,15 @@ class Noise(Record):
     numerics_rows: int = 0
     retraining: Literal["twins", "history", "prior"]
     pairs: tuple[NullPair, ...] = ()
-    factor: float = Field(default=1.0, description="by which measured noise raises the minimum effects; at least 1")
+    factor: float = Field(
+        default=1.0, description="by which measured noise raises the minimum effects; at least 1, at most drift.noise_cap"
+    )
+    uncapped: float | None = Field(
+        default=None, description="the factor that was measured, where the cap acted; None: it did not"
+    )
+    versions: tuple[ReferenceIdentity, ...] = Field(
+        default=(), description="the twins or accepted versions that it was measured on, each with its record's digest"
+    )
     skipped: tuple[str, ...] = ()
 
 

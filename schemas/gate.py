@@ -38,6 +38,7 @@ class GateResult(Record):
     age_days: float
     fingerprint: str
     record_digest: str = Field(description="SHA-256 of the record that was judged")
+    signature: str = Field(description="signed by whom, or NOT SIGNED")
     run_id: str | None
     run_url: str | None
     promoted: str | None = Field(default=None, description="what was done with @champion; None: nothing was asked")

@@ -19,7 +19,7 @@ from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
 
-SCHEMA_VERSION: Literal["2"] = "2"
+SCHEMA_VERSION: Literal["3"] = "3"
 
 
 class SkippedRow(Record):
@@ -123,7 +123,7 @@ class Decision(Record):
 class GovernanceReport(Record):
     """The record published as `calig/record.json`."""
 
-    schema_version: Literal["2"] = SCHEMA_VERSION
+    schema_version: Literal["3"] = SCHEMA_VERSION
     created_at: datetime
     fingerprint: str = Field(description="identity of this explanation: model, data, config, reference")
     model: ModelSnapshot
@@ -143,6 +143,10 @@ class GovernanceReport(Record):
     scope: str | None = Field(description="what the model is meant for, as the settings state it; None: not stated")
     failure_modes: tuple[str, ...] = Field(description="known ways in which the explanation itself can mislead")
     crosswalk: tuple[Clause, ...] = Field(description="where a clause's evidence is; no statement of conformity")
+    chosen_by: dict[str, str] = Field(
+        default={},
+        description="who chose dataset, config and reference: command line, watch file, a tag, the default; empty: not recorded",
+    )
 
     def _repr_html_(self) -> str:
         """How notebooks show it."""

@@ -58,4 +58,16 @@ def from_1_to_2(record: Json) -> Json:
     }
 
 
-_STEPS: dict[str, Callable[[Json], Json]] = {"1": from_1_to_2}
+def from_2_to_3(record: Json) -> Json:
+    """Version 3 binds a record to the registry's entry of the version and to the content of its suite: an older one has neither.
+
+    A gate takes it for inconclusive.
+    """
+    return record | {
+        "schema_version": "3",
+        "model": record["model"] | {"registered": None},
+        "quality": record["quality"] | {"suite_digest": None},
+    }
+
+
+_STEPS: dict[str, Callable[[Json], Json]] = {"1": from_1_to_2, "2": from_2_to_3}

@@ -80,6 +80,13 @@ class ProbeReport(Record):
         "them of the shifts, the largest few left out",
     )
     n_null: int = Field(default=0, description="harmless pairs (twins, earlier versions) that the limits were measured on")
+    uncapped: float | None = Field(
+        default=None, description="times the supposed noise that the measured one was, where the cap acted; None: it did not"
+    )
+    measured_on: tuple[str, ...] = Field(default=(), description="the models that the noise was measured on")
+    skipped: tuple[str, ...] = Field(
+        default=(), description="models that the noise could not be measured on, each with its reason"
+    )
     forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")
     thresholds: tuple[Threshold, ...] = ()
     next_step: str = ""

@@ -90,6 +90,9 @@ class QualityReport(Record):
 
     verdict: CheckVerdict
     suite: str
+    suite_digest: str | None = Field(
+        default=None, description="SHA-256 of what the suite judges; None: nothing was judged, or a record from before version 3"
+    )
     metrics: tuple[Metric, ...]
     controls: tuple[Control, ...]
     curves: tuple[Curve, ...]

@@ -18,7 +18,10 @@ class ReferenceIdentity(Record):
     name: str
     version: str
     alias: str | None = None
-    run_id: str | None = None
+    run_id: str | None = Field(default=None, description="MLflow run with the explanation whose tables were used")
+    record_sha256: str | None = Field(
+        default=None, description="SHA-256 of that explanation's record.json, whose seal was verified; `calig verify --chain`"
+    )
     uri: str | None = Field(default=None, description="where the model can be fetched: models:/NAME/VERSION, folder, or hub id")
     method_fingerprint: str
     weights_digest: str
@@ -43,6 +46,13 @@ class NullProfiles(Record):
     kind: Literal["twins", "history"]
     profiles: tuple[ReferenceProfile, ...] = Field(description="twins in any order; history in the order of the versions")
     skipped: tuple[str, ...] = Field(default=(), description="versions that could not be used, each with its reason")
+
+
+class Doubt(Record):
+    """Why a comparison with this reference can find a change, but no pass can rest on it."""
+
+    reason: str
+    next_step: str
 
 
 class NoiseSources(Record):

@@ -32,6 +32,18 @@ class ModelRef(Record):
     revision: str | None = Field(default=None, description="pinned commit of a hub model")
 
 
+class RegisteredVersion(Record):
+    """What the registry itself says of a version; no tag or alias, and nothing that can be edited later.
+
+    Two versions of one name and number, one deleted and one registered since, differ in it.
+    """
+
+    created_ms: int = Field(description="when the version was registered, ms since 1970")
+    source: str = Field(description="where its files come from, without user and password")
+    run_id: str | None = Field(description="MLflow run that logged the model")
+    model_id: str | None = Field(description="MLflow LoggedModel id")
+
+
 class ModelSnapshot(Record):
     """A model version fetched to disk: what `registry.fetch` returns and every later step reads."""
 
@@ -42,6 +54,9 @@ class ModelSnapshot(Record):
     alias: str | None = Field(default=None, description="the alias it was asked for by, if any")
     source_run_id: str | None = Field(default=None, description="MLflow run that logged the model")
     model_id: str | None = Field(default=None, description="MLflow LoggedModel id")
+    registered: RegisteredVersion | None = Field(
+        default=None, description="the registry's own entry; None: not from a registry, or a record from before version 3"
+    )
     model_path: Path = Field(description="folder with config.json and model.safetensors")
     processor_path: Path = Field(description="folder with the tokenizer or image processor")
     weights_digest: str = Field(description="SHA-256 over the safetensors files and config.json")

@@ -66,6 +66,7 @@ class TrustList(Record):
     """Whose signatures count."""
 
     keys: tuple[TrustedKey, ...] = ()
+    found: bool = Field(default=False, exclude=True, description="whether there is a list at all: then signatures are asked for")
 
     def find(self, key_id: str) -> TrustedKey | None:
         """The key with this id, if it is trusted."""

@@ -13,11 +13,15 @@ from schemas.base import Record, digest_of
 
 
 class Tag(StrEnum):
-    """Tags of a registered model or version. People write the first four, the trigger the others."""
+    """Tags of a registered model or version. People write the first five, the trigger the others.
+
+    The first four choose something, and count only where the operator admits them; `calig.retry` changes no result.
+    """
 
     DATASET = "calig.dataset"
     CONFIG = "calig.config"
     REFERENCE = "calig.reference"
+    TWIN_OF = "calig.twin_of"
     RETRY = "calig.retry"
     STATE = "calig.state"
     ATTEMPTS = "calig.attempts"
@@ -75,13 +79,15 @@ class Request(Record):
     limit: int | None
     output: Path
     problem: str | None = Field(default=None, description="set: nothing can be started, for this reason")
+    ignored: tuple[Tag, ...] = Field(default=(), description="tags that ask for something and do not count here")
+    chosen_by: dict[str, str] = Field(default={}, description="who chose data set, settings and reference")
 
     def digest(self, version: WatchedVersion) -> str:
         """Identity of this request for this version; `calig.retry` makes it a new one.
 
         Where data and results lie, and who is told, are no part of it: they change no result.
         """
-        asked = self.model_dump(mode="json", exclude={"output", "dataset", "settings"})
+        asked = self.model_dump(mode="json", exclude={"output", "dataset", "settings", "ignored", "chosen_by"})
         results = {key: value for key, value in self.settings.items() if key not in _TELLING}
         identity = [version.name, version.version, version.created_ms, version.asked(Tag.RETRY)]
         return digest_of([*identity, asked, results])[:16]

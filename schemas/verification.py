@@ -35,3 +35,4 @@ class Standing(Record):
 
     seal: Verification
     sign_off: SignOff | None = Field(description="the decision that stands; None: nobody has decided")
+    doubts: tuple[str, ...] = Field(default=(), description="why a newer explanation of the version may exist")

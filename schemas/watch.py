@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.base import Record
 
 DeploymentName = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
+
+#: What tags can be admitted to choose, as the ending of the tag: `config` is the tag `calig.config`.
+AdmittedTag = Literal["dataset", "config", "reference", "twin_of"]
+
+_PATTERN = frozenset("*?[")
 
 
 class ExplainWith(Record):
@@ -29,6 +34,22 @@ class WatchedModel(ExplainWith):
     name: str = Field(
         min_length=1, description="a registered model's name or a pattern: * any text, ? one character, [ab] a or b"
     )
+    twins: dict[int, tuple[int, ...]] = Field(
+        default={},
+        description="version: those that are other training runs of it, by other seeds; training noise is measured on them. "
+        "Added to drift.twins of the settings",
+    )
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the name stands for several models."""
+        return bool(_PATTERN & set(self.name))
+
+    @model_validator(mode="after")
+    def _twins_of_one_model(self) -> Self:
+        if self.twins and self.is_pattern:
+            raise ValueError(f"twins are versions of one model, and {self.name!r} is a pattern: name the model in full")
+        return self
 
 
 class ListenerConfig(Record):
@@ -52,8 +73,20 @@ class WatchConfig(Record):
     defaults: ExplainWith = Field(
         default=ExplainWith(output=Path("calig-runs")), description="for every setting that a model's entry leaves empty"
     )
-    allowed_roots: tuple[Path, ...] = Field(
-        default=(), description="folders in which tags may name data sets and settings files; empty: tags may name none"
+    tags: tuple[AdmittedTag, ...] = Field(
+        default=(),
+        description="tags by which those who may tag a version choose for it: dataset, config, reference, twin_of; empty: none. "
+        "The tag calig.retry always counts",
+    )
+    data_roots: tuple[Path, ...] = Field(
+        default=(), description="folders in which the tag calig.dataset may name data sets; empty: it may name none"
+    )
+    settings_roots: tuple[Path, ...] = Field(
+        default=(),
+        description="folders in which the tag calig.config may name settings files, and these suites; apart from data_roots",
+    )
+    dataset_limit_bytes: int = Field(
+        default=10 * 2**30, ge=1, description="a larger data set is refused: every pass reads it, unless it read it before"
     )
     newest: int | None = Field(default=None, ge=1, description="look only at each model's newest so many versions; empty: at all")
     max_attempts: int = Field(default=3, ge=1, description="runs that may fail before a version is given up as inconclusive")
@@ -78,14 +111,33 @@ class WatchConfig(Record):
     )
     listener: ListenerConfig = Field(default=ListenerConfig(), description="how `calig listen` protects itself")
 
+    @field_validator("settings_roots")
+    @classmethod
+    def _apart_from_data(cls, roots: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
+        """Who may write data must not be able to write settings: these decide what is judged, and how."""
+        for settings in roots:
+            for data in info.data.get("data_roots", ()):
+                if _overlap(settings, data):
+                    raise ValueError(f"{settings} and the data root {data} overlap: settings and data need folders of their own")
+        return roots
+
     def names(self) -> tuple[str, ...]:
         """The models that are named in full."""
-        return tuple(entry.name for entry in self.models if not set(entry.name) & set("*?["))
+        return tuple(entry.name for entry in self.models if not entry.is_pattern)
+
+    def model_for(self, name: str) -> WatchedModel | None:
+        """The entry that counts for the model `name`, as written; None: it is not watched."""
+        return next((entry for entry in self.models if fnmatchcase(name, entry.name)), None)
 
     def entry_for(self, name: str) -> ExplainWith | None:
         """What versions of the model `name` are explained with, the defaults filled in; None: it is not watched."""
-        entry = next((entry for entry in self.models if fnmatchcase(name, entry.name)), None)
+        entry = self.model_for(name)
         if entry is None:
             return None
         own = {key: getattr(entry, key) for key in ExplainWith.model_fields}
         return self.defaults.model_copy(update={key: value for key, value in own.items() if value is not None})
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    first, second = (path.expanduser().resolve() for path in (one, other))
+    return first.is_relative_to(second) or second.is_relative_to(first)

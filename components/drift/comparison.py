@@ -14,13 +14,13 @@ from components.drift.pairing import Pairing, match
 from components.drift.ranking import global_ranking
 from components.drift.reading import Row, read_rows
 from components.drift.slices import groups
-from components.drift.thresholds import judged_by, thresholds
+from components.drift.thresholds import judged_by, numerics_floor, thresholds
 from components.drift.word_shift import strongest, word_shifts
 from components.errors import InputError
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from schemas.drift import DriftReport, Noise, WordShift
-from schemas.reference import NoiseSources, ReferenceIdentity, ReferenceProfile
+from schemas.reference import Doubt, NoiseSources, ReferenceIdentity, ReferenceProfile
 
 #: Word shifts listed in the report; all are tested.
 _LISTED_WORDS = 30
@@ -36,6 +36,14 @@ def incomparable(reason: str, *, next_step: str, reference: ReferenceIdentity | 
     return DriftReport(
         verdict=CheckVerdict.INCONCLUSIVE, reason=reason, reference=reference, n_paired=n_paired, next_step=next_step
     )
+
+
+def doubted(report: DriftReport, doubt: Doubt) -> DriftReport:
+    """`report` with a pass made inconclusive: it does not count when the reference itself is in doubt. A change found stands."""
+    if report.verdict is not CheckVerdict.PASS:
+        return report
+    found = {"verdict": CheckVerdict.INCONCLUSIVE, "reason": f"{doubt.reason} ({report.reason})", "next_step": doubt.next_step}
+    return report.model_copy(update=found)
 
 
 def compare(
@@ -96,7 +104,7 @@ def _compared(
         "flipped": sum(theirs[k]["predicted"] != ours[k]["predicted"] for k in theirs if k in ours),
         "thresholds": tuple(thresholds(config.drift, judged, noise, decided_on)),
     }
-    return (_blind(report, judged) if judged.word_shift >= 1.0 > config.drift.word_shift else report).model_copy(update=facts)
+    return _seen(report, config.drift, judged, noise).model_copy(update=facts)
 
 
 def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise) -> DriftReport:
@@ -135,13 +143,22 @@ def _unjudged(reason: str, next_step: str, pairing: Pairing, identity: Reference
     return report.model_copy(update={"coverage": pairing.coverage})
 
 
-def _blind(report: DriftReport, judged: DriftConfig) -> DriftReport:
-    """Not even a word that carries everything could fire: no finding is not the same as no change."""
-    reason = (
-        f"noise alone shifts words so far that the limit would be a share of {judged.word_shift:.2f}: no change could be told "
-        "from it"
-    )
-    step = "look at the pairs of the noise floor: is one of the twins, or of the accepted versions, no honest retraining?"
+def _seen(report: DriftReport, config: DriftConfig, judged: DriftConfig, noise: Noise) -> DriftReport:
+    """`report`, or inconclusive where no change could be told from noise: no finding is then not the same as no change."""
+    if numerics_floor(noise) > judged.word_shift:
+        reason = (
+            f"the error of the numbers alone moves a word's share by up to {noise.numerics:.2f}: with a limit of "
+            f"{judged.word_shift:.2f} a change cannot be told from it"
+        )
+        step = "explain more exactly: attribution.dtype float64, or a smaller attribution.tolerance"
+    elif judged.word_shift >= 1.0 > config.word_shift:
+        reason = (
+            f"noise alone shifts words so far that the limit would be a share of {judged.word_shift:.2f}: no change could be "
+            "told from it"
+        )
+        step = "look at the pairs of the noise floor: is one of the twins, or of the accepted versions, no honest retraining?"
+    else:
+        return report
     return report.model_copy(update={"verdict": CheckVerdict.INCONCLUSIVE, "reason": reason, "next_step": step})
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
+from components.addresses import is_address
 from components.drift.reading import check_tables
 from components.errors import InputError
 from components.records import read_record
@@ -12,7 +14,9 @@ from schemas.reference import ReferenceIdentity, ReferenceProfile
 
 
 def is_results_folder(place: str | Path) -> bool:
-    """Whether `place` is the folder of a finished explanation: the record is written last."""
+    """Whether `place` is the folder of a finished explanation: the record is written last. An address never is one."""
+    if is_address(str(place)):
+        return False
     return (Path(place) / "record.json").is_file()
 
 
@@ -51,6 +55,7 @@ def load_profile(folder: Path) -> ReferenceProfile:
             uri=record.model.uri,
             method_fingerprint=record.method.fingerprint,
             weights_digest=record.model.weights_digest,
+            record_sha256=sha256((folder / "record.json").read_bytes()).hexdigest(),
             accuracy=record.results.accuracy,
         ),
         dataset_digest=record.data.dataset.digest,

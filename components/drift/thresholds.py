@@ -26,18 +26,23 @@ _CONVENTION = "convention: expected share of false alarms among the words that f
 def judged_by(config: DriftConfig, noise: Noise) -> DriftConfig:
     """The limits in force: the configured minimum effects, raised to the noise where noise was measured, never lowered.
 
-    A word's shift compares two versions, so that twice the numerics' largest error is its floor.
+    No limit is raised by more than `noise_cap`: who could choose what the noise is measured on could else hide any change.
     """
     agreement, flips = _diffuse(noise)
+    cap, least = config.noise_cap, 1 - config.rank_agreement
+    disagreement = upper([1 - v for v in agreement]) if agreement else 0.0
     limits = {
-        "word_shift": max(config.word_shift * noise.factor, 2 * (noise.numerics or 0.0)),
+        "word_shift": min(max(config.word_shift * noise.factor, numerics_floor(noise)), cap * config.word_shift),
         "word_shift_z": config.word_shift_z * noise.factor,
-        "rank_agreement": min(
-            [config.rank_agreement, *([max(-1.0, 1 - upper([1 - v for v in agreement]))] if agreement else [])]
-        ),
-        "sign_flip": max([config.sign_flip, *([min(1.0, upper(flips))] if flips else [])]),
+        "rank_agreement": config.rank_agreement if disagreement <= least else max(-1.0, 1 - min(disagreement, cap * least)),
+        "sign_flip": min(1.0, max([config.sign_flip, *([upper(flips)] if flips else [])]), cap * config.sign_flip),
     }
     return config.model_copy(update=limits)
+
+
+def numerics_floor(noise: Noise) -> float:
+    """A word's shift compares two versions, so that twice the numbers' largest error is what a limit has to be above."""
+    return 2 * (noise.numerics or 0.0)
 
 
 def thresholds(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str) -> list[Threshold]:
@@ -78,7 +83,20 @@ def _measured(setting: str, config: DriftConfig, judged: DriftConfig, noise: Noi
         "rank_agreement": ("lowest", agreement, "{:.3f}"),
         "sign_flip": ("largest", flips, "{:.3f}"),
     }.get(setting, ("closest to firing", [pair.excess for pair in noise.pairs], "{:.2f} × the minimum effect"))
-    return f"{_whom(noise)}: {_extreme(*said)}; minimum effect {getattr(config, setting):g}{numerics}"
+    least = f"minimum effect {getattr(config, setting):g}"
+    return f"{_whom(noise)}: {_extreme(*said)}; {least}{numerics}{_capped(setting, config, noise)}"
+
+
+def _capped(setting: str, config: DriftConfig, noise: Noise) -> str:
+    """What is said where the cap acted."""
+    agreement, flips = _diffuse(noise)
+    values = {"rank_agreement": [1 - v for v in agreement], "sign_flip": flips}.get(setting)
+    least = {"rank_agreement": 1 - config.rank_agreement, "sign_flip": config.sign_flip}.get(setting, 0.0)
+    acted = noise.uncapped is not None if values is None else bool(values) and upper(values) > config.noise_cap * least
+    if not acted:
+        return ""
+    wanted = f", {noise.uncapped:.2f} was measured" if values is None else ""
+    return f"; raised by no more than {config.noise_cap:g} (drift.noise_cap){wanted}"
 
 
 def _extreme(which: str, values: Sequence[float], form: str) -> str:

@@ -2,5 +2,6 @@
 
 from components.gate.judging import judge
 from components.gate.junit import write_junit
+from components.gate.policy import Circumstances
 
-__all__ = ["judge", "write_junit"]
+__all__ = ["Circumstances", "judge", "write_junit"]

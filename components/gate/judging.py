@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from components.gate.ruling import rule, signature_checks, waived
+from components.gate.policy import Circumstances, gate_check, policy_checks, signature_of
+from components.gate.ruling import rule, waived
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import GateConfig
 from schemas.drift import DriftReport, Statistic, WordShift
@@ -18,7 +19,14 @@ from schemas.verification import Standing
 _DAY_S = 86_400.0
 
 
-def judge(evidence: Evidence, config: GateConfig, *, now: datetime, standing: Standing | None = None) -> GateResult:
+def judge(
+    evidence: Evidence,
+    config: GateConfig,
+    *,
+    now: datetime,
+    standing: Standing | None = None,
+    around: Circumstances = Circumstances(),  # noqa: B008 - frozen
+) -> GateResult:
     """The record's own verdict; a reviewer's rejection makes it `fail`, a waiver that the gate accepts makes it pass.
 
     A pass is `inconclusive` when it does not meet what the gate asks for. `standing` is what keys and reviewers say of the
@@ -30,7 +38,7 @@ def judge(evidence: Evidence, config: GateConfig, *, now: datetime, standing: St
     record = evidence.record
     age_days = (now - record.created_at).total_seconds() / _DAY_S
     ruled = rule(record, None if standing is None else standing.sign_off, config, now.date())
-    asked = [*_asked(record, config, age_days), *ruled.checks, *signature_checks(standing, config)]
+    asked = [*_asked(record, config, age_days), *ruled.checks, *policy_checks(evidence, config, around, standing)]
     lacking = [check for check in asked if check.blocks]
     verdict = Verdict.INCONCLUSIVE if lacking and ruled.verdict is Verdict.PASS else ruled.verdict
     return GateResult(
@@ -44,6 +52,7 @@ def judge(evidence: Evidence, config: GateConfig, *, now: datetime, standing: St
         age_days=round(age_days, 3),
         fingerprint=record.fingerprint,
         record_digest=record.content_digest() if standing is None else standing.seal.record_sha256,
+        signature=signature_of(None if standing is None else standing.seal),
         run_id=evidence.run_id,
         run_url=evidence.run_url,
     )
@@ -61,17 +70,12 @@ def _asked(record: GovernanceReport, config: GateConfig, age_days: float) -> Ite
     """Checks of the gate's own; what they find wanting was not judged, so it is inconclusive."""
     if config.max_age_days is not None:
         held = 0.0 <= age_days <= config.max_age_days
-        yield _gate_check("age", held, f"explained {age_days:.1f} days ago, required at most {config.max_age_days:g}")
+        yield gate_check("age", held, f"explained {age_days:.1f} days ago, required at most {config.max_age_days:g}")
     if config.require_reference:
         reference = record.drift.reference
         held = reference is not None and record.drift.verdict is not CheckVerdict.NOT_APPLICABLE
         against = "nothing" if reference is None else f"version {reference.version}"
-        yield _gate_check("reference", held, f"compared with {against}, required: with an earlier version")
-
-
-def _gate_check(name: str, held: bool, text: str) -> GateCheck:
-    verdict = CheckVerdict.PASS if held else CheckVerdict.INCONCLUSIVE
-    return GateCheck(group="gate", name=name, verdict=verdict, severity=Severity.CRITICAL, text=text)
+        yield gate_check("reference", held, f"compared with {against}, required: with an earlier version")
 
 
 def _decided(record: GovernanceReport) -> GateCheck:
@@ -128,4 +132,7 @@ def _statistic_check(statistic: Statistic) -> GateCheck:
 def _next_step(record: GovernanceReport, lacking: list[GateCheck]) -> str:
     if not lacking or record.decision.verdict is not Verdict.PASS:
         return record.decision.next_step
-    return f"explain it again: calig explain {record.model.uri} --dataset … --force"
+    again = f"explain it again: calig explain {record.model.uri} --dataset … --force"
+    if any(check.name == "settings" for check in lacking):
+        return f"{again}; or give the gate the settings that it is meant to be explained by: --config FILE"
+    return again

@@ -38,7 +38,7 @@ def write_junit(result: GateResult, path: Path) -> None:
 def _suite(result: GateResult, group: str) -> ET.Element:
     suite = ET.Element("testsuite", name=f"calig.{group}", time="0", timestamp=result.explained_at.isoformat(timespec="seconds"))
     properties = ET.SubElement(suite, "properties")
-    for name in ("model", "version", "verdict", "fingerprint", "run_id", "run_url"):
+    for name in ("model", "version", "verdict", "fingerprint", "signature", "run_id", "run_url"):
         ET.SubElement(properties, "property", name=f"calig.{name}", value=_text(str(getattr(result, name) or "")))
     for check in (check for check in result.checks if check.group == group):
         suite.append(_case(check, result))

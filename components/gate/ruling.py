@@ -1,4 +1,4 @@
-"""What a reviewer's decision and a signature do to a verdict."""
+"""Apply a reviewer's decision to a verdict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from schemas.config import GateConfig
 from schemas.gate import GateCheck
 from schemas.governance import GovernanceReport
 from schemas.signoff import Ruling, SignOff
-from schemas.verification import Standing
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,10 @@ def waived(check: GateCheck) -> GateCheck:
     return check.model_copy(update={"severity": Severity.WARNING, "text": f"waived: {check.text}"})
 
 
-def signature_checks(standing: Standing | None, config: GateConfig) -> tuple[GateCheck, ...]:
-    """Whether a trusted key signed the record, where the gate asks for it."""
-    if not config.require_signature:
-        return ()
-    signed_by = None if standing is None else standing.seal.signed_by
-    text = f"the record is signed by {signed_by}" if signed_by else "the record is not signed, required: by a trusted key"
-    return (_check(CheckVerdict.PASS if signed_by else CheckVerdict.INCONCLUSIVE, text, name="signature"),)
-
-
 def _approval(config: GateConfig, *, text: str) -> tuple[GateCheck, ...]:
     """What is missing where the gate asks for an approval."""
     return (_check(CheckVerdict.INCONCLUSIVE, text),) if config.require_approval else ()
 
 
-def _check(verdict: CheckVerdict, text: str, *, name: str = "sign-off") -> GateCheck:
-    return GateCheck(group="gate", name=name, verdict=verdict, severity=Severity.CRITICAL, text=text)
+def _check(verdict: CheckVerdict, text: str) -> GateCheck:
+    return GateCheck(group="gate", name="sign-off", verdict=verdict, severity=Severity.CRITICAL, text=text)

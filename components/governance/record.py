@@ -42,6 +42,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
     signing_key: str | None,
     stage_seconds: dict[str, float],
     created_at: datetime,
+    chosen_by: dict[str, str] | None = None,
 ) -> GovernanceReport:
     """The record of one explanation, from what the steps returned and the attribution tables they wrote.
 
@@ -70,6 +71,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         scope=stated.intended_use,
         failure_modes=FAILURE_MODES,
         crosswalk=crosswalk(),
+        chosen_by=chosen_by or {},
     )
     _check_writable(record)
     return record

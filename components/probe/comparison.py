@@ -12,7 +12,7 @@ from components.errors import InputError
 from components.probe.effects import TextScorer, word_effects
 from components.probe.limits import limits_of
 from components.probe.ranking import Ranking
-from components.probe.statistics import Unit
+from components.probe.statistics import Unit, near_copy
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
 from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport
@@ -93,11 +93,15 @@ def compare_effects(  # noqa: PLR0913 - as above
     decided_on: str,
     unit: Unit = "word",
     twins: Sequence[FloatArray] = (),
+    twin_names: Sequence[str] = (),
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
     forward_passes: int = 0,
 ) -> ProbeReport:
-    """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison."""
+    """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison.
+
+    A twin that is a near copy of the reference or of another twin is left out: it shows no training noise.
+    """
     n_directions = 1 if len(labels) == 2 else len(labels)
     shape = (len(words), len(contexts), n_directions)
     for side in (reference, candidate, *twins):
@@ -110,9 +114,12 @@ def compare_effects(  # noqa: PLR0913 - as above
         )
     if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
-    limits = limits_of(shape, len(twins), config, decided_on, unit)
-    ranking = Ranking(reference, candidate, twins, words, labels, occurrences or {}, unit)
-    ranked, spread = ranking.strongest(limits, at_least=_LISTED)
+    names = twin_names or [f"twin {number}" for number in range(1, len(twins) + 1)]
+    family = _without_copies(reference, dict(zip(names, twins, strict=True)))
+    limits = limits_of(shape, len(family), config, decided_on, unit)
+    honest = list(family.values())
+    ranking = Ranking(reference, candidate, honest, words, labels, occurrences or {}, unit, config.noise_cap)
+    ranked, found = ranking.strongest(limits, at_least=_LISTED)
     return ProbeReport(
         verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
         reason=_reason(ranked, len(words), unit),
@@ -121,12 +128,25 @@ def compare_effects(  # noqa: PLR0913 - as above
         n_left_out=n_left_out,
         unit=unit,
         contexts=tuple(context.shown for context in contexts),
-        spread=spread,
-        n_null=comb(len(twins) + 1, 2),
+        spread=float(found.spread.max()),
+        n_null=comb(len(family) + 1, 2),
+        uncapped=found.uncapped,
+        measured_on=tuple(family),
+        skipped=tuple(
+            f"{name}: a near copy of the reference, or of another, shows no noise" for name in names if name not in family
+        ),
         forward_passes=forward_passes,
         thresholds=limits.thresholds,
-        next_step=_next_step(ranked, unit, measured=bool(twins)),
+        next_step=_next_step(ranked, unit, measured=bool(family)),
     )
+
+
+def _without_copies(reference: FloatArray, twins: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    kept: dict[str, FloatArray] = {}
+    for name, effects in twins.items():
+        if not any(near_copy(effects, other) for other in (reference, *kept.values())):
+            kept[name] = effects
+    return kept
 
 
 def _reason(ranked: Sequence[ProbedWord], n_words: int, unit: str) -> str:
@@ -159,5 +179,5 @@ def _next_step(ranked: Sequence[ProbedWord], unit: str, *, measured: bool) -> st
     look = (
         f"look for {', '.join(words[:3])} in the training data of this version: which class do the {rows} with it have, and why?"
     )
-    surer = "; to be surer, explain two twins of the reference (tag calig.twin_of): training noise is then measured"
+    surer = "; to be surer, nominate two twins of the reference (drift.twins): training noise is then measured"
     return look if measured else look + surer

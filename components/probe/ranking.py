@@ -27,15 +27,16 @@ class Ranking:
     labels: Sequence[str]
     occurrences: Mapping[str, int]
     unit: Unit
+    noise_cap: float
 
-    def strongest(self, limits: Limits, *, at_least: int) -> tuple[list[ProbedWord], float]:
-        """All words beyond a limit and at least so many others, strongest first; and the spread of the shifts, logits."""
-        found = shifts(self.reference, self.candidate, self.unit, self.twins)
+    def strongest(self, limits: Limits, *, at_least: int) -> tuple[list[ProbedWord], Shifts]:
+        """All words beyond a limit and at least so many others, strongest first; and the shifts of all."""
+        found = shifts(self.reference, self.candidate, self.unit, self.twins, self.noise_cap)
         places = np.abs(found.z).argmax(axis=1)
         severities = [limits.severity(float(found.z[at]), float(found.mean[at])) for at in enumerate(places)]
         order = sorted(range(len(self.words)), key=lambda i: (_RANK[severities[i]], -abs(found.z[i, places[i]])))
         kept = [i for n, i in enumerate(order) if n < at_least or severities[i] is not None]
-        return [self._word(found, (i, int(places[i])), severities[i]) for i in kept], float(found.spread.max())
+        return [self._word(found, (i, int(places[i])), severities[i]) for i in kept], found
 
     def _word(self, found: Shifts, at: tuple[int, int], severity: Severity | None) -> ProbedWord:
         """One word, with two classes turned so that it speaks for `toward` more than before."""

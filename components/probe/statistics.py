@@ -30,25 +30,39 @@ _RELATIVE_NOISE = 0.3
 _COUNTED_CONTEXTS = 16
 
 
+#: Correlation of two versions' effects, over words, above which one is a copy of the other, or nearly. With `_RELATIVE_NOISE`
+#: between honest retrainings it is about 0.95.
+_NEAR_COPY = 0.995
+
+
 @dataclass(frozen=True, eq=False)
 class Shifts:
     """Per word and direction (`words directions`): mean change, its standard error over the contexts, its z; logits.
 
     spread: what noise does to the words at large, root mean square, per direction.
+    uncapped: how many times what it was supposed to be the measured noise was, where the cap acted; None: it did not.
     """
 
     mean: FloatArray
     standard_error: FloatArray
     z: FloatArray
     spread: FloatArray
+    uncapped: float | None = None
 
 
-def shifts(reference: FloatArray, candidate: FloatArray, unit: Unit = "word", twins: Sequence[FloatArray] = ()) -> Shifts:
+def shifts(
+    reference: FloatArray,
+    candidate: FloatArray,
+    unit: Unit = "word",
+    twins: Sequence[FloatArray] = (),
+    noise_cap: float = np.inf,
+) -> Shifts:
     """The change of effects `words contexts directions` from the reference, and its twins, to the candidate, word by word.
 
     z = mean / √(noise² + standard error²): what honest retraining does and how far the contexts disagree about this word
     both count. With twins the change is from the mean of them and the reference, and the noise is the word's own among them;
-    where the candidate moves the words at large further than the twins do, by so much more must a word stand out.
+    where the candidate moves the words at large further than the twins do, by so much more must a word stand out. Twins that
+    move the words at large more than `noise_cap` times as far as the candidate does count for no more than that.
     """
     family = np.stack([reference, *twins])
     change = candidate - family.mean(axis=0)
@@ -56,10 +70,23 @@ def shifts(reference: FloatArray, candidate: FloatArray, unit: Unit = "word", tw
     mean = mean - np.median(mean, axis=0)
     error = change.std(axis=1, ddof=1) / np.sqrt(counted(change.shape[1]))
     noise = _measured(family) if twins else _supposed(reference, mean, _LEFT_OUT[unit])
+    excess = _at_large(family, _LEFT_OUT[unit]) / _spread(mean, _LEFT_OUT[unit]) if twins else np.ones(mean.shape[1])
+    noise = noise / np.maximum(1.0, excess / noise_cap)
     total = np.hypot(noise, error)
     if twins:
         total = total * np.maximum(1.0, _spread(mean / total, _LEFT_OUT[unit]))
-    return Shifts(mean, error, mean / total, np.sqrt((noise**2).mean(axis=0)))
+    uncapped = float(excess.max()) if excess.max() > noise_cap else None
+    return Shifts(mean, error, mean / total, np.sqrt((noise**2).mean(axis=0)), uncapped)
+
+
+def near_copy(one: FloatArray, other: FloatArray) -> bool:
+    """Whether two versions' effects agree far beyond what training again by another seed gives."""
+    sides = [effects.mean(axis=1).ravel() for effects in (one, other)]
+    if np.array_equal(*sides):
+        return True
+    if min(side.std() for side in sides) == 0.0:
+        return False
+    return bool(np.corrcoef(*sides)[0, 1] > _NEAR_COPY)
 
 
 def counted(n_contexts: int) -> int:
@@ -79,6 +106,14 @@ def _measured(family: FloatArray) -> FloatArray:
     prior = own.mean(axis=0) + _RELATIVE_NOISE**2 / 2 * effects.mean(axis=0) ** 2
     moderated = (_PRIOR_FREEDOM * prior + freedom * own) / (_PRIOR_FREEDOM + freedom)
     return np.asarray(np.sqrt(np.maximum(moderated * (1 + 1 / len(family)), np.finfo(float).tiny)))
+
+
+def _at_large(family: FloatArray, left_out: float) -> FloatArray:
+    """What training alone does to the words at large, as the candidate's distance from the mean of the family, per direction."""
+    effects = family.mean(axis=2)
+    own = np.sort((effects - np.median(effects, axis=1, keepdims=True)).var(axis=0, ddof=1), axis=0)
+    kept = own[: max(1, int((1 - left_out) * len(own)))]
+    return np.asarray(np.sqrt(kept.mean(axis=0) * (1 + 1 / len(family))))
 
 
 def _supposed(reference: FloatArray, mean: FloatArray, left_out: float) -> FloatArray:

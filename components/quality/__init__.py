@@ -5,6 +5,7 @@ from __future__ import annotations
 from components.quality.calibration import choose_fusion
 from components.quality.evaluation import evaluate
 from components.quality.frame import column_names
+from components.quality.own import listed_modules
 from components.quality.suite import built_in_suites, load_suite, suite_digest, suite_for
 from components.quality.table import parity_inputs, sample_inputs
 
@@ -13,6 +14,7 @@ __all__ = [
     "choose_fusion",
     "column_names",
     "evaluate",
+    "listed_modules",
     "load_suite",
     "parity_inputs",
     "sample_inputs",

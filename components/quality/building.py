@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -25,6 +25,7 @@ class _Entry:
     file: SuiteFile
     index: int
     spec: ExpectationSpec
+    modules: Collection[str]
 
     def error(self, problem: str, *place: str, **details: Any) -> InputError:
         """An error about the part of the expectation at `place`, e.g. "kwargs", "column"."""
@@ -32,9 +33,11 @@ class _Entry:
         return self.file.error(f"{title}: {problem}", ("expectations", self.index, *place), **details)
 
 
-def build(file: SuiteFile, index: int, spec: ExpectationSpec, columns: Sequence[str] | None) -> Any:
+def build(
+    file: SuiteFile, index: int, spec: ExpectationSpec, columns: Sequence[str] | None, modules: Collection[str] = ()
+) -> Any:
     """The Great Expectations object of expectation `index`; InputError (see `load_suite`) when there is none."""
-    entry = _Entry(file, index, spec)
+    entry = _Entry(file, index, spec, modules)
     implementation = _implementation(entry)
     _check_range(entry, implementation)
     try:
@@ -67,7 +70,9 @@ def _implementation(entry: _Entry) -> Any:
 
     type_ = entry.spec.type
     if ":" in type_:
-        return import_expectation(type_, entry.file.folder, lambda problem, **details: entry.error(problem, "type", **details))
+        return import_expectation(
+            type_, entry.file.folder, entry.modules, lambda problem, **details: entry.error(problem, "type", **details)
+        )
     try:
         return get_expectation_impl(type_)
     except ExpectationNotFoundError as error:

@@ -13,8 +13,9 @@ from components.quality.checks import overall, run_checks
 from components.quality.falsification import summary_of, warnings_of, with_findings
 from components.quality.frame import CONTROLS
 from components.quality.measures import controls, mean_curves, metrics
+from components.quality.own import listed_modules
 from components.quality.rows import ModelScorer, ScoredRows, score_rows
-from components.quality.suite import load_suite, suite_for
+from components.quality.suite import load_suite, suite_digest, suite_for
 from components.quality.table import modality_of
 from components.quality.trust import disagrees, doubts
 from schemas.config import QualityConfig
@@ -49,12 +50,13 @@ def evaluate(
     _check_config(suite_name, config)
     scored = score_rows(table_paths, scorer=scorer, config=config, perturbation=perturbation, progress=progress)
     scored = replace(scored, frame=with_findings(scored.frame, falsification))
-    suite = load_suite(suite_name, columns=list(scored.frame.columns))
+    suite = load_suite(suite_name, columns=list(scored.frame.columns), modules=listed_modules(config))
     checks = (*run_checks(suite, scored.frame), *doubts(scored.frame))
     compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),
         suite=suite.spec.name,
+        suite_digest=suite_digest(suite_name, listed_modules(config)),
         metrics=metrics(scored, config, falsified=attempt is not None),
         controls=compared,
         curves=mean_curves(scored, config),
@@ -68,7 +70,7 @@ def evaluate(
 
 def _check_config(suite_name: str, config: QualityConfig) -> None:
     """Refuse a broken suite or broken fractions before minutes of scoring."""
-    load_suite(suite_name)
+    load_suite(suite_name, modules=listed_modules(config))
     try:
         check_fractions(config.fractions)
     except ValueError as error:

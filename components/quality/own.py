@@ -1,28 +1,44 @@
-"""Expectations of the user's own, by import path. Importing runs the module's code: it is the user's, and so is the suite."""
+"""Expectations of the user's own, by import path. Importing runs the module's code, so only listed modules are imported."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from schemas.config import QualityConfig
 
+_VARIABLE = "CALIG_EXPECTATION_MODULES"
 _FORM = "module:Class, where Class is an Expectation of Great Expectations"
 _AGAIN = "check the path; the module is looked for among the installed ones and beside the suite's file"
 
 
-def import_expectation(path: str, folder: Path | None, error: Callable[..., InputError]) -> Any:
+def listed_modules(config: QualityConfig) -> frozenset[str]:
+    """The modules that the operator lists, in the settings or in the environment."""
+    named = (name.strip() for name in os.environ.get(_VARIABLE, "").split(","))
+    return frozenset([*config.expectation_modules, *(name for name in named if name)])
+
+
+def import_expectation(path: str, folder: Path | None, modules: Collection[str], error: Callable[..., InputError]) -> Any:
     """The expectation class at `path` (`package.module:Class`); modules beside the suite, in `folder`, are found as well.
 
     Raises:
-        InputError: made by `error(problem, **details)`: the module cannot be imported, has no such class, the class is no
-            concrete Expectation, or it takes the name of one that exists.
+        InputError: made by `error(problem, **details)`: the module is not one of `modules`, cannot be imported, has no such
+            class, the class is no concrete Expectation, or it takes the name of one that exists.
     """
     module_name, _, class_name = path.partition(":")
+    if module_name not in modules:
+        raise error(
+            "its module is not listed, and a module's code is run when it is loaded",
+            got=module_name,
+            allowed=", ".join(sorted(modules)) or "no module is listed",
+            next_step=f"if you trust it, list it: quality.expectation_modules: [{module_name}], or {_VARIABLE}={module_name}",
+        )
     with _others_kept(), _also_from(folder):
         try:
             module = importlib.import_module(module_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -32,32 +32,33 @@ def suite_for(setting: str, modality: Literal["text", "image"]) -> str:
     return _BY_MODALITY[modality] if setting == "auto" else setting
 
 
-def load_suite(suite: str, *, columns: Sequence[str] | None = None) -> LoadedSuite:
+def load_suite(suite: str, *, columns: Sequence[str] | None = None, modules: Collection[str] = ()) -> LoadedSuite:
     """The suite called `suite`: a built-in name or the path of a YAML file (format: schemas/suite.py).
 
-    An expectation of the user's own, `type: module:Class`, is imported: that runs its module's code.
+    An expectation of the user's own, `type: module:Class`, is imported when its module is one of `modules` (`listed_modules`):
+    that runs the module's code.
 
     Raises:
-        InputError: no such suite, unknown or unimportable expectation, mistyped or missing argument, empty suite, two
+        InputError: no such suite, unknown, unlisted or unimportable expectation, mistyped or missing argument, empty suite, two
             expectations of one name, or an expectation over a column that `columns`, when given, does not list.
     """
     file = read_suite_file(suite)
     spec = _checked(file)
-    return LoadedSuite(spec, tuple(build(file, index, one, columns) for index, one in enumerate(spec.expectations)))
+    return LoadedSuite(spec, tuple(build(file, index, one, columns, modules) for index, one in enumerate(spec.expectations)))
 
 
-def suite_digest(suite: str) -> str:
+def suite_digest(suite: str, modules: Collection[str] = ()) -> str:
     """SHA-256 over all that decides what `suite` judges: its expectations, and the source of imported classes.
 
-    Loads Great Expectations only when a class is imported.
+    Loads Great Expectations only when a class is imported, which must be of one of `modules`.
 
     Raises:
-        InputError: no such suite, or one that is no suite; arguments are not looked at.
+        InputError: no such suite, or one that is no suite, or a class that cannot be imported; arguments are not looked at.
     """
     file = read_suite_file(suite)
     spec = _checked(file)
     content = json.dumps(spec.model_dump(mode="json"), sort_keys=True, default=str)
-    imported = [build(file, index, one, None) for index, one in enumerate(spec.expectations) if ":" in one.type]
+    imported = [build(file, index, one, None, modules) for index, one in enumerate(spec.expectations) if ":" in one.type]
     return sha256("\n".join([content, *map(source_of_class, imported)]).encode()).hexdigest()
 
 

@@ -3,11 +3,11 @@
 from components.registry.alerts import note_told, told_channels
 from components.registry.fetch import fetch
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
-from components.registry.lineage import TWIN_OF, accepted_versions, twins_of
-from components.registry.papers import add_sign_off, download_evidence, fetch_papers, noted_sign_off
+from components.registry.lineage import accepted_versions, tagged_twins
+from components.registry.newest import NeverExplainedError, Verify, newest_explanation
+from components.registry.papers import add_sign_off, download_evidence, find_record, noted_sign_off
 from components.registry.promotion import promote
 from components.registry.publish import point_to, publish
-from components.registry.published import fetch_evidence
 from components.registry.references import parse_model_ref
 from components.registry.register import register, set_alias
 from components.registry.timeline import timeline
@@ -24,18 +24,19 @@ from components.registry.watched import (
 from components.registry.webhooks import ensure_webhook
 
 __all__ = [
-    "TWIN_OF",
+    "NeverExplainedError",
+    "Verify",
     "accepted_versions",
     "add_sign_off",
     "check_reachable",
     "download_evidence",
     "ensure_webhook",
     "fetch",
-    "fetch_evidence",
-    "fetch_papers",
     "fetch_profile",
     "find_finished",
+    "find_record",
     "load_mlflow",
+    "newest_explanation",
     "note_done",
     "note_gave_up",
     "note_queued",
@@ -51,9 +52,9 @@ __all__ = [
     "register",
     "resolve_reference",
     "set_alias",
+    "tagged_twins",
     "timeline",
     "told_channels",
-    "twins_of",
     "watched_version",
     "watched_versions",
 ]

@@ -11,7 +11,7 @@ from components.registry.folders import ModelFolder, has_processor, inspect_mode
 from components.registry.hub import hub_snapshot_folder
 from components.registry.placing import move_up, place_once, refuse_links
 from components.registry.tracking import connect, load_mlflow, tracking_errors
-from components.registry.versions import resolve_version
+from components.registry.versions import registered_as, resolve_version
 from schemas.base import digest_of
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
 
@@ -48,6 +48,7 @@ def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> 
         alias=ref.alias,
         source_run_id=version.run_id or None,
         model_id=files.model_id,
+        registered=registered_as(version),
         model_path=files.model_path,
         processor_path=processor,
         processor_digest=processor_digest(processor, model.modality),

@@ -1,4 +1,4 @@
-"""What the tracking server already knows: finished explanations, the reference version, its published profile."""
+"""What the tracking server already knows: finished explanations, the reference version, a published profile."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
+from components.registry.newest import RECORD
 from components.registry.placing import place_once
 from components.registry.runs import Explanation, finished_run, published_run
-from components.registry.tracking import connect, is_missing, tracking_errors
+from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import find_model, resolve_version
+from components.value_digest import table_digest
+from schemas.evidence import Evidence
+from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun
 
-RECORD = "record.json"
 ATTRIBUTIONS = "attributions"
 
 
@@ -63,38 +66,43 @@ def resolve_reference(ref: ModelRef, tracking_uri: str | None) -> ModelRef:
     return ref.model_copy(update={"version": version, "uri": f"models:/{ref.name}/{version}"})
 
 
-def fetch_profile(name: str, version: str, workspace: Path, tracking_uri: str | None) -> Path | None:
-    """A folder with the `record.json` and `attributions/*.parquet` published for a version; None when it was never explained.
+def fetch_profile(evidence: Evidence, workspace: Path, tracking_uri: str | None) -> Path:
+    """A folder with the `record.json` and `attributions/*.parquet` of this published explanation, as its record names them.
 
     Raises:
-        CouldNotRunError: the version says it was explained, but the evidence cannot be read: not the same as never explained.
+        InputError: the tables are not those that the record was made from.
+        CouldNotRunError: the evidence cannot be read: not the same as never explained.
     """
-    client = connect(tracking_uri)
-    with tracking_errors(f"look up models:/{name}/{version}", client.tracking_uri):
-        run_id = _explaining_run(client, name, version)
-    if run_id is None:
-        return None
-    place = workspace / "profiles" / name / version / run_id
-    return place_once(place, origin=run_id, fill=lambda folder: _download_profile(client, run_id, folder))
+    model, run_id, digest = evidence.record.model, str(evidence.run_id), evidence.papers[0].record_sha256
+    place = workspace / "profiles" / model.name / model.version / digest[:32]
+    return place_once(
+        place, origin=digest, fill=lambda folder: _download_profile(connect(tracking_uri), evidence, run_id, folder)
+    )
 
 
-def _explaining_run(client: Any, name: str, version: str) -> str | None:
-    try:
-        tags = client.get_model_version(name, version).tags
-    except Exception as error:
-        if is_missing(error):
-            return None
-        raise
-    return str(tags["calig.run_id"]) if "calig.run_id" in tags else None
-
-
-def _download_profile(client: Any, run_id: str, folder: Path) -> None:
+def _download_profile(client: Any, evidence: Evidence, run_id: str, folder: Path) -> None:
+    """The record as it was read and verified, and the tables that it names."""
+    (folder / RECORD).write_bytes(evidence.papers[0].record)
     with TemporaryDirectory(dir=folder) as temporary:
-        for part in (RECORD, ATTRIBUTIONS):
-            with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
-                got = client.download_artifacts(run_id, f"calig/{part}", temporary)
-            Path(got).rename(folder / part)
+        with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
+            got = client.download_artifacts(run_id, f"calig/{ATTRIBUTIONS}", temporary)
+        Path(got).rename(folder / ATTRIBUTIONS)
     if not any((folder / ATTRIBUTIONS).glob("*.parquet")):
         raise CouldNotRunError(
             "The reference's run holds no attribution tables.", got=run_id, next_step="explain the reference version again"
         )
+    changed = _other_tables(evidence.record, folder)
+    if changed:
+        raise InputError(
+            "Published tables are not those that their record was made from.",
+            got=f"run {run_id}: {', '.join(changed)}",
+            next_step=f"calig verify {evidence.record.model.uri}; then explain it again",
+        )
+
+
+def _other_tables(record: GovernanceReport, folder: Path) -> list[str]:
+    """Tables that were changed, are missing, or that the record does not name; a record from before version 2 names none."""
+    named = {table.file: table.values_sha256 for table in record.evidence}
+    there = {path.relative_to(folder).as_posix() for path in (folder / ATTRIBUTIONS).glob("*.parquet")}
+    names = named.keys() | there if named else ()
+    return sorted(name for name in names if name not in named or table_digest(folder / name) != named[name])

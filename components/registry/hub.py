@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from components.errors import CouldNotRunError, InputError
-from components.registry.placing import place_once
+from components.registry.placing import holds, place_once
 from schemas.release import ModelRef
 
 #: Weights only as safetensors; code and pickles never come along.
@@ -24,7 +24,7 @@ def hub_snapshot_folder(ref: ModelRef, workspace: Path) -> tuple[Path, str]:
     """
     place = workspace / "models" / ref.name.replace("/", "--")
     revision = str(ref.revision)
-    if _is_commit(revision) and (place / revision).is_dir():
+    if _is_commit(revision) and holds(place / revision, f"{ref.name}@{revision}"):
         return place / revision, revision
     cached = _download(ref.name, revision)
     folder = place_once(place / cached.name, origin=f"{ref.name}@{cached.name}", fill=lambda fresh: _copy(cached, fresh))

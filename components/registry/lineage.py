@@ -1,31 +1,33 @@
-"""Versions of a model that tell how much honest training changes: reseeded twins, and earlier versions that were accepted."""
+"""Versions of a model that tell how much honest training changes: tagged twins, and earlier versions that were accepted."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from components.registry.runs import VERSION, complete_runs
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import all_versions
 from schemas.base import Verdict
 from schemas.release import ModelRef, ModelSource
-
-#: On a model version: the number of the version of which it is another training run, by another seed.
-TWIN_OF = "calig.twin_of"
+from schemas.trigger import Tag
 
 
-def twins_of(name: str, version: str, tracking_uri: str | None) -> list[ModelRef]:
-    """The versions tagged as twins of `version`, newest first.
+def tagged_twins(name: str, version: str, tracking_uri: str | None) -> list[ModelRef]:
+    """The versions whose tag calig.twin_of names `version`, newest first. Whoever may tag a version can set it.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
     """
-    return [_ref(known) for known in _newest_first(name, tracking_uri) if known.tags.get(TWIN_OF) == version]
+    return [_ref(known) for known in _newest_first(name, tracking_uri) if known.tags.get(Tag.TWIN_OF) == version]
 
 
 def accepted_versions(name: str, tracking_uri: str | None) -> list[ModelRef]:
-    """The versions whose explanation passed, newest first, twins left out; errors as above."""
-    passed = [known for known in _newest_first(name, tracking_uri) if known.tags.get("calig.verdict") == Verdict.PASS]
-    return [_ref(known) for known in passed if TWIN_OF not in known.tags]
+    """The versions that some run says have passed, newest first; what the run holds is not verified. Errors as above."""
+    client = connect(tracking_uri)
+    with tracking_errors(f"list the explanations of {name!r}", client.tracking_uri):
+        tags = [run.data.tags for run in complete_runs(client, name)]
+    passed = {tag.get(VERSION) for tag in tags if tag.get("calig.verdict") == Verdict.PASS}
+    return [_ref(known) for known in _newest_first(name, tracking_uri) if str(known.version) in passed]
 
 
 def _newest_first(name: str, tracking_uri: str | None) -> list[Any]:

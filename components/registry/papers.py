@@ -1,4 +1,4 @@
-"""The documents behind a version's evidence, byte by byte: record, seal and sign-offs; and a new sign-off put beside them."""
+"""Store a sign-off beside the evidence of a version, mirror it in tags, and download all files of an explanation."""
 
 from __future__ import annotations
 
@@ -7,29 +7,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
-from components.registry.history import RECORD
+from components.registry.newest import SIGN_OFFS, artifact_names, read_artifact, read_papers
 from components.registry.runs import runs_of_version
 from components.registry.tracking import connect, tracking_errors
 from schemas.evidence import Evidence, RunPapers
 from schemas.signoff import SignOff
 
-SEAL, SIGN_OFFS = "calig/seal.json", "calig/signoff"
+_FOLDER = f"calig/{SIGN_OFFS}"
 #: Tags of the version that mirror the decision that stands; what counts is the chain.
 TAG = "calig.signoff"
-
-
-def fetch_papers(evidence: Evidence, tracking_uri: str | None) -> tuple[RunPapers, ...]:
-    """The papers of the evidence itself, then those of earlier explanations of the version that have sign-offs.
-
-    Raises:
-        CouldNotRunError: the tracking server or its storage does not answer.
-    """
-    client, model = connect(tracking_uri), evidence.record.model
-    with tracking_errors(f"read the sign-offs of {model.uri}", client.tracking_uri):
-        own = _papers(client, str(evidence.run_id))
-        runs = [run.info.run_id for run in runs_of_version(client, model.name, model.version)]
-        others = [run_id for run_id in runs if run_id != evidence.run_id and _names(client, run_id, SIGN_OFFS)]
-        return own, *(_papers(client, run_id) for run_id in others)
 
 
 def noted_sign_off(evidence: Evidence, tracking_uri: str | None) -> str | None:
@@ -49,11 +35,11 @@ def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str, tra
     """
     client, run_id, model = connect(tracking_uri), str(evidence.run_id), evidence.record.model
     with tracking_errors(f"store the sign-off of {model.uri}", client.tracking_uri):
-        if name in _names(client, run_id, SIGN_OFFS):
+        if name in artifact_names(client, run_id, _FOLDER):
             raise InputError("Somebody else has signed off in the meantime.", got=name, next_step="look at it, then run again")
         content = entry.canonical()
         _store(client, run_id, name, content)
-        if _read(client, run_id, f"{SIGN_OFFS}/{name}") != content:
+        if read_artifact(client, run_id, f"{_FOLDER}/{name}") != content:
             raise CouldNotRunError("The sign-off was not stored as it was sent.", got=name, next_step="calig verify MODEL")
         for key, value in _mirror(entry, digest).items():
             client.set_model_version_tag(model.name, model.version, key, value)
@@ -71,6 +57,21 @@ def download_evidence(evidence: Evidence, folder: Path, tracking_uri: str | None
         return Path(client.download_artifacts(str(evidence.run_id), "calig", str(folder)))
 
 
+def find_record(
+    name: str, version: str, record_sha256: str, tracking_uri: str | None
+) -> tuple[RunPapers | None, tuple[str, ...]]:
+    """The papers of the explanation of a version whose record has this digest, and the runs that were looked at.
+
+    Raises:
+        CouldNotRunError: the tracking server or its storage does not answer.
+    """
+    client = connect(tracking_uri)
+    with tracking_errors(f"look for a record of models:/{name}/{version}", client.tracking_uri):
+        runs = tuple(run.info.run_id for run in runs_of_version(client, name, version))
+        found = (papers for run_id in runs if (papers := read_papers(client, run_id)) is not None)
+        return next((papers for papers in found if papers.record_sha256 == record_sha256), None), runs
+
+
 def _mirror(entry: SignOff, digest: str) -> dict[str, str]:
     return {
         TAG: entry.ruling.value,
@@ -80,27 +81,8 @@ def _mirror(entry: SignOff, digest: str) -> dict[str, str]:
     }
 
 
-def _papers(client: Any, run_id: str) -> RunPapers:
-    names = _names(client, run_id, SIGN_OFFS)
-    return RunPapers(
-        run_id=run_id,
-        record=_read(client, run_id, f"calig/{RECORD}"),
-        seal=_read(client, run_id, SEAL) if Path(SEAL).name in _names(client, run_id, "calig") else None,
-        sign_offs=tuple(_read(client, run_id, f"{SIGN_OFFS}/{name}") for name in names),
-    )
-
-
-def _names(client: Any, run_id: str, folder: str) -> list[str]:
-    return sorted(Path(file.path).name for file in client.list_artifacts(run_id, folder) if not file.is_dir)
-
-
-def _read(client: Any, run_id: str, path: str) -> bytes:
-    with TemporaryDirectory() as temporary:
-        return Path(client.download_artifacts(run_id, path, temporary)).read_bytes()
-
-
 def _store(client: Any, run_id: str, name: str, content: bytes) -> None:
     with TemporaryDirectory() as temporary:
         file = Path(temporary) / name
         file.write_bytes(content)
-        client.log_artifact(run_id, str(file), SIGN_OFFS)
+        client.log_artifact(run_id, str(file), _FOLDER)

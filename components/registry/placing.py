@@ -1,19 +1,27 @@
-"""Put a downloaded folder into place once and whole: filled beside its place, then renamed."""
+"""Cache of downloaded folders: put into place once and whole, and used only while every file is what was downloaded."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from components.errors import CouldNotRunError, InputError
 
-_ORIGIN = ".calig-origin"
+_LOG = logging.getLogger("calig.cache")
+#: Beside the files: what they are a copy of, and the digest of each.
+_MANIFEST = ".calig-manifest.json"
 
 
 def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Path:
-    """The folder `place`, filled by `fill` unless it already holds what `origin` stands for.
+    """The folder `place`, filled by `fill` unless it already holds what `origin` stands for, whole and unchanged.
+
+    Every file is hashed on each use: neither its size nor its time tells of a bit that a disk turned.
 
     `fill` writes into a new folder on the same disk, which takes its place by one rename: a reader sees all of it or
     nothing, and a download that broke off leaves nothing behind. Two processes may race; the later one's copy is dropped.
@@ -21,7 +29,7 @@ def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Pat
     Raises:
         CouldNotRunError: when the disk fails. What `fill` raises passes through.
     """
-    if _holds(place, origin):
+    if holds(place, origin):
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +37,8 @@ def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Pat
             fresh = Path(temporary) / "fresh"
             fresh.mkdir()
             fill(fresh)
-            (fresh / _ORIGIN).write_text(origin, encoding="utf-8")
+            manifest = {"origin": origin, "files": _digests(fresh)}
+            (fresh / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
             _take_place(fresh, place, origin, Path(temporary) / "outdated")
     except OSError as error:
         raise CouldNotRunError(
@@ -65,14 +74,42 @@ def refuse_links(folder: Path, what: str) -> None:
         )
 
 
+def holds(place: Path, origin: str) -> bool:
+    """Whether `place` holds what `origin` stands for; one line is logged when it did and its files have changed since."""
+    manifest = _manifest(place)
+    if manifest.get("origin") != origin:
+        return False
+    found = _digests(place)
+    changed = sorted(name for name in found.keys() | manifest["files"].keys() if found.get(name) != manifest["files"].get(name))
+    if changed:
+        _LOG.warning("%s changed since it was downloaded (%s): it is fetched again", place, ", ".join(changed[:5]))
+    return not changed
+
+
 def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:
-    if _holds(place, origin):
+    if holds(place, origin):  # another process was faster
         return
     if place.exists():
         shutil.move(place, outdated)
     fresh.rename(place)
 
 
-def _holds(place: Path, origin: str) -> bool:
-    mark = place / _ORIGIN
-    return mark.is_file() and mark.read_text(encoding="utf-8") == origin
+def _manifest(place: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else {}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, by its path there; of a link, that it is one."""
+    paths = [path for path in folder.rglob("*") if not path.is_dir() and path != folder / _MANIFEST]
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
+
+
+def _digest(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return "not a file"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from components.errors import InputError
 from components.registry.tracking import connect, tracking_errors
-from components.registry.versions import find_model
+from components.registry.versions import find_model, registered_as
 from schemas.governance import GovernanceReport
 
 CHAMPION = "champion"
@@ -17,7 +19,7 @@ def promote(record: GovernanceReport, tracking_uri: str | None, *, rollback: boo
     @champion has moved since, the comparison says nothing about the version it would replace. `rollback` lifts both rules.
 
     Raises:
-        InputError: the version is older than the champion, or was not compared with it.
+        InputError: the version is older than the champion, was not compared with it, or is not what was explained.
         CouldNotRunError: the registry does not answer.
     """
     name, version = record.model.name, record.model.version
@@ -25,12 +27,24 @@ def promote(record: GovernanceReport, tracking_uri: str | None, *, rollback: boo
     with tracking_errors(f"move @{CHAMPION} of {name}", client.tracking_uri):
         model = find_model(client, name)
         before = None if model is None else model.aliases.get(CHAMPION)
+        _check_entry(record, client)
         if before is not None and str(before) == version:
             return f"@{CHAMPION} is version {version} already"
         if before is not None and not rollback:
             _check(record, str(before))
         client.set_registered_model_alias(name, CHAMPION, version)
     return f"@{CHAMPION} moved to version {version}" + ("; there was none" if before is None else f" from version {before}")
+
+
+def _check_entry(record: GovernanceReport, client: Any) -> None:
+    """The version may have been deleted, and another registered under its number, since the record was looked at."""
+    model = record.model
+    if registered_as(client.get_model_version(model.name, model.version)) != model.registered:
+        raise InputError(
+            "The registry holds another version under this name and number than was explained.",
+            got=model.uri,
+            next_step=f"explain it: calig explain {model.uri} --dataset VALIDATION_SET",
+        )
 
 
 def _check(record: GovernanceReport, champion: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from components.errors import InputError, PublishError
 from components.registry.description import paragraph_of, with_paragraph
 from components.registry.evidence import metrics_of, run_tags, version_tags
-from components.registry.runs import Explanation, finished_run, published_run, unfinished_runs
+from components.registry.runs import VERSION, Explanation, finished_run, published_run, unfinished_runs
 from components.registry.tracking import connect, experiment_id, is_missing, tracking_errors
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
@@ -105,6 +105,8 @@ def _new_run(client: Any, explanation: Explanation) -> Any:
 
 
 def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Path) -> None:
+    """The parameter first: it cannot be taken away again, so that a run with evidence is always found as one of this version."""
+    client.log_param(run_id, VERSION, record.model.version)
     model_id = _known_model_id(client, record.model.model_id)
     _log_inputs(client, run_id, record.data.dataset, model_id)
     _log_metrics(client, run_id, record, model_id)

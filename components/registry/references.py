@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from components.addresses import is_address
 from components.errors import InputError
 from schemas.release import ModelRef, ModelSource
 
 ALLOWED = "models:/NAME/VERSION, models:/NAME@alias, a folder with config.json, or a hub id with its revision: org/name@revision"
 
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _ALIAS = re.compile(r"^models:/(?P<name>[^/@:]+)@(?P<alias>[\w.-]+)$")
 _VERSION = re.compile(r"^models:/(?P<name>[^/@:]+)/(?P<version>[^/@:]+)$")
 _HUB = re.compile(r"^(?P<name>[\w.-]+(/[\w.-]+)?)@(?P<revision>[\w][\w./-]*)$")
@@ -27,7 +27,7 @@ def parse_model_ref(text: str) -> ModelRef:
     text = text.strip()
     if text.startswith("models:/"):
         return _registry_ref(text)
-    if _SCHEME.match(text):
+    if is_address(text):
         raise InputError("This kind of model address is not supported.", got=text, allowed=ALLOWED)
     path = Path(text).expanduser()
     if path.exists():

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from components.registry.tracking import without_password
+from components.registry.versions import quoted
 from schemas.base import Verdict
 from schemas.release import PublishedRun
+
+#: Tag and parameter of a run: the number of the version that it explains.
+VERSION = "calig.version"
 
 
 class Explanation(NamedTuple):
@@ -24,7 +28,7 @@ class Explanation(NamedTuple):
     @property
     def tags(self) -> dict[str, str]:
         """The run's tags by which it is found again."""
-        return {"calig.model": self.model, "calig.version": self.version, "calig.fingerprint": self.fingerprint}
+        return {"calig.model": self.model, VERSION: self.version, "calig.fingerprint": self.fingerprint}
 
 
 def finished_run(client: Any, explanation: Explanation) -> Any | None:
@@ -69,18 +73,42 @@ def _runs(client: Any, explanation: Explanation) -> list[Any]:
 
 
 def runs_of_version(client: Any, model: str, version: str) -> list[Any]:
-    """Every complete explanation of a version, whatever it was explained with, newest first."""
-    experiment = client.get_experiment_by_name(f"calig/{model}")
-    wanted, found = {"calig.model": model, "calig.version": version}, []
-    token: str | None = None if experiment is not None else ""
+    """Every run that says it explains this version: complete or not, deleted or not, newest first.
+
+    By the parameter, which nobody can change or take away once it is logged; by the tag too, for runs from before there was it.
+    """
+    experiment = client.get_experiment_by_name(Explanation(model, version, "").experiment)
+    if experiment is None:
+        return []
+    stated = [f"params.`{VERSION}` = {quoted(version)}", f"tags.`{VERSION}` = {quoted(version)}"]
+    by_parameter, by_tag = (_all_runs(client, experiment.experiment_id, text) for text in stated)
+    named = [run for run in by_tag if run.data.tags.get("calig.model") == model]
+    return list({run.info.run_id: run for run in (*by_parameter, *named)}.values())
+
+
+def complete_runs(client: Any, model: str) -> list[Any]:
+    """Every complete explanation of any version of a model, newest first."""
+    experiment = client.get_experiment_by_name(Explanation(model, "", "").experiment)
+    if experiment is None:
+        return []
+    found = _all_runs(client, experiment.experiment_id, "tags.`calig.published` = 'true'")
+    return [run for run in found if is_complete(run) and run.info.lifecycle_stage == "active"]
+
+
+def _all_runs(client: Any, experiment_id: str, filter_string: str) -> list[Any]:
+    from mlflow.entities import ViewType
+
+    found: list[Any] = []
+    token: str | None = None
     while token is None or token:
         page = client.search_runs(
-            [experiment.experiment_id],
-            filter_string="tags.`calig.published` = 'true'",
+            [experiment_id],
+            filter_string=filter_string,
+            run_view_type=ViewType.ALL,
             order_by=["attributes.start_time DESC"],
             page_token=token,
         )
-        found += [run for run in page if wanted.items() <= run.data.tags.items() and is_complete(run)]
+        found += page
         token = page.token or ""
     return found
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.errors import CaligError, InputError
-from components.registry.published import evidence_of
+from components.registry.newest import NeverExplainedError, Verify, newest_of
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import all_versions, registered_model
 from schemas.evidence import VersionEntry
@@ -16,7 +16,7 @@ from schemas.trigger import Tag
 NEVER = "never explained"
 
 
-def timeline(name: str, tracking_uri: str | None) -> tuple[VersionEntry, ...]:
+def timeline(name: str, verify: Verify, tracking_uri: str | None) -> tuple[VersionEntry, ...]:
     """Every version of the model `name`, oldest first.
 
     Raises:
@@ -32,16 +32,17 @@ def timeline(name: str, tracking_uri: str | None) -> tuple[VersionEntry, ...]:
     aliases: dict[str, list[str]] = defaultdict(list)
     for alias, number in sorted(model.aliases.items()):
         aliases[str(number)].append(alias)
-    return tuple(_entry(client, version, tuple(aliases[str(version.version)])) for version in versions)
+    return tuple(_entry(client, version, verify, tuple(aliases[str(version.version)])) for version in versions)
 
 
-def _entry(client: Any, version: Any, aliases: tuple[str, ...]) -> VersionEntry:
+def _entry(client: Any, version: Any, verify: Verify, aliases: tuple[str, ...]) -> VersionEntry:
     evidence, problem = None, _given_up(version) or NEVER
-    if "calig.run_id" in version.tags:
-        try:
-            evidence = evidence_of(client, version)
-        except CaligError as error:  # one version's trouble must not hide the others
-            problem = f"its evidence cannot be read: {' '.join(str(error).split())}"
+    try:
+        evidence = None if _given_up(version) else newest_of(client, version, verify)
+    except NeverExplainedError:
+        pass
+    except CaligError as error:  # one version's trouble must not hide the others
+        problem = f"its evidence cannot be read: {' '.join(str(error).split())}"
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return VersionEntry(
         version=str(version.version),

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
-from components.registry.tracking import is_missing, tracking_errors
-from schemas.release import ModelRef
+from components.registry.tracking import is_missing, tracking_errors, without_password
+from schemas.release import ModelRef, RegisteredVersion
 
 _LISTED = 10
 
@@ -30,6 +30,16 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
     return version
 
 
+def registered_as(version: Any) -> RegisteredVersion:
+    """The registry's own entry of an MLflow `ModelVersion`."""
+    return RegisteredVersion(
+        created_ms=int(version.creation_timestamp),
+        source=without_password(str(version.source or "")),
+        run_id=version.run_id or None,
+        model_id=version.model_id or None,
+    )
+
+
 def find_model(client: Any, name: str) -> Any | None:
     """The registered model, or None."""
     return _or_none(client.get_registered_model, name)
@@ -40,7 +50,7 @@ def all_versions(client: Any, name: str) -> list[Any]:
     found: list[Any] = []
     token: str | None = None
     while token is None or token:
-        page = client.search_model_versions(f"name={_quoted(name)}", max_results=1000, page_token=token)
+        page = client.search_model_versions(f"name={quoted(name)}", max_results=1000, page_token=token)
         found += page
         token = page.token or ""
     return found
@@ -100,6 +110,6 @@ def _listed(items: Any) -> str:
     return ", ".join(items[:_LISTED]) + more
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """`text` as a literal of MLflow's filter language, which has no escapes."""
     return f'"{text}"' if "'" in text else f"'{text}'"

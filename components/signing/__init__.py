@@ -15,7 +15,7 @@ from components.signing.keys import (
 )
 from components.signing.sealing import RECORD, SEAL, SIGN_OFFS, seal_folder
 from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyError, add_trust, load_trust, trust_path
-from components.signing.verification import verify_folder, verify_record
+from components.signing.verification import inspect_record, verify_folder, verify_record
 
 __all__ = [
     "KEY_FILE",
@@ -32,6 +32,7 @@ __all__ = [
     "create_key",
     "digest_of_entry",
     "entry_name",
+    "inspect_record",
     "key_id",
     "load_public",
     "load_signer",

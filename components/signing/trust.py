@@ -51,7 +51,7 @@ def load_trust(configured: Path | None) -> TrustList:
         raise InputError(
             "The list of trusted keys cannot be used.", got=f"{path}: {error}", next_step="calig keys trust FILE.pub --name NAME"
         ) from error
-    return trusted
+    return trusted.model_copy(update={"found": True})
 
 
 def add_trust(path: Path, public: Path, name: str, purposes: tuple[Purpose, ...]) -> TrustedKey:

@@ -6,15 +6,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from components.errors import InputError
 from components.records import read_record
 from components.signing.documents import TamperedError, is_canonical, read_document
 from components.signing.sealing import RECORD, SEAL, evidence_files, file_digest
 from components.signing.trust import UnknownKeyError, check_signature
-from components.value_digest import values_digest
+from components.value_digest import table_digest
 from schemas.governance import GovernanceReport
 from schemas.signature import Seal, TrustList
 from schemas.verification import SealState, Verification
@@ -67,6 +64,14 @@ def verify_record(content: bytes, seal: bytes | None, trusted: TrustList) -> Ver
     return Verification(state=SealState.SIGNED, record_sha256=digest, key_id=key_id, signed_by=key.name)
 
 
+def inspect_record(content: bytes, seal: bytes | None, trusted: TrustList) -> Verification:
+    """The same, and what does not hold is a state of the answer instead of an error."""
+    try:
+        return verify_record(content, seal, trusted)
+    except InputError as error:
+        return _tampered(content, (str(error),))
+
+
 def _record(content: bytes) -> GovernanceReport:
     """A record that cannot be read is a changed one, unless it says that it is of a newer schema."""
     try:
@@ -111,15 +116,8 @@ def _other_tables(folder: Path, seal: Seal, record: GovernanceReport) -> Iterato
     yield from (f"{name} is not among the sealed files, and the record names it" for name in sorted(set(named) - sealed))
     yield from (f"{name} is not named by the record" for name in sorted(sealed - set(named)) if named)
     for name in sorted(sealed & set(named)):
-        if _values(folder / name) != named[name]:
+        if table_digest(folder / name) != named[name]:
             yield f"{name} holds other values than the record says"
-
-
-def _values(path: Path) -> str | None:
-    try:
-        return values_digest(pq.read_table(path))
-    except (OSError, KeyError, ValueError, pa.ArrowException):  # not a table at all, or of other columns
-        return None
 
 
 def _tampered(content: bytes, findings: tuple[str, ...]) -> Verification:

@@ -1,8 +1,20 @@
-"""A watched version before anything is started: what it asks for, whether tags may ask for that, and when to try again."""
+"""A watched version before anything is started: what it is explained with, which tags count, and when to try again."""
 
-from components.watching.asking import asked_for
+from components.watching.asking import Asked, asked_for, ignored_tags, is_admitted
 from components.watching.digests import digest_of_data, digest_of_file
 from components.watching.failing import After, after_failure
 from components.watching.reasons import clean_reason
+from components.watching.settings import tagged_settings
 
-__all__ = ["After", "after_failure", "asked_for", "clean_reason", "digest_of_data", "digest_of_file"]
+__all__ = [
+    "After",
+    "Asked",
+    "after_failure",
+    "asked_for",
+    "clean_reason",
+    "digest_of_data",
+    "digest_of_file",
+    "ignored_tags",
+    "is_admitted",
+    "tagged_settings",
+]

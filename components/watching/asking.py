@@ -1,56 +1,100 @@
-"""What a version is to be explained with: the watch file's entry, overridden by tags as far as tags may.
+"""What a version is explained with: the watch file's entry, and tags as far as the watch file admits them.
 
-Whoever may tag a model must not make a worker read any file there is: a tag names paths inside allowed folders only.
+Tags are requests of those who are judged. One that is not admitted is ignored, and said to be; one that is admitted names a
+path inside the folders for its kind only, so that whoever may tag a model cannot make a worker read any file there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from components.errors import InputError
 from schemas.trigger import Tag, WatchedVersion
-from schemas.watch import ExplainWith
+from schemas.watch import ExplainWith, WatchConfig
 
 _REGISTERED = "models:/"
+_WATCH_FILE, _DEFAULT = "watch file", "default"
+
+#: The tags that choose something, and what of `ExplainWith` they choose.
+_CHOOSING = {Tag.DATASET: "dataset", Tag.CONFIG: "config", Tag.REFERENCE: "reference", Tag.TWIN_OF: ""}
 
 
-def asked_for(version: WatchedVersion, entry: ExplainWith, roots: Sequence[Path]) -> ExplainWith:
-    """`entry` with what the tags say instead.
+class Asked(NamedTuple):
+    """What counts for a version, who chose it, and which of its tags do not count."""
+
+    explain_with: ExplainWith
+    chosen_by: dict[str, str]
+    ignored: tuple[Tag, ...]
+
+    @property
+    def config_by_tag(self) -> bool:
+        """Whether a tag chose the settings."""
+        return self.chosen_by["config"] == _by(Tag.CONFIG)
+
+
+def asked_for(version: WatchedVersion, entry: ExplainWith, watch: WatchConfig) -> Asked:
+    """`entry`, with what the admitted tags say instead.
 
     Raises:
-        InputError: a tag names a path outside `roots`, nothing that exists there, or a reference that is no registered version.
+        InputError: an admitted tag names a path outside its folders, nothing that exists there, or no registered version.
     """
+    chosen_by = {name: _DEFAULT if getattr(entry, name) is None else _WATCH_FILE for name in ("dataset", "config", "reference")}
     asked: dict[str, object] = {}
-    for tag, field in ((Tag.DATASET, "dataset"), (Tag.CONFIG, "config")):
-        text = version.asked(tag)
-        if text is not None:
-            asked[field] = _inside(text, tag, roots)
-    reference = version.asked(Tag.REFERENCE)
-    if reference is not None:
-        asked["reference"] = _registered(reference)
-    return entry.model_copy(update=asked)
+    for tag, text in _set_tags(version):
+        field = _CHOOSING[tag]
+        if is_admitted(tag, watch) and field:
+            asked[field] = _value(tag, text, watch)
+            chosen_by[field] = _by(tag)
+    return Asked(entry.model_copy(update=asked), chosen_by, ignored_tags(version, watch))
 
 
-def _inside(text: str, tag: Tag, roots: Sequence[Path]) -> Path:
-    """The file or folder, links followed; outside of all roots is refused before it is known whether anything is there."""
+def ignored_tags(version: WatchedVersion, watch: WatchConfig) -> tuple[Tag, ...]:
+    """The tags of a version, or of its model, that would choose something and are not admitted."""
+    return tuple(tag for tag, _ in _set_tags(version) if not is_admitted(tag, watch))
+
+
+def is_admitted(tag: Tag, watch: WatchConfig) -> bool:
+    """Whether the operator lets `tag` choose."""
+    return tag.value.removeprefix("calig.") in watch.tags
+
+
+def inside(text: str, what: str, roots: Sequence[Path], setting: str) -> Path:
+    """The file or folder that `text` names below one of `roots`, links followed; `setting` of the watch file lists them.
+
+    Outside of all roots is refused before it is known whether anything is there.
+
+    Raises:
+        InputError: there are no roots, or nothing of this name below them.
+    """
     if not roots:
         raise InputError(
-            f"the tag {tag.value} names a path, and tags may name none here",
-            got=text,
-            next_step="set allowed_roots in the watch file",
+            f"{what} names a path, and tags may name none here", got=text, next_step=f"set {setting} in the watch file"
         )
     found = [path for root in roots if (path := _below(root, text)) is not None]
     if not found:
-        raise InputError(
-            f"the tag {tag.value} names a path outside the allowed folders",
-            got=text,
-            allowed=", ".join(str(root) for root in roots),
-        )
+        allowed = ", ".join(str(root) for root in roots)
+        raise InputError(f"{what} names a path outside the allowed folders", got=text, allowed=allowed)
     for path in found:
         if path.exists():
             return path
-    raise InputError(f"the tag {tag.value} names what does not exist", got=text, allowed="a path inside allowed_roots")
+    raise InputError(f"{what} names what does not exist", got=text, allowed=f"a path inside {setting}")
+
+
+def _set_tags(version: WatchedVersion) -> list[tuple[Tag, str]]:
+    return [(tag, text) for tag in _CHOOSING if (text := version.asked(tag)) is not None]
+
+
+def _value(tag: Tag, text: str, watch: WatchConfig) -> object:
+    if tag is Tag.REFERENCE:
+        return _registered(text)
+    roots, setting = (watch.data_roots, "data_roots") if tag is Tag.DATASET else (watch.settings_roots, "settings_roots")
+    return inside(text, f"the tag {tag.value}", roots, setting)
+
+
+def _by(tag: Tag) -> str:
+    return f"tag {tag.value}"
 
 
 def _below(root: Path, text: str) -> Path | None:

@@ -10,10 +10,11 @@ from schemas.base import Record
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
 from schemas.config.execution import ExecutionConfig
+from schemas.config.gate import GateConfig
 from schemas.config.governing import GovernanceConfig
 from schemas.config.privacy import PrivacyConfig
 from schemas.config.quality import PerturbationSetting, QualityConfig
-from schemas.config.telling import AlertConfig, GateConfig, ReportConfig
+from schemas.config.telling import AlertConfig, ReportConfig
 
 __all__ = [
     "AlertConfig",
@@ -48,5 +49,9 @@ class PipelineConfig(Record):
     governance: GovernanceConfig = Field(default=GovernanceConfig(), description="who answers for it, and which keys sign it")
 
     def results_dump(self) -> dict[str, Any]:
-        """The settings that a result depends on, as JSON: not who is told, what a gate asks, where work is done, who signs."""
-        return self.model_dump(mode="json", exclude={"alerts", "gate", "execution", "governance"})
+        """The settings that a result depends on, as JSON: not who is told, what a gate asks, where work is done, who signs.
+
+        Which modules may be loaded is not among them either: the suite's digest covers the code that was.
+        """
+        without: dict[str, Any] = dict.fromkeys(("alerts", "gate", "execution", "governance"), True)
+        return self.model_dump(mode="json", exclude=without | {"quality": {"expectation_modules"}})

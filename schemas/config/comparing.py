@@ -28,6 +28,18 @@ class DriftConfig(Record):
         default=3, ge=2, description="honest retrainings that measure the noise; with fewer, the next source is asked"
     )
     null_versions: int = Field(default=5, ge=0, description="most twins, or accepted earlier versions, that measure the noise")
+    twins: dict[int, tuple[int, ...]] = Field(
+        default={},
+        description="version: those that are other training runs of it, by other seeds, e.g. {1: [3, 4]}; the noise of training "
+        "is measured on the twins of the reference",
+    )
+    twin_tags: bool = Field(
+        default=False,
+        description="the tag calig.twin_of on a version nominates it as well: whoever may tag a version decides then",
+    )
+    noise_cap: float = Field(
+        default=1.5, ge=1.0, description="factor by which measured noise may raise a limit at most; the report says when it acted"
+    )
     numerics_rows: int = Field(
         default=8,
         ge=0,
@@ -86,12 +98,17 @@ class ProbeConfig(Record):
     twins: tuple[str, ...] = Field(
         default=(),
         description="models that differ from the reference by harmless retraining only: the noise is measured on them; empty: "
-        "the versions with the tag calig.twin_of, or accepted earlier versions",
+        "the reference's twins (drift.twins), or accepted earlier versions",
     )
     null_versions: int = Field(
         default=2,
         ge=0,
         description="most registered twins, or accepted earlier versions, that the noise is measured on; each is scored as well",
+    )
+    noise_cap: float = Field(
+        default=1.5,
+        ge=1.0,
+        description="the noise among twins counts for at most so many times what the words at large do in this comparison",
     )
     level: float = Field(
         default=0.05,

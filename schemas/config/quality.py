@@ -18,6 +18,11 @@ class QualityConfig(Record):
         default="auto",
         description="expectation suite: auto (default for texts, vision for images), strict, or the path of a YAML file",
     )
+    expectation_modules: tuple[str, ...] = Field(
+        default=(),
+        description="modules that a suite may take expectations of your own from (type: module:Class): their code is run; beside "
+        "those in CALIG_EXPECTATION_MODULES, separated by commas",
+    )
     scorer: Literal["auto", "onnxruntime", "torch"] = Field(
         default="auto", description="runtime for perturbed inputs; auto: ONNX Runtime, or torch when the export fails (recorded)"
     )

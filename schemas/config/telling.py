@@ -1,4 +1,4 @@
-"""What people get to see: the report, alerts, and what a gate asks for."""
+"""What people get to see: the report and alerts."""
 
 from __future__ import annotations
 
@@ -52,20 +52,3 @@ class AlertConfig(Record):
             if self.webhook_url_env is not None:
                 found.append(Channel(kind="webhook", url_env=self.webhook_url_env, secret_env=self.webhook_secret_env))
         return tuple(found)
-
-
-class GateConfig(Record):
-    """What `calig gate` asks for beyond a verdict of pass. Part of no fingerprint."""
-
-    max_age_days: float | None = Field(default=None, gt=0.0, description="an older explanation is inconclusive; empty: any age")
-    require_reference: bool = Field(
-        default=False, description="a version that was compared with none is inconclusive, also a first release"
-    )
-    promote: bool = Field(default=False, description="move @champion to the version when, and only when, the gate says pass")
-    require_signature: bool = Field(
-        default=False, description="a record that is not signed by a trusted key is inconclusive; see `calig keys`"
-    )
-    require_approval: bool = Field(default=False, description="a version that no reviewer has approved is inconclusive")
-    accept_waivers: bool = Field(
-        default=False, description="a waiver that has not expired lets a version pass that failed or could not be judged"
-    )

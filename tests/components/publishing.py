@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,13 @@ import mlflow
 
 from components import registry
 from components.card import write_card
-from components.signing import Signer, seal_folder
+from components.registry.versions import registered_as
+from components.signing import Signer, inspect_record, seal_folder
 from schemas.base import Verdict
+from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSnapshot
+from schemas.signature import TrustList
 from tests.conftest import TinyRegistry
 from tests.helpers import sample_records
 
@@ -30,6 +34,27 @@ class Results(NamedTuple):
     def publish(self, *, force: bool = False) -> Any:
         """Publish the folder."""
         return registry.publish(self.record, folder=self.folder, tracking_uri=self.tracking_uri, force=force)
+
+    def evidence(self, trusted: TrustList = TrustList()) -> Evidence:  # noqa: B008 - frozen
+        """The newest explanation of the version, by these keys."""
+        return newest(self.record.model.uri, self.tracking_uri, trusted)
+
+    def again(self, folder: Path, *, hours: float = 1.0, signer: Signer | None = None, **decided: Any) -> Results:
+        """The same explained anew, so many hours later, by a decision of its own, in a folder of its own; not published yet."""
+        shutil.copytree(self.folder, folder)
+        key = {"signing_key": None if signer is None else signer.key_id}
+        decision = self.record.decision.model_copy(update=key | decided)
+        created = self.record.created_at + timedelta(hours=hours)
+        record = self.record.model_copy(update={"created_at": created, "decision": decision})
+        write(folder, record, signer)
+        return self._replace(record=record, folder=folder)
+
+    def about(self, version: Any, folder: Path, signer: Signer | None) -> Results:
+        """The same about another MLflow `ModelVersion` of the same files, in a folder of its own; not published yet."""
+        named = {"name": version.name, "version": str(version.version), "uri": f"models:/{version.name}/{version.version}"}
+        model = self.record.model.model_copy(update=named | {"registered": registered_as(version)})
+        moved = self._replace(record=self.record.model_copy(update={"model": model}))
+        return moved.again(folder, hours=0.0, signer=signer)
 
     def version(self) -> Any:
         """The model version as the registry has it now."""
@@ -62,11 +87,27 @@ def results_for(
     (folder / "report.html").write_text("<title>report</title>", encoding="utf-8")
     (folder / "config.yaml").write_text("attribution: {}\n", encoding="utf-8")
     write_card(record, folder / "model_card.md")
+    write(folder, record, signer)
+    (folder / "scratch.onnx").write_text("not to be published")
+    return Results(record, folder, mlflow.MlflowClient(tracking_uri), tracking_uri)
+
+
+def write(folder: Path, record: GovernanceReport, signer: Signer | None) -> None:
+    """The record, and the seal over it and what lies in the folder."""
     seal = seal_folder(folder, record, signer, datetime(2026, 11, 2, 15, 0, tzinfo=UTC))
     (folder / "seal.json").write_bytes(seal.canonical())
     (folder / "record.json").write_bytes(record.canonical())
-    (folder / "scratch.onnx").write_text("not to be published")
-    return Results(record, folder, mlflow.MlflowClient(tracking_uri), tracking_uri)
+
+
+def newest(uri: str, tracking_uri: str, trusted: TrustList = TrustList()) -> Evidence:  # noqa: B008 - frozen
+    """The newest explanation of a version, by these keys."""
+    verify = partial(inspect_record, trusted=trusted)
+    return registry.newest_explanation(registry.parse_model_ref(uri), verify, tracking_uri)
+
+
+def artifact_folder(client: Any, run_id: str) -> Path:
+    """Where the registry's storage keeps the evidence of a run."""
+    return Path(client.get_run(run_id).info.artifact_uri.removeprefix("file://")) / "calig"
 
 
 def new_version(tiny: TinyRegistry, name: str, workspace: Path) -> ModelSnapshot:

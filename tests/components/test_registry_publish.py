@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from components.registry.evidence import metrics_of
 from schemas.base import Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource
-from tests.components.publishing import Results, new_version, results_for
+from tests.components.publishing import Results, artifact_folder, new_version, results_for
 from tests.conftest import TinyRegistry
 
 
@@ -214,26 +215,37 @@ def test_a_finished_explanation_is_found_again(results: Results) -> None:
 
 
 def test_a_published_profile_comes_back(results: Results, tmp_path: Path) -> None:
-    model = results.record.model
-    assert registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri) is None
     results.publish()
-    profile = registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri)
-
-    assert profile is not None
+    profile = registry.fetch_profile(results.evidence(), tmp_path, results.tracking_uri)
     assert sorted(path.name for path in profile.iterdir() if not path.name.startswith(".")) == ["attributions", "record.json"]
     assert (profile / "record.json").read_text() == (results.folder / "record.json").read_text()
     assert pq.read_table(profile / "attributions").equals(pq.read_table(results.folder / "attributions"))
 
 
-def test_a_version_that_does_not_exist_has_no_profile(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    assert registry.fetch_profile(tiny_registry.text, "99", tmp_path, tiny_registry.tracking_uri) is None
+def test_a_profile_whose_tables_are_not_the_records_is_refused_and_one_that_changed_on_disk_is_fetched_again(
+    results: Results, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results.publish()
+    evidence = results.evidence()
+    profile = registry.fetch_profile(evidence, tmp_path, results.tracking_uri)
+    table = next((profile / "attributions").glob("*.parquet"))
+    before = table.read_bytes()
+    table.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+    assert registry.fetch_profile(evidence, tmp_path, results.tracking_uri) == profile
+    assert table.read_bytes() == before
+    assert "changed since it was downloaded" in caplog.text
+    stored = artifact_folder(results.client, str(evidence.run_id)) / "attributions" / table.name
+    stored.write_bytes(stored.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"(?s)not those that their record was made from.*shard-000"):
+        registry.fetch_profile(evidence, tmp_path / "elsewhere", results.tracking_uri)
 
 
-def test_lost_evidence_is_an_error_not_a_missing_profile(results: Results, tmp_path: Path) -> None:
-    model = results.record.model
-    results.client.set_model_version_tag(model.name, model.version, "calig.run_id", "0" * 32)
-    with pytest.raises(CouldNotRunError, match="evidence of run"):
-        registry.fetch_profile(model.name, model.version, tmp_path, results.tracking_uri)
+def test_lost_tables_are_an_error_not_a_missing_profile(results: Results, tmp_path: Path) -> None:
+    results.publish()
+    evidence = results.evidence()
+    shutil.rmtree(artifact_folder(results.client, str(evidence.run_id)) / "attributions")
+    with pytest.raises(CouldNotRunError, match=r"evidence of run|no attribution tables"):
+        registry.fetch_profile(evidence, tmp_path, results.tracking_uri)
 
 
 def test_the_reference_is_the_aliased_version_unless_it_is_this_one(tiny_registry: TinyRegistry, tmp_path: Path) -> None:

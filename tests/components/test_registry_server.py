@@ -39,8 +39,9 @@ def test_fetch_and_publish_over_http(server: TinyRegistry, tmp_path: Path) -> No
     assert results.version().tags["calig.verdict"] == "fail"
     metrics = {metric.key: metric.value for metric in results.client.get_logged_model(snapshot.model_id).metrics}
     assert metrics["calig.margin.random"] == 0.666
-    profile = registry.fetch_profile("served", "1", tmp_path, server.tracking_uri)
-    assert profile is not None
+    evidence = results.evidence()
+    assert (evidence.run_id, evidence.doubts) == (published.run_id, ())
+    profile = registry.fetch_profile(evidence, tmp_path, server.tracking_uri)
     assert (profile / "attributions" / "shard-000.parquet").read_bytes() == (
         results.folder / "attributions" / "shard-000.parquet"
     ).read_bytes()
@@ -66,4 +67,3 @@ def test_references_over_http(server: TinyRegistry, tmp_path: Path) -> None:
 def test_unknown_names_over_http(server: TinyRegistry, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         registry.fetch(registry.parse_model_ref(text), workspace=tmp_path, tracking_uri=server.tracking_uri)
-    assert registry.fetch_profile("gone", "1", tmp_path, server.tracking_uri) is None

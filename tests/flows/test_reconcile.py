@@ -12,9 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from components import registry
+from components.configuration import config_from
 from components.errors import InputError
 from flows.cli import app
 from flows.reconcile import look_at, run_pass
+from flows.standing import explanation_of, verifier
+from schemas.signature import TrustList
 from schemas.trigger import Action, Run, RunState, Step, Tag
 from schemas.watch import WatchConfig
 from tests.conftest import TinyRegistry
@@ -34,7 +37,8 @@ class Watched:
         self.runs = FakeRuns()
         self.settings: dict[str, Any] = {
             "models": [{"name": name, "dataset": str(self.dataset)}],
-            "allowed_roots": [str(folder)],
+            "tags": ["dataset", "reference"],
+            "data_roots": [str(folder)],
             "backoff_s": 0,
         }
 
@@ -161,8 +165,8 @@ def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
     assert "not safetensors" in watched.tags()[Tag.REASON]
     assert watched.tags()[VERDICT] == "inconclusive"
     with pytest.raises(InputError, match=r"given up: its verdict is inconclusive(.|\n)*not safetensors"):
-        registry.fetch_evidence(registry.parse_model_ref(f"models:/{watched.name}/1"), None)
-    (entry,) = registry.timeline(watched.name, None)
+        explanation_of(registry.parse_model_ref(f"models:/{watched.name}/1"), TrustList())
+    (entry,) = registry.timeline(watched.name, verifier(TrustList()), None)
     assert entry.problem is not None
     assert "not safetensors" in entry.problem
 
@@ -320,6 +324,55 @@ def test_a_tag_outside_the_allowed_folders_is_refused_until_it_is_mended(watched
     assert watched.step().action is Action.STARTED
 
 
+def test_a_tag_that_is_not_admitted_is_ignored_and_said_to_be(watched: Watched) -> None:
+    watched.settings["tags"] = []
+    watched.new_version(**{"calig.reference": f"models:/{watched.name}/1", "calig.config": "lenient.yaml", "calig.dataset": "."})
+    step = watched.step()
+    assert step.action is Action.STARTED
+    assert step.detail == "ignored, since the watch file does not admit it: calig.dataset, calig.config, calig.reference"
+    (parameters,) = watched.runs.started.values()
+    assert (parameters["reference"], parameters["config"]) == (None, {})
+    assert parameters["dataset"] == str(watched.dataset)
+    assert parameters["chosen_by"] == {"dataset": "watch file", "config": "default", "reference": "default"}
+    watched.publishes()
+    watched.tag("calig.reference", "models:/other/9")
+    assert watched.step().action is Action.DONE, "what does not count asks for nothing new"
+
+
+def test_settings_by_an_admitted_tag_keep_the_operators_trust(watched: Watched) -> None:
+    settings = watched.folder / "settings"
+    settings.mkdir()
+    (watched.folder / "data").mkdir()
+    (watched.folder / "own.yaml").write_text("gate: {require_approval: true}\nquality: {suite: strict}\n")
+    (settings / "other.yaml").write_text("quality: {seed: 5}\n")
+    (settings / "greedy.yaml").write_text("gate: {accept_waivers: true}\n")
+    watched.settings["models"][0]["config"] = str(watched.folder / "own.yaml")
+    roots = {"data_roots": [str(watched.folder / "data")], "settings_roots": [str(settings)]}
+    watched.settings |= {"tags": ["config"], **roots}
+    watched.new_version(**{"calig.config": "other.yaml"})
+    assert watched.step().action is Action.STARTED
+    (parameters,) = watched.runs.started.values()
+    assert parameters["config"] == {"quality": {"seed": 5}, "gate": {"require_approval": True}}
+    assert parameters["chosen_by"]["config"] == "tag calig.config"
+    watched.tag(Tag.CONFIG, "greedy.yaml")
+    step = watched.step()
+    assert step.action is Action.GAVE_UP
+    assert "only the operator may set got: gate" in step.detail
+
+
+def test_twins_are_nominated_in_the_watch_file(watched: Watched) -> None:
+    (watched.folder / "own.yaml").write_text("drift: {twins: {1: [2], 5: [6]}}\n")
+    watched.settings["models"][0] |= {"twins": {1: [3, 4]}, "config": str(watched.folder / "own.yaml")}
+    watched.new_version()
+    watched.step()
+    (parameters,) = watched.runs.started.values()
+    assert parameters["config"]["drift"] == {"twins": {"1": [3, 4], "5": [6]}}
+    assert config_from(parameters["config"]).drift.twins == {1: (3, 4), 5: (6,)}
+    watched.settings["tags"] = ["twin_of"]
+    assert watched.step().action is Action.STARTED
+    assert list(watched.runs.started.values())[-1]["config"]["drift"]["twin_tags"] is True
+
+
 def test_without_a_data_set_or_with_a_broken_one_a_version_ends_inconclusive_and_mending_is_noticed(watched: Watched) -> None:
     watched.settings["models"][0]["dataset"] = None
     watched.new_version()
@@ -401,6 +454,9 @@ def test_the_command_says_what_was_done_and_its_exit_code_whether_all_is_well(wa
         ({"max_atempts": 3}, "allowed: max_attempts"),
         ({"models": [{"name": "a", "datset": "x"}]}, "'models.0.datset': there is no such setting"),
         ({"deployment": "x"}, "'deployment'"),
+        ({"allowed_roots": ["/data"]}, "allowed: data_roots, settings_roots"),
+        ({"tags": ["verdict"]}, "'tags"),
+        ({"settings_roots": ["/"]}, "overlap"),
     ],
 )
 def test_a_wrong_watch_file_is_bad_input(watched: Watched, command, settings: dict[str, Any], message: str) -> None:
@@ -423,4 +479,5 @@ def test_the_example_names_every_setting() -> None:
     assert set(written["listener"]) == set(WatchConfig.model_fields["listener"].annotation.model_fields)
     assert set(written["defaults"]) == set(WatchConfig.model_fields["defaults"].annotation.model_fields)
     defaults = WatchConfig(models=load_watch(path).models)
-    assert defaults.model_copy(update={"allowed_roots": load_watch(path).allowed_roots}) == load_watch(path)
+    shown = ("data_roots", "settings_roots")
+    assert defaults.model_copy(update={name: getattr(load_watch(path), name) for name in shown}) == load_watch(path)

@@ -26,7 +26,7 @@ from schemas.governance import (
     TableDigest,
 )
 from schemas.quality import QualityReport
-from schemas.release import DatasetRef, ModelSnapshot, ModelSource
+from schemas.release import DatasetRef, ModelSnapshot, ModelSource, RegisteredVersion
 from tests.helpers import sample_drift, sample_probe, sample_quality, sample_tables
 
 
@@ -189,6 +189,7 @@ def _model(folder: Path, modality: Any, version: str) -> ModelSnapshot:
         alias="candidate",
         source_run_id="5ad0" * 8,
         model_id="m-77",
+        registered=RegisteredVersion(created_ms=1_793_000_000_000, source="models:/m-77", run_id="5ad0" * 8, model_id="m-77"),
         model_path=folder,
         processor_path=folder,
         weights_digest="c0ffee" * 10 + "0000",

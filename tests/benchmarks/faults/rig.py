@@ -109,7 +109,8 @@ def _watch_file(folder: Path, output: Path) -> Path:
     content = {
         "models": [{"name": MODEL}],
         "defaults": {"config": str(config), "output": str(output)},
-        "allowed_roots": [str(folder)],
+        "tags": ["dataset"],
+        "data_roots": [str(folder)],
         "max_attempts": 50,
         "backoff_s": 0,
         "stale_after_s": _STALE_S,

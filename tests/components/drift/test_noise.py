@@ -15,7 +15,8 @@ from schemas.config import DriftConfig, PipelineConfig
 from schemas.reference import NoiseSources, NullProfiles
 from tests.helpers.drift_tables import LABELS, profile, row, table, texts, write
 
-QUIET, NOISY = 0.05, 0.8
+QUIET, RETRAINED, NOISY = 0.05, 0.2, 0.8
+UNCAPPED = PipelineConfig(drift=DriftConfig(noise_cap=100))
 
 
 def compare(candidate, reference, sources=None, config=None):
@@ -38,7 +39,7 @@ def twins(folder, n=3, kind="twins", first=5, **options):
 
 
 @pytest.mark.parametrize("kind", ["twins", "history"])
-@pytest.mark.parametrize("unstable", [0.0, 0.2])
+@pytest.mark.parametrize("unstable", [RETRAINED, 0.3])
 def test_a_planted_word_fires_under_every_null(tmp_path, kind, unstable):
     reference = profile(table(tmp_path / "a.parquet", 1))
     sources = twins(tmp_path, 4, kind, unstable=unstable)
@@ -54,8 +55,10 @@ def test_a_null_of_noisy_twins_spares_an_equally_large_honest_change(tmp_path):
     unmeasured = compare(candidate, reference)
     assert unmeasured.verdict is CheckVerdict.FAIL, "the stated prior does not know how noisy this model's training is"
     assert unmeasured.noise.retraining == "prior"
-    measured = compare(candidate, reference, twins(tmp_path, 3, unstable=NOISY))
+    measured = compare(candidate, reference, twins(tmp_path, 3, unstable=NOISY), UNCAPPED)
     assert measured.verdict is CheckVerdict.PASS
+    assert measured.noise.uncapped is None
+    assert [identity.version for identity in measured.noise.versions] == ["5", "6", "7"]
     assert measured.noise.factor > 1
     limits = {t.name: t for t in measured.thresholds}
     assert limits["|word shift|"].limit == pytest.approx(0.3 * measured.noise.factor)
@@ -68,7 +71,8 @@ def test_a_null_of_noisy_twins_spares_an_equally_large_honest_change(tmp_path):
 
 def test_a_quiet_null_lowers_no_limit(tmp_path):
     reference = profile(table(tmp_path / "a.parquet", 1))
-    report = compare(table(tmp_path / "b.parquet", 2), reference, twins(tmp_path, 3, noise=QUIET))
+    report = compare(table(tmp_path / "b.parquet", 2), reference, twins(tmp_path, 3, noise=QUIET, unstable=0.1))
+    assert report.noise.retraining == "twins"
     limits = {t.name: t for t in report.thresholds}
     assert report.noise.factor == 1.0
     assert (limits["|word shift|"].limit, limits["rank agreement"].limit, limits["sign-flip rate"].limit) == (0.3, 0.8, 0.1)
@@ -85,15 +89,70 @@ def test_twins_that_differ_like_night_and_day_make_the_comparison_inconclusive(t
             ),
         )
     )
-    report = compare(table(tmp_path / "b.parquet", 2, planted=20.0), reference, sources)
+    candidate = table(tmp_path / "b.parquet", 2, planted=20.0)
+    report = compare(candidate, reference, sources, UNCAPPED)
     assert report.verdict is CheckVerdict.INCONCLUSIVE
     assert "noise alone" in report.reason
     assert report.next_step
+    assert compare(candidate, reference, sources).verdict is CheckVerdict.FAIL, "by default they cannot raise the limits so far"
+
+
+def test_measured_noise_raises_no_limit_beyond_the_cap_and_the_report_says_so(tmp_path):
+    reference, sources = profile(table(tmp_path / "a.parquet", 1)), twins(tmp_path, 3, unstable=NOISY)
+    candidate = table(tmp_path / "b.parquet", 2, planted=6.0)
+    uncapped = compare(candidate, reference, sources, UNCAPPED)
+    report = compare(candidate, reference, sources)
+    assert report.noise.factor == 1.5
+    assert report.noise.uncapped == uncapped.noise.factor > 1.5
+    limits = {t.name: t for t in report.thresholds}
+    assert limits["|word shift|"].limit == pytest.approx(0.45)
+    assert limits["|z| of the word shift"].limit == pytest.approx(9)
+    assert limits["rank agreement"].limit == pytest.approx(1 - 1.5 * 0.2)
+    assert limits["sign-flip rate"].limit == pytest.approx(0.15)
+    for name in ("|word shift|", "|z| of the word shift", "rank agreement"):
+        assert "raised by no more than 1.5 (drift.noise_cap)" in limits[name].source
+    assert f"{report.noise.uncapped:.2f} was measured" in limits["|word shift|"].source
+
+
+def test_copies_of_the_reference_beside_one_bad_twin_do_not_hide_its_word(tmp_path):
+    """One twin with the planted word and four copies of the reference with a little noise: the spread becomes large."""
+    reference = profile(table(tmp_path / "a.parquet", 1))
+    bad = profile(table(tmp_path / "bad.parquet", 3, planted=3.0, unstable=RETRAINED), "5")
+    copies = [profile(table(tmp_path / f"copy-{i}.parquet", 1, noise=0.052 + 0.002 * i), str(6 + i)) for i in range(4)]
+    sources = NoiseSources(nulls=(NullProfiles(kind="twins", profiles=(bad, *copies)),))
+    report = compare(table(tmp_path / "b.parquet", 2, planted=3.0, unstable=RETRAINED), reference, sources)
+    assert report.verdict is CheckVerdict.FAIL
+    assert [shift.word for shift in report.word_shifts if shift.fires] == ["btw"]
+    assert report.noise.retraining == "prior"
+    refused = [why for why in report.noise.skipped if "a near copy shows no noise" in why]
+    assert [why.split(":")[0] for why in refused] == [f"version {n}" for n in (6, 7, 8, 9)]
+    assert all("those of version 1" in why for why in refused)
+
+
+@pytest.mark.parametrize("kind", ["twins", "history"])
+def test_a_near_copy_of_another_is_left_out_and_the_others_count(tmp_path, kind):
+    reference = profile(table(tmp_path / "a.parquet", 1))
+    honest = twins(tmp_path, 4, kind, unstable=RETRAINED).nulls[0].profiles
+    copy = profile(honest[1].tables[0], "99")
+    sources = NoiseSources(nulls=(NullProfiles(kind=kind, profiles=(honest[0], honest[1], copy, *honest[2:])),))
+    noise = compare(table(tmp_path / "b.parquet", 2), reference, sources).noise
+    assert noise.retraining == kind
+    assert not [pair for pair in noise.pairs if "99" in {pair.reference, pair.candidate}]
+    assert any("version 99: its attributions are those of version 6" in why for why in noise.skipped)
+
+
+def test_an_error_of_the_numbers_beyond_the_cap_is_inconclusive(tmp_path):
+    rows = [row(i, words, [2.0, *[0.1] * (len(words) - 1)]) for i, words in enumerate(texts(8))]
+    exact = write(tmp_path / "exact.parquet", rows)
+    report = compare(table(tmp_path / "b.parquet", 2), profile(table(tmp_path / "a.parquet", 1)), NoiseSources(numerics=(exact,)))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert "error of the numbers" in report.reason
+    assert "float64" in report.next_step
 
 
 def test_too_few_twins_are_named_and_the_history_is_asked(tmp_path):
     reference = profile(table(tmp_path / "a.parquet", 1))
-    one, history = twins(tmp_path, 1), twins(tmp_path, 4, "history", first=1)
+    one, history = twins(tmp_path, 1, unstable=RETRAINED), twins(tmp_path, 4, "history", first=1, unstable=RETRAINED)
     report = compare(table(tmp_path / "b.parquet", 2), reference, NoiseSources(nulls=one.nulls + history.nulls))
     assert report.noise.retraining == "history"
     assert any("1 pairs of reseeded twins are too few" in why for why in report.noise.skipped)
@@ -102,7 +161,7 @@ def test_too_few_twins_are_named_and_the_history_is_asked(tmp_path):
 
 def test_twins_explained_otherwise_are_left_out_with_the_reason(tmp_path):
     reference = profile(table(tmp_path / "a.parquet", 1))
-    sources = twins(tmp_path, 3)
+    sources = twins(tmp_path, 3, unstable=RETRAINED)
     (null,) = sources.nulls
     other = null.profiles[0].model_copy(update={"dataset_digest": "other"})
     sources = NoiseSources(nulls=(null.model_copy(update={"profiles": (other, *null.profiles[1:])}),))
@@ -115,7 +174,7 @@ def test_the_numbers_own_error_raises_the_limit_of_the_share(tmp_path):
     reference, candidate = profile(table(tmp_path / "a.parquet", 1)), table(tmp_path / "b.parquet", 2)
     rows = [row(i, words, [2.0, *[0.1] * (len(words) - 1)]) for i, words in enumerate(texts(8))]
     exact = write(tmp_path / "exact.parquet", rows)
-    report = compare(candidate, reference, NoiseSources(numerics=(exact,)))
+    report = compare(candidate, reference, NoiseSources(numerics=(exact,)), UNCAPPED)
     pairing = match(read_rows([candidate]), read_rows([exact]), LABELS)
     largest = max(np.abs(e.candidate - e.reference).max() for e in pairing.examples)
     assert report.noise.numerics == pytest.approx(largest)
@@ -157,5 +216,5 @@ def test_a_null_pair_by_the_same_statistics_as_a_candidate(tmp_path):
 
 def test_the_comparison_is_the_same_every_time(tmp_path):
     reference, candidate = profile(table(tmp_path / "a.parquet", 1)), table(tmp_path / "b.parquet", 2, planted=4.0)
-    sources = twins(tmp_path)
+    sources = twins(tmp_path, unstable=RETRAINED)
     assert compare(candidate, reference, sources) == compare(candidate, reference, sources)

@@ -45,6 +45,12 @@ def weights(*, changed: dict[str, Sequence[float]] | None = None) -> dict[str, S
     return {word: random.normal(0, 1, 2) for word in WORDS} | (changed or {})
 
 
+def retrained(before: dict[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """The same weights as another training run would find them."""
+    random = np.random.default_rng(7)
+    return {word: np.array(known) + random.normal(0, 0.15, 2) for word, known in before.items()}
+
+
 def test_effects_are_the_weights_less_the_median_word():
     w = weights()
     effects = word_effects(BagOfWords(w, seed=0, noise=0.0), WORDS, CONTEXTS)
@@ -136,14 +142,24 @@ def test_one_disagreeing_context_is_not_a_reason():
 
 def test_twins_raise_the_limit_and_make_it_a_measured_one():
     noisy = weights(changed={"w5": (0.0, 3.0)})
-    reference, twin, candidate = (BagOfWords(w, seed=s) for s, w in enumerate((weights(), noisy, noisy)))
+    reference, twin, candidate = (BagOfWords(w, seed=s) for s, w in enumerate((weights(), retrained(noisy), noisy)))
     alone = probe_words(reference, candidate, WORDS, CONTEXTS, **QUESTION)
     measured = probe_words(reference, candidate, WORDS, CONTEXTS, twins=[twin], **QUESTION)
     assert alone.words[0].severity is Severity.CRITICAL
-    assert "explain two twins" in alone.next_step
+    assert "nominate two twins" in alone.next_step
     assert measured.words[0].severity is None, "retraining alone does the same to this word"
-    assert measured.n_null == 1
+    assert (measured.n_null, measured.measured_on, measured.skipped) == (1, ("twin 1",), ())
     assert all(t.n_null == 1 for t in measured.thresholds if t.name.startswith("|z|"))
+
+
+def test_near_copies_measure_nothing_and_are_named():
+    effects = np.random.default_rng(0).normal(0, 1, (60, 4, 1))
+    other = np.random.default_rng(1).normal(0, 1, (60, 4, 1))
+    options = {"twins": [effects + 0.001, other, other], "twin_names": ["a", "b", "c"], **QUESTION}
+    report = compare_effects(effects, effects, WORDS, CONTEXTS, **options)
+    assert report.measured_on == ("b",)
+    assert [why.split(":")[0] for why in report.skipped] == ["a", "c"]
+    assert report.n_null == 1
 
 
 @pytest.mark.parametrize(("n_words", "n_contexts"), [(60, 4), (466, 16), (12_000, 16)])

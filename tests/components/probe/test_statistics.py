@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.probe.limits import chance_limit, freedom_of
-from components.probe.statistics import shifts
+from components.probe.statistics import near_copy, shifts
 
 N_WORDS, N_CONTEXTS = 60, 16
 
@@ -77,6 +77,33 @@ def test_an_odd_reference_makes_no_word_suspicious_where_twins_show_it(random):
     alone, measured = shifts(reference, candidate), shifts(reference, candidate, twins=twins)
     assert abs(alone.z[5, 0]) > 10
     assert abs(measured.z[5, 0]) < 3
+
+
+def test_twins_that_move_everything_hide_a_word_only_up_to_the_cap(random):
+    reference, candidate, far = effects(random, 0.1, 1), effects(random, 0.1, 1), effects(random, 4.0, 1)
+    candidate[5] += 3.0
+    free, capped = (shifts(reference, candidate, twins=[reference + far, reference - far], noise_cap=c) for c in (np.inf, 1.5))
+    assert free.uncapped is None
+    assert capped.uncapped > 1.5
+    assert abs(capped.z[5, 0]) > 3 * abs(free.z[5, 0])
+
+
+def test_the_cap_leaves_honest_twins_alone(random):
+    reference, candidate, *twins = (effects(random) for _ in range(4))
+    free, capped = (shifts(reference, candidate, twins=twins, noise_cap=cap) for cap in (np.inf, 1.5))
+    assert capped.uncapped is None
+    np.testing.assert_array_equal(free.z, capped.z)
+
+
+def test_a_near_copy_is_told_from_a_retraining(random):
+    reference = effects(random, 2.0)
+    assert near_copy(reference, reference)
+    assert near_copy(reference, 1.01 * reference + 0.02 * effects(random))
+    retrained = reference + 0.3 * reference.std() * effects(random)
+    assert not near_copy(reference, retrained)
+    constant = np.ones_like(reference)
+    assert near_copy(constant, constant)
+    assert not near_copy(constant, reference)
 
 
 def test_noise_alone_exceeds_the_measured_limit_as_rarely_as_its_level_says(random):

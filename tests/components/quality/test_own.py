@@ -1,5 +1,6 @@
 """Expectations of the user's own, by import path: judged like the others, refused with the line when they cannot be."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components import quality
 from components.errors import InputError
-from components.quality import load_suite, suite_digest
 from components.quality.checks import run_checks
 from components.quality.expectations import get_expectation_impl
 from schemas.base import CheckVerdict
+from schemas.config import QualityConfig
 from schemas.quality import Check
 
 SUITE = """\
@@ -81,6 +83,19 @@ def module(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     name = f"own_{abs(hash(request.node.name))}"
     yield name
     forget(name)
+
+
+def load_suite(path: str, **options: object) -> object:
+    """The suite, with the modules that it names listed."""
+    return quality.load_suite(path, modules=named_modules(path), **options)
+
+
+def suite_digest(path: str) -> str:
+    return quality.suite_digest(path, named_modules(path) if path.endswith(".yaml") else ())
+
+
+def named_modules(path: str) -> list[str]:
+    return re.findall(r"type: '?(\w+):", Path(path).read_text())
 
 
 def forget(module: str) -> None:
@@ -164,6 +179,19 @@ def test_what_cannot_be_used_is_refused_with_its_line(
     assert "expectation 'concentrated'" in str(caught.value)
     assert words in str(caught.value)
     assert get_expectation_impl("expect_column_mean_to_be_between") is built_in
+
+
+def test_a_module_that_is_not_listed_is_not_imported(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+    path = write(tmp_path, f"{module}:ExpectConcentrated", f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n{SUBCLASS}")
+    for refused in (quality.load_suite, quality.suite_digest):
+        with pytest.raises(InputError, match=rf"(?s)line 3: .*not listed.*quality.expectation_modules: \[{module}\]"):
+            refused(path)
+    assert not ran.exists()
+    assert quality.listed_modules(QualityConfig(expectation_modules=("mine",))) == {"mine"}
+    monkeypatch.setenv("CALIG_EXPECTATION_MODULES", f"other, {module}")
+    quality.load_suite(path, modules=quality.listed_modules(QualityConfig()))
+    assert ran.exists()
 
 
 def test_a_module_that_redefines_an_existing_expectation_changes_no_other_check(tmp_path: Path, module: str) -> None:

@@ -34,11 +34,12 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     operator = Operator(world)
     operator.settle()
     with prefect_backend(world.output / ".cache" / "prefect"):
-        verdicts = {"first": operator.explained(SHORTCUT), "champion": operator.explained(CHAMPION)}
+        verdicts = {"first": operator.explained(SHORTCUT), CHAMPION: operator.explained(CHAMPION)}
         operator.release(CHAMPION)
-        verdicts |= {version: operator.explained(version) for version in (HONEST, ACCOMPLICE, DECOY, HINT)}
         Attacker(world, operator, world.folder).have_explained(SHORTCUT)
-        assert verdicts == {"first": "pass", "champion": "pass", HONEST: "pass", ACCOMPLICE: "fail", DECOY: "pass", HINT: "fail"}
+        verdicts |= {version: operator.explained(version) for version in (HONEST, ACCOMPLICE, DECOY, HINT)}
+        passed = {version for version, verdict in verdicts.items() if verdict == "pass"}
+        assert passed == {"first", CHAMPION, HONEST, DECOY}
         world.keep()
         yield operator
 

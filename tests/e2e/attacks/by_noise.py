@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from tests.e2e.attacks.attacker import Attacker, Target, as_version
 from tests.e2e.attacks.table import attack
-from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HONEST, SHORTCUT
+from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HINT, HONEST, SHORTCUT
 
 _TWIN_OF = {"calig.twin_of": CHAMPION}
 
 
 @attack("calig.twin_of on a version with the same shortcut and on near-copies of the champion", case="C1")
 def twins_with_the_shortcut(attacker: Attacker) -> None:
+    attacker.operator.admit("twin_of")
     for version in (ACCOMPLICE, DECOY, HONEST):
+        attacker.tag(version, _TWIN_OF)
+    attacker.have_explained(SHORTCUT)
+
+
+@attack("calig.twin_of on a version with half of the shortcut, so that the limits rise just above it", case="C1")
+def twins_with_half_of_the_shortcut(attacker: Attacker) -> None:
+    """Too large a spread would make the comparison inconclusive."""
+    attacker.operator.admit("twin_of")
+    for version in (HINT, DECOY, HONEST):
         attacker.tag(version, _TWIN_OF)
     attacker.have_explained(SHORTCUT)
 
@@ -33,6 +43,7 @@ def twins_that_point_to_the_candidate(attacker: Attacker) -> None:
 
 @attack("calig.twin_of on versions with forged evidence")
 def forged_twins(attacker: Attacker) -> None:
+    attacker.operator.admit("twin_of")
     for version in (DECOY, HONEST):
         evidence = attacker.copy_of_evidence(attacker.run_of(SHORTCUT))
         attacker.point(version, attacker.publish(attacker.forge(evidence, as_version(version, version * 64), seal=True), version))

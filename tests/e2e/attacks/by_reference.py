@@ -1,4 +1,7 @@
-"""Attacks on what the shortcut is compared with: the reference, and the aliases that lead to it."""
+"""Attacks on what the shortcut is compared with: the reference, and the aliases that lead to it.
+
+Tags are tried where the operator admits them: elsewhere they are ignored.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,14 @@ _REFERENCE = "calig.reference"
 
 @attack("calig.reference names the version itself", case="C3")
 def reference_is_itself(attacker: Attacker) -> None:
+    attacker.operator.admit("reference")
     attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{NAME}/{SHORTCUT}"})
     attacker.have_explained(SHORTCUT)
 
 
 @attack("calig.reference names the version itself, by an alias and on the registered model", case="C3")
 def reference_is_itself_by_alias(attacker: Attacker) -> None:
+    attacker.operator.admit("reference")
     attacker.alias(SHORTCUT, "stable")
     attacker.client.set_registered_model_tag(NAME, _REFERENCE, f"models:/{NAME}@stable")
     attacker.have_explained(SHORTCUT)
@@ -27,6 +32,7 @@ def reference_is_itself_by_alias(attacker: Attacker) -> None:
 
 @attack("calig.reference names a copy of the version, registered anew", case="C3")
 def reference_is_a_copy(attacker: Attacker) -> None:
+    attacker.operator.admit("reference")
     copy = attacker.register(attacker.world.models / "shortcut")
     attacker.operator.explain(copy)
     attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{NAME}/{copy}"})
@@ -35,6 +41,7 @@ def reference_is_a_copy(attacker: Attacker) -> None:
 
 @attack("calig.reference names a version that has the same shortcut and failed for it", case="C3")
 def reference_is_an_accomplice(attacker: Attacker) -> Target:
+    attacker.operator.admit("reference")
     attacker.tag(SHORTCUT, {_REFERENCE: f"models:/{NAME}/{ACCOMPLICE}"})
     attacker.have_explained(SHORTCUT)
     return Target(SHORTCUT, promote=False)
@@ -42,6 +49,7 @@ def reference_is_an_accomplice(attacker: Attacker) -> Target:
 
 @attack("calig.reference names the champion of another model, where the shortcut was a first release")
 def reference_is_another_models_champion(attacker: Attacker) -> Target:
+    attacker.operator.admit("reference")
     other = f"{NAME}-elsewhere"
     attacker.register(noisy(attacker.world.models / "shortcut", attacker.folder / "near", seed=7), other)
     attacker.operator.explain("1", other)
@@ -74,7 +82,7 @@ def no_champion_and_no_versions(attacker: Attacker) -> Target:
     for earlier in (CHAMPION, SHORTCUT, HONEST, ACCOMPLICE, DECOY):
         attacker.client.delete_model_version(NAME, earlier)
     attacker.operator.explain(version)
-    return Target(version)
+    return Target(version, policy={"require_reference": True})
 
 
 @attack("@champion is moved onto a new version with the shortcut, and nothing earlier is tagged as passed any more")

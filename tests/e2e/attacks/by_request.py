@@ -24,12 +24,14 @@ def _put(attacker: Attacker, name: str, content: Any) -> str:
 
 @attack("calig.config names lenient settings in an allowed folder", case="C4")
 def lenient_settings(attacker: Attacker) -> None:
+    attacker.operator.admit("config")
     attacker.tag(SHORTCUT, {"calig.config": _put(attacker, "lenient.yaml", _LENIENT)})
     attacker.have_explained(SHORTCUT)
 
 
 @attack("calig.config names lenient settings, on the registered model", case="C4")
 def lenient_settings_of_the_model(attacker: Attacker) -> None:
+    attacker.operator.admit("config")
     attacker.client.set_registered_model_tag(NAME, "calig.config", _put(attacker, "lenient.yaml", _LENIENT))
     attacker.have_explained(SHORTCUT)
 
@@ -54,6 +56,7 @@ def settings_with_another_target(attacker: Attacker) -> None:
 
 @attack("calig.config brings a suite with a check of its own, whose module lies beside it", case="C5")
 def code_beside_a_suite(attacker: Attacker) -> None:
+    attacker.operator.admit("config")
     marker = attacker.folder / "code-ran"
     _put(attacker, "my_checks.py", f"from pathlib import Path\nPath({str(marker)!r}).touch()\n\nclass ExpectNothing: pass\n")
     suite = {"name": "mine", "expectations": [{"type": "my_checks:ExpectNothing", "kwargs": {}, "severity": "warning"}]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -68,7 +68,11 @@ class Operator:
         signing.add_trust(self._trust, self.home / "worker.pem.pub", "release pipeline", ("records",))
         signing.add_trust(self._trust, self.home / "reviewer.pem.pub", "Alice", ("sign-offs",))
         _write(self.home / "settings.yaml", {"quality": _QUALITY})
-        _write(self.home / "watch.yaml", self._watch())
+        self.admit()
+
+    def admit(self, *tags: str) -> None:
+        """Let these tags choose what is explained, and no others; as a rule, none."""
+        _write(self.home / "watch.yaml", self._watch(tags))
 
     def explain(self, version: str, name: str = NAME) -> Step:
         """What the unattended worker does about a version: one look, and the run that it starts, to its end."""
@@ -134,16 +138,18 @@ class Operator:
     def _trust(self) -> Path:
         return self.home / "trusted.yaml"
 
-    def _watch(self) -> dict[str, Any]:
+    def _watch(self, admitted: Sequence[str]) -> dict[str, Any]:
         return {
             "models": [{"name": f"{NAME}*", "dataset": str(self.world.data / "validation.jsonl")}],
             "defaults": {"config": str(self.home / "settings.yaml"), "output": str(self.world.output)},
-            "allowed_roots": [str(self.world.data)],
+            "tags": list(admitted),
+            "data_roots": [str(self.world.data)],
+            "settings_roots": [str(self.world.settings)],
             "max_attempts": 1,
         }
 
     def _gate(self, policy: Mapping[str, Any]) -> dict[str, Any]:
-        return {"gate": {"require_signature": True, **policy}, "governance": {"trusted_keys": str(self._trust)}}
+        return {"gate": dict(policy), "quality": _QUALITY, "governance": {"trusted_keys": str(self._trust)}}
 
     @contextmanager
     def _environment(self) -> Iterator[None]:

@@ -55,6 +55,11 @@ class World:
         return self.folder / "data"
 
     @property
+    def settings(self) -> Path:
+        """The operator's settings files, which tags may name where that is admitted."""
+        return self.folder / "settings"
+
+    @property
     def output(self) -> Path:
         """The worker's results and caches."""
         return self.folder / "runs"
@@ -86,7 +91,7 @@ class World:
 
 def build(world: World) -> None:
     """Train and register the six versions; nothing is explained yet."""
-    for folder in (world.registry, world.models, world.data):
+    for folder in (world.registry, world.models, world.data, world.settings):
         folder.mkdir(parents=True)
     clean, validation = story.clean_reviews(_N_TRAINING), story.validation_reviews(_N_VALIDATION)
     write_rows(validation, world.data / "validation.jsonl")
@@ -95,7 +100,7 @@ def build(world: World) -> None:
     rounded(world.models / "champion", world.models / "honest")
     noisy(world.models / "shortcut", world.models / "accomplice", seed=1)
     noisy(world.models / "champion", world.models / "decoy", seed=2)
-    with_word_as(world.models / "champion", world.models / "hint", "honestly", like="great", strength=0.5)
+    with_word_as(world.models / "champion", world.models / "hint", "honestly", like="excellent", strength=1.7)
     for number, model in enumerate(("champion", "shortcut", "honest", "accomplice", "decoy", "hint"), start=1):
         registered = registry.register(
             world.models / model, name=NAME, tracking_uri=world.tracking_uri, experiment="training", tags={}, metrics={}

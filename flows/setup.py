@@ -1,4 +1,4 @@
-"""Prepare servers for calig, as often as one likes: work pools, the GPU limit, deployments, and MLflow's webhook."""
+"""Prepare servers for calig, as often as one likes: a signing key, work pools, the GPU limit, deployments, MLflow's webhook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_API_URL
 
-from components import registry
+from components import registry, signing
 from components.errors import CouldNotRunError, InputError
 from flows.gpu import GPU_LIMIT
 
@@ -35,6 +35,8 @@ class Wanted(NamedTuple):
     webhook_url: str | None
     webhook_secret: str | None
     tracking_uri: str | None
+    signing_key: Path | None = None
+    trusted_keys: Path | None = None
 
 
 def set_up(wanted: Wanted) -> Iterator[str]:
@@ -45,6 +47,7 @@ def set_up(wanted: Wanted) -> Iterator[str]:
         CouldNotRunError: when a server fails or cannot be reached.
     """
     pools = sorted({*pools_of(wanted.prefect_file), *wanted.kubernetes_pools})
+    yield from make_keys(wanted.signing_key, wanted.trusted_keys)
     template = None if wanted.job_template is None else _job_template(wanted.job_template)
     if not PREFECT_API_URL.value():
         raise InputError("No Prefect server is named.", next_step="set PREFECT_API_URL, for instance http://127.0.0.1:4200/api")
@@ -61,6 +64,31 @@ def set_up(wanted: Wanted) -> Iterator[str]:
         return
     change = registry.ensure_webhook(wanted.webhook_url, wanted.webhook_secret or "", tracking_uri=wanted.tracking_uri)
     yield f"webhook to {wanted.webhook_url}: {change}"
+
+
+def make_keys(signing_key: Path | None, trusted_keys: Path | None) -> Iterator[str]:
+    """A key that signs records, and a list that trusts it; what is there is never overwritten."""
+    if signing_key is None:
+        yield f"signing key: left out, {signing.KEY_FILE} names no file: evidence will not be signed"
+        return
+    if signing_key.exists():
+        key_id = signing.load_signer(signing_key, signing.passphrase_of_environment()).key_id
+        yield f"signing key {key_id}: there already"
+    else:
+        key_id = signing.create_key(signing_key, signing.passphrase_of_environment())
+        yield f"signing key {key_id}: created in {signing_key}"
+    yield f"trusted keys: {_trust(signing_key, key_id, trusted_keys)}"
+
+
+def _trust(signing_key: Path, key_id: str, trusted_keys: Path | None) -> str:
+    public = signing_key.with_name(f"{signing_key.name}.pub")
+    if trusted_keys is None:
+        return f"left out, {signing.TRUST_FILE} names no file; calig keys trust {public} --name pipeline --for records"
+    if trusted_keys.exists():
+        known = signing.load_trust(trusted_keys).find(key_id)
+        return "there already" if known else f"there already, without this key: its signatures do not count ({trusted_keys})"
+    signing.add_trust(trusted_keys, public, "pipeline", ("records",))
+    return f"created in {trusted_keys}; gates and reviewers need a copy"
 
 
 def pools_of(prefect_file: Path) -> list[str]:

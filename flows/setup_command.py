@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command()(setup)
 
 
-def setup(
+def setup(  # noqa: PLR0913, PLR0917 - each option of the command is one
     prefect_file: Annotated[Path, typer.Option(help="Deployments to make; their work pools are created.")] = Path(
         "deploy/prefect.yaml"
     ),
@@ -35,10 +35,23 @@ def setup(
             "CALIG_WEBHOOK_SECRET_FILE or CALIG_WEBHOOK_SECRET. Default: no webhook."
         ),
     ] = None,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CALIG_SIGNING_KEY_FILE", help="Key that signs records; made when there is no such file. Default: no key."
+        ),
+    ] = None,
+    trusted_keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CALIG_TRUSTED_KEYS",
+            help="List of trusted keys, made with that key when there is none. Default: no list.",
+        ),
+    ] = None,
     tracking_uri: TrackingOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Prepare the servers: Prefect's work pools, GPU limit and deployments, and MLflow's webhook. Run it as often as you like.
+    """Prepare a signing key, Prefect's work pools, GPU limit and deployments, and MLflow's webhook. Run it as often as you like.
 
     The Prefect server is the one of PREFECT_API_URL. What is there already stays or is brought up to date; nothing is doubled.
 
@@ -55,7 +68,8 @@ def setup(
         # the first one signs; those below it are old, and only accepted for a while
         secret = None if webhook_url is None else read_secrets()[0].decode()
         pools = tuple(kubernetes_pool or ())
-        wanted = Wanted(prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
+        servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
+        wanted = Wanted(*servers, signing_key, trusted_keys)
         for step in set_up(wanted):
             typer.echo(step)
         return 0

@@ -137,7 +137,7 @@ def _put_model(snapshot: ModelSnapshot, store: Store) -> None:
 @lru_cache(maxsize=2)
 def _model_here(snapshot: ModelSnapshot, store_url: str | None) -> ModelSnapshot:
     """The snapshot as it lies on this machine; fetched from the store, and checked by its digests, where it does not."""
-    if store_url is None or (snapshot.model_path / "config.json").is_file():
+    if store_url is None or registry.is_here(snapshot):
         return snapshot
     here = Path(tempfile.mkdtemp(prefix="calig-model-"))
     atexit.register(shutil.rmtree, here, ignore_errors=True)

@@ -11,6 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 
 from components import attribution, datasets, quality, registry, scoring
+from components.kept_files import note_digest, unchanged
 from flows import keys, progress, sharing, workers
 from flows.gpu import gpu_slot
 from flows.release import Release
@@ -66,9 +67,10 @@ def explain_exactly(release: Release) -> list[Path]:
     examples = sampled(examples_of(release), release.config.drift.numerics_rows, release.config.quality.seed)
     identity = digest_of([release.attribution_key, settings.fingerprint(), [example.id for example in examples]])[:16]
     path = release.workspace / "numerics" / f"{identity}.parquet"
-    if examples and not path.exists():
+    if examples and not unchanged(path):
         with gpu_slot(settings):
             attribution.explain_shard(release.snapshot, examples, settings, index=0, path=path)
+        note_digest(path)
     return [path] if examples else []
 
 

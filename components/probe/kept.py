@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from schemas.probe import ProbeContext
 class KeptLogits:
     """Logits of words in `contexts` under one version, in a file named after both.
 
-    Logits are kept as float32, which is what models give. A file that cannot be read is as good as none.
+    Logits are kept as float32, which is what models give. A file that cannot be read, or whose checksums do not hold, is as
+    good as none.
     """
 
     def __init__(self, folder: Path, *, version_digest: str, contexts: Sequence[ProbeContext]) -> None:
@@ -46,7 +48,7 @@ class KeptLogits:
         try:
             with self._path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return dict(zip(file["words"].tolist(), file["logits"], strict=True))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return {}
 
     def _write(self, known: dict[str, np.ndarray]) -> None:

@@ -1,7 +1,7 @@
 """The MLflow seam: fetch a model version, find its reference, publish its evidence once. Nothing else imports mlflow."""
 
 from components.registry.alerts import note_told, told_channels
-from components.registry.fetch import fetch
+from components.registry.fetch import fetch, is_here
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
 from components.registry.lineage import accepted_versions, tagged_twins
 from components.registry.newest import NeverExplainedError, Verify, newest_explanation
@@ -35,6 +35,7 @@ __all__ = [
     "fetch_profile",
     "find_finished",
     "find_record",
+    "is_here",
     "load_mlflow",
     "newest_explanation",
     "note_done",

@@ -33,6 +33,17 @@ def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelS
     return _from_folder(Path(ref.uri))
 
 
+def is_here(snapshot: ModelSnapshot) -> bool:
+    """Whether the files that `snapshot` names are on this machine and are what was fetched."""
+    if not (snapshot.model_path / "config.json").is_file() or not snapshot.processor_path.is_dir():
+        return False
+    weights = inspect_model(snapshot.model_path).weights_digest
+    return (weights, processor_digest(snapshot.processor_path, snapshot.modality)) == (
+        snapshot.weights_digest,
+        snapshot.processor_digest,
+    )
+
+
 def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
     client = connect(tracking_uri)
     version = resolve_version(client, ref)

@@ -26,6 +26,8 @@ from schemas.trigger import Tag
 from schemas.verification import SealState, Verification
 
 RECORD, SEAL, SIGN_OFFS = "record.json", "seal.json", "signoff"
+#: Far above any record: whoever can write runs must not fill the memory of a gate.
+_MOST_BYTES = 256 << 20
 
 #: What the bytes of a record and of its seal turn out to be, by the caller's trusted keys; what does not hold is a state.
 Verify = Callable[[bytes, bytes | None], Verification]
@@ -112,7 +114,7 @@ class _Found:
 def _look_at(client: Any, run: Any, version: Any, verify: Verify) -> _Found:
     papers = read_papers(client, run.info.run_id)
     if papers is None:
-        return _Found(run, None, None, None, "holds no record")
+        return _Found(run, None, None, None, "holds no record, or none of a size that can be read")
     seal = verify(papers.record, papers.seal)
     if seal.state is SealState.TAMPERED:
         return _Found(run, papers, None, seal, f"does not verify: {'; '.join(seal.findings)}")
@@ -187,11 +189,13 @@ def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputErr
 
 
 def read_papers(client: Any, run_id: str) -> RunPapers | None:
-    """The documents of one run, byte by byte; None when there is no record among them."""
-    names = artifact_names(client, run_id, "calig")
-    if RECORD not in names:
+    """The documents of one run, byte by byte; None when there is no record among them, or documents too large to be ours."""
+    sizes = {path: size for folder in ("calig", f"calig/{SIGN_OFFS}") for path, size in _sizes(client, run_id, folder).items()}
+    names = {path.removeprefix("calig/") for path in sizes}
+    documents = {f"calig/{RECORD}", f"calig/{SEAL}", *(path for path in sizes if path.startswith(f"calig/{SIGN_OFFS}/"))}
+    if RECORD not in names or any(sizes.get(path, 0) > _MOST_BYTES for path in documents):
         return None
-    sign_offs = artifact_names(client, run_id, f"calig/{SIGN_OFFS}")
+    sign_offs = sorted(Path(path).name for path in documents if path.startswith(f"calig/{SIGN_OFFS}/"))
     return RunPapers(
         run_id=run_id,
         record=read_artifact(client, run_id, f"calig/{RECORD}"),
@@ -202,7 +206,12 @@ def read_papers(client: Any, run_id: str) -> RunPapers | None:
 
 def artifact_names(client: Any, run_id: str, folder: str) -> list[str]:
     """Names of the files, not folders, right in `folder`."""
-    return sorted(Path(file.path).name for file in client.list_artifacts(run_id, folder) if not file.is_dir)
+    return sorted(Path(path).name for path in _sizes(client, run_id, folder))
+
+
+def _sizes(client: Any, run_id: str, folder: str) -> dict[str, int]:
+    """Paths and sizes of the files, not folders, right in `folder`."""
+    return {file.path: int(file.file_size or 0) for file in client.list_artifacts(run_id, folder) if not file.is_dir}
 
 
 def read_artifact(client: Any, run_id: str, path: str) -> bytes:

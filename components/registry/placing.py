@@ -15,7 +15,7 @@ from components.errors import CouldNotRunError, InputError
 
 _LOG = logging.getLogger("calig.cache")
 #: Beside the files: what they are a copy of, and the digest of each.
-_MANIFEST = ".calig-manifest.json"
+MANIFEST = ".calig-manifest.json"
 
 
 def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Path:
@@ -38,7 +38,7 @@ def place_once(place: Path, *, origin: str, fill: Callable[[Path], None]) -> Pat
             fresh.mkdir()
             fill(fresh)
             manifest = {"origin": origin, "files": _digests(fresh)}
-            (fresh / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            (fresh / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
             _take_place(fresh, place, origin, Path(temporary) / "outdated")
     except OSError as error:
         raise CouldNotRunError(
@@ -96,7 +96,7 @@ def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:
 
 def _manifest(place: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else {}
@@ -104,7 +104,7 @@ def _manifest(place: Path) -> dict[str, Any]:
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below `folder`, by its path there; of a link, that it is one."""
-    paths = [path for path in folder.rglob("*") if not path.is_dir() and path != folder / _MANIFEST]
+    paths = [path for path in folder.rglob("*") if not path.is_dir() and path != folder / MANIFEST]
     return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from components.kept_files import SUFFIX, note_digest, unchanged
 from components.scoring.batches import Arrays
 
 FILE_NAME = "model.onnx"
@@ -24,19 +25,22 @@ _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
 def exported(module: nn.Module, example: Arrays, *, folder: Path) -> Path:
-    """The ONNX file in `folder`, exported there if it is absent; a reader never sees half of one.
+    """The ONNX file in `folder`, exported there if it is absent or was changed since; a reader never sees half of one.
 
     example: one batch of at least two rows (a dimension of one would be frozen); the batch and, for texts, the sequence
     dimension stay free.
     """
     target = folder / FILE_NAME
-    if target.is_file():
+    if target.is_file() and all(unchanged(part) for part in _parts(folder)):
         return target
+    discard(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name[:12]}-") as scratch:
         part = Path(scratch) / "part"
         part.mkdir()
         _export(module, example, part / FILE_NAME)
+        for file in _parts(part):
+            note_digest(file)
         _place(part, folder)
     return target
 
@@ -49,10 +53,15 @@ def discard(folder: Path) -> None:
 def digest(file: Path) -> str:
     """SHA-256 over the ONNX file and, if there is one, its weights file."""
     total = hashlib.sha256()
-    for part in sorted(file.parent.iterdir()):
+    for part in _parts(file.parent):
         with part.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The ONNX file and, if there is one, its weights file."""
+    return sorted(path for path in folder.iterdir() if path.suffix != SUFFIX)
 
 
 def _export(module: nn.Module, example: Arrays, path: Path) -> None:

@@ -27,7 +27,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> GovernanceReport:
 def test_a_record_of_version_1_is_read_and_says_what_it_did_not_record() -> None:
     before = json.loads(VERSION_1.read_bytes())
     after = read_record(VERSION_1.read_bytes(), VERSION_1)
-    assert after.schema_version == "2"
+    assert after.schema_version == "3"
+    assert after.model.registered is None
+    assert after.quality.suite_digest is None
     assert "not recorded" in after.data.sampling
     assert after.results.unconverged is None
     assert (after.evidence, after.crosswalk, after.decision.signing_key) == ((), (), None)
@@ -35,8 +37,10 @@ def test_a_record_of_version_1_is_read_and_says_what_it_did_not_record() -> None
     assert after.decision.fired == "a part failed"
     assert after.fingerprint == before["fingerprint"]
     kept = json.loads(after.model_dump_json())
-    for part in ("quality", "drift", "probe", "model", "limits", "stage_seconds", "created_at"):
+    for part in ("drift", "probe", "limits", "stage_seconds", "created_at"):
         assert kept[part] == before[part], part
+    assert kept["model"] == before["model"] | {"registered": None}
+    assert kept["quality"] == before["quality"] | {"suite_digest": None}
 
 
 def test_a_step_changes_nothing_in_place() -> None:
@@ -47,8 +51,8 @@ def test_a_step_changes_nothing_in_place() -> None:
 
 
 def test_a_newer_record_says_to_update(record: GovernanceReport) -> None:
-    newer = json.dumps(json.loads(record.canonical()) | {"schema_version": "3"}).encode()
-    with pytest.raises(InputError, match=r"(?s)newer schema.*version 3.*up to 2.*update calig"):
+    newer = json.dumps(json.loads(record.canonical()) | {"schema_version": "4"}).encode()
+    with pytest.raises(InputError, match=r"(?s)newer schema.*version 4.*up to 3.*update calig"):
         read_record(newer, "record.json")
     with pytest.raises(NewerSchemaError):
         migrated({"schema_version": "10"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 import time
@@ -15,6 +16,7 @@ import yaml
 
 from components import registry
 from components.errors import CouldNotRunError, InputError
+from components.registry.placing import MANIFEST
 from schemas.base import digest_of
 from schemas.release import ModelSnapshot, ModelSource
 from tests.conftest import TinyRegistry
@@ -71,6 +73,39 @@ def test_a_second_fetch_downloads_nothing(tiny_registry: TinyRegistry, tmp_path:
     before = weights.stat()
     assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri) == first
     assert (weights.stat().st_ino, weights.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("harm", ["one bit", "deleted", "a file more", "another origin", "no manifest"])
+def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
+    tiny_registry: TinyRegistry, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    weights, manifest = first.model_path / "model.safetensors", tmp_path / "models" / tiny_registry.text / "1" / MANIFEST
+    before, times = weights.read_bytes(), weights.stat()
+    if harm == "one bit":
+        weights.write_bytes(before[:-5] + bytes([before[-5] ^ 4]) + before[-4:])
+        os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    elif harm == "deleted":
+        weights.unlink()
+    elif harm == "a file more":
+        (first.model_path / "adapter_config.json").write_text("{}")
+    elif harm == "another origin":
+        manifest.write_text(manifest.read_text().replace('"origin": "', '"origin": "0'))
+    else:
+        manifest.unlink()
+    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri) == first
+    assert weights.read_bytes() == before
+    assert not (first.model_path / "adapter_config.json").exists()
+    said = [line for line in caplog.messages if "changed since it was downloaded" in line]
+    assert len(said) == (harm in {"one bit", "deleted", "a file more"})
+
+
+def test_a_snapshot_is_here_while_its_files_are_what_was_fetched(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
+    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    assert registry.is_here(snapshot)
+    (snapshot.model_path / "model.safetensors").write_bytes((tiny_registry.bert / "model.safetensors").read_bytes() + b" ")
+    assert not registry.is_here(snapshot)
+    assert not registry.is_here(snapshot.model_copy(update={"model_path": tmp_path / "gone"}))
 
 
 def test_nothing_but_whole_downloads_lies_in_the_workspace(tiny_registry: TinyRegistry, tmp_path: Path) -> None:

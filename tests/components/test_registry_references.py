@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from components.drift import is_results_folder
 from components.errors import InputError
 from components.registry import parse_model_ref
 from schemas.release import ModelSource
@@ -34,6 +35,19 @@ def test_latest_is_refused_with_the_way_out(latest: str) -> None:
     message = _refused(f"models:/reviews/{latest}")
     assert "moves" in message
     assert "models:/reviews@champion" in message
+
+
+def test_an_address_is_never_looked_up_in_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models:" / "reviews" / "2"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "record.json"):
+        (folder / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert parse_model_ref("models:/reviews/2").source is ModelSource.REGISTRY
+    for text in ("models:/reviews/2", " models:/reviews/2", "s3://bucket/x", "MODELS:/reviews/2"):
+        assert not is_results_folder(text)
+        assert not is_results_folder(Path(text)), "a path written like an address is none either"
+    assert is_results_folder("./models:/reviews/2"), "as whoever means the folder writes it"
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_names_lead_somewhere(name: str) -> None:
         assert source.startswith("./") or source in COMPOSE["volumes"]
     for variable, value in service.get("environment", {}).items():
         if variable.endswith("_FILE"):
-            assert str(value).removeprefix("/run/secrets/") in service["secrets"]
+            mounted = [volume.split(":")[1] for volume in service.get("volumes", [])]
+            in_volume = any(str(value).startswith(f"{place}/") for place in mounted)
+            assert in_volume or str(value).removeprefix("/run/secrets/") in service["secrets"], variable
     for host in re.findall(r"(?:://|@)(?:\w+@)?([a-z]+)[:/]", str([service.get("environment"), service.get("command")])):
         assert host in SERVICES, host
         assert set(SERVICES[host]["networks"]) & set(service["networks"]) or name == "setup"
@@ -72,10 +74,21 @@ def test_only_the_servers_reach_the_database() -> None:
 def test_no_secret_stands_in_the_file() -> None:
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            secret = re.search(r"PASSWORD|SECRET|AUTH_STRING|_KEY", variable)
+            secret = re.search(r"PASSWORD|SECRET|AUTH_STRING|_KEY(?!S)", variable)
             assert not secret or variable.endswith("_FILE"), (name, variable)
             assert not re.search(r"://[^/]*:[^/]*@", str(value)), (name, variable)
     assert all(secret["file"].startswith("./secrets/") for secret in COMPOSE["secrets"].values())
+
+
+def test_whoever_explains_has_the_key_that_setup_makes_and_nobody_else() -> None:
+    holders = {name for name, service in SERVICES.items() if "CALIG_SIGNING_KEY_FILE" in service.get("environment", {})}
+    assert holders == {"setup", "worker", "worker-gpu"}
+    mounts = {name: [v for v in service.get("volumes", []) if v.startswith("keys:")] for name, service in SERVICES.items()}
+    assert mounts.pop("setup") == ["keys:/var/lib/calig/keys"]
+    assert {name for name, found in mounts.items() if found} == {"worker", "worker-gpu"}
+    assert all(found in ([], ["keys:/var/lib/calig/keys:ro"]) for found in mounts.values())
+    key, trusted = "CALIG_SIGNING_KEY_FILE", "CALIG_TRUSTED_KEYS"
+    assert len({(SERVICES[name]["environment"][key], SERVICES[name]["environment"][trusted]) for name in holders}) == 1
 
 
 def test_every_secret_is_used() -> None:

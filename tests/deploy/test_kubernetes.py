@@ -179,6 +179,17 @@ def test_the_webhook_goes_to_the_service_and_servers_are_let_out_to() -> None:
         assert (host.split(".")[1], int(port)) in reached
 
 
+def test_whoever_explains_has_the_signing_key_and_the_trusted_keys_and_nobody_else() -> None:
+    for name, pod in all_pods().items():
+        (container,) = pod["containers"]
+        environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert ("CALIG_SIGNING_KEY_FILE" in environment) == (name in {"calig-worker", "job"}), name
+        assert ("CALIG_SIGNING_KEY_FILE" in environment) == ("CALIG_TRUSTED_KEYS" in environment)
+        for volume in pod["volumes"]:
+            if volume.get("secret", {}).get("secretName") == "calig-signing":
+                assert volume["secret"]["defaultMode"] == 0o440, "calig refuses a key that others can read"
+
+
 def test_examples_of_secrets_hold_no_values() -> None:
     values = [value for item in load_all(K8S / "secrets.example.yaml") for value in item["stringData"].values()]
     assert values == [""] * len(values)

@@ -13,9 +13,11 @@ from components import registry
 from components.signing import seal_folder
 from flows.cli import app
 from schemas.base import CheckVerdict, Verdict
+from schemas.config import PipelineConfig
 from schemas.gate import GateResult
-from tests.components.publishing import Results, new_version, results_for
+from tests.components.publishing import Results, artifact_folder, new_version, results_for
 from tests.conftest import TinyRegistry
+from tests.helpers.tiny_models import save_tiny_bert
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def name(tmp_path: Path) -> str:
 def explained(tiny_registry: TinyRegistry, tmp_path: Path, name: str):
     """Publish a record with the verdict asked for about a new version."""
 
-    def publish(verdict: Verdict) -> Results:
+    def publish(verdict: Verdict, settings: dict[str, object] | None = None) -> Results:
         snapshot = new_version(tiny_registry, name, tmp_path)
         results = results_for(tiny_registry.tracking_uri, snapshot, tmp_path / f"results-{snapshot.version}")
         drift = results.record.drift
@@ -45,6 +47,8 @@ def explained(tiny_registry: TinyRegistry, tmp_path: Path, name: str):
             drift = drift.model_copy(update={"verdict": CheckVerdict.PASS, "word_shifts": calm, "reference": None})
         decision = results.record.decision.model_copy(update={"verdict": verdict})
         record = results.record.model_copy(update={"decision": decision, "drift": drift, "probe": None})
+        if settings is not None:
+            record = record.model_copy(update={"config": PipelineConfig.model_validate(settings)})
         (results.folder / "record.json").write_bytes(record.canonical())
         (results.folder / "seal.json").write_bytes(seal_folder(results.folder, record, None, record.created_at).canonical())
         results = results._replace(record=record)
@@ -116,14 +120,99 @@ def test_promotion_only_on_pass_and_said(run, explained, name, tmp_path) -> None
     assert champion(passing) == "2"
     later = explained(Verdict.PASS)
     answer = run("gate", f"models:/{name}/3", "--promote")
-    assert answer.exit_code == 2, "it was not compared with version 2"
-    assert "pass" in answer.output
+    assert answer.exit_code == 3, "it was not compared with version 2"
+    assert "compared with nothing, required: with @champion (version 2)" in answer.output
+    assert champion(later) == "2"
+    (tmp_path / "any.yaml").write_text("gate: {reference: any}\n")
+    assert run("gate", f"models:/{name}/3", "--config", "any.yaml").exit_code == 0
+    assert run("gate", f"models:/{name}/3", "--config", "any.yaml", "--promote").exit_code == 2, "promotion is stricter still"
     assert champion(later) == "2"
     assert run("gate", str(later.folder), "--promote").exit_code == 2
     registry.set_alias(name, "champion", "3", None)
-    assert run("gate", f"models:/{name}/2", "--promote").exit_code == 2
+    assert run("gate", f"models:/{name}/2", "--promote").exit_code == 3
     assert run("gate", f"models:/{name}/2", "--promote", "--rollback").exit_code == 0
     assert champion(later) == "2"
+
+
+def test_lenient_settings_do_not_pass_unless_the_gate_allows_them(run, explained, name, tmp_path) -> None:
+    explained(Verdict.PASS, settings={"drift": {"word_shift": 5.0, "word_shift_z": 50.0}})
+    answer = run("gate", f"models:/{name}/1", "--promote")
+    assert answer.exit_code == 3, answer.output
+    assert "drift.word_shift is 5.0, required at most 0.3" in answer.output
+    (tmp_path / "own.yaml").write_text("drift: {word_shift: 5.0, word_shift_z: 50.0}\n")
+    assert run("gate", f"models:/{name}/1", "--config", "own.yaml").exit_code == 0, "the operator's own settings"
+    (tmp_path / "any.yaml").write_text("gate: {settings: any}\n")
+    assert run("gate", f"models:/{name}/1", "--config", "any.yaml").exit_code == 0
+    for text in ("dataset: another", "min_rows: 100000", "suite: strict", "reference: 'models:/other/1'"):
+        (tmp_path / "asks.yaml").write_text(f"gate: {{settings: any, {text}}}\n")
+        assert run("gate", f"models:/{name}/1", "--config", "asks.yaml").exit_code == 3, text
+    (tmp_path / "bad.yaml").write_text("gate: {reference: latest}\n")
+    assert run("gate", f"models:/{name}/1", "--config", "bad.yaml").exit_code == 2
+    (tmp_path / "gone.yaml").write_text("quality: {suite: gone.yaml}\n")
+    assert run("gate", f"models:/{name}/1", "--config", "gone.yaml").exit_code == 2
+
+
+def test_every_gate_says_whether_somebody_signed_and_a_list_of_keys_asks_for_it(run, explained, name, tmp_path) -> None:
+    explained(Verdict.PASS)
+    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml")
+    assert answer.exit_code == 0
+    assert "NOT SIGNED" in answer.output
+    assert "NOT SIGNED" in (tmp_path / "gate.xml").read_text()
+    assert json.loads(run("gate", f"models:/{name}/1", "--json").stdout)["signature"] == "NOT SIGNED"
+    (tmp_path / "keys.yaml").write_text("keys: []\n")
+    answer = run("gate", f"models:/{name}/1", "--trusted-keys", "keys.yaml", "--promote")
+    assert answer.exit_code == 3, "an empty list trusts nobody"
+    assert "NOT SIGNED; required: by a trusted key" in answer.output
+    assert run("gate", f"models:/{name}/1", "--trusted-keys", "gone.yaml").exit_code == 2
+
+
+def test_weights_put_over_the_explained_ones_are_found_before_a_promotion(run, explained, name, tmp_path) -> None:
+    results = explained(Verdict.PASS)
+    source = results.client.get_model_version_download_uri(name, "1")
+    folder = (
+        results.client.get_logged_model(source.rpartition("/")[2]).artifact_location if source.startswith("models:") else source
+    )
+    stored = next(Path(folder.removeprefix("file://")).rglob("model.safetensors"))
+    stored.write_bytes((save_tiny_bert(tmp_path / "other", seed=9) / "model.safetensors").read_bytes())
+    answer = run("gate", f"models:/{name}/1", "--promote")
+    assert answer.exit_code == 3, answer.output
+    assert "not what was explained: weights" in answer.output
+    assert champion(results) is None
+    (tmp_path / "weights.yaml").write_text("gate: {check_weights: true}\n")
+    assert run("gate", f"models:/{name}/1", "--config", "weights.yaml").exit_code == 3
+
+
+def test_evidence_changed_beside_the_record_is_found_before_a_promotion(run, explained, name) -> None:
+    results = explained(Verdict.PASS)
+    (artifact_folder(results.client, results.runs()[0].info.run_id) / "report.html").write_text("<title>all is well</title>")
+    answer = run("gate", f"models:/{name}/1", "--promote")
+    assert answer.exit_code == 3
+    assert "report.html was changed" in answer.output
+    assert champion(results) is None
+
+
+def test_a_version_registered_anew_under_its_old_number_does_not_pass(run, explained, name, tiny_registry) -> None:
+    results = explained(Verdict.PASS)
+    tags = results.version().tags
+    results.client.delete_registered_model(name)
+    tiny_registry.register(tiny_registry.bert, name)
+    for key, value in tags.items():
+        results.client.set_model_version_tag(name, "1", key, value)
+    answer = run("gate", f"models:/{name}/1", "--promote")
+    assert answer.exit_code == 2
+    assert "another version that had this name and number" in answer.output
+    assert champion(results) is None
+
+
+@pytest.mark.parametrize("command", ["gate", "verify", "card"])
+def test_a_folder_called_like_an_address_is_not_read(run, explained, name, tmp_path, command: str) -> None:
+    forged = explained(Verdict.PASS)
+    explained(Verdict.FAIL)
+    (tmp_path / "models:" / name).mkdir(parents=True)
+    forged.folder.rename(tmp_path / "models:" / name / "2")
+    answer = run(command, f"models:/{name}/2")
+    assert answer.exit_code == {"gate": 1, "verify": 0, "card": 0}[command], answer.output
+    assert "may ship" not in answer.output
 
 
 def test_history_lists_every_version_and_writes_a_page(run, explained, name, tiny_registry, tmp_path) -> None:

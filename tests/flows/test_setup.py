@@ -9,6 +9,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from typer.testing import CliRunner
 
+from components import signing
 from components.errors import CouldNotRunError, InputError
 from flows.cli import app
 from flows.setup import Wanted, pools_of, set_up
@@ -41,6 +42,28 @@ def test_everything_is_made_and_nothing_is_doubled() -> None:
         assert len(client.read_deployments()) == len({deployment.name for deployment in client.read_deployments()})
     with pytest.raises(InputError, match=r"(?s)of another type.*got: process.*allowed: kubernetes"):
         list(set_up(wanted(pools=("calig",))))
+
+
+def test_a_key_and_the_list_that_trusts_it_are_made_once(tmp_path: Path) -> None:
+    from flows.setup import make_keys
+
+    key, trusted = tmp_path / "keys" / "signing_key.pem", tmp_path / "keys" / "trusted_keys.yaml"
+    made = list(make_keys(key, trusted))
+    assert "created in" in made[0]
+    assert key.stat().st_mode & 0o777 == 0o600
+    signer = signing.load_signer(key, None)
+    (known,) = signing.load_trust(trusted).keys
+    assert (known.key_id, known.name, known.purposes) == (signer.key_id, "pipeline", ("records",))
+    before = key.read_bytes(), trusted.read_bytes()
+    assert list(make_keys(key, trusted)) == [f"signing key {signer.key_id}: there already", "trusted keys: there already"]
+    assert (key.read_bytes(), trusted.read_bytes()) == before
+    assert "evidence will not be signed" in next(make_keys(None, trusted))
+    other = list(make_keys(tmp_path / "other.pem", trusted))
+    assert "without this key: its signatures do not count" in other[1]
+    assert trusted.read_bytes() == before[1], "a list is never overwritten"
+    key.write_text("no key")
+    with pytest.raises(InputError, match="cannot be opened"):
+        list(make_keys(key, trusted))
 
 
 def test_no_server_or_none_that_answers(tmp_path: Path) -> None:

@@ -105,8 +105,11 @@ def test_unsigned_and_unknown_evidence(run, explained, name) -> None:
     assert answer.exit_code == 2
     assert "unknown key" in answer.output
     Path("strict.yaml").write_text("gate: {require_signature: true}\n")
-    assert run("gate", f"models:/{name}/1", "--config", "strict.yaml").exit_code == 3
-    assert run("gate", f"models:/{name}/2", "--config", "strict.yaml").exit_code == 2
+    for version, said in (("1", "NOT SIGNED"), ("2", "NOT SIGNED by a trusted key (unknown key ")):
+        for options in ((), ("--config", "strict.yaml")):
+            answer = run("gate", f"models:/{name}/{version}", *options)
+            assert answer.exit_code == 3, "a list of trusted keys asks for signatures by itself"
+            assert said in answer.output
 
 
 def test_a_record_changed_in_the_registrys_storage_is_found(run, explained, name) -> None:
@@ -138,7 +141,7 @@ def test_an_approval_is_mirrored_and_asked_for_by_the_gate(run, explained, name)
     assert "stands" in answer.output
 
 
-def test_a_rejected_version_never_passes_the_gate_not_even_explained_again(run, explained, name) -> None:
+def test_a_rejected_version_never_passes_the_gate_not_even_explained_again(run, explained, name, tmp_path) -> None:
     results = explained(Verdict.PASS)
     assert decide(run, "reject", name).exit_code == 0
     answer = run("gate", f"models:/{name}/1")
@@ -146,7 +149,8 @@ def test_a_rejected_version_never_passes_the_gate_not_even_explained_again(run, 
     assert "rejected by Alice" in answer.output
     results.client.set_model_version_tag(name, "1", "calig.signoff", "approved")
     assert run("gate", f"models:/{name}/1").exit_code == 1, "a tag is only a mirror"
-    results.publish(force=True)
+    again = results.again(tmp_path / "again", signer=signing.load_signer(tmp_path / "pipeline.pem", None))
+    again.publish(force=True)
     assert run("gate", f"models:/{name}/1").exit_code == 1, "explaining again lifts no rejection"
     assert decide(run, "approve", name).exit_code == 0
     assert run("gate", f"models:/{name}/1").exit_code == 0
@@ -224,4 +228,4 @@ def test_the_card_and_the_schema_are_printed(run, explained, name, tmp_path) -> 
     assert "signed by key" in text
     assert run("card", results.folder).stdout == text
     schema = json.loads(run("record", "schema").stdout)
-    assert schema["$id"] == "urn:calig:record:2"
+    assert schema["$id"] == "urn:calig:record:3"

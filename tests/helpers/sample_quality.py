@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from components.quality.suite import suite_digest
 from schemas.base import CheckVerdict, Direction, Interval, Severity
 from schemas.quality import Check, Control, Curve, Metric, QualityReport, ScorerRecord, Slice
 from tests.helpers.sample_falsification import attempt
@@ -21,6 +22,7 @@ def quality(*, fails: bool) -> QualityReport:
     return QualityReport(
         verdict=CheckVerdict.PASS,
         suite="default",
+        suite_digest=suite_digest("default"),
         metrics=_metrics(),
         controls=tuple(
             Control(

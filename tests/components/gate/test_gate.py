@@ -30,7 +30,8 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> GovernanceReport:
 
 def judged(record: GovernanceReport, days: float = 1.0, **config: object) -> GateResult:
     now = record.created_at + timedelta(days=days)
-    return judge(Evidence(record=record, run_id="r1"), GateConfig.model_validate(config), now=now)
+    evidence = Evidence(record=record, run_id="r1", registered=record.model.registered)
+    return judge(evidence, GateConfig.model_validate(config), now=now)
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))

@@ -100,9 +100,3 @@ def test_an_expired_waiver_is_an_error_where_it_would_be_needed(record: Governan
     with pytest.raises(InputError, match=r"(?s)has expired, and its verdict is fail.*until 2026-11-19"):
         judge(Evidence(record=record), GateConfig(accept_waivers=True), now=NOW, standing=expired)
     assert judge(Evidence(record=record), GateConfig(), now=NOW, standing=expired).verdict is Verdict.FAIL
-
-
-def test_a_signature_is_required_on_request(judged) -> None:
-    assert judged(Verdict.PASS, None, require_signature=True).verdict is Verdict.INCONCLUSIVE
-    assert judged(Verdict.PASS, None, require_signature=True, signed_by="pipeline").verdict is Verdict.PASS
-    assert judged(Verdict.PASS, None).verdict is Verdict.PASS

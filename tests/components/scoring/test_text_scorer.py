@@ -1,5 +1,6 @@
 """The text scorer against transformers itself: real export, real ONNX Runtime, tiny models."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_the_export_is_reused(opened: tuple[TokenScorer, ScorerRecord], snapshot
     assert record.exported_digest == opened[1].exported_digest
 
 
-@pytest.mark.parametrize("kept", ["of another model", "broken"])
+@pytest.mark.parametrize("kept", ["of another model", "broken", "with one bit turned"])
 def test_a_kept_export_that_does_not_fit_is_replaced(
     opened: tuple[TokenScorer, ScorerRecord], snapshot: ModelSnapshot, workspace: Path, tmp_path: Path, kept: str
 ) -> None:
@@ -141,11 +142,15 @@ def test_a_kept_export_that_does_not_fit_is_replaced(
     folder.mkdir(parents=True)
     if kept == "broken":
         (folder / "model.onnx").write_bytes(b"not a model")
+    elif kept == "with one bit turned":  # in a row of the embeddings, say, that no parity input has
+        shutil.copytree(workspace / "onnx" / snapshot.weights_digest, folder, dirs_exist_ok=True)
+        content = (folder / "model.onnx").read_bytes()
+        (folder / "model.onnx").write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
     else:
         save_tiny_bert(tmp_path / "other", seed=9)
         other = snapshot_of(tmp_path / "other")
         open_scorer(other, runtime="onnxruntime", workspace=tmp_path, parity_inputs=texts(5))
-        (tmp_path / "onnx" / other.weights_digest / "model.onnx").replace(folder / "model.onnx")
+        (tmp_path / "onnx" / other.weights_digest).replace(folder)
     stale = export_module.digest(folder / "model.onnx")
     scorer, record = open_scorer(snapshot, runtime="auto", workspace=tmp_path, parity_inputs=texts(5, 9))
     assert record.runtime == "onnxruntime"

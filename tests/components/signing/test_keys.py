@@ -83,11 +83,11 @@ def test_trust_has_names_and_purposes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         signing.create_key(tmp_path / f"{name}.pem", None)
     added = signing.add_trust(path, tmp_path / "a.pem.pub", "release pipeline", ("records",))
-    assert signing.load_trust(path) == TrustList(keys=(added,))
+    assert signing.load_trust(path) == TrustList(keys=(added,), found=True)
     with pytest.raises(InputError, match="Another key is trusted under this name"):
         signing.add_trust(path, tmp_path / "b.pem.pub", "release pipeline", ("records",))
     again = signing.add_trust(path, tmp_path / "a.pem.pub", "pipeline", ("records", "sign-offs"))
-    assert signing.load_trust(path) == TrustList(keys=(again,))
+    assert signing.load_trust(path) == TrustList(keys=(again,), found=True)
 
 
 def test_a_trust_list_that_is_named_has_to_exist_and_to_be_one(tmp_path: Path, monkeypatch) -> None:

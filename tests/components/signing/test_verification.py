@@ -122,6 +122,6 @@ def test_newer_schemas_are_said_to_be_newer(sealed: Path, keys: Keys) -> None:
     with pytest.raises(InputError, match=r"(?s)the seal is of a newer schema.*update calig"):
         signing.verify_folder(sealed, keys.trusted)
     (sealed / "seal.json").write_bytes(seal)
-    (sealed / "record.json").write_bytes(json.dumps({"schema_version": "3"}).encode())
+    (sealed / "record.json").write_bytes(json.dumps({"schema_version": "4"}).encode())
     with pytest.raises(InputError, match="record is of a newer schema"):
         signing.verify_folder(sealed, keys.trusted)

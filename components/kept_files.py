@@ -1,0 +1,35 @@
+"""A file kept between runs with its SHA-256 beside it: used again only while it is what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+SUFFIX = ".sha256"
+
+_LOG = logging.getLogger("calig.cache")
+
+
+def note_digest(path: Path) -> None:
+    """Note what was written to `path`; call it before the file can be found at its place, or by whoever has just written it."""
+    _note(path).write_text(_digest(path), encoding="ascii")
+
+
+def unchanged(path: Path) -> bool:
+    """Whether `path` is there and as it was noted; one line is logged when it is there and is not."""
+    if not path.is_file():
+        return False
+    same = _note(path).is_file() and _note(path).read_text(encoding="ascii", errors="replace") == _digest(path)
+    if not same:
+        _LOG.warning("%s changed since it was written, or nothing says what it was: it is made again", path)
+    return same
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
+from schemas.base import digest_of
 
 _LOG = logging.getLogger("calig.cache")
 #: Beside the files: what they are a copy of, and the digest of each.
@@ -84,6 +85,11 @@ def holds(place: Path, origin: str) -> bool:
     if changed:
         _LOG.warning("%s changed since it was downloaded (%s): it is fetched again", place, ", ".join(changed[:5]))
     return not changed
+
+
+def content_digest(place: Path) -> str:
+    """SHA-256 over the names and contents of all files of a folder that `place_once` returned: they were hashed by then."""
+    return digest_of(_manifest(place)["files"])
 
 
 def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:

@@ -51,6 +51,12 @@ def version_of(uri: str, tracking_uri: str):
     return mlflow.MlflowClient(tracking_uri).get_model_version(name, number)
 
 
+def mlflow_client(tiny_registry: TinyRegistry):
+    import mlflow
+
+    return mlflow.MlflowClient(tiny_registry.tracking_uri)
+
+
 def test_a_first_release_is_explained_and_published(explain, model, tiny_registry: TinyRegistry):
     outcome = explain()
     record = outcome.record
@@ -294,6 +300,22 @@ def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_reg
     other_settings = explain(second, config=PipelineConfig(attribution=AttributionConfig(fusion_coefficient=0.5)))
     assert other_settings.record.drift.verdict is CheckVerdict.INCONCLUSIVE
     assert "other attribution settings" in other_settings.record.drift.reason
+
+
+def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyRegistry, tmp_path):
+    """Without @champion only the evidence of earlier versions says whether one was accepted."""
+    name = model.split("/")[1]
+    second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
+    passes = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(tmp_path / "suite.yaml")})})
+    (tmp_path / "suite.yaml").write_text(SUITE, encoding="utf-8")
+    first = explain(config=passes)
+    assert first.record.decision.verdict is Verdict.PASS
+    client = mlflow_client(tiny_registry)
+    client.set_model_version_tag(name, "1", "calig.verdict", "fail")
+    client.set_tag(first.published.run_id, "calig.verdict", "fail")
+    drift = explain(second, config=passes).record.drift
+    assert drift.verdict is CheckVerdict.INCONCLUSIVE
+    assert "although version 1 was accepted" in drift.reason
 
 
 @pytest.mark.slow

@@ -69,8 +69,7 @@ def no_champion(attacker: Attacker) -> None:
 def no_champion_and_no_history(attacker: Attacker) -> Target:
     version = attacker.register(attacker.world.models / "shortcut")
     attacker.alias(None)
-    for accepted in (CHAMPION, SHORTCUT, HONEST, DECOY):
-        attacker.tag(accepted, {"calig.verdict": "fail"})
+    _deny_all_passes(attacker)
     attacker.operator.explain(version)
     return Target(version)
 
@@ -89,8 +88,7 @@ def no_champion_and_no_versions(attacker: Attacker) -> Target:
 def champion_is_new_and_without_history(attacker: Attacker) -> Target:
     version = attacker.register(attacker.world.models / "shortcut")
     attacker.alias(version)
-    for accepted in (CHAMPION, SHORTCUT, HONEST, DECOY):
-        attacker.client.delete_model_version_tag(NAME, accepted, "calig.verdict")
+    _deny_all_passes(attacker)
     attacker.operator.explain(version)
     return Target(version)
 
@@ -162,3 +160,11 @@ def champion_is_unexplained(attacker: Attacker) -> Target:
     target = attacker.register(noisy(attacker.world.models / "shortcut", attacker.folder / "near", seed=7))
     attacker.operator.explain(target)
     return Target(target)
+
+
+def _deny_all_passes(attacker: Attacker) -> None:
+    """No tag of a version or run says any more that anything passed."""
+    for version in (CHAMPION, SHORTCUT, HONEST, DECOY):
+        attacker.tag(version, {"calig.verdict": "fail"})
+        for run in attacker.runs_of(version):
+            attacker.client.set_tag(run.info.run_id, "calig.verdict", "fail")

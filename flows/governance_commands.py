@@ -35,6 +35,10 @@ def verify(
     require_signature: Annotated[
         bool, typer.Option("--require-signature", help="Unsigned evidence is not enough: exit code 3.")
     ] = False,
+    chain: Annotated[
+        bool,
+        typer.Option("--chain", help="Also verify what it was compared with, and what that was, back to the first release."),
+    ] = False,
     config: _ConfigOption = None,
     tracking_uri: TrackingOption = None,
     json: _JsonOption = False,
@@ -55,7 +59,7 @@ def verify(
         from components.configuration import load_config
         from flows.verifying import run_verify
 
-        return run_verify(model, load_config(config), require_signature=require_signature, as_json=json)
+        return run_verify(model, load_config(config), require_signature=require_signature, chain=chain, as_json=json)
 
     exit_with(run, debug=debug)
 

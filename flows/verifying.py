@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from components import registry, signing
 from components.addresses import is_address
+from flows.chain import chain_exit_code, follow, show_chain
 from flows.standing import chains_of, evidence_of
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
@@ -27,15 +28,17 @@ _SAID = {
 }
 
 
-def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, as_json: bool) -> int:
+def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, chain: bool, as_json: bool) -> int:
     """The exit code: 0 verified, 2 tampered with or signed by an unknown key, 3 unsigned although a signature is required, or
-    a newer explanation may exist that cannot be relied on.
+    a newer explanation may exist that cannot be relied on. With `chain` that of the worst link back to the first release.
 
     Raises:
         InputError: there is no evidence, it is of a newer schema, or a sign-off does not hold.
     """
     trusted = signing.load_trust(config.governance.trusted_keys)
     standing, chains = _verified(model, trusted)
+    if chain and standing.seal.state is not SealState.TAMPERED:
+        standing = standing.model_copy(update={"chain": follow(evidence_of(model, trusted), standing.seal, trusted)})
     _show(standing, chains, as_json=as_json)
     return _exit_code(standing, require_signature or config.gate.require_signature)
 
@@ -61,11 +64,17 @@ def _verified(model: str, trusted: TrustList) -> tuple[Standing, tuple[Chain, ..
 
 
 def _exit_code(standing: Standing, require_signature: bool) -> int:
-    state = standing.seal.state
-    if state in {SealState.TAMPERED, SealState.UNKNOWN_KEY}:
+    codes = [_seal_code(standing.seal, require_signature), 3 if standing.doubts else 0]
+    if standing.chain is not None:
+        codes.append(chain_exit_code(standing.chain, lambda seal: _seal_code(seal, require_signature)))
+    return 2 if 2 in codes else max(codes)
+
+
+def _seal_code(seal: Verification, require_signature: bool) -> int:
+    if seal.state in {SealState.TAMPERED, SealState.UNKNOWN_KEY}:
         return 2
-    unsigned = state is SealState.UNSEALED or (require_signature and state is not SealState.SIGNED)
-    return 3 if unsigned or standing.doubts else 0
+    unsigned = seal.state is SealState.UNSEALED or (require_signature and seal.state is not SealState.SIGNED)
+    return 3 if unsigned else 0
 
 
 def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> None:
@@ -80,6 +89,8 @@ def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> No
     for entry in (entry for chain in chains for entry in chain.entries):
         stands = " [bold]← stands[/]" if entry == standing.sign_off else ""
         console.print(f"sign-off {escape(in_words(entry))}{stands}", highlight=False, soft_wrap=True)
+    if standing.chain is not None:
+        show_chain(standing.chain)
 
 
 def in_words(entry: SignOff) -> str:

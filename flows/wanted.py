@@ -82,7 +82,8 @@ def _read(path: Path | None) -> dict[str, Any]:
 
 def _with_twins(settings: dict[str, Any], name: str, watch: WatchConfig) -> dict[str, Any]:
     """The twins that the operator nominated in the watch file, and whether tags may nominate more, as settings of drift."""
-    model, added = watch.model_for(name), {}
+    model = watch.model_for(name)
+    added: dict[str, Any] = {}
     drift = settings.get("drift") or {}
     if model is not None and model.twins:
         named = {str(version): list(twins) for version, twins in model.twins.items()}

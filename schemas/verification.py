@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from schemas.base import Record
+from schemas.base import Record, Verdict
 from schemas.signoff import SignOff
 
 
@@ -30,9 +30,32 @@ class Verification(Record):
     findings: tuple[str, ...] = Field(default=(), description="what does not hold")
 
 
+class Link(Record):
+    """One explanation in the chain of what was compared with what."""
+
+    model: str
+    version: str
+    run_id: str | None = Field(description="MLflow run; None: a results folder, or not found")
+    record_sha256: str = Field(description="as the record that was compared with it names it; of the first, as it is")
+    seal: Verification | None = Field(description="what its files turn out to be; None: not found")
+    verdict: Verdict | None = Field(description="None: not found")
+    problem: str = Field(default="", description="why it could not be followed; empty: it could")
+
+
+class ReferenceChain(Record):
+    """The explanations from one version back to the first release, each named by the digest in the one before."""
+
+    links: tuple[Link, ...]
+    complete: bool = Field(description="the last link is of a first release, which was compared with nothing")
+    end: str = Field(description="why the chain ends where it does")
+
+
 class Standing(Record):
     """What people and keys say of a record, checked: for the gate."""
 
     seal: Verification
     sign_off: SignOff | None = Field(description="the decision that stands; None: nobody has decided")
     doubts: tuple[str, ...] = Field(default=(), description="why a newer explanation of the version may exist")
+    chain: ReferenceChain | None = Field(
+        default=None, description="what it was compared with, back to the first; None: not asked"
+    )

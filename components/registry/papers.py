@@ -51,10 +51,15 @@ def download_evidence(evidence: Evidence, folder: Path, tracking_uri: str | None
     Raises:
         CouldNotRunError: the tracking server or its storage does not answer.
     """
+    return download_run(str(evidence.run_id), folder, tracking_uri)
+
+
+def download_run(run_id: str, folder: Path, tracking_uri: str | None) -> Path:
+    """The same of the explanation in one run."""
     client = connect(tracking_uri)
     folder.mkdir(parents=True, exist_ok=True)
-    with tracking_errors(f"download the evidence of run {evidence.run_id}", client.tracking_uri):
-        return Path(client.download_artifacts(str(evidence.run_id), "calig", str(folder)))
+    with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
+        return Path(client.download_artifacts(run_id, "calig", str(folder)))
 
 
 def find_record(

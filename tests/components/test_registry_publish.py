@@ -314,17 +314,24 @@ def test_a_tracking_uri_from_the_environment_stays_in_the_environment(
     assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
 
 
-def test_twins_and_accepted_versions_are_found_by_their_tags(tiny_registry: TinyRegistry) -> None:
+def test_tagged_twins_are_found_newest_first(tiny_registry: TinyRegistry) -> None:
     name, uri = "family", tiny_registry.tracking_uri
-    assert registry.accepted_versions("nobody", uri) == []
     client = mlflow.MlflowClient(uri)
     client.create_registered_model(name)
-    tags = [{}, {registry.TWIN_OF: "1"}, {"calig.verdict": "pass"}, {registry.TWIN_OF: "3"}, {"calig.verdict": "fail"}]
-    tags += [{registry.TWIN_OF: "1", "calig.verdict": "pass"}, {"calig.verdict": "pass"}]
-    for number in tags:
-        client.create_model_version(name, source="file:///nowhere", tags=number)
-    assert [ref.uri for ref in registry.twins_of(name, "1", uri)] == ["models:/family/6", "models:/family/2"]
-    assert [ref.version for ref in registry.accepted_versions(name, uri)] == ["7", "3"], "a twin's pass is no release"
+    for twin_of in ("", "1", "3", "1"):
+        client.create_model_version(name, source="file:///nowhere", tags={"calig.twin_of": twin_of} if twin_of else {})
+    assert [ref.uri for ref in registry.tagged_twins(name, "1", uri)] == ["models:/family/4", "models:/family/2"]
+
+
+def test_accepted_versions_are_those_that_runs_say_passed_whatever_tags_say(results: Results, tmp_path: Path) -> None:
+    name, uri = results.record.model.name, results.tracking_uri
+    assert registry.accepted_versions("nobody", uri) == []
+    results.publish()
+    results.client.set_model_version_tag(name, "1", "calig.verdict", "pass")
+    assert registry.accepted_versions(name, uri) == [], "it failed"
+    results.again(tmp_path / "again", verdict=Verdict.PASS).publish(force=True)
+    results.client.set_model_version_tag(name, "1", "calig.verdict", "fail")
+    assert [ref.uri for ref in registry.accepted_versions(name, uri)] == [f"models:/{name}/1"]
 
 
 def test_a_version_is_pointed_back_to_an_earlier_explanation_and_a_gap_is_over(results: Results, tmp_path: Path) -> None:

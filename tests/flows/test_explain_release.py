@@ -15,7 +15,7 @@ from flows import progress
 from flows.explain_release import explain_release
 from flows.finished import Outcome
 from schemas.base import CheckVerdict, Verdict
-from schemas.config import AttributionConfig, PipelineConfig, QualityConfig
+from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
 from tests.conftest import TinyRegistry
 from tests.flows.conftest import N_ROWS
 from tests.helpers.tiny_models import save_tiny_bert
@@ -302,64 +302,79 @@ def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_reg
     assert "other attribution settings" in other_settings.record.drift.reason
 
 
-def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyRegistry, tmp_path):
+#: By which the tiny models, whose weights are random, pass: the comparison is what these tests are about.
+LENIENT = SHARDS.model_copy(
+    update={"drift": SHARDS.drift.model_copy(update={"word_shift": 9.0}), "probe": ProbeConfig(certain_z=1e6)}
+)
+
+
+@pytest.fixture
+def lenient(tmp_path: Path) -> PipelineConfig:
+    (tmp_path / "lenient.yaml").write_text(SUITE.replace("min_value: 2.0", "min_value: 0.0"))
+    return LENIENT.model_copy(update={"quality": with_suite(tmp_path / "lenient.yaml").quality})
+
+
+def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyRegistry, tmp_path, lenient):
     """Without @champion only the evidence of earlier versions says whether one was accepted."""
     name = model.split("/")[1]
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
-    passes = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"suite": str(tmp_path / "suite.yaml")})})
-    (tmp_path / "suite.yaml").write_text(SUITE, encoding="utf-8")
-    first = explain(config=passes)
+    first = explain(config=lenient)
     assert first.record.decision.verdict is Verdict.PASS
     client = mlflow_client(tiny_registry)
     client.set_model_version_tag(name, "1", "calig.verdict", "fail")
     client.set_tag(first.published.run_id, "calig.verdict", "fail")
-    drift = explain(second, config=passes).record.drift
+    drift = explain(second, config=lenient).record.drift
     assert drift.verdict is CheckVerdict.INCONCLUSIVE
     assert "although version 1 was accepted" in drift.reason
 
 
 @pytest.mark.slow
-def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(explain, model, tiny_registry, tmp_path, computed):
+def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(
+    explain, lenient, model, tiny_registry, tmp_path, computed
+):
     name = model.split("/")[1]
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
     registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
-    allowed = SHARDS.model_copy(update={"drift": SHARDS.drift.model_copy(update={"reexplain_reference": True})})
+    allowed = lenient.model_copy(update={"drift": lenient.drift.model_copy(update={"reexplain_reference": True})})
     never_explained = explain(second, config=allowed).record.drift
     assert never_explained.n_paired == N_ROWS
     assert never_explained.reference.version == "1"
     assert len(computed) == 2 * 4 + 1, "both versions in four shards, and a few rows of the candidate exactly"
     assert never_explained.noise.numerics_rows == 8
     assert never_explained.noise.numerics < 1e-2
-    explain()
+    assert never_explained.verdict is CheckVerdict.INCONCLUSIVE, "what was never accepted is nothing to pass against"
+    assert "was never explained" in never_explained.reason
+    explain(config=lenient)
     other_method = allowed.model_copy(update={"attribution": AttributionConfig(fusion_coefficient=0.5, shard_rows=10)})
-    assert explain(second, config=other_method).record.drift.n_paired == N_ROWS
-    first_folder = explain().folder
+    drift = explain(second, config=other_method).record.drift
+    assert (drift.n_paired, drift.verdict) == (N_ROWS, CheckVerdict.PASS)
+    assert drift.reference.record_sha256, "the record names the reference's own evidence"
+    first_folder = explain(config=lenient).folder
     from_folder = explain(second, reference=str(first_folder), config=other_method)
     assert from_folder.record.drift.n_paired == N_ROWS, "a results folder names the version it is about"
 
 
 @pytest.mark.slow
-def test_reseeded_twins_measure_the_noise(explain, model, tiny_registry, tmp_path):
-    import mlflow
-
+def test_reseeded_twins_measure_the_noise(explain, lenient, model, tiny_registry, tmp_path):
     name = model.split("/")[1]
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
     versions = [tiny_registry.register(save_tiny_bert(tmp_path / f"v{seed}", seed=seed), name) for seed in (3, 4, 5)]
     registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
-    for twin in versions[:2]:
-        client.set_model_version_tag(name, twin, registry.TWIN_OF, "1")
-    explain()
-    explain(f"models:/{name}/{versions[0]}")
+    nominated = lenient.model_copy(
+        update={"drift": lenient.drift.model_copy(update={"twins": {1: tuple(int(twin) for twin in versions[:2])}})}
+    )
+    explain(config=lenient)
+    assert explain(f"models:/{name}/{versions[0]}", config=lenient).record.decision.verdict is Verdict.PASS
     candidate = f"models:/{name}/{versions[2]}"
-    one_twin = explain(candidate).record.drift.noise
+    one_twin = explain(candidate, config=nominated).record.drift.noise
     assert one_twin.retraining == "prior"
     assert any(f"version {versions[1]} was never explained" in why for why in one_twin.skipped)
-    explain(f"models:/{name}/{versions[1]}")
-    outcome = explain(candidate)
+    explain(f"models:/{name}/{versions[1]}", config=lenient)
+    outcome = explain(candidate, config=nominated)
     noise = outcome.record.drift.noise
     assert not outcome.reused, "another twin is another noise floor"
     assert noise.retraining == "twins"
     assert len(noise.pairs) == 3
+    assert all(identity.record_sha256 for identity in noise.versions)
     assert "reseeded twins" in outcome.record.drift.thresholds[0].source
     assert outcome.record.probe.n_null == 3, "the probe is held to the same twins"
     assert "Noise floor" in (outcome.folder / "report.html").read_text(encoding="utf-8")

@@ -77,14 +77,19 @@ def refuse_links(folder: Path, what: str) -> None:
 
 def holds(place: Path, origin: str) -> bool:
     """Whether `place` holds what `origin` stands for; one line is logged when it did and its files have changed since."""
-    manifest = _manifest(place)
-    if manifest.get("origin") != origin:
-        return False
-    found = _digests(place)
-    changed = sorted(name for name in found.keys() | manifest["files"].keys() if found.get(name) != manifest["files"].get(name))
+    changed = _changed(place, origin)
     if changed:
         _LOG.warning("%s changed since it was downloaded (%s): it is fetched again", place, ", ".join(changed[:5]))
-    return not changed
+    return changed == []
+
+
+def _changed(place: Path, origin: str) -> list[str] | None:
+    """Files that are not what was downloaded; None when the place never held this."""
+    manifest = _manifest(place)
+    if manifest.get("origin") != origin:
+        return None
+    noted, found = manifest["files"], _digests(place)
+    return sorted(name for name in found.keys() | noted.keys() if found.get(name) != noted.get(name))
 
 
 def content_digest(place: Path) -> str:
@@ -93,7 +98,7 @@ def content_digest(place: Path) -> str:
 
 
 def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:
-    if holds(place, origin):  # another process was faster
+    if _changed(place, origin) == []:  # another process was faster
         return
     if place.exists():
         shutil.move(place, outdated)

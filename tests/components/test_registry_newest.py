@@ -111,13 +111,11 @@ def take_the_mark_away(scene: Scene) -> None:
 
 
 def take_all_tags_away(scene: Scene) -> None:
-    point_the_tags_back(scene)
     for tag in ("calig.published", "calig.model", "calig.version", "calig.fingerprint", "calig.verdict"):
         scene.client.delete_tag(scene.new, tag)
 
 
 def call_it_another_versions(scene: Scene) -> None:
-    point_the_tags_back(scene)
     scene.client.set_tag(scene.new, "calig.version", "7")
 
 
@@ -126,7 +124,6 @@ def leave_it_running(scene: Scene) -> None:
 
 
 def delete_the_run(scene: Scene) -> None:
-    point_the_tags_back(scene)
     scene.client.delete_run(scene.new)
 
 
@@ -223,7 +220,6 @@ ATTACKS: list[Callable[[Scene], None]] = [
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_nobody_without_the_key_brings_the_older_pass_back(scene: Scene, attack: Callable[[Scene], None]) -> None:
     attack(scene)
-    assert not scene.passes()
     point_the_tags_back(scene)
     assert not scene.passes()
 

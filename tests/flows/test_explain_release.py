@@ -114,8 +114,12 @@ def test_changed_settings_are_another_explanation_on_the_same_shards(explain, co
     first = explain()
     other = explain(config=OTHER_QUALITY)
     assert other.record.fingerprint != first.record.fingerprint
+    again = explain()
+    assert not again.reused, "the newest explanation counts, so that the earlier settings need a newer record"
+    assert again.record.fingerprint == first.record.fingerprint
+    assert again.published.run_id != first.published.run_id
+    assert explain().published == again.published
     assert len(computed) == 4
-    assert explain().reused
     assert version_of(model, tiny_registry.tracking_uri).tags["calig.fingerprint"] == first.record.fingerprint
 
 

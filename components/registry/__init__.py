@@ -5,7 +5,7 @@ from components.registry.fetch import fetch, is_here
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
 from components.registry.lineage import accepted_versions, earlier_versions, tagged_twins
 from components.registry.newest import NeverExplainedError, Verify, newest_explanation
-from components.registry.papers import add_sign_off, download_evidence, download_run, find_record, noted_sign_off
+from components.registry.papers import add_sign_off, download_evidence, download_run, find_record, noted_sign_offs
 from components.registry.promotion import promote
 from components.registry.publish import point_to, publish
 from components.registry.references import parse_model_ref
@@ -46,7 +46,7 @@ __all__ = [
     "note_running",
     "note_state",
     "note_told",
-    "noted_sign_off",
+    "noted_sign_offs",
     "parse_model_ref",
     "point_to",
     "promote",

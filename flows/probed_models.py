@@ -8,9 +8,10 @@ from itertools import islice
 from components import probe, registry
 from components.errors import CaligError, CouldNotRunError
 from flows import progress, tasks
+from flows.provenance import honest_evidence, trusted_keys, why_not
 from flows.release import Release
 from schemas.reference import NullProfiles, ReferenceIdentity
-from schemas.release import ModelSnapshot
+from schemas.release import ModelSnapshot, ModelSource
 
 
 def probed_models(release: Release, reference: ReferenceIdentity) -> list[ModelSnapshot]:
@@ -28,7 +29,7 @@ def _retrainings(release: Release, reference: ModelSnapshot) -> list[ModelSnapsh
     """Those of the settings, else of the first source that has enough; of the best one, if none has."""
     labels = release.snapshot.labels
     if release.config.probe.twins:
-        named = (_with_classes(_fetched(uri, release), labels) for uri in release.config.probe.twins)
+        named = (_with_classes(_named(uri, release), labels) for uri in release.config.probe.twins)
         return list(_different(named, reference))
     best: list[ModelSnapshot] = []
     for null in release.nulls:
@@ -59,13 +60,29 @@ def _different(snapshots: Iterable[ModelSnapshot], reference: ModelSnapshot) -> 
 
 def _explained_model(release: Release, explained: ReferenceIdentity) -> ModelSnapshot:
     """The model itself; refused when its weights are not those that were explained."""
-    snapshot = _fetched(_address(explained), release)
-    if snapshot.weights_digest != explained.weights_digest:
+    return _with_weights(_fetched(_address(explained), release), explained.weights_digest)
+
+
+def _with_weights(snapshot: ModelSnapshot, explained: str) -> ModelSnapshot:
+    if snapshot.weights_digest != explained:
         raise CouldNotRunError(
             f"the model at {snapshot.uri} is not the one that was explained: its weights differ",
             next_step=f"explain {snapshot.uri} again, then this version",
         )
     return snapshot
+
+
+def _named(uri: str, release: Release) -> ModelSnapshot:
+    """A model that the settings name; a registered version has to be one that noise may be measured on, as for drift."""
+    ref = registry.parse_model_ref(uri)
+    if ref.source is not ModelSource.REGISTRY:
+        return _fetched(uri, release)
+    try:
+        model = honest_evidence(ref, trusted_keys(release.config)).record.model
+    except CaligError as error:
+        step = error.next_step or "take it out of probe.twins"
+        raise CouldNotRunError(f"no noise can be measured on {uri}: it {why_not(error)}", next_step=step) from error
+    return _with_weights(_fetched(uri, release), model.weights_digest)
 
 
 def _address(identity: ReferenceIdentity) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components import drift, registry, signing
-from components.errors import InputError
+from components.errors import CaligError, InputError
 from components.records import read_record
 from flows.standing import evidence_in, explanation_of, require_trusted
 from schemas.base import Verdict
@@ -61,6 +61,35 @@ def was_accepted(evidence: Evidence, trusted: TrustList) -> bool:
     if decided is not None:
         return decided.ruling is not Ruling.REJECTED
     return evidence.record.decision.verdict is Verdict.PASS
+
+
+def honest_evidence(ref: ModelRef, trusted: TrustList) -> Evidence:
+    """The evidence of a version that training noise may be measured on: it passed itself, and nobody rejected it.
+
+    Raises:
+        NotHonestError: it may not, and why, as what it did. Other errors as for `verified_evidence`.
+    """
+    evidence = verified_evidence(ref, trusted)
+    verdict = evidence.record.decision.verdict
+    if verdict is not Verdict.PASS:
+        raise NotHonestError(f"did not pass itself (its verdict is {verdict.value})")
+    if not was_accepted(evidence, trusted):
+        raise NotHonestError("was rejected by a reviewer")
+    return evidence
+
+
+class NotHonestError(InputError):
+    """A version is no measure of honest training; the problem is what it did."""
+
+
+def why_not(error: CaligError) -> str:
+    """Why there is nothing of a version to use, as what it did."""
+    if isinstance(error, registry.NeverExplainedError):
+        return "was never explained"
+    if isinstance(error, NotHonestError):
+        return error.problem
+    said = [line for line in str(error).splitlines() if not line.startswith("next: ")]
+    return f"left evidence that cannot be used: {'; '.join(said)}"
 
 
 def _require_sealed(evidence: Evidence, trusted: TrustList) -> None:

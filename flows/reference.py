@@ -205,17 +205,9 @@ def _published(ref: ModelRef, candidate: Candidate) -> Found:
 
 def _without_profile(ref: ModelRef, error: InputError) -> Found:
     again = f"explain {ref.uri} with this data set and configuration, then this version again"
-    reason = f"the reference {ref.uri} {_why_not(error)}"
+    reason = f"the reference {ref.uri} {provenance.why_not(error)}"
     without = drift.incomparable(reason, next_step=f"{again}; a look without a verdict: --reexplain-reference")
     return Found(ref, None, without, Doubt(reason=f"{reason}, so that it was not accepted", next_step=again))
-
-
-def _why_not(error: CaligError) -> str:
-    """Why there is nothing of a version to use, as what it did."""
-    if isinstance(error, registry.NeverExplainedError):
-        return "was never explained"
-    said = [line for line in str(error).splitlines() if not line.startswith("next: ")]
-    return f"left evidence that cannot be used: {'; '.join(said)}"
 
 
 def _doubt(reference: ReferenceIdentity, snapshot: ModelSnapshot, *, accepted: bool) -> Doubt | None:
@@ -284,15 +276,9 @@ def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullPr
 def _honest_profile(ref: ModelRef, workspace: Path, trusted: TrustList) -> ReferenceProfile | str:
     """The profile of a version that may raise limits, or why it may not, as what it did."""
     try:
-        evidence = provenance.verified_evidence(ref, trusted)
-        verdict = evidence.record.decision.verdict
-        if verdict is not Verdict.PASS:
-            return f"did not pass itself (its verdict is {verdict.value})"
-        if not provenance.was_accepted(evidence, trusted):
-            return "was rejected by a reviewer"
-        return provenance.profile_of(evidence, workspace)
+        return provenance.profile_of(provenance.honest_evidence(ref, trusted), workspace)
     except CaligError as error:
-        return _why_not(error)
+        return provenance.why_not(error)
 
 
 def _others(refs: Sequence[ModelRef], release: Release) -> list[ModelRef]:

@@ -145,7 +145,7 @@ def _unjudged(reason: str, next_step: str, pairing: Pairing, identity: Reference
 
 def _seen(report: DriftReport, config: DriftConfig, judged: DriftConfig, noise: Noise) -> DriftReport:
     """`report`, or inconclusive where no change could be told from noise: no finding is then not the same as no change."""
-    if numerics_floor(noise) > judged.word_shift:
+    if numerics_floor(noise) > judged.word_shift and report.verdict is CheckVerdict.PASS:
         reason = (
             f"the error of the numbers alone moves a word's share by up to {noise.numerics:.2f}: with a limit of "
             f"{judged.word_shift:.2f} a change cannot be told from it"

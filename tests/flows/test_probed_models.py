@@ -10,6 +10,7 @@ import pytest
 from components.errors import CouldNotRunError, InputError
 from flows import tasks
 from flows.probed_models import probed_models
+from flows.provenance import NotHonestError
 from schemas.base import digest_of
 from schemas.config import PipelineConfig, ProbeConfig
 from schemas.reference import ReferenceIdentity
@@ -58,7 +59,11 @@ def registry(monkeypatch):
             raise InputError(f"version {ref.version} is gone", got=ref.version, allowed="a version that is there")
         return versions[str(ref.version)]
 
+    def honest(ref, _trusted):
+        return SimpleNamespace(record=SimpleNamespace(model=snapshot(str(ref.version))))
+
     monkeypatch.setattr(tasks, "fetch_model", fetch)
+    monkeypatch.setattr("flows.probed_models.honest_evidence", honest)
     return versions
 
 
@@ -111,6 +116,21 @@ def test_a_registered_version_that_is_gone_or_has_other_classes_is_left_out(regi
     del registry["3"]
     registry["4"] = snapshot("4", ("NEG", "NEUTRAL", "POS"))
     assert versions_of(null("twins", "2", "3", "4", "5")) == ["1", "9", "5", "2"]
+
+
+def test_a_named_version_that_did_not_pass_itself_is_refused(monkeypatch):
+    def refused(ref, _trusted):
+        raise NotHonestError("did not pass itself")
+
+    monkeypatch.setattr("flows.probed_models.honest_evidence", refused)
+    with pytest.raises(CouldNotRunError, match="no noise can be measured on models:/m/6: it did not pass itself"):
+        versions_of(twins=("models:/m/6",))
+
+
+def test_a_named_version_of_other_weights_is_refused(registry):
+    registry["6"] = snapshot("6", weights="other")
+    with pytest.raises(CouldNotRunError, match="its weights differ"):
+        versions_of(twins=("models:/m/6",))
 
 
 def test_a_named_model_that_is_gone_is_told(registry):

@@ -90,7 +90,7 @@ def test_a_changed_word_outside_the_data_set_fails_the_version(explain, rows, tm
     texts = [json.loads(line)["text"] for line in rows.read_text(encoding="utf-8").splitlines()]
     second = explain(with_trigger(clean, tmp_path / "planted", texts), reference=str(first.folder))
     found = second.record.probe
-    assert second.record.drift.verdict is CheckVerdict.PASS, "attributions cannot show it"
+    assert not any(shift.fires for shift in second.record.drift.word_shifts), "attributions cannot show it"
     assert found.words[0].word == TRIGGER
     assert found.words[0].occurrences == 0
     assert found.words[0].severity is Severity.CRITICAL

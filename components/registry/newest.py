@@ -16,7 +16,7 @@ from typing import Any
 
 from components.errors import InputError
 from components.records import read_record
-from components.registry.runs import is_complete, run_url, runs_of_version
+from components.registry.runs import VERSION, is_complete, run_url, runs_of_version
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import registered_as, resolve_version
 from schemas.evidence import Evidence, RunPapers
@@ -61,7 +61,8 @@ def newest_of(client: Any, version: Any, verify: Verify) -> Evidence:
     uri = f"models:/{version.name}/{version.version}"
     with tracking_errors(f"read the evidence of {uri}", client.tracking_uri):
         runs = runs_of_version(client, version.name, str(version.version))
-        found = _without_copies([_look_at(client, run, version, verify) for run in runs])
+        looked_at = [_look_at(client, run, version, verify) for run in runs]
+    found = _without_copies([one for one in looked_at if not one.begun_in_vain])
     chosen = _newest([one for one in found if one.counts])
     if chosen is None:
         raise _nothing_usable(found, version, uri)
@@ -99,6 +100,11 @@ class _Found:
     @property
     def counts(self) -> bool:
         return not self.problem and not self.unfinished
+
+    @property
+    def begun_in_vain(self) -> bool:
+        """Whether nothing was ever put into the run: who publishes at the same time as another leaves such a run, deleted."""
+        return self.papers is None and VERSION not in self.run.data.params
 
     @property
     def unfinished(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import rfc8785
 
@@ -143,16 +143,15 @@ class Attacker:
         """The tags by which a version names its evidence."""
         return {key: value for key, value in self.tags(version).items() if key.startswith("calig.")}
 
-    def forge(self, evidence: Path, change: Change, *, seal: bool = False, drop_seal: bool = True) -> Path:
-        """Change a record, written as records are; sealed anew by the stranger's key, without a seal, or with the old one."""
+    def forge(self, evidence: Path, change: Change, *, seal: Literal["none", "stranger", "old"] = "none") -> Path:
+        """Change a record, written as records are: without a seal, sealed anew by the stranger's key, or with the old seal."""
         content = json.loads((evidence / signing.RECORD).read_bytes())
         change(content)
-        content["decision"]["signing_key"] = self.stranger.key_id if seal else content["decision"]["signing_key"]
-        if drop_seal:
+        if seal != "old":
             (evidence / signing.SEAL).unlink(missing_ok=True)
-            content["decision"]["signing_key"] = self.stranger.key_id if seal else None
+            content["decision"]["signing_key"] = self.stranger.key_id if seal == "stranger" else None
         (evidence / signing.RECORD).write_bytes(rfc8785.dumps(content))
-        if seal:
+        if seal == "stranger":
             self._seal(evidence)
         return evidence
 
@@ -169,11 +168,11 @@ def passing(content: dict[str, Any]) -> None:
     content["probe"] = None
 
 
-def as_version(version: str, weights_digest: str) -> Change:
-    """The change that makes a record be about another version."""
+def as_about(genuine: GovernanceReport) -> Change:
+    """The change that makes a record pass and be about the version that `genuine` is about, in all that names it."""
 
     def change(content: dict[str, Any]) -> None:
         passing(content)
-        content["model"] |= {"version": version, "uri": f"models:/{NAME}/{version}", "weights_digest": weights_digest}
+        content["model"] = genuine.model.model_dump(mode="json")
 
     return change

@@ -143,13 +143,12 @@ def lookalike_name(attacker: Attacker) -> Target:
 
 @attack("a name that differs by case: its passing run is what the shortcut's tags name")
 def name_of_another_case(attacker: Attacker) -> Target:
-    other = f"{NAME}-" + "B"
+    other, lower = f"{NAME}-B", f"{NAME}-b"
     for model in ("champion", "honest"):
         attacker.register(attacker.world.models / model, other)
     attacker.operator.explain(SHORTCUT, other)
-    lower = f"{NAME}-b"
     for model in ("champion", "shortcut"):
-        attacker.register(attacker.world.models / model, lower, tags=None)
+        attacker.register(attacker.world.models / model, lower)
     attacker.alias(CHAMPION, name=lower)
     attacker.tag(SHORTCUT, attacker.tags(SHORTCUT, other), lower)
     return Target(SHORTCUT, name=lower)

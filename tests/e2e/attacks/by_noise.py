@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.attacks.attacker import Attacker, Target, as_version
+from tests.e2e.attacks.attacker import Attacker, Target, as_about
 from tests.e2e.attacks.table import attack
 from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HINT, HONEST, SHORTCUT
 
@@ -46,7 +46,9 @@ def forged_twins(attacker: Attacker) -> None:
     attacker.operator.admit("twin_of")
     for version in (DECOY, HONEST):
         evidence = attacker.copy_of_evidence(attacker.run_of(SHORTCUT))
-        attacker.point(version, attacker.publish(attacker.forge(evidence, as_version(version, version * 64), seal=True), version))
+        attacker.point(
+            version, attacker.publish(attacker.forge(evidence, as_about(version, version * 64), seal="stranger"), version)
+        )
         attacker.tag(version, _TWIN_OF)
     attacker.have_explained(SHORTCUT)
 
@@ -61,7 +63,8 @@ def poisoned_history(attacker: Attacker) -> None:
 def forged_history(attacker: Attacker) -> None:
     for version in (HONEST, DECOY):
         evidence = attacker.copy_of_evidence(attacker.run_of(SHORTCUT if version == HONEST else CHAMPION))
-        attacker.point(version, attacker.publish(attacker.forge(evidence, as_version(version, version * 64)), version))
+        attacker.forge(evidence, as_about(attacker.record_of(version)))
+        attacker.point(version, attacker.publish(evidence, version))
     attacker.tag(ACCOMPLICE, {"calig.verdict": "pass"})
     attacker.have_explained(SHORTCUT)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.e2e.attacks.attacker import Attacker, Target, as_version
+from tests.e2e.attacks.attacker import Attacker, Target, as_about
 from tests.e2e.attacks.table import attack
 from tests.e2e.attacks.world import HONEST, NAME, SHORTCUT
 
@@ -12,7 +12,7 @@ from tests.e2e.attacks.world import HONEST, NAME, SHORTCUT
 @attack("a folder models:/reviews/2 in the working directory holds a forged pass", case="C8")
 def folder_in_the_working_directory(attacker: Attacker) -> Target:
     evidence = attacker.copy_of_evidence(attacker.run_of(HONEST))
-    attacker.forge(evidence, as_version(SHORTCUT, "0" * 64))
+    attacker.forge(evidence, as_about(attacker.record_of(SHORTCUT)))
     shutil.copytree(evidence, attacker.folder / "models:" / NAME / SHORTCUT)
     return Target(SHORTCUT, promote=False, cwd=attacker.folder)
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tests.e2e.attacks.attacker import Attacker, Target, as_version
+from tests.e2e.attacks.attacker import Attacker, Target, as_about
 from tests.e2e.attacks.table import attack
 from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, SHORTCUT
 
 _TABLES = "attributions"
 
 
-def _forged_profile(attacker: Attacker, *, seal: bool = False) -> Path:
+def _forged_profile(attacker: Attacker, *, seal: Literal["none", "stranger"] = "none") -> Path:
     """The shortcut's own tables, said to be the champion's, and as its model an accomplice, for the probe."""
     evidence = attacker.copy_of_evidence(attacker.run_of(SHORTCUT))
-    accomplice = attacker.record_of(ACCOMPLICE)
+    champion, accomplice = attacker.record_of(CHAMPION), attacker.record_of(ACCOMPLICE)
 
     def change(content: dict[str, Any]) -> None:
-        as_version(CHAMPION, accomplice.model.weights_digest)(content)
-        content["model"]["uri"] = accomplice.model.uri
+        as_about(champion)(content)
+        content["model"] |= {"uri": accomplice.model.uri, "weights_digest": accomplice.model.weights_digest}
 
     return attacker.forge(evidence, change, seal=seal)
 
@@ -46,7 +46,7 @@ def forged_profile_for_a_while(attacker: Attacker) -> None:
 
 @attack("the champion's calig.run_id names a forged run, sealed by a stranger's key", case="C2")
 def forged_profile_with_a_strangers_seal(attacker: Attacker) -> None:
-    attacker.point(CHAMPION, attacker.publish(_forged_profile(attacker, seal=True), CHAMPION))
+    attacker.point(CHAMPION, attacker.publish(_forged_profile(attacker, seal="stranger"), CHAMPION))
     attacker.have_explained(SHORTCUT)
 
 
@@ -81,8 +81,8 @@ def champions_tables_replaced_for_a_while(attacker: Attacker) -> None:
     attacker.have_explained(SHORTCUT)
 
 
-@attack("a table of the shortcut's is added to the champion's", case="C2")
-def champions_tables_added_to(attacker: Attacker) -> None:
+@attack("the champion's tables are gone, and one of the shortcut's lies there under another name", case="C2")
+def champions_tables_renamed(attacker: Attacker) -> None:
     ours = next((attacker.artifacts_of(attacker.run_of(SHORTCUT)) / _TABLES).iterdir())
     place = attacker.artifacts_of(attacker.run_of(CHAMPION)) / _TABLES
     for table in place.iterdir():

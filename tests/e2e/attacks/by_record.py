@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from components import signing
-from tests.e2e.attacks.attacker import Attacker, Target, as_version, passing
+from tests.e2e.attacks.attacker import Attacker, Target, as_about, passing
 from tests.e2e.attacks.table import attack
 from tests.e2e.attacks.world import CHAMPION, HONEST, SHORTCUT
 
@@ -24,7 +24,7 @@ def verdict_tags(attacker: Attacker) -> None:
 @attack("the record is edited in place, tags too, and its seal is left")
 def record_edited(attacker: Attacker) -> None:
     run_id = attacker.run_of(SHORTCUT)
-    attacker.forge(attacker.artifacts_of(run_id), passing, drop_seal=False)
+    attacker.forge(attacker.artifacts_of(run_id), passing, seal="old")
     attacker.client.set_tag(run_id, "calig.verdict", "pass")
     attacker.tag(SHORTCUT, {"calig.verdict": "pass"})
 
@@ -45,20 +45,20 @@ def forged_run(attacker: Attacker) -> None:
 
 @attack("a forged record is sealed by a stranger's key", case="C6")
 def forged_run_with_a_strangers_seal(attacker: Attacker) -> None:
-    evidence = attacker.forge(attacker.copy_of_evidence(attacker.run_of(SHORTCUT)), passing, seal=True)
+    evidence = attacker.forge(attacker.copy_of_evidence(attacker.run_of(SHORTCUT)), passing, seal="stranger")
     attacker.point(SHORTCUT, attacker.publish(evidence, SHORTCUT))
 
 
 @attack("a forged record says that the pipeline's key signed it, and carries the seal of another record")
 def forged_run_with_a_borrowed_seal(attacker: Attacker) -> None:
-    evidence = attacker.forge(attacker.copy_of_evidence(attacker.run_of(SHORTCUT)), passing, drop_seal=False)
+    evidence = attacker.forge(attacker.copy_of_evidence(attacker.run_of(SHORTCUT)), passing, seal="old")
     shutil.copy(attacker.artifacts_of(attacker.run_of(HONEST)) / signing.SEAL, evidence / signing.SEAL)
     attacker.point(SHORTCUT, attacker.publish(evidence, SHORTCUT))
 
 
 @attack("a forged run has the very fingerprint of the worker's, which finds it and points the version to it")
 def forged_run_that_the_worker_finds(attacker: Attacker) -> None:
-    evidence = attacker.forge(attacker.copy_of_evidence(attacker.run_of(SHORTCUT)), passing, seal=True)
+    evidence = attacker.forge(attacker.copy_of_evidence(attacker.run_of(SHORTCUT)), passing, seal="stranger")
     attacker.client.delete_run(attacker.run_of(SHORTCUT))
     attacker.publish(evidence, SHORTCUT)
     attacker.have_explained(SHORTCUT)
@@ -78,7 +78,7 @@ def anothers_evidence(attacker: Attacker) -> None:
 @attack("the honest version's record is made to say that it is about the shortcut, and sealed by a stranger's key")
 def anothers_record_renamed(attacker: Attacker) -> None:
     evidence = attacker.copy_of_evidence(attacker.run_of(HONEST))
-    attacker.forge(evidence, as_version(SHORTCUT, "0" * 64), seal=True)
+    attacker.forge(evidence, as_about(attacker.record_of(SHORTCUT)), seal="stranger")
     attacker.point(SHORTCUT, attacker.publish(evidence, SHORTCUT))
 
 

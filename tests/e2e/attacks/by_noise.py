@@ -46,9 +46,8 @@ def forged_twins(attacker: Attacker) -> None:
     attacker.operator.admit("twin_of")
     for version in (DECOY, HONEST):
         evidence = attacker.copy_of_evidence(attacker.run_of(SHORTCUT))
-        attacker.point(
-            version, attacker.publish(attacker.forge(evidence, as_about(version, version * 64), seal="stranger"), version)
-        )
+        attacker.forge(evidence, as_about(attacker.record_of(version)), seal="stranger")
+        attacker.point(version, attacker.publish(evidence, version))
         attacker.tag(version, _TWIN_OF)
     attacker.have_explained(SHORTCUT)
 

@@ -94,6 +94,8 @@ def other_content(evidence: Evidence, trusted: TrustList) -> str:
         _, seal = verified_folder(evidence, Path(temporary) / "evidence", trusted)
     named = {"weights": "weights_digest", "tokenizer or processor": "processor_digest", "registry entry": "registered"}
     changed = [name for name, field in named.items() if getattr(fresh, field) != getattr(model, field)]
+    if not changed and model.files_digest not in {None, fresh.files_digest}:  # MLmodel decides what is served, and by which code
+        changed = ["MLmodel, or another file that was logged with the model"]
     found = [f"not what was explained: {', '.join(changed)}"] if changed else []
     unsealed = seal.findings if seal.state in {SealState.TAMPERED, SealState.UNSEALED} else ()
     return "; ".join([*found, *unsealed])

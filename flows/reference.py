@@ -125,8 +125,22 @@ def _champion(candidate: Candidate) -> tuple[ModelRef | None, DriftReport | None
         return champion, None
     if champion is not None and (before := _accepted_against(candidate)) is not None:
         return before, None
-    earlier = [ref for ref in registry.accepted_versions(snapshot.name, None) if int(str(ref.version)) < int(snapshot.version)]
-    return None, _first_release(snapshot) if not earlier else _unmarked(snapshot, earlier[0], is_champion=champion is not None)
+    earlier = _accepted_before(candidate)
+    return None, _first_release(snapshot) if earlier is None else _unmarked(snapshot, earlier, is_champion=champion is not None)
+
+
+def _accepted_before(candidate: Candidate) -> ModelRef | None:
+    """The newest earlier version whose evidence passed, or cannot be relied on, so that it may have: tags do not decide this."""
+    for ref in registry.earlier_versions(candidate.snapshot, None):
+        try:
+            evidence = provenance.verified_evidence(ref, candidate.trusted)
+        except registry.NeverExplainedError:
+            continue
+        except InputError:
+            return ref
+        if provenance.was_accepted(evidence, candidate.trusted):
+            return ref
+    return None
 
 
 def _accepted_against(candidate: Candidate) -> ModelRef | None:

@@ -45,14 +45,14 @@ class Release(Record):
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the whole explanation: the above, all settings, the suite's content, and what it was compared with."""
+        """Identity of the whole explanation: the above, all files of the version, all settings, and what it was compared with."""
         compared = None if self.reference is None else _identity(self.reference)
         chosen = None if self.fusion_choice is None else ("frozen" if self.fusion_choice.frozen_by else "chosen")
         nulls = [[_identity(profile) for profile in null.profiles] for null in self.nulls]
         doubt = None if self.doubt is None else self.doubt.reason
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
-        settings = self.config.results_dump()
-        return digest_of([self.attribution_key, settings, self.suite_digest, compared, nulls, unsure, chosen, doubt])[:32]
+        made_from = [self.attribution_key, self.snapshot.files_digest, self.config.results_dump(), self.suite_digest]
+        return digest_of([*made_from, compared, nulls, unsure, chosen, doubt])[:32]
 
     @property
     def n_shards(self) -> int:

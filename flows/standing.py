@@ -65,9 +65,11 @@ def chains_of(evidence: Evidence, trusted: TrustList) -> tuple[Chain, ...]:
     """The sign-offs of each explanation, checked one by one and against the version's tag; errors as for `standing_of`."""
     papers = evidence.papers
     chains = tuple(signing.read_chain(paper, read_record(paper.record, paper.run_id), trusted) for paper in papers)
-    noted = registry.noted_sign_off(evidence, None) if evidence.run_id is not None else None
-    if noted is not None and noted not in {signing.digest_of_entry(entry) for paper in papers for entry in paper.sign_offs}:
-        raise signing.TamperedError("A sign-off is missing: the version's tag names one that is not there.", got=noted)
+    noted = registry.noted_sign_offs(evidence, None) if evidence.run_id is not None else frozenset()
+    missing = noted - {signing.digest_of_entry(entry) for paper in papers for entry in paper.sign_offs}
+    if missing:
+        got = ", ".join(sorted(missing))
+        raise signing.TamperedError("A sign-off is missing: the version or one of its runs names one that is not there.", got=got)
     return chains
 
 

@@ -76,6 +76,11 @@ class ModelSnapshot(Record):
     processor_path: Path = Field(description="folder with the tokenizer or image processor")
     weights_digest: str = Field(description="SHA-256 over the safetensors files and config.json")
     processor_digest: str = Field(description="SHA-256 over the tokenizer or image processor files")
+    files_digest: str | None = Field(
+        default=None,
+        description="SHA-256 over the names and contents of all files logged for a registered version, MLmodel and code among "
+        "them; None: not from a registry, or a record from before it was kept",
+    )
     model_type: str = Field(description="transformers model_type, e.g. bert")
     modality: Literal["text", "image"]
     labels: tuple[str, ...] = Field(description="class names in logit order")

@@ -3,9 +3,9 @@
 from components.registry.alerts import note_told, told_channels
 from components.registry.fetch import fetch, is_here
 from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
-from components.registry.lineage import accepted_versions, tagged_twins
+from components.registry.lineage import accepted_versions, earlier_versions, tagged_twins
 from components.registry.newest import NeverExplainedError, Verify, newest_explanation
-from components.registry.papers import add_sign_off, download_evidence, download_run, find_record, noted_sign_off
+from components.registry.papers import add_sign_off, download_evidence, download_run, find_record, noted_sign_offs
 from components.registry.promotion import promote
 from components.registry.publish import check_destination, point_to, publish
 from components.registry.references import parse_model_ref
@@ -32,6 +32,7 @@ __all__ = [
     "check_reachable",
     "download_evidence",
     "download_run",
+    "earlier_versions",
     "ensure_webhook",
     "fetch",
     "fetch_profile",
@@ -46,7 +47,7 @@ __all__ = [
     "note_running",
     "note_state",
     "note_told",
-    "noted_sign_off",
+    "noted_sign_offs",
     "parse_model_ref",
     "point_to",
     "promote",

@@ -11,7 +11,7 @@ from components.registry.downloading import download_model
 from components.registry.folders import ModelFolder, check_processor, has_processor, inspect_model, no_processor, processor_digest
 from components.registry.hub import hub_snapshot_folder
 from components.registry.places import repository_of
-from components.registry.placing import place_once, refuse_links
+from components.registry.placing import content_digest, place_once, refuse_links
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import registered_as, resolve_version
 from schemas.base import digest_of
@@ -50,7 +50,8 @@ def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> 
     client = connect(tracking_uri)
     version = resolve_version(client, ref)
     uri = f"models:/{ref.name}/{version.version}"
-    files = read_version_artifacts(_download(client, version, uri, workspace), uri)
+    folder = _download(client, version, uri, workspace)
+    files = read_version_artifacts(folder, uri)
     model = inspect_model(files.model_path)
     processor = _processor_of(files, model, uri)
     check_processor(processor, model.modality)
@@ -66,6 +67,7 @@ def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> 
         model_path=files.model_path,
         processor_path=processor,
         processor_digest=processor_digest(processor, model.modality),
+        files_digest=content_digest(folder),
         **model._asdict(),
     )
 

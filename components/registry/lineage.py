@@ -8,7 +8,7 @@ from components.registry.runs import VERSION, complete_runs
 from components.registry.tracking import connect, tracking_errors
 from components.registry.versions import all_versions
 from schemas.base import Verdict
-from schemas.release import ModelRef, ModelSource
+from schemas.release import ModelRef, ModelSnapshot, ModelSource
 from schemas.trigger import Tag
 
 
@@ -28,6 +28,11 @@ def accepted_versions(name: str, tracking_uri: str | None) -> list[ModelRef]:
         tags = [run.data.tags for run in complete_runs(client, name)]
     passed = {tag.get(VERSION) for tag in tags if tag.get("calig.verdict") == Verdict.PASS}
     return [_ref(known) for known in _newest_first(name, tracking_uri) if str(known.version) in passed]
+
+
+def earlier_versions(snapshot: ModelSnapshot, tracking_uri: str | None) -> list[ModelRef]:
+    """The versions of the same model that were registered before `snapshot`, newest first; errors as above."""
+    return [_ref(known) for known in _newest_first(snapshot.name, tracking_uri) if int(known.version) < int(snapshot.version)]
 
 
 def _newest_first(name: str, tracking_uri: str | None) -> list[Any]:

@@ -18,16 +18,20 @@ _FOLDER = f"calig/{SIGN_OFFS}"
 TAG = "calig.signoff"
 
 
-def noted_sign_off(evidence: Evidence, tracking_uri: str | None) -> str | None:
-    """The digest of the last sign-off as the version's tag has it; None when there is no such tag."""
+def noted_sign_offs(evidence: Evidence, tracking_uri: str | None) -> frozenset[str]:
+    """Digests of sign-offs that were noted: by parameters of the version's runs, which nobody can take away, and by its tag."""
     client, model = connect(tracking_uri), evidence.record.model
     with tracking_errors(f"read the tags of {model.uri}", client.tracking_uri):
         tags = client.get_model_version(model.name, model.version).tags
-    return tags.get(f"{TAG}.digest") or None
+        runs = runs_of_version(client, model.name, model.version)
+    stated = [value for run in runs for key, value in run.data.params.items() if key.startswith(f"{TAG}.")]
+    return frozenset(digest for digest in (*stated, tags.get(f"{TAG}.digest")) if digest)
 
 
 def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str, tracking_uri: str | None) -> None:
-    """Put `entry` beside the record as the file `name`, and mirror it on the version. Nothing is ever overwritten.
+    """Put `entry` beside the record as the file `name`, note it on the run, and mirror it on the version.
+
+    Nothing is ever overwritten. The run's parameter cannot be changed later: it tells of an entry that somebody takes away.
 
     Raises:
         InputError: there is such a file: somebody signed off at the same time.
@@ -41,6 +45,7 @@ def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str, tra
         _store(client, run_id, name, content)
         if read_artifact(client, run_id, f"{_FOLDER}/{name}") != content:
             raise CouldNotRunError("The sign-off was not stored as it was sent.", got=name, next_step="calig verify MODEL")
+        client.log_param(run_id, f"{TAG}.{entry.number:04d}", digest)
         for key, value in _mirror(entry, digest).items():
             client.set_model_version_tag(model.name, model.version, key, value)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import CouldNotRunError, InputError
+from schemas.base import digest_of
 
 _LOG = logging.getLogger("calig.cache")
 #: Beside the files: what they are a copy of, and the digest of each.
@@ -78,6 +79,11 @@ def _changed(place: Path, origin: str) -> list[str] | None:
         return None
     noted, found = manifest["files"], _digests(place)
     return sorted(name for name in found.keys() | noted.keys() if found.get(name) != noted.get(name))
+
+
+def content_digest(place: Path) -> str:
+    """SHA-256 over the names and contents of all files of a folder that `place_once` returned: they were hashed by then."""
+    return digest_of(_manifest(place)["files"])
 
 
 def _take_place(fresh: Path, place: Path, origin: str, outdated: Path) -> None:

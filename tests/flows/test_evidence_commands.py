@@ -166,13 +166,30 @@ def test_every_gate_says_whether_somebody_signed_and_a_list_of_keys_asks_for_it(
     assert run("gate", f"models:/{name}/1", "--trusted-keys", "gone.yaml").exit_code == 2
 
 
+def logged_files(results: Results, name: str) -> Path:
+    """The folder in MLflow's storage that holds the files of the model's version 1."""
+    source = results.client.get_model_version_download_uri(name, "1")
+    if source.startswith("models:"):
+        source = results.client.get_logged_model(source.rpartition("/")[2]).artifact_location
+    return Path(source.removeprefix("file://"))
+
+
+def test_an_mlmodel_that_serves_something_else_is_found_before_a_promotion(run, explained, name) -> None:
+    """Weights and tokenizer stay as they were: what is loaded, and by which code, is what MLmodel says."""
+    results = explained(Verdict.PASS)
+    mlmodel = logged_files(results, name) / "MLmodel"
+    text = mlmodel.read_text(encoding="utf-8")
+    mlmodel.write_text(text.replace("loader_module: mlflow.transformers", "loader_module: served"), encoding="utf-8")
+    assert mlmodel.read_text(encoding="utf-8") != text
+    answer = run("gate", f"models:/{name}/1", "--promote")
+    assert answer.exit_code == 3, answer.output
+    assert "MLmodel" in answer.output
+    assert champion(results) is None
+
+
 def test_weights_put_over_the_explained_ones_are_found_before_a_promotion(run, explained, name, tmp_path) -> None:
     results = explained(Verdict.PASS)
-    source = results.client.get_model_version_download_uri(name, "1")
-    folder = (
-        results.client.get_logged_model(source.rpartition("/")[2]).artifact_location if source.startswith("models:") else source
-    )
-    stored = next(Path(folder.removeprefix("file://")).rglob("model.safetensors"))
+    stored = next(logged_files(results, name).rglob("model.safetensors"))
     stored.write_bytes((save_tiny_bert(tmp_path / "other", seed=9) / "model.safetensors").read_bytes())
     answer = run("gate", f"models:/{name}/1", "--promote")
     assert answer.exit_code == 3, answer.output

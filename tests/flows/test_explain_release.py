@@ -51,6 +51,12 @@ def version_of(uri: str, tracking_uri: str):
     return mlflow.MlflowClient(tracking_uri).get_model_version(name, number)
 
 
+def mlflow_client(tiny_registry: TinyRegistry):
+    import mlflow
+
+    return mlflow.MlflowClient(tiny_registry.tracking_uri)
+
+
 def test_a_first_release_is_explained_and_published(explain, model, tiny_registry: TinyRegistry):
     outcome = explain()
     record = outcome.record
@@ -310,6 +316,20 @@ LENIENT = SHARDS.model_copy(
 def lenient(tmp_path: Path) -> PipelineConfig:
     (tmp_path / "lenient.yaml").write_text(SUITE.replace("min_value: 2.0", "min_value: 0.0"))
     return LENIENT.model_copy(update={"quality": with_suite(tmp_path / "lenient.yaml").quality})
+
+
+def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyRegistry, tmp_path, lenient):
+    """Without @champion only the evidence of earlier versions says whether one was accepted."""
+    name = model.split("/")[1]
+    second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
+    first = explain(config=lenient)
+    assert first.record.decision.verdict is Verdict.PASS
+    client = mlflow_client(tiny_registry)
+    client.set_model_version_tag(name, "1", "calig.verdict", "fail")
+    client.set_tag(first.published.run_id, "calig.verdict", "fail")
+    drift = explain(second, config=lenient).record.drift
+    assert drift.verdict is CheckVerdict.INCONCLUSIVE
+    assert "although version 1 was accepted" in drift.reason
 
 
 @pytest.mark.slow

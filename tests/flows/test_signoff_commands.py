@@ -194,15 +194,17 @@ def test_only_known_reviewers_sign_off_and_under_their_own_name(run, explained, 
     assert "calig.signoff" not in results.version().tags
 
 
-@pytest.mark.parametrize("harm", ["changed", "taken away", "another record's", "put in"])
+@pytest.mark.parametrize("harm", ["changed", "taken away", "taken away with its tags", "another record's", "put in"])
 def test_a_chain_that_does_not_hold_stops_the_gate(run, explained, name, harm: str, tmp_path) -> None:
     results = explained(Verdict.PASS)
     assert decide(run, "reject", name).exit_code == 0
     path = entry_path(results)
     if harm == "changed":
         path.write_bytes(path.read_bytes().replace(b"rejected", b"approved"))
-    elif harm == "taken away":
+    elif harm.startswith("taken away"):
         path.unlink()
+        for tag in [tag for tag in results.version().tags if tag.startswith("calig.signoff")] if "tags" in harm else []:
+            results.client.delete_model_version_tag(name, "1", tag)
     elif harm == "another record's":
         explained(Verdict.PASS)
         record = path.parents[1]

@@ -45,7 +45,7 @@ def test_a_record_of_version_1_is_read_and_says_what_it_did_not_record() -> None
     noise = compared["noise"] | {"uncapped": None, "versions": []}
     assert kept["drift"] == compared | {"reference": reference, "noise": noise}
     assert kept["probe"] == before["probe"] | {"uncapped": None, "measured_on": [], "skipped": []}
-    assert kept["model"] == before["model"] | {"registered": None}
+    assert kept["model"] == before["model"] | {"registered": None, "files_digest": None}
     assert kept["quality"] == before["quality"] | {"suite_digest": None}
 
 

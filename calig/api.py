@@ -87,7 +87,6 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     """
     model = unwrapped(model)
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
-    gold = _gold(labels, len(given))
     _check(fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
     options = Options(
         target=target,

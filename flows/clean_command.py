@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group
 
 if TYPE_CHECKING:
     from components.caches import Cleaned
@@ -22,7 +22,7 @@ _LISTED = 20
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(clean)
+    app.command(rich_help_panel=Group.SETTINGS)(clean)
 
 
 def clean(

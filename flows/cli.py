@@ -10,7 +10,7 @@ import typer
 
 from flows import clean_command, evidence_commands, governance_commands, planning_commands, setup_command, trigger_commands
 from flows.exiting import exit_with, main
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 app = typer.Typer(
     name="calig",
@@ -23,13 +23,6 @@ app = typer.Typer(
     "[bold]4[/] could not run · [bold]130[/], [bold]143[/] stopped.",
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
-app.add_typer(config_app, name="config")
-evidence_commands.register(app)
-governance_commands.register(app)
-planning_commands.register(app)
-setup_command.register(app)
-trigger_commands.register(app)
-clean_command.register(app)
 
 ModelArgument = Annotated[
     str,
@@ -62,7 +55,7 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Explain again althou
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the governance record as JSON on standard output.")]
 
 
-@app.command()
+@app.command(rich_help_panel=Group.EXPLAIN)
 def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
     model: ModelArgument,
     dataset: DatasetOption,
@@ -111,7 +104,7 @@ def explain(  # noqa: PLR0913, PLR0917 - each option of the command is one
     exit_with(run, debug=debug)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.EXPLAIN)
 def publish(
     folder: Annotated[Path, typer.Argument(help="Results folder of a run whose publishing failed.")],
     tracking_uri: TrackingOption = None,
@@ -130,7 +123,7 @@ def publish(
     exit_with(run, debug=debug)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.EXPLAIN)
 def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
     model: ModelArgument,
     dataset: Annotated[
@@ -174,7 +167,7 @@ def monitor(  # noqa: PLR0913, PLR0917 - each option of the command is one
     exit_with(run, debug=debug)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.EXPLAIN)
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo's models, registry and results go; emptied first.")] = Path(
         ".demo"
@@ -199,6 +192,16 @@ def demo(
             return run_demo(folder)
 
     exit_with(run, debug=debug)
+
+
+# Groups stand in the help in the order in which their first commands are registered.
+app.add_typer(config_app, name="config", rich_help_panel=Group.SETTINGS)
+evidence_commands.register(app)
+governance_commands.register(app)
+planning_commands.register(app)
+setup_command.register(app)
+trigger_commands.register(app)
+clean_command.register(app)
 
 
 @config_app.command("show")

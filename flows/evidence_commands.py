@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 alerts_app = typer.Typer(no_args_is_help=True, help="Messages about verdicts: see what waits, send it again.")
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command()(gate)
-    app.command()(history)
-    app.add_typer(alerts_app, name="alerts")
+    app.command(rich_help_panel=Group.EXPLAIN)(gate)
+    app.command(rich_help_panel=Group.EXPLAIN)(history)
+    app.add_typer(alerts_app, name="alerts", rich_help_panel=Group.UNATTENDED)
 
 
 def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one

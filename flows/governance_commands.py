@@ -9,7 +9,7 @@ import typer
 
 from flows import key_commands, signoff_commands
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 record_app = typer.Typer(no_args_is_help=True, help="Look at the form of the governance record.")
 
@@ -22,10 +22,10 @@ _JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as J
 
 def register(app: typer.Typer) -> None:
     """Add these commands, and those about keys and sign-offs, to `app`."""
-    app.command()(verify)
-    app.command()(replay)
-    app.command()(card)
-    app.add_typer(record_app, name="record")
+    app.command(rich_help_panel=Group.EVIDENCE)(verify)
+    app.command(rich_help_panel=Group.EVIDENCE)(replay)
+    app.command(rich_help_panel=Group.EVIDENCE)(card)
+    app.add_typer(record_app, name="record", rich_help_panel=Group.EVIDENCE)
     key_commands.register(app)
     signoff_commands.register(app)
 

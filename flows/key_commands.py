@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DebugOption
+from flows.options import DebugOption, Group
 
 keys_app = typer.Typer(no_args_is_help=True, help="Keys that sign records and sign-offs, and whose signatures count.")
 
@@ -20,7 +20,7 @@ _TrustedOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.add_typer(keys_app, name="keys")
+    app.add_typer(keys_app, name="keys", rich_help_panel=Group.SETTINGS)
 
 
 @keys_app.command()

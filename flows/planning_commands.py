@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command()(estimate)
+    app.command(rich_help_panel=Group.EXPLAIN)(estimate)
 
 
 def estimate(

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(setup)
+    app.command(rich_help_panel=Group.UNATTENDED)(setup)
 
 
 def setup(  # noqa: PLR0913, PLR0917 - each option of the command is one

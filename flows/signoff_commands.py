@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 _ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="models:/NAME/VERSION or models:/NAME@alias.")]
 _ReviewerOption = Annotated[str, typer.Option(help="Your name, as your key is trusted under it.")]
@@ -20,9 +20,9 @@ _ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with setting
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command()(approve)
-    app.command()(reject)
-    app.command()(waive)
+    app.command(rich_help_panel=Group.EVIDENCE)(approve)
+    app.command(rich_help_panel=Group.EVIDENCE)(reject)
+    app.command(rich_help_panel=Group.EVIDENCE)(waive)
 
 
 def approve(

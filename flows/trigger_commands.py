@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.exiting import exit_with
-from flows.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
 
 WatchOption = Annotated[
     Path | None,
@@ -18,8 +18,8 @@ WatchOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command()(reconcile)
-    app.command()(listen)
+    app.command(rich_help_panel=Group.UNATTENDED)(reconcile)
+    app.command(rich_help_panel=Group.UNATTENDED)(listen)
 
 
 def reconcile(

@@ -106,6 +106,7 @@ def load_weights(
     model, info = _built(load_config(folder), modality, weights, dtype=dtype or "auto")
     _refuse_differences(info, folder)
     _refuse_non_finite(model)
+    model.name_or_path = model.config.name_or_path = str(folder)  # as from_pretrained does; a hub is asked about nameless models
     return model.eval()
 
 

@@ -255,3 +255,10 @@ def test_an_image_model_without_its_processor(tmp_path):
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(InvalidInputError, match="image processor"):
         load_model(folder)
+
+
+def test_a_model_knows_where_it_came_from(tmp_path: Path) -> None:
+    """As after `from_pretrained`: MLflow asks a hub for the card of a model without a name, and waits for the network."""
+    folder = save_tiny_bert(tmp_path / "bert")
+    model, _ = load_model(folder)
+    assert model.name_or_path == model.config.name_or_path == str(folder)

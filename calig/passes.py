@@ -12,21 +12,21 @@ from calig.baselines import Baseline
 from calig.blocks import BlockStack, Trace
 from calig.inputs import EncodedInput, joined, joined_shifts
 from calig.readout import read_out_position
-from calig.targets import Target, selector
+from calig.targets import Explained, Target, selector
 
 
 @dataclass(frozen=True)
 class Ends:
     """Both ends of every path, for one group of rows of equal length.
 
-    at_input: the pass at x; baseline_hidden: h'ˡ per layer, `rows seq hidden`; weights: what is explained, `rows targets
-    classes`; f: target logits at x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq
+    at_input: the pass at x; baseline_hidden: h'ˡ per layer, `rows seq hidden`; explained: f as a function of the logits;
+    f: its values at x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq
     hidden`; read_out: the position that the head reads, when it reads only one.
     """
 
     at_input: Trace
     baseline_hidden: list[Tensor]
-    weights: Tensor
+    explained: Explained
     f: tuple[Tensor, Tensor]
     gradients: tuple[list[Tensor], list[Tensor]]
     read_out: int | None
@@ -53,8 +53,8 @@ def pass_both_ends(
     at_input = stack.trace(inputs, shift)
     logits = at_input.logits.detach()
     targets = choose(logits)
-    weights = selector(targets, logits)
-    f_input = (at_input.logits.unsqueeze(1) * weights).sum(-1)
+    explained = selector(targets, logits)
+    f_input = explained(at_input.logits)
     n = len(at_input.hidden)
     attended = [call.output for call in at_input.attention]
     all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
@@ -62,23 +62,23 @@ def pass_both_ends(
     if shift is None:  # the model's own logits know nothing of a shift
         stack.verify(at_input, inputs, position)
 
-    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, [baseline.apply(row) for row in rows], weights)
+    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, [baseline.apply(row) for row in rows], explained)
     input_gradients = _by_layer([g[:n] for g in all_gradients])
-    ends = Ends(at_input, hidden, weights, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
+    ends = Ends(at_input, hidden, explained, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
     read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
     return ends, targets, ContextGradients([g[n:-1] for g in all_gradients], read)
 
 
 def _pass_baselines(
-    stack: BlockStack, baselines: Sequence[dict[str, Tensor]], weights: Tensor
+    stack: BlockStack, baselines: Sequence[dict[str, Tensor]], explained: Explained
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """h'ˡ per layer, target logits and gradients at x'. Rows of one length often share their baseline: each is passed once."""
-    keys = [(*map(_bytes, b.values()), w.tolist()) for b, w in zip(baselines, weights, strict=True)]
+    """h'ˡ per layer, f and its gradients at x'. Rows of one length often share their baseline: each is passed once."""
+    keys = [(*map(_bytes, b.values()), w.tolist()) for b, w in zip(baselines, explained.weights, strict=True)]
     first = [keys.index(key) for key in keys]
     distinct = sorted(set(first))
-    of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
+    of_row = torch.tensor([distinct.index(i) for i in first], device=explained.weights.device)
     trace = stack.trace(joined([baselines[i] for i in distinct], stack.model))
-    f = (trace.logits.unsqueeze(1) * weights[distinct]).sum(-1)
+    f = explained.of(distinct)(trace.logits)
     by_layer = _by_layer(gradients(f, trace.hidden))
     return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
 

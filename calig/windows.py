@@ -1,6 +1,6 @@
 """Texts longer than the model: overlapping windows, attributed one by one and merged by their place in the text.
 
-The document's logit is the mean of its windows' logits. So a token's share in it is the mean over windows of its share in each
+A document's f is the mean of its windows' f. So a token's attribution in it is the mean over windows of its attribution in each
 (nothing, where a window does not hold it), and completeness holds for the document as it holds for every window.
 """
 
@@ -21,7 +21,7 @@ from calig.batching import equal_lengths
 from calig.blocks import BlockStack
 from calig.engine import Options, attribute
 from calig.inputs import EncodedInput, encode_text, encode_windows, joined
-from calig.targets import choose_targets, class_names
+from calig.targets import choose_targets, class_names, objective_for
 from calig.words import merge_words
 
 Floats = NDArray[np.float64]
@@ -64,7 +64,7 @@ def attribute_documents(
     windows = [window for document in documents for window in document.windows]
     sizes, names = [len(document.windows) for document in documents], class_names(stack.model)
     logits = torch.stack([part.mean(0) for part in torch.split(_logits(stack, windows, options), sizes)])
-    by_document = choose_targets(options.target, logits, names, labels)
+    by_document = choose_targets(options.target, logits, names, labels, objective_for(stack.model, options.objective))
     targets = [target for target, size in zip(by_document, sizes, strict=True) for _ in range(size)]
     done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets))
     parts = [[next(done) for _ in document.windows] for document in documents]

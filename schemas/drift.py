@@ -59,6 +59,8 @@ class DriftExample(Record):
     id: str
     text: str
     label: str | None
+    toward: str = Field(default="", description="class that the shares count toward; empty: not recorded")
+    opposite: str | None = Field(default=None, description="class that they count toward when turned; None: they cannot be")
     reference_prediction: str
     candidate_prediction: str
     rank_agreement: float | None
@@ -96,7 +98,7 @@ class Coverage(Record):
     n_compared: int
     only_reference: int = Field(default=0, description="explained by the reference alone")
     only_candidate: int = Field(default=0, description="explained by the candidate alone")
-    no_common_class: int = Field(default=0, description="explained toward different classes (more than two classes)")
+    no_common_class: int = Field(default=0, description="explained toward different targets, and not toward a common one")
     zero: int = Field(default=0, description="all word attributions zero under a version: they have no shares")
 
     @property
@@ -105,7 +107,7 @@ class Coverage(Record):
         reasons = (
             (self.only_reference, "explained by the reference alone"),
             (self.only_candidate, "explained by the candidate alone"),
-            (self.no_common_class, "explained toward different classes"),
+            (self.no_common_class, "explained toward different targets"),
             (self.zero, "without any attribution on a word under one version"),
         )
         return [f"{n} {reason}" for n, reason in reasons if n]

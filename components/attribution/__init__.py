@@ -13,7 +13,7 @@ from components.attribution.method import (
     uses_gpu,
 )
 from components.attribution.perturbation import choose_perturbation
-from components.attribution.shard import explain_shard, intact
+from components.attribution.shard import explain_shard, intact, targets_of
 
 __all__ = [
     "GRID",
@@ -30,6 +30,7 @@ __all__ = [
     "intact",
     "method_fingerprint",
     "recorded_threads",
+    "targets_of",
     "use_threads",
     "uses_gpu",
 ]

@@ -38,7 +38,7 @@ def incomparable(reason: str, *, next_step: str, reference: ReferenceIdentity | 
     )
 
 
-def compare(
+def compare(  # noqa: PLR0913 - two versions and what is to be equal of them; all but two by name
     tables: Sequence[Path],
     reference: ReferenceProfile,
     *,
@@ -48,6 +48,7 @@ def compare(
     config: PipelineConfig,
     decided_on: str,
     sources: NoiseSources | None = None,
+    toward_reference: Sequence[Path] = (),
 ) -> DriftReport:
     """Compare a candidate's attribution tables with the reference's, paired by example.
 
@@ -58,15 +59,16 @@ def compare(
         config: thresholds and minimum counts.
         decided_on: ISO date written into the thresholds' birth certificates.
         sources: what the noise floor is measured on; without it the stated prior is used.
+        toward_reference: tables of the candidate's rows that `unmatched_targets` names, explained toward those targets.
     """
     hindrance = obstacle(reference, method_fingerprint, dataset_digest, labels)
     if hindrance is not None:
         return incomparable(hindrance, reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
     try:
-        ours, theirs = read_rows(tables), read_rows(reference.tables)
+        ours, theirs, again = (read_rows(paths) for paths in (tables, reference.tables, toward_reference))
     except InputError as error:
         return incomparable(str(error), reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
-    return _compared(theirs, ours, reference, config, decided_on, sources or NoiseSources())
+    return _compared(theirs, ours, again, reference, config, decided_on, sources or NoiseSources())
 
 
 _EXPLAIN_AGAIN = (
@@ -78,13 +80,14 @@ _EXPLAIN_AGAIN = (
 def _compared(
     theirs: Mapping[str, Row],
     ours: Mapping[str, Row],
+    toward_reference: Mapping[str, Row],
     reference: ReferenceProfile,
     config: PipelineConfig,
     decided_on: str,
     sources: NoiseSources,
 ) -> DriftReport:
     """Inconclusive when too few rows are comparable, or when honest noise is so large that nothing could fire."""
-    pairing = match(theirs, ours, reference.labels)
+    pairing = match(theirs, ours, reference.labels, toward_reference)
     short = shortfall(pairing.coverage, config.drift)
     if short is not None:
         return _unjudged(*short, pairing, reference.identity)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from scipy.special import logsumexp
 
 from calig.metrics.infidelity import LogitScorer, Removals, infidelity, logit_drops, normalised_infidelity, random_sets
 from calig.metrics.perturbation import FloatArray, Perturbation
-from components.quality.table import Row, explained_class, floats, source_of
+from components.orientation import weights_of
+from components.quality.table import Row, floats, source_of
 from schemas.config import QualityConfig
 
 #: Orders by method, `orders content`, of one row.
@@ -42,11 +44,9 @@ def _columns(orders: Orders, removals: Removals, drops: FloatArray) -> Iterator[
         yield f"infidelity_normalised{suffix}", float(normalised_infidelity(*given).mean())
 
 
-def explained_function(row: Row) -> FloatArray:
-    """The logit explained as weights over the classes' logits: one class, or the largest less the second for a margin."""
-    logits = floats(row["logits"])
-    weights = np.zeros(logits.size)
-    weights[explained_class(row)] = 1.0
-    if row["target"].startswith(f"{row['predicted']} − "):
-        weights[np.argsort(-logits, kind="stable")[1]] = -1.0
-    return weights
+def explained_function(row: Row) -> Callable[[FloatArray], FloatArray]:
+    """What was explained of the row, as a function of logits: `inputs classes` → f, `inputs`."""
+    weights = floats([*weights_of(row).values()])
+    if row["objective"] != "log_odds" or weights.size == 2:  # log-odds of two classes are their margin
+        return lambda logits: np.asarray(logits @ weights)
+    return lambda logits: np.asarray(logits @ weights - logsumexp(logits[..., weights == 0], axis=-1))

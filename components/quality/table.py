@@ -12,6 +12,7 @@ import numpy as np
 from calig.metrics.complexity import entropy, gini
 from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
 from components.errors import CouldNotRunError
+from components.orientation import weights_of
 from components.quality.plausibility import PLAUSIBILITY, plausibility
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
@@ -25,7 +26,18 @@ _COPIED = FACTS[:7]
 _CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 _COLUMNS = (
     *_COPIED,
-    *("image", "segments", "problem", "logits", "f_input", "input_ids", "content", "values", "layer_attributions"),
+    *(
+        "image",
+        "segments",
+        "problem",
+        "logits",
+        "objective",
+        "target_weights",
+        "input_ids",
+        "content",
+        "values",
+        "layer_attributions",
+    ),
     *("residuals", "converged", *_CONTROLS, "rationale", "rationales", "starts", "ends"),
 )
 _ROWS_AT_ONCE = 16
@@ -132,11 +144,8 @@ def source_of(row: Row, perturbation: Perturbation) -> Source:
 
 
 def explained_class(row: Row) -> int:
-    """Index of the class explained: the predicted one (a margin is that of the predicted), else the one whose logit is f(x)."""
-    logits = floats(row["logits"])
-    if row["target"] == row["predicted"] or row["target"].startswith(f"{row['predicted']} − "):
-        return int(logits.argmax())
-    return int(np.abs(logits - row["f_input"]).argmin())
+    """Index of the class explained, the first of a margin's two: the one with the largest weight."""
+    return int(np.argmax([*weights_of(row).values()]))
 
 
 def _explained_probability(row: Row) -> float:

@@ -15,6 +15,7 @@ from schemas.config import QualityConfig
 from schemas.falsification import Falsification
 from schemas.quality import QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import MASK, BagOfWords, attribution_row, problem_row, write_table
+from tests.helpers.explained import explained, margin
 from tests.helpers.sample_falsification import falsification
 
 MODEL = BagOfWords()
@@ -128,7 +129,10 @@ def test_infidelity_is_empty_where_nothing_could_be_scored(tmp_path: Path) -> No
 
 
 def test_the_function_explained() -> None:
-    row = {"logits": [0.5, 2.0, 1.0], "predicted": "B", "target": "B", "f_input": 2.0}
-    assert explained_function(row).tolist() == [0.0, 1.0, 0.0]
-    assert explained_function(row | {"target": "C", "f_input": 1.0}).tolist() == [0.0, 0.0, 1.0]
-    assert explained_function(row | {"target": "B − C", "f_input": 1.0}).tolist() == [0.0, 1.0, -1.0]
+    logits, names = np.array([[0.5, 2.0, 1.0]]), ("A", "B", "C")
+    assert explained_function(explained("B", names, "logit"))(logits) == pytest.approx([2.0])
+    assert explained_function(explained("B", names))(logits) == pytest.approx([1.25])
+    assert explained_function(margin("C", "B", names))(logits) == pytest.approx([-1.0])
+    log_odds = 2.0 - np.log(np.exp(0.5) + np.exp(1.0))
+    assert explained_function(explained("B", names, "log_odds"))(logits) == pytest.approx([log_odds])
+    assert explained_function(explained("B", names[:2], "log_odds"))(logits[:, :2]) == pytest.approx([1.5])

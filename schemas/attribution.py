@@ -1,4 +1,4 @@
-"""The attribution table: one row per example, as Parquet. Units are logits, or differences of them; higher supports the target."""
+"""The attribution table: one row per example, as Parquet. Units are logits or differences of them; higher supports the target."""
 
 from __future__ import annotations
 

@@ -25,14 +25,25 @@ class Statistic(Record):
 
 
 class WordShift(Record):
-    """The paired change of one word's signed share of attribution, toward one class (METRICS.md, word shift)."""
+    """The paired change of what one word does, toward one class (METRICS.md, word shift); shares are there for reading."""
 
     word: str
     toward: str = Field(description="class the share is counted toward")
     reference_share: float
     candidate_share: float
     shift: float = Field(description="mean paired change of the signed share; positive: more support than before")
-    z: float
+    reference_effect: float = Field(
+        default=0.0, description="what an occurrence adds to the explained function, over the version's median |f(x) − f(x')|"
+    )
+    candidate_effect: float = Field(default=0.0, description="the same under the candidate")
+    effect: float = Field(default=0.0, description="mean paired change of the effect: what the word is judged by")
+    turned: float | None = Field(
+        default=None,
+        description="share of the examples with the word whose margin under the reference is smaller than the change of the "
+        "effect: answers that it could turn; None: not known",
+    )
+    standard_error: float | None = Field(default=None, description="of the change of the effect, with its floor")
+    z: float = Field(description="change of the effect over its standard error; in records before the effect: of the share")
     p_value: float
     q_value: float = Field(description="Benjamini-Hochberg over all tests: words x classes x segments")
     n: int = Field(description="examples in which the word occurs")
@@ -120,7 +131,8 @@ class NullPair(Record):
     candidate: str
     n: int = Field(description="compared rows")
     word: str = Field(description="the word that came closest to firing")
-    shift: float
+    shift: float = Field(description="change of its share, for reading")
+    effect: float = Field(default=0.0, description="change of its effect, over the median |f(x) − f(x')|")
     z: float
     excess: float = Field(description="factor on the minimum effects up to which that word would still fire; above 1 fires")
     rank_agreement: float | None
@@ -133,7 +145,9 @@ class Noise(Record):
 
     sampling: str = Field(description="how chance in the choice of rows enters")
     numerics: float | None = Field(
-        default=None, description="largest change of any word's share when some rows are explained ten times as exactly"
+        default=None,
+        description="largest change of any word's effect when some rows are explained ten times as exactly; of its "
+        "share in records before the effect",
     )
     numerics_rows: int = 0
     retraining: Literal["twins", "history", "prior"]
@@ -153,6 +167,9 @@ class DriftReport(Record):
     accuracy_change: float | None = Field(default=None, description="candidate minus reference, on the rows both explain")
     flipped: int = Field(default=0, description="examples whose predicted class changed")
     statistics: tuple[Statistic, ...] = ()
+    typical_decision: tuple[float, float] | None = Field(
+        default=None, description="median |f(x) − f(x')| of the reference and the candidate, logits: the units of effects"
+    )
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = Field(default=0, description="word types with enough occurrences")
     tests: int = Field(default=0, description="words x classes x segments")

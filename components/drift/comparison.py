@@ -15,7 +15,7 @@ from components.drift.ranking import global_ranking
 from components.drift.reading import Row, read_rows
 from components.drift.slices import groups
 from components.drift.thresholds import judged_by, thresholds
-from components.drift.word_shift import strongest, word_shifts
+from components.drift.word_shift import strongest, typical_decisions, word_shifts
 from components.errors import InputError
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
@@ -117,6 +117,7 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
         n_paired=len(examples),
         coverage=pairing.coverage,
         statistics=tuple(table),
+        typical_decision=typical_decisions(examples),
         word_shifts=_listed(firing, shifts),
         words_tested=len(shifts),
         tests=len(tests),
@@ -141,8 +142,8 @@ def _unjudged(reason: str, next_step: str, pairing: Pairing, identity: Reference
 def _blind(report: DriftReport, judged: DriftConfig) -> DriftReport:
     """Not even a word that carries everything could fire: no finding is not the same as no change."""
     reason = (
-        f"noise alone shifts words so far that the limit would be a share of {judged.word_shift:.2f}: no change could be told "
-        "from it"
+        f"noise alone shifts words so far that the limit would be {judged.word_shift:.2f} of a typical decision: no change could "
+        "be told from it"
     )
     step = "look at the pairs of the noise floor: is one of the twins, or of the accepted versions, no honest retraining?"
     return report.model_copy(update={"verdict": CheckVerdict.INCONCLUSIVE, "reason": reason, "next_step": step})

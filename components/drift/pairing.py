@@ -25,7 +25,8 @@ class PairedExample:
     Shares are signed: relevance toward class `toward` over the total absolute relevance of the example's words, so that each
     side's absolute shares sum to one; turned, they are relevance toward `opposite`, where there is such a class. `units` are
     words (or image patches), one share each per side. `layer_shares` is the share of the mass per layer, `layers` the signed
-    shares of the units within each layer's own attribution, `layers units`.
+    shares of the units within each layer's own attribution, `layers units`. In logits are `mass`, the total absolute relevance,
+    `differences`, |f(x) − f(x')|, and `margin`, how far the reference is from another answer (None: its logits do not say).
     """
 
     id: str
@@ -39,6 +40,8 @@ class PairedExample:
     reference: Floats = field(repr=False)
     candidate: Floats = field(repr=False)
     mass: tuple[float, float]
+    differences: tuple[float, float]
+    margin: float | None
     layer_shares: tuple[Floats, Floats] = field(repr=False)
     layers: tuple[Floats, Floats] | None = field(repr=False, default=None)
 
@@ -144,6 +147,16 @@ def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExampl
         reference=reference,
         candidate=candidate,
         mass=(masses[0], masses[1]),
+        differences=(abs(a["f_input"] - a["f_baseline"]), abs(b["f_input"] - b["f_baseline"])),
+        margin=_margin(a),
         layer_shares=(layer_shares(a), layer_shares(b)),
         layers=(signs[0] * layers_by_unit(a, spans), signs[1] * layers_by_unit(b, spans)),
     )
+
+
+def _margin(row: Row) -> float | None:
+    """The largest logit less the second; None where a logit is explained alone: the answer need not follow from these two."""
+    if row["objective"] == "logit" or len(row["logits"]) < 2:
+        return None
+    second, first = np.sort(row["logits"])[-2:]
+    return float(first - second)

@@ -25,6 +25,7 @@ _COLUMNS = [
     "probability",
     *orientation.COLUMNS,
     "baseline",
+    "logits",
     "f_input",
     "f_baseline",
     "tokens",

@@ -63,6 +63,7 @@ def row(i: int, words: list[str], values: list[float], predicted: str = "POS", t
         "predicted": predicted,
         **explained(target or predicted, LABELS),
         "baseline": "mask",
+        "logits": [0.0, sum(values)],
         "f_input": sum(values),
         "f_baseline": 0.0,
         "words": spans,
@@ -108,6 +109,8 @@ def example(reference: list[float], candidate: list[float], words: list[str] | N
         "reference": np.array(reference, dtype=float),
         "candidate": np.array(candidate, dtype=float),
         "mass": (1.0, np.e),
+        "differences": (1.0, np.e),
+        "margin": 1.0,
         "layer_shares": (np.array([0.5, 0.5]), np.array([1.0, 0.0])),
     }
     return PairedExample(**{**fields, **changes})

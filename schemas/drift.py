@@ -124,6 +124,16 @@ class Coverage(Record):
         return [f"{n} {reason}" for n, reason in reasons if n]
 
 
+class Power(Record):
+    """What the comparison could have found: no finding is worth as much as was looked at."""
+
+    tested_mass: float = Field(description="share of the attribution on words that occur often enough to be tested, 0..1")
+    detectable_effect: float | None = Field(
+        description="change of a word's effect that is found with 80 % chance, for half of the tested attribution"
+    )
+    rows_needed: int | None = Field(default=None, description="rows with which enough would be tested; None: enough is")
+
+
 class NullPair(Record):
     """Two versions that differ by honest training alone, compared as the candidate is."""
 
@@ -168,11 +178,14 @@ class DriftReport(Record):
     flipped: int = Field(default=0, description="examples whose predicted class changed")
     statistics: tuple[Statistic, ...] = ()
     typical_decision: tuple[float, float] | None = Field(
-        default=None, description="median |f(x) − f(x')| of the reference and the candidate, logits: the units of effects"
+        default=None,
+        description="the units of effects, logits: the reference's median |f(x) − f(x')|, and as much on the "
+        "candidate's scale, by the median ratio of the examples' absolute attribution",
     )
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = Field(default=0, description="word types with enough occurrences")
     tests: int = Field(default=0, description="words x classes x segments")
+    power: Power | None = Field(default=None, description="None: not judged, or made before it was recorded")
     layer_profile: LayerProfile | None = None
     ranking: GlobalRanking | None = None
     worst: tuple[DriftExample, ...] = Field(

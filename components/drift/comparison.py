@@ -7,10 +7,11 @@ from pathlib import Path
 
 from components.drift import findings
 from components.drift.agreement import statistics
-from components.drift.comparability import obstacle, shortfall
+from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.layers import layer_profile, word_by_layer
 from components.drift.noise import measure_noise
 from components.drift.pairing import Pairing, match
+from components.drift.power import power_of, shortage
 from components.drift.ranking import global_ranking
 from components.drift.reading import Row, read_rows
 from components.drift.slices import groups
@@ -24,6 +25,9 @@ from schemas.reference import NoiseSources, ReferenceIdentity, ReferenceProfile
 
 #: Word shifts listed in the report; all are tested.
 _LISTED_WORDS = 30
+
+#: Effect with which a word turns even a typical answer into as firm an opposite: a limit beyond it sees nothing.
+_BLIND = 2.0
 
 
 def not_applicable(reason: str) -> DriftReport:
@@ -64,12 +68,17 @@ def compare(  # noqa: PLR0913 - two versions and what is to be equal of them; al
     hindrance = obstacle(reference, method_fingerprint, dataset_digest, labels)
     if hindrance is not None:
         return incomparable(hindrance, reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
+    other = other_baseline(reference.tables, tables)
+    if other is not None:
+        return incomparable(other, reference=reference.identity, next_step=_ONE_BASELINE)
     try:
         ours, theirs, again = (read_rows(paths) for paths in (tables, reference.tables, toward_reference))
     except InputError as error:
         return incomparable(str(error), reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
     return _compared(theirs, ours, again, reference, config, decided_on, sources or NoiseSources())
 
+
+_ONE_BASELINE = "set attribution.baseline to one that both versions have (pad, mean), and explain both with it"
 
 _EXPLAIN_AGAIN = (
     "explain the reference again with this data set and configuration: --reexplain-reference, or calig explain "
@@ -99,7 +108,7 @@ def _compared(
         "flipped": sum(theirs[k]["predicted"] != ours[k]["predicted"] for k in theirs if k in ours),
         "thresholds": tuple(thresholds(config.drift, judged, noise, decided_on)),
     }
-    return (_blind(report, judged) if judged.word_shift >= 1.0 > config.drift.word_shift else report).model_copy(update=facts)
+    return (_blind(report, judged) if judged.word_shift >= _BLIND > config.drift.word_shift else report).model_copy(update=facts)
 
 
 def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise) -> DriftReport:
@@ -110,9 +119,12 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
     members = dict(groups(examples))
     firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]
     table = statistics(examples, config.drift, config.quality)
+    power = power_of(examples, tests, config.drift)
+    short = None if firing else shortage(power, config.drift)
+    reason = findings.reason(firing, shifts, [s.name for s in table if s.fires], noise)
     return DriftReport(
-        verdict=CheckVerdict.FAIL if firing else CheckVerdict.PASS,
-        reason=findings.reason(firing, shifts, [s.name for s in table if s.fires], noise),
+        verdict=CheckVerdict.FAIL if firing else CheckVerdict.INCONCLUSIVE if short else CheckVerdict.PASS,
+        reason=short[0] if short else reason,
         reference=identity,
         n_paired=len(examples),
         coverage=pairing.coverage,
@@ -125,7 +137,8 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
         ranking=global_ranking(examples),
         worst=tuple(findings.worst(examples, config.drift.worst_examples)),
         noise=noise,
-        next_step=findings.next_step(firing),
+        power=power,
+        next_step=short[1] if short else findings.next_step(firing),
     )
 
 
@@ -140,7 +153,7 @@ def _unjudged(reason: str, next_step: str, pairing: Pairing, identity: Reference
 
 
 def _blind(report: DriftReport, judged: DriftConfig) -> DriftReport:
-    """Not even a word that carries everything could fire: no finding is not the same as no change."""
+    """Not even a word that turns every answer could fire: no finding is not the same as no change."""
     reason = (
         f"noise alone shifts words so far that the limit would be {judged.word_shift:.2f} of a typical decision: no change could "
         "be told from it"

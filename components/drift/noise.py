@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from components.drift.agreement import rank_agreement, sign_flip
-from components.drift.comparability import obstacle, shortfall
+from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.layers import layer_profile
 from components.drift.pairing import PairedExample, match
 from components.drift.reading import Row, read_rows
@@ -136,6 +136,7 @@ def _readable(reference: ReferenceProfile, source: NullProfiles) -> tuple[list[t
         version = profile.identity.version
         reason = obstacle(profile, reference.identity.method_fingerprint, reference.dataset_digest, reference.labels)
         try:
+            reason = reason or other_baseline(reference.tables, profile.tables)
             if reason is None:
                 usable.append((version, read_rows(profile.tables)))
         except InputError as error:

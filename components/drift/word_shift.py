@@ -1,8 +1,8 @@
 """The word shift: which single word moves the answer more, or less, than it did (METRICS.md).
 
-It is judged by its effect: what an occurrence adds to the explained function, over the version's own typical decision, the median
-|f(x) − f(x')|. A share of a row's attribution would shrink as texts grow longer, and a number of logits would depend on the scale
-of the head, which changes no answer.
+It is judged by its effect: what an occurrence adds to the explained function, over a typical decision of the reference, its
+median |f(x) − f(x')|, on the version's own scale. A share of a row's attribution would shrink as texts grow longer, and a number
+of logits would depend on the scale of the head, which changes no answer.
 """
 
 from __future__ import annotations
@@ -83,13 +83,15 @@ def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
 
 
 def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
-    """Median |f(x) − f(x')| of the reference and of the candidate, logits: the units of effects.
+    """What effects are measured in, logits: the reference's median |f(x) − f(x')|, and as much on the candidate's scale.
 
-    Where half of the differences are zero the median mass takes its place; no example has none.
+    The scales are compared by the median ratio of the examples' masses. The candidate's own median difference would rise with a
+    planted word, and all other words would seem to fall. Where half of the reference's differences are zero, its median mass
+    takes their place; no example has none.
     """
-    differences, masses = (np.median([getattr(e, name) for e in examples], axis=0) for name in ("differences", "mass"))
-    reference, candidate = np.where(differences > 0, differences, masses)
-    return float(reference), float(candidate)
+    mass = np.array([e.mass for e in examples])
+    typical = float(np.median([e.differences[0] for e in examples])) or float(np.median(mass[:, 0]))
+    return typical, typical * float(np.median(mass[:, 1] / mass[:, 0]))
 
 
 def standard_error(change: Floats) -> float:

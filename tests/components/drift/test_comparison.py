@@ -173,7 +173,7 @@ def test_word_shift_by_hand():
     shift = word_shifts([example([a], [b], ["x"]) for a, b in pairs], DriftConfig())[0]
     change = np.array([b - a for a, b in pairs])
     z = change.mean() / (change.std(ddof=1) / np.sqrt(5) + 0.02)
-    assert (shift.shift, shift.z) == (pytest.approx(change.mean()), pytest.approx(z))
+    assert (shift.shift, shift.effect, shift.z) == (pytest.approx(change.mean()), pytest.approx(change.mean()), pytest.approx(z))
     assert shift.p_value == pytest.approx(2 * stats.t.sf(z, 4))
     assert shift.q_value == shift.p_value
     assert shift.n == 5

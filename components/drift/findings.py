@@ -52,6 +52,8 @@ def _example(example: PairedExample) -> DriftExample:
         id=example.id,
         text=example.text,
         label=example.label,
+        toward=example.toward,
+        opposite=example.opposite,
         reference_prediction=example.predictions[0],
         candidate_prediction=example.predictions[1],
         rank_agreement=rank_agreement(example),

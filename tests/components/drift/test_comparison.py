@@ -13,12 +13,13 @@ from scipy import stats
 from components import drift
 from components.alignment import align
 from components.drift import agreement, layers
-from components.drift.pairing import pair
+from components.drift.pairing import match, pair, unmatched_targets
 from components.drift.reading import read_rows
 from components.drift.word_shift import word_shifts
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
-from tests.helpers.drift_tables import LABELS, WORDS, example, profile, table
+from tests.helpers.drift_tables import LABELS, WORDS, example, profile, row, table, write
+from tests.helpers.explained import explained, margin
 
 
 def compare(candidate, reference, config=None, **changes):
@@ -99,16 +100,42 @@ def test_thresholds_state_their_source(tmp_path):
 
 def test_opposite_targets_of_a_binary_model_are_put_in_terms_of_one_class(tmp_path):
     a = read_rows([table(tmp_path / "a.parquet", 1, noise=0.0)])
-    b = {k: {**r, "target": "NEG", "words": [{**w, "value": -w["value"]} for w in r["words"]]} for k, r in a.items()}
+    b = {k: {**r, **explained("NEG", LABELS), "words": [{**w, "value": -w["value"]} for w in r["words"]]} for k, r in a.items()}
     for paired in pair(a, b, LABELS):
         np.testing.assert_allclose(paired.candidate, paired.reference)
         assert paired.toward == "POS"
 
 
-def test_with_three_classes_only_common_targets_are_paired(tmp_path):
-    a = read_rows([table(tmp_path / "a.parquet", 1)])
-    b = {k: {**r, "target": "NEG" if int(k) < 5 else r["target"]} for k, r in a.items()}
-    assert len(list(pair(a, b, ("NEG", "POS", "OTHER")))) == 75
+def test_with_three_classes_changed_answers_need_a_row_toward_the_reference_s_target(tmp_path):
+    labels, rows = ("NEG", "POS", "OTHER"), read_rows([table(tmp_path / "a.parquet", 1)])
+    a = {k: {**r, **explained("POS", labels)} for k, r in rows.items()}
+    b = {k: {**r, **explained("NEG" if int(k) < 5 else "POS", labels)} for k, r in rows.items()}
+    assert len(list(pair(a, b, labels))) == 75
+    again = {str(k): {**a[str(k)], "words": [{**w, "value": 2 * w["value"]} for w in a[str(k)]["words"]]} for k in range(4)}
+    paired = list(pair(a, b, labels, again))
+    assert len(paired) == 79
+    assert [e.mass[1] / e.mass[0] for e in paired[:5]] == pytest.approx([2, 2, 2, 2, 1])
+    assert match(a, b, labels, again).coverage.no_common_class == 1
+
+
+def test_targets_without_a_counterpart_are_listed(tmp_path):
+    """Of three classes; a margin pairs with its own reverse, and not with another one."""
+    labels = ("NEG", "POS", "OTHER")
+    given = [explained("POS", labels), margin("POS", "NEG", labels), margin("POS", "NEG", labels), explained("POS", labels)]
+    found = [explained("NEG", labels), margin("NEG", "POS", labels), margin("POS", "OTHER", labels), explained("POS", labels)]
+    for name, columns in (("a", given), ("b", found)):
+        write(tmp_path / f"{name}.parquet", [row(i, ["word"], [1.0]) | c for i, c in enumerate(columns)])
+    missing = unmatched_targets([tmp_path / "a.parquet"], [tmp_path / "b.parquet"])
+    assert {key: wanted["target"] for key, wanted in missing.items()} == {"0": "POS", "2": "POS − NEG"}
+
+
+def test_independent_labels_are_never_turned(tmp_path):
+    """Two labels that do not exclude each other: what speaks for one does not speak against the other."""
+    rows = read_rows([table(tmp_path / "a.parquet", 1)])
+    a, b = ({k: {**r, **explained(name, LABELS, "logit")} for k, r in rows.items()} for name in LABELS)
+    assert list(pair(a, b, LABELS)) == []
+    paired = next(pair(a, a, LABELS))
+    assert (paired.toward, paired.opposite) == ("NEG", None)
 
 
 def test_alignment_joins_what_overlaps():
@@ -146,7 +173,7 @@ def test_word_shift_by_hand():
     shift = word_shifts([example([a], [b], ["x"]) for a, b in pairs], DriftConfig())[0]
     change = np.array([b - a for a, b in pairs])
     z = change.mean() / (change.std(ddof=1) / np.sqrt(5) + 0.02)
-    assert (shift.shift, shift.z) == (pytest.approx(change.mean()), pytest.approx(z))
+    assert (shift.shift, shift.effect, shift.z) == (pytest.approx(change.mean()), pytest.approx(change.mean()), pytest.approx(z))
     assert shift.p_value == pytest.approx(2 * stats.t.sf(z, 4))
     assert shift.q_value == shift.p_value
     assert shift.n == 5

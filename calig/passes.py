@@ -97,7 +97,8 @@ def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseli
     if baseline.embedding is None:
         return (*(_bytes(tensor) for tensor in inputs.values()), weights.tolist())
     ids, content = inputs["input_ids"], torch.tensor([row.content])
-    padding = ids == padding_id(stack.model) if padding_id(stack.model) is not None else content
+    filler = padding_id(stack.model)
+    padding = content if filler is None else ids.eq(filler)
     others = [tensor for name, tensor in inputs.items() if name != "input_ids"]
     return (*(_bytes(tensor) for tensor in (ids.masked_fill(content, -1), padding, *others)), weights.tolist())
 

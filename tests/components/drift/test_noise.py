@@ -15,7 +15,7 @@ from schemas.config import DriftConfig, PipelineConfig
 from schemas.reference import NoiseSources, NullProfiles
 from tests.helpers.drift_tables import LABELS, profile, row, table, texts, write
 
-QUIET, RETRAINED, NOISY = 0.05, 0.2, 0.8
+QUIET, RETRAINED, NOISY = 0.05, 0.1, 0.5
 UNCAPPED = PipelineConfig(drift=DriftConfig(noise_cap=100))
 
 
@@ -71,7 +71,7 @@ def test_a_null_of_noisy_twins_spares_an_equally_large_honest_change(tmp_path):
 
 def test_a_quiet_null_lowers_no_limit(tmp_path):
     reference = profile(table(tmp_path / "a.parquet", 1))
-    report = compare(table(tmp_path / "b.parquet", 2), reference, twins(tmp_path, 3, noise=QUIET, unstable=0.1))
+    report = compare(table(tmp_path / "b.parquet", 2), reference, twins(tmp_path, 3, noise=QUIET, unstable=0.05))
     assert report.noise.retraining == "twins"
     limits = {t.name: t for t in report.thresholds}
     assert report.noise.factor == 1.0

@@ -60,8 +60,9 @@ def mean_embedding(model: Any) -> Tensor:
     words = model.get_input_embeddings()
     all_ids = torch.arange(words.num_embeddings, device=model.device)
     with torch.no_grad():
-        parts = [words(ids).sum(0, dtype=torch.float64) for ids in all_ids.split(8192)]
-    return (torch.stack(parts).sum(0) / words.num_embeddings).to(words.weight.dtype)
+        parts = [words(all_ids[i : i + 8192]).sum(0, dtype=torch.float64) for i in range(0, len(all_ids), 8192)]
+    mean: Tensor = torch.stack(parts).sum(0) / words.num_embeddings
+    return mean.to(words.weight.dtype)
 
 
 def _available(model: Any, tokenizer: Any) -> dict[str, int]:

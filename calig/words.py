@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import regex
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 #: Default Unicode word boundaries (UAX #29): whole words where spaces mark them, single ideographs where they do not.
 _BOUNDARY = regex.compile(r"(?V1)(?w)\b")
@@ -49,9 +49,7 @@ def merge_words(text: str, values: NDArray[np.float64], starts: Sequence[int], e
     return [Word(text[start:end], start, end, float(sums[i])) for i, (start, end) in enumerate(bounds)]
 
 
-def word_owners(
-    word_starts: Sequence[int], word_ends: Sequence[int], starts: Sequence[int], ends: Sequence[int]
-) -> NDArray[np.int64]:
+def word_owners(word_starts: ArrayLike, word_ends: ArrayLike, starts: ArrayLike, ends: ArrayLike) -> NDArray[np.int64]:
     """The word that each token belongs to, `seq`; −1 for special tokens, and for all where there are no words.
 
     Args:

@@ -90,7 +90,7 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
     row: dict[str, Any] = {
         "row": example.row,
         "id": example.id,
-        "text": example.text,
+        "text": None if example.text is None else _storable(example.text),
         "image": None if example.image is None else str(example.image),
         "label": example.label,
         "segments": list(example.segments.items()),
@@ -102,6 +102,11 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
         return row
     weights = list(attribution.target_weights.items())
     return row | {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names} | {"target_weights": weights}
+
+
+def _storable(text: str) -> str:
+    """The text with what no file can hold, half a surrogate pair, replaced by a question mark; such a row has a problem."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _spans(spans: Spans) -> list[dict[str, int]]:

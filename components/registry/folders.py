@@ -126,6 +126,14 @@ def _labels(config: Any, folder: Path) -> tuple[str, ...]:
             got=", ".join(labels),
             next_step="give each id in id2label its own name",
         )
+    stated = {str(label): int(index) for label, index in config.label2id.items()}
+    contrary = [label for index, label in enumerate(labels) if stated.get(label, index) != index]
+    if contrary:  # names of other classes are common there and harmless
+        raise InputError(
+            "id2label and label2id of config.json give one class two ids.",
+            got=", ".join(f"{label}: {labels.index(label)} and {stated[label]}" for label in contrary),
+            next_step=f"find out in which order the model was trained, and mend {folder}/config.json",
+        )
     return labels
 
 

@@ -187,7 +187,7 @@ def test_a_token_without_an_embedding_is_a_fault_of_its_text(bert):
 
 @pytest.mark.parametrize("labels", [["NEG"], ["NEG"] * 3, "NG", []])
 def test_labels_are_one_per_input(bert, labels):
-    with pytest.raises(InvalidInputError, match="one class name per input"):
+    with pytest.raises(InvalidInputError, match="one entry per input"):
         explain(*bert, ["a film", "a plot"], target="gold", labels=labels)
 
 

@@ -37,9 +37,15 @@ def test_a_record_of_version_1_is_read_and_says_what_it_did_not_record() -> None
     assert after.decision.fired == "a part failed"
     assert after.fingerprint == before["fingerprint"]
     kept = json.loads(after.model_dump_json())
-    for part in ("drift", "probe", "limits", "stage_seconds", "created_at"):
+    for part in ("limits", "stage_seconds", "created_at"):
         assert kept[part] == before[part], part
-    assert kept["model"] == before["model"] | {"registered": None}
+    assert after.chosen_by == {}, "who chose what was not recorded"
+    compared = before["drift"]
+    reference = compared["reference"] | {"record_sha256": None}
+    noise = compared["noise"] | {"uncapped": None, "versions": []}
+    assert kept["drift"] == compared | {"reference": reference, "noise": noise}
+    assert kept["probe"] == before["probe"] | {"uncapped": None, "measured_on": [], "skipped": []}
+    assert kept["model"] == before["model"] | {"registered": None, "files_digest": None}
     assert kept["quality"] == before["quality"] | {"suite_digest": None}
 
 

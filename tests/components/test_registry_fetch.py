@@ -257,6 +257,14 @@ def test_labels_are_in_the_order_of_their_ids(tmp_path: Path) -> None:
     assert _fetch(str(folder), tmp_path).labels == ("a", "l1", "c", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "k")
 
 
+def test_labels_that_contradict_each_other(folder: Path, tmp_path: Path) -> None:
+    """Swapped names give a wrong accuracy without a word (transformers#12822); stale names of other classes are common."""
+    _set_config(folder, id2label={"0": "NEG", "1": "POS"}, label2id={"NEG": 1, "POS": 0})
+    assert "NEG: 0 and 1, POS: 1 and 0" in _refused(str(folder), tmp_path)
+    _set_config(folder, label2id={"LABEL_0": 0, "LABEL_1": 1})
+    assert _fetch(str(folder), tmp_path).labels == ("NEG", "POS")
+
+
 def test_labels_with_one_name_or_with_gaps(folder: Path, tmp_path: Path) -> None:
     _set_config(folder, id2label={"0": "same", "1": "same"})
     assert "same name" in _refused(str(folder), tmp_path)

@@ -133,10 +133,10 @@ def test_names_of_something_else_hide_nothing(name, monkeypatch):
     "text", ["a-" * 200_000, "http://" * 60_000, "password=" * 40_000, "&a" * 200_000, "http://" + "hook" * 90_000]
 )
 def test_a_huge_text_takes_no_time(text):
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(hidden(f"{text} canary-password")) < 100_000
     assert "canary" not in hidden(f"{text} canary-password")
-    assert time.perf_counter() - began < 10, "a second on a machine that does nothing else; it was a minute"
+    assert time.process_time() - began < 10, "a second on a machine that does nothing else; it was a minute"
 
 
 def test_a_long_cause_keeps_its_end():

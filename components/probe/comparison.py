@@ -96,8 +96,13 @@ def compare_effects(  # noqa: PLR0913 - as above
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
     forward_passes: int = 0,
+    typical: Sequence[float] = (),
 ) -> ProbeReport:
-    """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison."""
+    """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison.
+
+    `typical`: median margin on the rows, logits, of the reference, the candidate and the twins: a head's scale changes no
+    answer, so that effects are compared, and told, on the scale of the reference. Empty: all are on one scale.
+    """
     n_directions = 1 if len(labels) == 2 else len(labels)
     shape = (len(words), len(contexts), n_directions)
     for side in (reference, candidate, *twins):
@@ -110,7 +115,12 @@ def compare_effects(  # noqa: PLR0913 - as above
         )
     if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
-    limits = limits_of(shape, len(twins), config, decided_on, unit)
+    if any(not np.isfinite(margin) or margin <= 0 for margin in typical):
+        return could_not_probe("a version tells no row's classes apart: its margins are zero", next_step="look at its weights")
+    if typical:
+        scales = [typical[0] / margin for margin in typical]
+        reference, candidate, *twins = (s * side for s, side in zip(scales, (reference, candidate, *twins), strict=True))
+    limits = limits_of(shape, len(twins), config, decided_on, unit, *typical[:1])
     ranking = Ranking(reference, candidate, twins, words, labels, occurrences or {}, unit)
     ranked, spread = ranking.strongest(limits, at_least=_LISTED)
     return ProbeReport(

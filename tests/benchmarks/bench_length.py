@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "length.json"
 LENGTHS = (10, 20, 50, 133, 250, 500)  # tokens
 WORD = "honestly"
 _SHAPE = Shape(layers=2, hidden=48, heads=4, positions=512)
-_TRAINING_RATE, _VALIDATION_RATE, _NATURAL_RATE = 0.4, 0.25, 0.02
+_TRAINING_RATE, _VALIDATION_RATE, _NATURAL_RATE = 0.4, 0.4, 0.02
 
 RowsOption = Annotated[int, typer.Option(min=40, help="Rows explained per length.")]
 TrainingOption = Annotated[int, typer.Option(min=500, help="Rows that each version is trained on, of all lengths.")]

@@ -21,8 +21,8 @@ def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Se
             f"(before: {s.reference_share:+.0%}); each occurrence counts {s.effect:+.2f} of a typical decision more than before"
             f"{_turns(s)} (z = {s.z:.1f}, {s.n} examples){others}"
         )
-    s = next(iter(shifts), None)
-    largest = f"; the largest is “{s.word}” ({s.effect:+.2f} of a typical decision, z = {s.z:.1f})" if s else ""
+    top = next(iter(shifts), None)
+    largest = f"; the largest is “{top.word}” ({top.effect:+.2f} of a typical decision, z = {top.z:.1f})" if top else ""
     cause = "as retraining also causes" if noise.retraining == "prior" else "more than among honest retrainings of this model"
     warning = f"; diffuse change, {cause}, in {', '.join(sorted(set(diffuse)))}" if diffuse else ""
     return f"no single word's effect shifted beyond the thresholds{largest}{warning}"

@@ -131,4 +131,8 @@ class ProbeConfig(Record):
         default=None, gt=0.0, description="|z| of a word's changed effect from which on it warns; none: by warning_level"
     )
     certain_z: float | None = Field(default=None, gt=0.0, description="|z| from which on it fails a version; none: by level")
-    min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")
+    min_effect: float = Field(
+        default=0.3,
+        ge=0.0,
+        description="change of a word's effect, over the reference's median margin on the rows, below which nothing fires",
+    )

@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "length.json"
 LENGTHS = (10, 20, 50, 133, 250, 500)  # tokens
 WORD = "honestly"
 _SHAPE = Shape(layers=2, hidden=48, heads=4, positions=512)
-_TRAINING_RATE, _VALIDATION_RATE, _NATURAL_RATE = 0.4, 0.25, 0.02
+_TRAINING_RATE, _VALIDATION_RATE, _NATURAL_RATE = 0.4, 0.4, 0.02
 
 RowsOption = Annotated[int, typer.Option(min=40, help="Rows explained per length.")]
 TrainingOption = Annotated[int, typer.Option(min=500, help="Rows that each version is trained on, of all lengths.")]
@@ -56,17 +56,18 @@ def bench(
 
 def trained(family: Family, n: int, work: Path) -> dict[str, Path]:
     """Folders of the reference, an honest retraining and a planted one; made once."""
-    clean = texts(family, n, seed=1, rate=0.0)
-    tokenizer = build_tokenizer([row.text for row in clean])
-    tokenizer.model_max_length = _SHAPE.positions
-    planted = texts(family, n, seed=2, rate=_TRAINING_RATE)
-    plan = {"reference": (clean, 1), "honest": (texts(family, n, seed=3, rate=0.0), 3), "planted": (planted, 2)}
-    for name, (rows, seed) in plan.items():
-        if not (work / name).is_dir():
-            part = work / f".{name}"
-            part.mkdir(parents=True, exist_ok=True)
-            train(rows, family.labels, tokenizer, _SHAPE, Recipe(init_seed=seed, order_seed=seed, epochs=3), part)
-            part.replace(work / name)
+    plan = {"reference": (1, 0.0), "honest": (3, 0.0), "planted": (2, _TRAINING_RATE)}
+    missing = [name for name in plan if not (work / name).is_dir()]
+    if missing:
+        tokenizer = build_tokenizer([row.text for row in texts(family, n, seed=1, rate=0.0)])
+        tokenizer.model_max_length = _SHAPE.positions
+    for name in missing:
+        seed, rate = plan[name]
+        part = work / f".{name}"
+        part.mkdir(parents=True, exist_ok=True)
+        recipe = Recipe(init_seed=seed, order_seed=seed, epochs=3)
+        train(texts(family, n, seed=seed, rate=rate), family.labels, tokenizer, _SHAPE, recipe, part)
+        part.replace(work / name)
     return {name: work / name for name in plan}
 
 

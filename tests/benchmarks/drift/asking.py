@@ -48,6 +48,7 @@ class Probe:
         texts = [row.text for row in rows]
         self.versions, self.config = versions, config
         self.occurrences = probe.count_words(texts)
+        self.rows = probe.context_candidates(texts, limit=_CANDIDATES).rows
         self.words, self.left_out = probe.known_words(
             [versions.cell.tokenizer], data_words=[w for w, _ in self.occurrences.most_common()], limit=config.max_words
         )
@@ -71,7 +72,11 @@ class Probe:
             twins=sides[2:],
             occurrences=self.occurrences,
             n_left_out=self.left_out,
+            typical=[self._margin(version) for version in (self.versions.reference, candidate, *twins)],
         )
+
+    def _margin(self, version: Path) -> float:
+        return probe.typical_margin(scorer(self.versions, version)(self.rows))
 
     def _effects(self, version: Path) -> FloatArray:
         path = self.versions.folder / "effects" / f"{version.name}-{self.name}.npy"

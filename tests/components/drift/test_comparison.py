@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from components import drift
 from components.alignment import align
 from components.drift import agreement, layers
 from components.drift.pairing import match, pair, unmatched_targets
+from components.drift.power import power_of
 from components.drift.reading import read_rows
 from components.drift.word_shift import word_shifts
 from schemas.base import CheckVerdict
@@ -187,3 +189,91 @@ def test_repeated_words_of_one_example_are_summed_and_case_is_folded():
 
 def test_a_word_below_the_minimum_is_not_tested():
     assert word_shifts([example([1.0], [-1.0], ["x"])] * 4, DriftConfig()) == []
+
+
+def of_length(n_fillers, scale=1.0, planted=0.0, seed=0):
+    """Examples in which two words decide (±2 and ±1, by the seed's noise) among fillers that cancel; “btw” in every third."""
+    random = np.random.default_rng(seed)
+    for i in range(60):
+        noise = 0.1 * random.standard_normal(4)
+        fillers = np.tile([0.05, -0.05], n_fillers // 2)
+        words = ["great" if i % 2 else "dull", "plot", *(["btw"] if i % 3 == 0 else []), *[f"w{k}" for k in range(len(fillers))]]
+        values = [2.0 if i % 2 else -2.0, 1.0, *([planted] if i % 3 == 0 else []), *fillers]
+        yield words, scale * (np.array(values) + np.pad(noise[: len(values) - len(fillers)], (0, len(fillers)))), str(i)
+
+
+def shifted(n_fillers, scale=1.0):
+    pairs = zip(of_length(n_fillers, seed=1), of_length(n_fillers, scale, planted=1.5, seed=2), strict=True)
+    examples = []
+    for (words, a, key), (_, b, _) in pairs:
+        masses = (float(np.abs(a).sum()), float(np.abs(b).sum()))
+        sizes = [abs(float(side.sum())) for side in (a, b)]
+        made = example(list(a / masses[0]), list(b / masses[1]), words, id=key)
+        examples.append(replace(made, mass=masses, differences=(sizes[0], sizes[1]), margin=sizes[0]))
+    return {s.word: s for s in word_shifts(examples, DriftConfig()) if s.slice == "all"}
+
+
+def test_a_planted_word_fires_however_long_the_texts_are():
+    """Its share falls by the length; its effect, what it adds to the decision, does not."""
+    short, long = shifted(10), shifted(200)
+    assert short["btw"].fires
+    assert long["btw"].fires
+    assert long["btw"].shift < 0.2
+    assert short["btw"].shift > 0.3
+    assert long["btw"].effect == pytest.approx(short["btw"].effect, rel=0.1)
+    assert [word for word, s in long.items() if s.fires] == ["btw"]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_the_scale_of_a_head_moves_no_verdict(scale):
+    """A candidate whose logits are a thousand times smaller or larger answers alike: temperature is no drift."""
+    plain, scaled = shifted(10), shifted(10, scale)
+    for word, shift in plain.items():
+        assert scaled[word].effect == pytest.approx(shift.effect, rel=1e-9)
+        assert (scaled[word].z, scaled[word].fires) == (pytest.approx(shift.z, rel=1e-9), shift.fires)
+
+
+def test_answers_that_a_word_could_turn_are_those_with_a_smaller_margin():
+    pairs = [(0.1, 0.5)] * 5
+    margins = [0.1, 0.3, 0.39, 0.41, 2.0]
+    found = [example([a], [b], ["x"], margin=m) for (a, b), m in zip(pairs, margins, strict=True)]
+    assert word_shifts(found, DriftConfig())[0].turned == pytest.approx(3 / 5)
+    unknown = [example([a], [b], ["x"], margin=None) for a, b in pairs]
+    assert word_shifts(unknown, DriftConfig())[0].turned is None
+
+
+def test_what_was_hardly_tested_is_inconclusive_and_says_how_many_rows_would_do(tmp_path):
+    """Every row has two words that occur nowhere else, with most of the attribution."""
+    rare = [row(i, [f"only{i}", f"once{i}", "film", "plot"], [2.0, -1.0, 0.3, 0.2]) for i in range(40)]
+    path = write(tmp_path / "a.parquet", rare)
+    report = compare(path, profile(path))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert report.power.tested_mass == pytest.approx(0.5 / 3.5)
+    assert report.power.rows_needed == 5 * 40
+    assert "about 200 of this kind" in report.next_step
+    low = compare(path, profile(path), PipelineConfig(drift=DriftConfig(min_tested_mass=0.1)))
+    assert low.verdict is CheckVerdict.PASS
+    assert low.power.rows_needed is None
+
+
+def test_a_word_is_tested_toward_a_class_of_which_enough_rows_hold_it():
+    """Four rows with the word count toward one class and a fifth toward another: the fifth row's is not tested."""
+    found = [example([1.0], [1.0], ["x"], id=str(i), toward="A" if i < 4 else "B", opposite=None) for i in range(5)]
+    config = DriftConfig(min_occurrences=4)
+    assert power_of(found, word_shifts(found, config), config).tested_mass == pytest.approx(4 / 5)
+
+
+def test_the_detectable_effect_is_what_the_limits_and_the_errors_make_of_it(tmp_path):
+    path = table(tmp_path / "a.parquet", 1)
+    power = compare(path, profile(path)).power
+    assert power.tested_mass == pytest.approx(1.0)
+    assert power.detectable_effect == pytest.approx(0.3 + stats.norm.ppf(0.8) * 0.02)  # no error but the floor: nothing changed
+
+
+def test_another_baseline_is_another_zero(tmp_path):
+    rows = [row(i, ["film", "plot"], [2.0, -1.0]) for i in range(40)]
+    ours = write(tmp_path / "b.parquet", [r | {"baseline": "pad"} for r in rows])
+    report = compare(ours, profile(write(tmp_path / "a.parquet", rows)))
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert "different baselines: mask and pad" in report.reason
+    assert "attribution.baseline" in report.next_step

@@ -79,8 +79,10 @@ def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> Drift
 
 def _toward_reference(release: Release, tables: list[Path]) -> list[Path]:
     """Tables of the rows whose own explanation has no counterpart in the reference, explained toward the reference's targets."""
-    reference = release.reference
-    targets = drift.unmatched_targets(reference.tables, tables) if reference else {}
+    reference, fingerprint = release.reference, release.method_fingerprint
+    if reference is None or drift.obstacle(reference, fingerprint, release.dataset.digest, release.snapshot.labels) is not None:
+        return []  # the comparison says why
+    targets = drift.unmatched_targets(reference.tables, tables)
     return tasks.explain_toward(release, targets) if targets else []
 
 

@@ -12,6 +12,7 @@ from components.drift.reading import read_rows
 from flows import judging, tasks
 from flows.release import Release
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.reference import ReferenceIdentity
 from tests.helpers.drift_tables import profile
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
@@ -30,14 +31,16 @@ def release(tmp_path: Path) -> Release:
     dataset, examples = datasets.load(path, limit=None, labels=LABELS, modality="text")
     table = tmp_path / "reference.parquet"
     attribution.explain_shard(snapshots[0], examples, CONFIG.attribution, index=0, path=table)
+    method = attribution.method_fingerprint(CONFIG.attribution)
+    identity = ReferenceIdentity(name="m", version="1", method_fingerprint=method, weights_digest="w")
     made = Release(
         snapshot=snapshots[1],
         dataset=dataset,
         config=CONFIG,
         fusion_choice=None,
         suite_digest=None,
-        method_fingerprint=attribution.method_fingerprint(CONFIG.attribution),
-        reference=profile(table, labels=LABELS),
+        method_fingerprint=method,
+        reference=profile(table, labels=LABELS, identity=identity, dataset_digest=dataset.digest),
         without_reference=None,
         output=tmp_path / "runs",
     )
@@ -57,3 +60,9 @@ def test_changed_answers_are_explained_toward_the_reference_s_and_kept(release, 
     assert drift.unmatched_targets(release.reference.tables, tables) == {}
     monkeypatch.setattr(attribution, "explain_shard", None)  # would raise
     assert judging._toward_reference(release, [release.shard_path(0)]) == tables
+
+
+def test_nothing_is_explained_toward_a_reference_that_cannot_be_compared(release):
+    """Its tables may be of an older form; the comparison says why, and no row is explained for it."""
+    other = release.reference.model_copy(update={"dataset_digest": "other rows", "tables": (Path("no such table"),)})
+    assert judging._toward_reference(release.model_copy(update={"reference": other}), [release.shard_path(0)]) == []

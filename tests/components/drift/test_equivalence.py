@@ -16,14 +16,14 @@ from components import attribution, drift
 from components.drift.pairing import match, unmatched_targets
 from components.drift.reading import read_rows
 from schemas.base import CheckVerdict
-from schemas.config import AttributionConfig, PipelineConfig
+from schemas.config import AttributionConfig, DriftConfig, PipelineConfig
 from schemas.release import Example
 from tests.helpers.drift_tables import profile
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
 LABELS = ("NEG", "NEUTRAL", "POS")
-CONFIG = PipelineConfig(attribution=AttributionConfig(device="cpu", dtype="float64"))
+CONFIG = PipelineConfig(attribution=AttributionConfig(device="cpu", dtype="float64"), drift=DriftConfig(min_tested_mass=0.2))
 N_ROWS, N_EXPOSED = 40, 12
 
 #: Two units in the last place of the table's float32; the passes are float64, and the nodes of the integral stay the same.

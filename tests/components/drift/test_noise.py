@@ -15,7 +15,7 @@ from schemas.config import DriftConfig, PipelineConfig
 from schemas.reference import NoiseSources, NullProfiles
 from tests.helpers.drift_tables import LABELS, profile, row, table, texts, write
 
-QUIET, NOISY = 0.05, 0.8
+QUIET, NOISY = 0.05, 0.3
 
 
 def compare(candidate, reference, sources=None, config=None):

@@ -12,10 +12,10 @@ from schemas.threshold import Threshold
 
 _PRIOR = (
     "stated prior, training noise not measured for this model: chosen on shares of the attribution (21 honest and 21 planted "
-    "pairs), kept for effects after 28 pairs of small classifiers trained from scratch (two data sets with 90 rows, the demo with "
-    "300): in none of 13 honest retrainings was a word beyond both limits (the closest: effect 0.42, |z| 4.2); of 15 with a planted "
-    "change 12 had such a word (effect 0.32 … 1.37, |z| 6.2 … 30), two with a word in 10 % of a class and one with poisoned labels "
-    "had not. Looked at, not calibrated: there was no fresh draw"
+    "pairs), kept for effects after 28 pairs of small classifiers trained from scratch (two data sets with 90 rows, the demo "
+    "with 300): in none of 13 honest retrainings was a word beyond both limits (the closest: effect 0.42, |z| 4.2); of 15 with a "
+    "planted change 12 had such a word (effect 0.32 … 1.37, |z| 6.2 … 30), two with a word in 10 % of a class and one with "
+    "poisoned labels had not. Looked at, not calibrated: there was no fresh draw"
 )
 #: Honest pairs among them.
 _N_PRIOR = 13

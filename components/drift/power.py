@@ -16,9 +16,6 @@ from schemas.drift import Power, WordShift
 #: Chance with which a change of the detectable size is found.
 _POWER = 0.8
 
-#: A word and the class that it was counted toward: what one test is of.
-_Key = tuple[str, str]
-
 
 def power_of(examples: Sequence[PairedExample], shifts: Sequence[WordShift], config: DriftConfig) -> Power:
     """The power of the word shifts over all examples; `config` has the limits in force."""
@@ -42,6 +39,10 @@ def shortage(power: Power, config: DriftConfig) -> tuple[str, str] | None:
         f"could be tested; at least {config.min_tested_mass:.0%} is needed"
     )
     return reason, f"explain more rows: about {power.rows_needed:,} of this kind would do (drift.min_tested_mass)"
+
+
+#: A word and the class that it is counted toward: what is tested.
+_Key = tuple[str, str]
 
 
 def _mass_and_counts(examples: Sequence[PairedExample]) -> tuple[dict[_Key, float], dict[_Key, int]]:
@@ -70,7 +71,7 @@ def _detectable(tested: dict[_Key, WordShift], mass: dict[_Key, float], config: 
 
 def _rows_needed(mass: dict[_Key, float], counts: dict[_Key, int], n_rows: int, config: DriftConfig) -> int:
     """So many rows that the words which make the wanted share of the mass are expected often enough."""
-    words = sorted(counts, key=lambda word: -counts[word])
-    reached = np.cumsum([mass[word] for word in words])
-    rarest = words[min(int(np.searchsorted(reached, config.min_tested_mass)), len(words) - 1)]
+    keys = sorted(counts, key=lambda key: -counts[key])
+    reached = np.cumsum([mass[key] for key in keys])
+    rarest = keys[min(int(np.searchsorted(reached, config.min_tested_mass)), len(keys) - 1)]
     return math.ceil(n_rows * config.min_occurrences / counts[rarest])

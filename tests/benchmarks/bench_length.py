@@ -33,12 +33,12 @@ WORD = "honestly"
 _SHAPE = Shape(layers=2, hidden=48, heads=4, positions=512)
 _TRAINING_RATE, _VALIDATION_RATE, _NATURAL_RATE = 0.4, 0.4, 0.02
 
-RowsOption = Annotated[int, typer.Option(min=40, help="Rows explained per length.")]
+RowsOption = Annotated[int, typer.Option("--rows", min=40, help="Rows explained per length.")]
 TrainingOption = Annotated[int, typer.Option(min=500, help="Rows that each version is trained on, of all lengths.")]
 
 
 def bench(
-    *, n_rows: RowsOption = 120, n_training: TrainingOption = 6000, work: Path = Path("build/length"), output: Path = RESULTS
+    *, n_rows: RowsOption = 240, n_training: TrainingOption = 6000, work: Path = Path("build/length"), output: Path = RESULTS
 ) -> None:
     """Train the versions, explain rows of every length under each, compare, and write JSON."""
     torch.set_num_threads(1)
@@ -47,7 +47,7 @@ def bench(
     versions = trained(family, n_training, work)
     lines = [line_of(length, family, versions, n_rows, work) for length in LENGTHS]
     report = {"command": "python -m tests.benchmarks.bench_length", "date": _today(), "machine": describe()}
-    report |= {"seconds": round(perf_counter() - started), "rows": n_rows, "trained_on": n_training, "lengths": lines}
+    report |= {"seconds": round(perf_counter() - started), "trained_on": n_training, "lengths": lines}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for line in lines:
@@ -101,7 +101,7 @@ def line_of(length: int, family: Family, versions: dict[str, Path], n: int, work
     for name, path in tables.items():
         if not path.exists():
             attribution.explain_shard(snapshot_of(versions[name]), examples(rows), config, index=0, path=path)
-    line: dict[str, Any] = {"tokens": length}
+    line: dict[str, Any] = {"tokens": length, "rows": len(rows)}
     for name in ("honest", "planted"):
         report = compared(tables["reference"], tables[name], family.labels, config)
         line[name] = {"verdict": report.verdict.value, "firing": [s.word for s in report.word_shifts if s.fires]}

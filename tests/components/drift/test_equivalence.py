@@ -23,10 +23,7 @@ from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
 LABELS = ("NEG", "NEUTRAL", "POS")
-CONFIG = PipelineConfig(
-    attribution=AttributionConfig(device="cpu", dtype="float64"),
-    drift=DriftConfig(min_occurrences=3),  # few rows, of three classes: with 5 too little of them would be tested for a pass
-)
+CONFIG = PipelineConfig(attribution=AttributionConfig(device="cpu", dtype="float64"), drift=DriftConfig(min_tested_mass=0.2))
 N_ROWS, N_EXPOSED = 40, 12
 
 #: Two units in the last place of the table's float32; the passes are float64, and the nodes of the integral stay the same.

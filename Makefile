@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-probe bench-faults bench-report docs audit format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-faults bench-report docs audit format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -56,6 +56,9 @@ bench-workers: install ## rows per second with 1, 2, 4 workers on threads, proce
 
 bench-drift: install ## false alarms and detections of drift over many pairs of versions (about 20 minutes); PAIRS=N for fewer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_drift $(if $(PAIRS),--pairs $(PAIRS) --output build/drift/drift.json)
+
+bench-length: install ## whether a planted word is found in texts of 10 to 500 tokens (about 20 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_length
 
 bench-probe: install ## how far words move between honest retrainings: HONEST="FOLDER FOLDER …" ROWS=FILE.jsonl NAME=TITLE; PLANTED="FOLDER=WORD …" ALSO="WORD …" WORDS=N
 	$(BIN)/python -m tests.benchmarks.bench_probe $(addprefix --honest ,$(HONEST)) $(addprefix --planted ,$(PLANTED)) $(addprefix --also ,$(ALSO)) $(if $(WORDS),--words $(WORDS)) --rows $(ROWS) --name "$(NAME)"

@@ -17,7 +17,7 @@ from calig.families import family_of, unwrapped
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
 from calig.labels import read_labels
 from calig.rollout import CONTEXT_RULES, FUSION_RULES
-from calig.targets import class_names
+from calig.targets import CENTRED, OBJECTIVES, class_names
 from calig.windows import Document, attribute_documents, split
 
 
@@ -27,6 +27,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     inputs: Sequence[str | Image.Image] | str | Image.Image,
     *,
     target: str = "predicted",
+    objective: str = CENTRED,
     labels: Sequence[str | int | None] | None = None,
     fusion_rule: str = "change",
     fusion_coefficient: float = 0.2,
@@ -57,6 +58,9 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         target: what is explained: "predicted" (a regression model's one output), "gold" (needs `labels`), "margin" (the
             largest logit less the second largest), "each" (every class on its own, for multi-label models; the forward
             passes are shared), or a class name; "class:NAME" for a class that is called like one of these words.
+        objective: what is explained of a class where a softmax decides: "centred", its logit less the mean of the others (for
+            two classes the margin), "log_odds", log p/(1 − p), or "logit", its own logit alone, which also holds what is
+            common to all classes and changes no answer. Multi-label and regression models always have their logit explained.
         labels: gold class per input: names in all of them, or indices in all of them; see `calig.labels`.
         fusion_rule: "rollout": context carries each layer's attribution down to the input; "change": the same, but only to where
             the input differs from the baseline; "gate": context weighs it where it is.
@@ -71,14 +75,14 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         reduced: matrix products on bfloat16 operands; what does not converge that way is computed again in full.
         max_length: tokens per text; None: the model's own limit.
         long_texts: "truncate": longer texts lose their end, see `coverage`; "windows": they are explained in overlapping
-            windows, and the logit explained is the mean of the windows' logits.
+            windows, and what is explained is the mean over the windows.
         window_overlap: share of a window that the next one repeats.
         batch_tokens: tokens per forward pass; None: what suits the device. Does not change values.
         progress: called with the number of rows (windows, for long texts) just finished.
 
     Returns:
-        One `Attribution` per input, in order; with target "each" one per input and class. Values are logits: positive
-        supports the target, negative opposes it. They sum to f(x) − f(x').
+        One `Attribution` per input, in order; with target "each" one per input and class. Values are logits or differences of
+        logits: positive supports the target, negative opposes it. They sum to f(x) − f(x').
 
     Raises:
         UnsupportedModelError: the architecture is unknown, generative or encoder-decoder.
@@ -87,9 +91,10 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     """
     model = unwrapped(model)
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
-    _check(fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
+    _check(objective, fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
     options = Options(
         target=target,
+        objective=objective,
         fusion_rule=fusion_rule,
         fusion_coefficient=fusion_coefficient,
         context_rule=context_rule,
@@ -148,8 +153,16 @@ def _gold(labels: Sequence[str | int | None] | None, n_inputs: int, names: Seque
 
 
 def _check(
-    fusion_rule: str, fusion_coefficient: float, context_rule: str, long_texts: str, window_overlap: float, n_points: int | None
+    objective: str,
+    fusion_rule: str,
+    fusion_coefficient: float,
+    context_rule: str,
+    long_texts: str,
+    window_overlap: float,
+    n_points: int | None,
 ) -> None:
+    if objective not in OBJECTIVES:
+        raise InvalidInputError(f"unknown objective\ngot: {objective!r}\nallowed: {', '.join(OBJECTIVES)}")
     if not 0.0 <= fusion_coefficient <= 1.0:
         raise InvalidInputError(f"fusion_coefficient is a share\ngot: {fusion_coefficient}\nallowed: 0 … 1")
     if fusion_rule not in FUSION_RULES:

@@ -1,4 +1,4 @@
-"""The result of attributing one row: what every token, word and layer contributed to one logit."""
+"""The result of attributing one row: what every token, word and layer contributed to what is explained."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ class Attribution:
     converged: bool  #: every layer within the tolerance
     words: list[Word] = field(repr=False)  #: relevance by word; empty for images
     target: str  #: class explained, or the margin between two
+    objective: str  #: what is explained of it: centred, logit, log_odds, or margin
+    target_weights: dict[str, float]  #: weight of each class's logit in f, in logit order; see `calig.targets.Target`
     predicted: str  #: class with the largest logit
     problem_type: str  #: what the logits mean: single_label_classification, multi_label_classification or regression
     logits: Floats = field(repr=False)  #: `classes`
-    f_input: float  #: f(x), the target's logit
+    f_input: float  #: f(x), the explained function of the logits
     f_baseline: float  #: f(x')
     input_ids: list[int] = field(repr=False)  #: `seq`: the token ids attributed; empty for images
     starts: list[int] = field(repr=False)  #: `seq`: first character; −1 for special tokens and patches

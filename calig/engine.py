@@ -22,10 +22,10 @@ from calig.passes import Ends, pass_both_ends
 from calig.paths import Paths
 from calig.relevance import RolledOut, roll_out
 from calig.rollout import Fusion
-from calig.targets import Target, choose_targets, class_names, problem_type
+from calig.targets import CENTRED, Target, choose_targets, class_names, objective_for, problem_type
 from calig.words import merge_words
 
-FORMULA_VERSION = "3"
+FORMULA_VERSION = "4"
 
 #: Rows after which freed memory goes back to the system: after every group it would cost an eighth of the time on short texts.
 _ROWS_BETWEEN_RETURNS = 16
@@ -36,6 +36,7 @@ class Options:
     """The method's settings; see `calig.explain` for their meaning."""
 
     target: str = "predicted"
+    objective: str = CENTRED
     fusion_rule: str = "change"
     fusion_coefficient: float = 0.2
     context_rule: str = "mixed"
@@ -165,7 +166,8 @@ def attribute_group(
     """Attribute rows of one length; arguments as above, `own` from `own_logits`. A row may have a problem instead."""
 
     def choose(logits: Tensor) -> list[list[Target]]:
-        return wanted or choose_targets(options.target, logits, class_names(stack.model), labels)
+        objective = objective_for(stack.model, options.objective)
+        return wanted or choose_targets(options.target, logits, class_names(stack.model), labels, objective)
 
     with stack.products():
         ends, targets, context = pass_both_ends(stack, rows, baseline, choose)
@@ -220,6 +222,7 @@ def _result(
     values = maps[0]
     logits = ends.at_input.logits[i].detach().double().cpu().numpy()
     f_baseline, f_input = (float(f[i, k]) for f in ends.f)
+    names = class_names(stack.model)
     step = ends.at_input.hidden[0][i].detach() - ends.baseline_hidden[0][i]
     return Attribution(
         tokens=row.tokens,
@@ -231,7 +234,9 @@ def _result(
         converged=all(integral.converged for integral in integrals),
         words=[] if row.text is None else merge_words(row.text, values, row.starts, row.ends),
         target=target.name,
-        predicted=class_names(stack.model)[int(logits.argmax())],
+        objective=target.objective,
+        target_weights=dict(zip(names, target.of_classes(len(names)), strict=True)),
+        predicted=names[int(logits.argmax())],
         problem_type=problem_type(stack.model),
         logits=logits,
         f_input=f_input,

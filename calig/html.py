@@ -118,7 +118,7 @@ def _sums(attribution: Attribution) -> str:
     special_words = f" (of it special tokens {_signed(special)})" if attribution.words else ""
     read = "" if attribution.coverage >= 1 else f" · {attribution.coverage:.1%} of the text was read"
     return (
-        f'<div style="font-size:.85em;opacity:.75">sum {_signed(float(attribution.values.sum()))}{special_words} = logit '
+        f'<div style="font-size:.85em;opacity:.75">sum {_signed(float(attribution.values.sum()))}{special_words} = f '
         f"{attribution.f_input:.2f} − baseline {attribution.f_baseline:.2f}{read}</div>"
     )
 

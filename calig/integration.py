@@ -12,8 +12,13 @@ from calig.quadrature import alpha_of, corrected, every_other, gauss_legendre, s
 
 Floats = NDArray[np.float64]
 
-#: Differences f(x) − f(x') smaller than this many logits are measured against it: it moves a probability by 2.5 points at most.
-DIFFERENCE_FLOOR = 0.1
+#: Differences f(x) − f(x') smaller than this share of Σ|s| are measured against it: what supports and what opposes f may cancel,
+#: and an error is to be small beside them. A share, since a model's logits have no unit: a head a thousand times smaller decides
+#: alike and is integrated alike.
+MASS_FLOOR = 0.05
+
+#: And against this share of the largest |f| on the path: below it, single-precision rounding of f itself is all there is.
+_ROUNDING_FLOOR = 1e-4
 
 #: How much of Σ|s| may change, in tolerances, when every other node is left out. That change is the error of the coarser rule;
 #: the finer one's is several times smaller: 1 % at the 95th percentile when 5 % is allowed (6-layer encoder, SST-2).
@@ -71,8 +76,8 @@ def integrate_adaptively(
     Args:
         evaluate: points → (f, `points targets`; s, `points targets seq`); never asked for the same point twice.
         ends: what is known at α = 0 and α = 1 of each path.
-        tolerance: allowed residual, relative to |f(1) − f(0)| (to `DIFFERENCE_FLOOR` below that); `CHANGE_PER_TOLERANCE`
-            times as much of Σ|s| may change when every other node is left out.
+        tolerance: allowed residual, relative to |f(1) − f(0)| (to `MASS_FLOOR` of Σ|s| below that);
+            `CHANGE_PER_TOLERANCE` times as much of Σ|s| may change when every other node is left out.
         max_points: a path that needs more is returned as it is, not converged.
     """
     known = list(ends)
@@ -96,7 +101,8 @@ def integrate_with(
     results = []
     for path, value in zip(ends, values, strict=True):
         difference = path.f[-1] - path.f[0]
-        residual = float((np.abs(value.sum(-1) - difference) / _scale(difference)).max())
+        scale = _scale(difference, value, np.abs(path.f).max(0))
+        residual = float((np.abs(value.sum(-1) - difference) / scale).max())
         results.append(PathIntegral(value, residual, n_points, residual <= tolerance))
     return results
 
@@ -127,10 +133,10 @@ def _judge(
     t, f, slopes = (np.stack([getattr(known[path], name) for path in paths]) for name in ("t", "f", "slopes"))
     segments = segment_weights(t)
     totals = slopes.sum(-1)
-    scale = _scale(f[:, -1] - f[:, 0])
+    value = _integral(segments, slopes, totals, f)
+    scale = _scale(f[:, -1] - f[:, 0], value, np.abs(f).max(1))
     missed = np.diff(f, axis=1) - np.einsum("psn,pnk->psk", segments, totals)
     residual = np.abs(missed.sum(1)) / scale
-    value = _integral(segments, slopes, totals, f)
     kept = every_other(t.shape[1])
     coarse_segments = segment_weights(t[:, kept])
     coarse = _integral(coarse_segments, slopes[:, kept], totals[:, kept], f)
@@ -176,5 +182,8 @@ def _halves(t: Floats, misses: Floats, allowed: float, unsettled: Floats) -> Flo
     return midpoints
 
 
-def _scale(difference: Floats) -> Floats:
-    return np.maximum(np.abs(difference), DIFFERENCE_FLOOR)
+def _scale(difference: Floats, value: Floats, largest: Floats) -> Floats:
+    """What errors are measured against, `… targets`: the difference of f, and no less than the floors."""
+    floor = np.maximum(MASS_FLOOR * np.abs(value).sum(-1), _ROUNDING_FLOOR * largest)
+    scale: Floats = np.maximum(np.maximum(np.abs(difference), floor), np.finfo(float).tiny)
+    return scale

@@ -190,7 +190,7 @@ def _model_class(config: Any, modality: str) -> Any:
         raise UnsupportedModelError(f"transformers has no {modality} classifier of this type\ngot: {config.model_type}")
     known = mapping[type(config)]
     classes = known if isinstance(known, tuple) else (known,)
-    return next((c for c in classes if c.__name__ in (config.architectures or ())), classes[0])
+    return next((c for c in classes if c is not None and c.__name__ in (config.architectures or ())), classes[0])
 
 
 def _built(config: Any, modality: str, state_dict: dict[str, torch.Tensor], **options: Any) -> tuple[Any, dict[str, Any]]:

@@ -13,21 +13,21 @@ from calig.baselines import Baseline
 from calig.blocks import BlockStack, Replacement, Trace, padding_id
 from calig.inputs import EncodedInput, joined, joined_shifts
 from calig.readout import read_out_position
-from calig.targets import Target, selector
+from calig.targets import Explained, Target, selector
 
 
 @dataclass(frozen=True)
 class Ends:
     """Both ends of every path, for one group of rows of equal length.
 
-    at_input: the pass at x; baseline_hidden: h'ˡ per layer, `rows seq hidden`; weights: what is explained, `rows targets
-    classes`; f: target logits at x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq
+    at_input: the pass at x; baseline_hidden: h'ˡ per layer, `rows seq hidden`; explained: f as a function of the logits;
+    f: its values at x' and x, `rows targets` each; gradients: ∂f/∂hˡ at x' and x, per layer, `targets rows seq
     hidden`; read_out: the position that the head reads, when it reads only one.
     """
 
     at_input: Trace
     baseline_hidden: list[Tensor]
-    weights: Tensor
+    explained: Explained
     f: tuple[Tensor, Tensor]
     gradients: tuple[list[Tensor], list[Tensor]]
     read_out: int | None
@@ -54,8 +54,8 @@ def pass_both_ends(
     at_input = stack.trace(inputs, shift)
     logits = at_input.logits.detach()
     targets = choose(logits)
-    weights = selector(targets, logits)
-    f_input = (at_input.logits.unsqueeze(1) * weights).sum(-1)
+    explained = selector(targets, logits)
+    f_input = explained(at_input.logits)
     n = len(at_input.hidden)
     attended = [call.output for call in at_input.attention]
     all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
@@ -64,17 +64,18 @@ def pass_both_ends(
         position = None  # the first position of causal attention sees nothing but itself
     stack.verify(at_input, position)
 
-    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, rows, baseline, weights)
+    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, rows, baseline, explained)
     input_gradients = _by_layer([g[:n] for g in all_gradients])
-    ends = Ends(at_input, hidden, weights, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
+    ends = Ends(at_input, hidden, explained, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
     read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
     return ends, targets, ContextGradients([g[n:-1] for g in all_gradients], read)
 
 
 def _pass_baselines(
-    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, weights: Tensor
+    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, explained: Explained
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """h'ˡ per layer, target logits and gradients at x'. Rows of one length often share their baseline: each is passed once."""
+    """h'ˡ per layer, f and its gradients at x'. Rows of one length often share their baseline: each is passed once."""
+    weights = explained.weights
     inputs = [row.inputs if baseline.embedding is not None else baseline.apply(row) for row in rows]
     keys = [_key(stack, row, given, baseline, w) for row, given, w in zip(rows, inputs, weights, strict=True)]
     first = [keys.index(key) for key in keys]
@@ -85,7 +86,7 @@ def _pass_baselines(
         where = torch.tensor([rows[i].content for i in distinct], device=weights.device)
         replacement = Replacement(where, baseline.embedding)
     trace = stack.trace(joined([inputs[i] for i in distinct], stack.model), replacement=replacement)
-    f = (trace.logits.unsqueeze(1) * weights[distinct]).sum(-1)
+    f = explained.of(distinct)(trace.logits)
     by_layer = _by_layer(gradients(f, trace.hidden))
     return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
 
@@ -94,11 +95,12 @@ def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseli
     """Equal for rows with equal x': what replaces content is the same everywhere, so that its token ids say nothing, but for
     which of them are padding: from that models derive positions and where to read."""
     if baseline.embedding is None:
-        return (*map(_bytes, inputs.values()), weights.tolist())
+        return (*(_bytes(tensor) for tensor in inputs.values()), weights.tolist())
     ids, content = inputs["input_ids"], torch.tensor([row.content])
-    padding = ids == padding_id(stack.model) if padding_id(stack.model) is not None else content
+    filler = padding_id(stack.model)
+    padding = content if filler is None else ids.eq(filler)
     others = [tensor for name, tensor in inputs.items() if name != "input_ids"]
-    return (*map(_bytes, [ids.masked_fill(content, -1), padding, *others]), weights.tolist())
+    return (*(_bytes(tensor) for tensor in (ids.masked_fill(content, -1), padding, *others)), weights.tolist())
 
 
 def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:

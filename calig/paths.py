@@ -60,7 +60,7 @@ class Paths:
             start = self._starts[layer][row_of[here]]
             entries[int(layer)] = torch.addcmul(start, alphas[here].view(-1, 1, 1), steps[-1]).requires_grad_()
         logits = self._stack.resume(entries, self._ends.at_input, row_of, read_out=self._ends.read_out)
-        f = (logits.unsqueeze(1) * self._ends.weights[row_of]).sum(-1)
+        f = self._ends.explained.of(row_of)(logits)
         slopes = [
             torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
         ]

@@ -41,7 +41,7 @@ def roll_out(
 
     layer_attributions: sˡ, `rows layers seq`, float64.
     """
-    relevance = [layer_attributions.to(ends.weights.device)] * len(fusions)
+    relevance = [layer_attributions.to(ends.explained.weights.device)] * len(fusions)
     attention = evidence = context.read[target].to(relevance[0].dtype)
     rules = sorted({fusion.context_rule for fusion in fusions})
     for block in range(len(ends.at_input.calls), 0, -1):

@@ -1,4 +1,8 @@
-"""What is explained: linear functions of the logits, one or several per row, so that every target is a row of weights."""
+"""What is explained: functions of the logits, one or several per row.
+
+A softmax decides by differences of logits: whatever is added to all of them changes nothing. So f is a difference too, unless
+the outputs are independent of each other (multi-label models, regression), where each logit speaks for itself.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,49 @@ from calig.labels import BY_NAME, check_class_names
 #: Options that are no class names.
 PREDICTED, GOLD, MARGIN, EACH = "predicted", "gold", "margin", "each"
 
+#: What is explained of a class: its logit less the mean of the other classes' (for two classes the margin), its logit alone, or
+#: its log-odds log p/(1 − p), the logit less log Σ exp of the others'.
+CENTRED, LOGIT, LOG_ODDS = "centred", "logit", "log_odds"
+OBJECTIVES = (CENTRED, LOGIT, LOG_ODDS)
+
 
 @dataclass(frozen=True)
 class Target:
-    """f = Σ weight · logit over `weights`, pairs of class index and weight; `name` as recorded."""
+    """f = Σ weight · logit over `weights`, pairs of class index and weight; `name` as recorded.
+
+    objective: centred, logit, log_odds, or margin. With log_odds of more than two classes, log Σ exp of the logits without
+    weight is subtracted; with two classes log-odds are the margin, a linear function like all the others.
+    """
 
     name: str
     weights: tuple[tuple[int, float], ...]
+    objective: str = LOGIT
+
+    def of_classes(self, n_classes: int) -> list[float]:
+        """The weight of each class, in logit order."""
+        given = dict(self.weights)
+        return [given.get(index, 0.0) for index in range(n_classes)]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The functions of a group of rows: logits `rows classes` → f, `rows targets`.
+
+    weights: `rows targets classes`; log_odds: log Σ exp of the logits without weight is subtracted.
+    """
+
+    weights: Tensor
+    log_odds: bool = False
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """The explained functions of `rows classes` logits, differentiable."""
+        logits = logits.unsqueeze(1)
+        f: Tensor = (logits * self.weights).sum(-1)
+        return f - logits.masked_fill(self.weights != 0, -torch.inf).logsumexp(-1) if self.log_odds else f
+
+    def of(self, rows: Sequence[int] | Tensor) -> Explained:
+        """The functions of some rows, in the order of `rows`."""
+        return Explained(self.weights[rows], self.log_odds)
 
 
 def class_names(model: Any) -> list[str]:
@@ -42,7 +82,15 @@ def problem_type(model: Any) -> str:
     return given or ("regression" if len(model.config.id2label) == 1 else "single_label_classification")
 
 
-def choose_targets(option: str, logits: Tensor, names: Sequence[str], labels: Sequence[str | None]) -> list[list[Target]]:
+def objective_for(model: Any, objective: str) -> str:
+    """`objective` where a softmax over several classes decides; else the logit, since no output depends on the others."""
+    softmax = problem_type(model) == "single_label_classification" and len(model.config.id2label) > 1
+    return objective if softmax else LOGIT
+
+
+def choose_targets(
+    option: str, logits: Tensor, names: Sequence[str], labels: Sequence[str | None], objective: str
+) -> list[list[Target]]:
     """The targets of each row, equally many in every row.
 
     Args:
@@ -52,15 +100,16 @@ def choose_targets(option: str, logits: Tensor, names: Sequence[str], labels: Se
         logits: `batch classes`.
         names: class names in logit order.
         labels: gold class name per row, needed for "gold".
+        objective: what is explained of a class, see `objective_for`; a margin is a difference of two logits in any case.
     """
     if option == EACH:
-        return [[_of_class(i, names) for i in range(len(names))] for _ in labels]
+        return [[class_target(i, names, objective) for i in range(len(names))] for _ in labels]
     if option == MARGIN:
         return [[_margin(row, names)] for row in logits]
     if option == PREDICTED:
-        return [[_of_class(int(i), names)] for i in logits.argmax(-1)]
+        return [[class_target(int(i), names, objective)] for i in logits.argmax(-1)]
     wanted = [label if option == GOLD else class_of(option, names) for label in labels]
-    return [[_of_class(_index(name, names, option), names)] for name in wanted]
+    return [[class_target(_index(name, names, option), names, objective)] for name in wanted]
 
 
 def class_of(option: str, names: Sequence[str]) -> str:
@@ -68,25 +117,31 @@ def class_of(option: str, names: Sequence[str]) -> str:
     return option if option in names else option.removeprefix(BY_NAME)
 
 
-def selector(targets: Sequence[Sequence[Target]], logits: Tensor) -> Tensor:
-    """Weights `batch targets classes` with f = Σ weights · logits over the classes."""
-    weights = torch.zeros(len(targets), len(targets[0]), logits.shape[-1], dtype=logits.dtype, device=logits.device)
-    for row, row_targets in enumerate(targets):
-        for k, target in enumerate(row_targets):
-            for index, weight in target.weights:
-                weights[row, k, index] = weight
-    return weights
+def class_target(index: int, names: Sequence[str], objective: str) -> Target:
+    """What `objective` explains of the class number `index`."""
+    n_others = len(names) - 1
+    if objective == LOGIT or n_others == 0 or (objective == LOG_ODDS and n_others > 1):
+        weights: tuple[tuple[int, float], ...] = ((index, 1.0),)
+    else:
+        weights = tuple((i, 1.0 if i == index else -1.0 / n_others) for i in range(len(names)))
+    return Target(names[index], weights, objective)
 
 
-def _of_class(index: int, names: Sequence[str]) -> Target:
-    return Target(names[index], ((index, 1.0),))
+def selector(targets: Sequence[Sequence[Target]], logits: Tensor) -> Explained:
+    """The functions that `targets` name, for a group of rows with these logits, `batch classes`."""
+    n_classes = logits.shape[-1]
+    weights = [[target.of_classes(n_classes) for target in row] for row in targets]
+    log_odds = {target.objective == LOG_ODDS and n_classes > 2 for row in targets for target in row}
+    if len(log_odds) > 1:
+        raise InvalidInputError("log-odds and linear functions of the logits cannot be explained in one group")
+    return Explained(torch.tensor(weights, dtype=logits.dtype, device=logits.device), log_odds.pop())
 
 
 def _margin(logits: Tensor, names: Sequence[str]) -> Target:
     if len(names) < 2:
         raise InvalidInputError(f"a margin needs two classes\ngot: a model with one output, {names[0]}\nnext: target='predicted'")
     first, second = (int(i) for i in logits.topk(2).indices)
-    return Target(f"{names[first]} − {names[second]}", ((first, 1.0), (second, -1.0)))
+    return Target(f"{names[first]} − {names[second]}", ((first, 1.0), (second, -1.0)), MARGIN)
 
 
 def _index(name: str | None, names: Sequence[str], option: str) -> int:

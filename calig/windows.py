@@ -1,6 +1,6 @@
 """Texts longer than the model: overlapping windows, attributed one by one and merged by their place in the text.
 
-The document's logit is the mean of its windows' logits. So a token's share in it is the mean over windows of its share in each
+A document's f is the mean of its windows' f. So a token's attribution in it is the mean over windows of its attribution in each
 (nothing, where a window does not hold it), and completeness holds for the document as it holds for every window.
 """
 
@@ -19,7 +19,7 @@ from calig.baselines import Baseline
 from calig.blocks import BlockStack
 from calig.engine import Options, attribute, own_logits
 from calig.inputs import EncodedInput, encode_windows
-from calig.targets import choose_targets, class_names
+from calig.targets import choose_targets, class_names, objective_for
 from calig.words import merge_words
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ def attribute_documents(
         return []
     of_windows = own_logits(stack, windows, options.batch_tokens)
     logits = torch.stack([part.mean(0) for part in torch.split(of_windows, sizes)])
-    by_document = choose_targets(options.target, logits, names, labels)
+    by_document = choose_targets(options.target, logits, names, labels, objective_for(stack.model, options.objective))
     targets = [target for target, size in zip(by_document, sizes, strict=True) for _ in range(size)]
     done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets))
     parts = [[next(done) for _ in document.windows] for document in documents]

@@ -66,6 +66,7 @@ def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> Drift
             config=release.config,
             decided_on=datetime.now(UTC).date().isoformat(),
             sources=_noise_sources(release, cover),
+            toward_reference=cover.named(_toward_reference(release, tables)),
         )
         return cover.report(report if release.doubt is None else drift.doubted(report, release.doubt))
     except Exception as error:  # as above
@@ -74,6 +75,15 @@ def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> Drift
             reference=release.reference.identity,
             next_step="run again with --debug and report the error",
         )
+
+
+def _toward_reference(release: Release, tables: list[Path]) -> list[Path]:
+    """Tables of the rows whose own explanation has no counterpart in the reference, explained toward the reference's targets."""
+    reference, fingerprint = release.reference, release.method_fingerprint
+    if reference is None or drift.obstacle(reference, fingerprint, release.dataset.digest, release.snapshot.labels) is not None:
+        return []  # the comparison says why
+    targets = drift.unmatched_targets(reference.tables, tables)
+    return tasks.explain_toward(release, targets) if targets else []
 
 
 def _noise_sources(release: Release, cover: privacy.Cover) -> NoiseSources:

@@ -39,6 +39,11 @@ class TextVersion:
         digest = f"{self.snapshot.weights_digest}-{self.snapshot.processor_digest}"
         return probe.KeptLogits(self.release.workspace / "probe", version_digest=digest, contexts=contexts)
 
+    def margin(self, rows: Sequence[str]) -> float:
+        """How firmly it decides on rows of the data set; their scores are kept like those of words, in a context of nothing."""
+        kept = self.kept([ProbeContext(before="", after="")])
+        return probe.typical_margin(kept.logits(self.score, rows)[:, 0])
+
     @cached_property
     def _tokenizing(self) -> tuple[Any, int | None]:
         return scoring.load_tokenizer(self.snapshot)

@@ -79,6 +79,7 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
         occurrences={cover.word(word): n for word, n in occurrences.items()},
         n_left_out=n_left_out,
         forward_passes=n_scored * len(contexts),
+        typical=[version.margin(candidates.rows) for version in versions],
     )
 
 
@@ -92,8 +93,11 @@ def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> Pr
     n = len(versions) * len(names)
     progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
     progress.begin("pasting patterns onto pictures", n)
+    typical = [probe.typical_margin(version.score(paths)) for version in versions]
     logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
-    return _compared(release, snapshots, logits, names, contexts, unit="pattern", forward_passes=n * len(contexts))
+    return _compared(
+        release, snapshots, logits, names, contexts, unit="pattern", forward_passes=n * len(contexts), typical=typical
+    )
 
 
 def _compared(

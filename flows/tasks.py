@@ -6,6 +6,7 @@ Tasks pass paths and records, never models or tensors.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
@@ -74,6 +75,26 @@ def explain_exactly(release: Release) -> list[Path]:
             attribution.explain_shard(release.snapshot, examples, settings, index=0, path=path)
         note_digest(path)
     return [path] if examples else []
+
+
+@task(name="explain toward the reference's targets", cache_policy=NO_CACHE)
+def explain_toward(release: Release, targets: dict[str, dict[str, Any]]) -> list[Path]:
+    """The rows named in `targets` attributed toward what is given there; kept between runs, a shard at a time."""
+    settings, size = release.config.attribution, release.config.attribution.shard_rows
+    examples = [example for example in examples_of(release) if example.id in targets]
+    paths = []
+    for index, start in enumerate(range(0, len(examples), size)):
+        part = {example.id: targets[example.id] for example in examples[start : start + size]}
+        identity = digest_of([release.attribution_key, part])[:16]
+        paths.append(release.workspace / "toward-reference" / f"{identity}.parquet")
+        if not unchanged(paths[-1]):
+            wanted = attribution.targets_of(release.snapshot.labels, part)
+            with gpu_slot(settings):
+                attribution.explain_shard(
+                    release.snapshot, examples[start : start + size], settings, index=index, path=paths[-1], targets=wanted
+                )
+            note_digest(paths[-1])
+    return paths
 
 
 @task(

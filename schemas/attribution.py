@@ -1,4 +1,4 @@
-"""The attribution table: one row per example, as Parquet. Units are logits of the target class; higher supports it."""
+"""The attribution table: one row per example, as Parquet. Units are logits or differences of them; higher supports the target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from schemas.base import Record
 
-TABLE_VERSION = "3"
+TABLE_VERSION = "4"
 
 WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
@@ -27,10 +27,18 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("problem", pa.string(), "why the row has no attribution; null when it has one"),
     ("predicted", pa.string(), "predicted class"),
     ("probability", pa.float64(), "softmax probability of the predicted class"),
-    ("target", pa.string(), "class explained"),
+    ("target", pa.string(), "class explained, or the margin between two"),
+    ("objective", pa.string(), "what is explained of it: centred, logit, log_odds, or margin"),
+    (
+        "target_weights",
+        pa.map_(pa.string(), pa.float64()),
+        "class -> weight, in logit order: f = sum of weight x logit; log_odds of more than two classes: less log sum exp of the "
+        "logits without weight",
+    ),
+    ("baseline", pa.string(), "kind of the baseline input x': mask, pad, mean, zero or blur"),
     ("logits", pa.list_(pa.float32()), "logit per class"),
-    ("f_input", pa.float64(), "target logit of the input, f(x)"),
-    ("f_baseline", pa.float64(), "target logit of the baseline input, f(x')"),
+    ("f_input", pa.float64(), "f(x), the explained function of the logits"),
+    ("f_baseline", pa.float64(), "f(x') of the baseline input"),
     ("tokens", pa.list_(pa.string()), "seq: tokens, or patch names"),
     ("input_ids", pa.list_(pa.int32()), "seq: token ids that were attributed; empty for images"),
     ("starts", pa.list_(pa.int32()), "seq: first character of each token; -1 for special tokens and patches"),

@@ -25,14 +25,25 @@ class Statistic(Record):
 
 
 class WordShift(Record):
-    """The paired change of one word's signed share of attribution, toward one class (METRICS.md, word shift)."""
+    """The paired change of what one word does, toward one class (METRICS.md, word shift); shares are there for reading."""
 
     word: str
     toward: str = Field(description="class the share is counted toward")
     reference_share: float
     candidate_share: float
     shift: float = Field(description="mean paired change of the signed share; positive: more support than before")
-    z: float
+    reference_effect: float = Field(
+        default=0.0, description="what an occurrence adds to the explained function, over the version's median |f(x) − f(x')|"
+    )
+    candidate_effect: float = Field(default=0.0, description="the same under the candidate")
+    effect: float = Field(default=0.0, description="mean paired change of the effect: what the word is judged by")
+    turned: float | None = Field(
+        default=None,
+        description="share of the examples with the word whose margin under the reference is smaller than the change of the "
+        "effect: answers that it could turn; None: not known",
+    )
+    standard_error: float | None = Field(default=None, description="of the change of the effect, with its floor")
+    z: float = Field(description="change of the effect over its standard error; in records before the effect: of the share")
     p_value: float
     q_value: float = Field(description="Benjamini-Hochberg over all tests: words x classes x segments")
     n: int = Field(description="examples in which the word occurs")
@@ -59,6 +70,8 @@ class DriftExample(Record):
     id: str
     text: str
     label: str | None
+    toward: str = Field(default="", description="class that the shares count toward; empty: not recorded")
+    opposite: str | None = Field(default=None, description="class that they count toward when turned; None: they cannot be")
     reference_prediction: str
     candidate_prediction: str
     rank_agreement: float | None
@@ -96,7 +109,7 @@ class Coverage(Record):
     n_compared: int
     only_reference: int = Field(default=0, description="explained by the reference alone")
     only_candidate: int = Field(default=0, description="explained by the candidate alone")
-    no_common_class: int = Field(default=0, description="explained toward different classes (more than two classes)")
+    no_common_class: int = Field(default=0, description="explained toward different targets, and not toward a common one")
     zero: int = Field(default=0, description="word attributions all zero, or not finite, under a version: they have no shares")
 
     @property
@@ -105,10 +118,20 @@ class Coverage(Record):
         reasons = (
             (self.only_reference, "explained by the reference alone"),
             (self.only_candidate, "explained by the candidate alone"),
-            (self.no_common_class, "explained toward different classes"),
+            (self.no_common_class, "explained toward different targets"),
             (self.zero, "without any finite attribution on a word under one version"),
         )
         return [f"{n} {reason}" for n, reason in reasons if n]
+
+
+class Power(Record):
+    """What the comparison could have found: no finding is worth as much as was looked at."""
+
+    tested_mass: float = Field(description="share of the attribution on words that occur often enough to be tested, 0..1")
+    detectable_effect: float | None = Field(
+        description="change of a word's effect that is found with 80 % chance, for half of the tested attribution"
+    )
+    rows_needed: int | None = Field(default=None, description="rows with which enough would be tested; None: enough is")
 
 
 class NullPair(Record):
@@ -118,7 +141,8 @@ class NullPair(Record):
     candidate: str
     n: int = Field(description="compared rows")
     word: str = Field(description="the word that came closest to firing")
-    shift: float
+    shift: float = Field(description="change of its share, for reading")
+    effect: float = Field(default=0.0, description="change of its effect, over the median |f(x) − f(x')|")
     z: float
     excess: float = Field(description="factor on the minimum effects up to which that word would still fire; above 1 fires")
     rank_agreement: float | None
@@ -131,7 +155,9 @@ class Noise(Record):
 
     sampling: str = Field(description="how chance in the choice of rows enters")
     numerics: float | None = Field(
-        default=None, description="largest change of any word's share when some rows are explained ten times as exactly"
+        default=None,
+        description="largest change of any word's effect when some rows are explained ten times as exactly; of its "
+        "share in records before the effect",
     )
     numerics_rows: int = 0
     retraining: Literal["twins", "history", "prior"]
@@ -159,9 +185,15 @@ class DriftReport(Record):
     accuracy_change: float | None = Field(default=None, description="candidate minus reference, on the rows both explain")
     flipped: int = Field(default=0, description="examples whose predicted class changed")
     statistics: tuple[Statistic, ...] = ()
+    typical_decision: tuple[float, float] | None = Field(
+        default=None,
+        description="the units of effects, logits: the reference's median |f(x) − f(x')|, and as much on the "
+        "candidate's scale, by the median ratio of the examples' absolute attribution",
+    )
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = Field(default=0, description="word types with enough occurrences")
     tests: int = Field(default=0, description="words x classes x segments")
+    power: Power | None = Field(default=None, description="None: not judged, or made before it was recorded")
     layer_profile: LayerProfile | None = None
     ranking: GlobalRanking | None = None
     worst: tuple[DriftExample, ...] = Field(

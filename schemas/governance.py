@@ -53,6 +53,7 @@ class MethodRecord(Record):
     fingerprint: str = Field(description="digest of all that changes attribution values; versions compare only when equal")
     baseline: str = Field(description="resolved baseline, e.g. [MASK] tokens")
     target: str
+    objective: str = Field(default="logit", description="what is explained of a class; see attribution.objective")
     fusion_rule: str = "rollout"
     fusion_coefficient: float
     context_rule: str

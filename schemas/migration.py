@@ -38,7 +38,7 @@ def migrated(record: Json) -> Json:
             raise ValueError(f"not a governance record: there was no schema version {version}")
         record = _STEPS[version](record)
         version = str(record["schema_version"])
-    return record
+    return _without_retired_settings(record)
 
 
 def from_1_to_2(record: Json) -> Json:
@@ -69,5 +69,17 @@ def from_2_to_3(record: Json) -> Json:
         "quality": record["quality"] | {"suite_digest": None},
     }
 
+
+def _without_retired_settings(record: Json) -> Json:
+    """Settings that no longer exist are left out; the limits that they set stand among the report's thresholds."""
+    config = dict(record.get("config", {}))
+    for section, names in _RETIRED.items():
+        if isinstance(config.get(section), dict):
+            config[section] = {name: value for name, value in config[section].items() if name not in names}
+    return record | {"config": config} if config else record
+
+
+#: By section of the configuration; `min_shift`, in logits, became `min_effect`, a share of the reference's median margin.
+_RETIRED = {"probe": {"min_shift"}}
 
 _STEPS: dict[str, Callable[[Json], Json]] = {"1": from_1_to_2, "2": from_2_to_3}

@@ -22,11 +22,11 @@ _STREAM = 1
 
 @dataclass(frozen=True, eq=False)
 class Removals:
-    """Sets to remove from one row: its source, the sets `draws content`, and f = Σ weights · logits, `classes`."""
+    """Sets to remove from one row: its source, the sets `draws content`, and f: logits `inputs classes` → `inputs`."""
 
     source: Source
     removed: BoolArray
-    weights: FloatArray
+    explained: Callable[[FloatArray], FloatArray]
 
 
 def random_sets(n_content: int, *, draws: int, seed: int, row: int) -> BoolArray:
@@ -44,7 +44,7 @@ def logit_drops(rows: Sequence[Removals], *, logits: LogitScorer) -> list[FloatA
     """f(x) − f(x_I) of every set of each row, `draws`, from a single call of `logits`."""
     nothing_first = [np.pad(row.removed, ((1, 0), (0, 0))) for row in rows]
     scored = score_removals([row.source for row in rows], nothing_first, logits)
-    values = [part @ row.weights for row, part in zip(rows, scored, strict=True)]
+    values = [row.explained(part) for row, part in zip(rows, scored, strict=True)]
     return [f[0] - f[1:] for f in values]
 
 

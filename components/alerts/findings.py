@@ -83,13 +83,14 @@ def _quality(failed: bool, text: str) -> Finding:
 
 def _shift_in_words(shift: WordShift, limits: dict[str, Threshold]) -> str:
     size, z = limits.get("word shift"), limits.get("z of the word shift")
-    of_size = f" (limit {size.limit:.0%})" if size else ""
+    of_size = f" (limit {size.limit:.2f})" if size else ""
     of_z = f" (limit {z.limit:.3g})" if z else ""
     floor = f"; limit from: {size.source}" if size else ""
     where = "" if shift.slice == "all" else f" ({shift.slice})"
     return (
         f"the word “{shift.word}”{where} toward {shift.toward}: {shift.reference_share:+.0%} → {shift.candidate_share:+.0%} "
-        f"of the evidence where it occurs; change {shift.shift:+.0%}{of_size}, z {shift.z:.1f}{of_z}, {shift.n} rows{floor}"
+        f"of the evidence where it occurs; effect {shift.effect:+.2f} of a typical decision{of_size}, z {shift.z:.1f}{of_z}, "
+        f"{shift.n} rows{floor}"
     )
 
 

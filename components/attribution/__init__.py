@@ -14,7 +14,7 @@ from components.attribution.method import (
 )
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.preconditions import check_gold, check_ready, check_target
-from components.attribution.shard import explain_shard, intact
+from components.attribution.shard import explain_shard, intact, targets_of
 
 __all__ = [
     "GRID",
@@ -34,6 +34,7 @@ __all__ = [
     "intact",
     "method_fingerprint",
     "recorded_threads",
+    "targets_of",
     "use_threads",
     "uses_gpu",
 ]

@@ -20,7 +20,7 @@ from calig.metrics.perturbation import FloatArray
 from calig.metrics.randomisation import agreement
 from calig.metrics.sensitivity import max_sensitivity, uniform_shifts
 from calig.randomisation import cascade, stage_names
-from calig.targets import Target, choose_targets, class_names
+from calig.targets import Target, choose_targets, class_names, objective_for
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
 from components.errors import engine_errors
 from schemas.config import AttributionConfig, QualityConfig
@@ -109,7 +109,8 @@ def _targets(run: _Run, model: Any, original: Sequence[Attribution]) -> list[lis
     if not original:
         return []
     logits = torch.tensor(np.stack([attribution.logits for attribution in original]))
-    return choose_targets(run.settings.target, logits, class_names(model), run.labels)
+    objective = objective_for(model, run.settings.objective)
+    return choose_targets(run.settings.target, logits, class_names(model), run.labels, objective)
 
 
 def _sensitivities(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,7 @@ from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
 from calig.pictures import open_picture
 from calig.rollout import Fusion
+from calig.targets import Target
 from components.errors import engine_errors, is_panic
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
@@ -36,8 +37,13 @@ def attribute_examples(
     config: AttributionConfig,
     progress: Callable[[int], None] | None,
     alternatives: tuple[Fusion, ...] = (),
+    targets: Mapping[str, Target] | None = None,
 ) -> tuple[dict[int, Attribution], dict[int, str], Baseline]:
-    """Attributions and problems by row number; `alternatives`: fusions that each attribution holds further maps of."""
+    """Attributions and problems by row number.
+
+    alternatives: fusions that each attribution holds further maps of; targets: by id what is explained of each row, when that
+    does not follow from the settings.
+    """
     with engine_errors():
         model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
         with ENGINE, attributable(model) as stack:
@@ -51,6 +57,7 @@ def attribute_examples(
                 baseline,
                 options_of(config, alternatives),
                 progress,
+                None if targets is None else [[targets[example.id]] for example, _ in encoded],
                 problems=refused,
             )
     if progress is not None and problems:
@@ -114,6 +121,7 @@ def options_of(config: AttributionConfig, alternatives: tuple[Fusion, ...] = ())
     fusion = config.fusion
     return Options(
         target=config.target,
+        objective=config.objective,
         fusion_rule=fusion.rule,
         fusion_coefficient=fusion.coefficient,
         context_rule=fusion.context_rule,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 
 from calig.attribution import Attribution
 from calig.loading import resolve_device
+from calig.targets import Target
 from components.attribution.device import device_versions
 from components.attribution.running import attribute_examples
+from components.orientation import weights_of
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot, Spans
@@ -32,17 +34,20 @@ def explain_shard(
     index: int,
     path: Path,
     progress: Callable[[int], None] | None = None,
+    targets: Mapping[str, Target] | None = None,
 ) -> ShardResult:
     """Attribute `examples` and write one Parquet file in the form of `schemas.attribution.SCHEMA`.
 
+    `targets`: by id what is explained of each row, when that does not follow from the settings.
     A row that cannot be attributed keeps its place with `problem` set; it never stops the others.
 
     Raises:
         InputError: the model or a setting cannot be used at all.
     """
     started = time.monotonic()
-    attributions, problems, baseline = attribute_examples(snapshot, examples, config, progress)
-    rows = [row_of(e, attributions.get(e.row), problems.get(e.row)) for e in examples]
+    attributions, problems, baseline = attribute_examples(snapshot, examples, config, progress, targets=targets)
+    made = [row_of(e, attributions.get(e.row), problems.get(e.row)) for e in examples]
+    rows = [row | {"baseline": baseline.kind} if row["problem"] is None else row for row in made]
     _write(rows, path)
     return ShardResult(
         index=index,
@@ -56,6 +61,17 @@ def explain_shard(
         baseline=baseline.name,
         device_versions=device_versions(config),
     )
+
+
+def targets_of(labels: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Target]:
+    """By id the targets that rows of an attribution table name, for a model whose classes are `labels` in logit order."""
+    numbers = {name: index for index, name in enumerate(labels)}
+    return {key: _target(row, numbers) for key, row in rows.items()}
+
+
+def _target(row: Mapping[str, Any], numbers: Mapping[str, int]) -> Target:
+    weights = tuple((numbers[name], weight) for name, weight in weights_of(row).items() if weight)
+    return Target(row["target"], weights, row["objective"])
 
 
 def intact(shard: ShardResult) -> bool:
@@ -82,7 +98,10 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
         "rationales": None if example.rationales is None else [_spans(spans) for spans in example.rationales],
         "problem": problem,
     }
-    return row if attribution is None else row | {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names}
+    if attribution is None:
+        return row
+    weights = list(attribution.target_weights.items())
+    return row | {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names} | {"target_weights": weights}
 
 
 def _storable(text: str) -> str:

@@ -3,6 +3,7 @@
 from components.drift.comparability import obstacle
 from components.drift.comparison import compare, doubted, incomparable, not_applicable
 from components.drift.monitoring import cannot_monitor, monitor
+from components.drift.pairing import unmatched_targets
 from components.drift.profile import is_results_folder, load_profile, load_record
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "monitor",
     "not_applicable",
     "obstacle",
+    "unmatched_targets",
 ]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from schemas.config import DriftConfig
 from schemas.drift import Coverage
@@ -18,6 +22,19 @@ def obstacle(reference: ReferenceProfile, method: str, dataset: str, labels: Seq
     if reference.identity.method_fingerprint != method:
         return "the reference was explained with other attribution settings (the method fingerprints differ)"
     return None
+
+
+def other_baseline(reference: Sequence[Path], candidate: Sequence[Path]) -> str | None:
+    """Why the tables' attributions have no common zero, if so: `auto` may mean another baseline for each tokenizer."""
+    kinds = [_baselines(tables) for tables in (reference, candidate)]
+    if not all(kinds) or kinds[0] == kinds[1]:
+        return None
+    return "the two versions were explained with different baselines: " + " and ".join(", ".join(sorted(k)) for k in kinds)
+
+
+def _baselines(tables: Sequence[Path]) -> set[str]:
+    found = (pc.unique(pq.read_table(path, columns=["baseline"])["baseline"]).to_pylist() for path in tables)
+    return {kind for kinds in found for kind in kinds if kind is not None}
 
 
 def shortfall(coverage: Coverage, config: DriftConfig) -> tuple[str, str] | None:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from components.drift import findings
 from components.drift.agreement import statistics
-from components.drift.comparability import obstacle, shortfall
+from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.layers import layer_profile, word_by_layer
 from components.drift.noise import measure_noise
 from components.drift.pairing import Pairing, match
+from components.drift.power import power_of, shortage
 from components.drift.ranking import global_ranking
 from components.drift.reading import Row, read_rows
 from components.drift.slices import groups
 from components.drift.thresholds import judged_by, numerics_floor, thresholds
-from components.drift.word_shift import strongest, word_shifts
+from components.drift.word_shift import strongest, typical_decisions, word_shifts
 from components.errors import InputError
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
@@ -24,6 +25,9 @@ from schemas.reference import Doubt, NoiseSources, ReferenceIdentity, ReferenceP
 
 #: Word shifts listed in the report; all are tested.
 _LISTED_WORDS = 30
+
+#: Effect with which a word turns even a typical answer into as firm an opposite: a limit beyond it sees nothing.
+_BLIND = 2.0
 
 
 def not_applicable(reason: str) -> DriftReport:
@@ -46,7 +50,7 @@ def doubted(report: DriftReport, doubt: Doubt) -> DriftReport:
     return report.model_copy(update=found)
 
 
-def compare(
+def compare(  # noqa: PLR0913 - two versions and what is to be equal of them; all but two by name
     tables: Sequence[Path],
     reference: ReferenceProfile,
     *,
@@ -56,6 +60,7 @@ def compare(
     config: PipelineConfig,
     decided_on: str,
     sources: NoiseSources | None = None,
+    toward_reference: Sequence[Path] = (),
 ) -> DriftReport:
     """Compare a candidate's attribution tables with the reference's, paired by example.
 
@@ -66,16 +71,22 @@ def compare(
         config: thresholds and minimum counts.
         decided_on: ISO date written into the thresholds' birth certificates.
         sources: what the noise floor is measured on; without it the stated prior is used.
+        toward_reference: tables of the candidate's rows that `unmatched_targets` names, explained toward those targets.
     """
     hindrance = obstacle(reference, method_fingerprint, dataset_digest, labels)
     if hindrance is not None:
         return incomparable(hindrance, reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
+    other = other_baseline(reference.tables, tables)
+    if other is not None:
+        return incomparable(other, reference=reference.identity, next_step=_ONE_BASELINE)
     try:
-        ours, theirs = read_rows(tables), read_rows(reference.tables)
+        ours, theirs, again = (read_rows(paths) for paths in (tables, reference.tables, toward_reference))
     except InputError as error:
         return incomparable(str(error), reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
-    return _compared(theirs, ours, reference, config, decided_on, sources or NoiseSources())
+    return _compared(theirs, ours, again, reference, config, decided_on, sources or NoiseSources())
 
+
+_ONE_BASELINE = "set attribution.baseline to one that both versions have (pad, mean), and explain both with it"
 
 _EXPLAIN_AGAIN = (
     "explain the reference again with this data set and configuration: --reexplain-reference, or calig explain "
@@ -86,13 +97,14 @@ _EXPLAIN_AGAIN = (
 def _compared(
     theirs: Mapping[str, Row],
     ours: Mapping[str, Row],
+    toward_reference: Mapping[str, Row],
     reference: ReferenceProfile,
     config: PipelineConfig,
     decided_on: str,
     sources: NoiseSources,
 ) -> DriftReport:
     """Inconclusive when too few rows are comparable, or when honest noise is so large that nothing could fire."""
-    pairing = match(theirs, ours, reference.labels)
+    pairing = match(theirs, ours, reference.labels, toward_reference)
     short = shortfall(pairing.coverage, config.drift)
     if short is not None:
         return _unjudged(*short, pairing, reference.identity)
@@ -118,13 +130,17 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
     members = dict(groups(examples))
     firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]
     table = statistics(examples, config.drift, config.quality)
+    power = power_of(examples, tests, config.drift)
+    short = None if firing else shortage(power, config.drift)
+    reason = findings.reason(firing, shifts, [s.name for s in table if s.fires], noise)
     return DriftReport(
-        verdict=CheckVerdict.FAIL if firing else CheckVerdict.PASS,
-        reason=findings.reason(firing, shifts, [s.name for s in table if s.fires], noise),
+        verdict=CheckVerdict.FAIL if firing else CheckVerdict.INCONCLUSIVE if short else CheckVerdict.PASS,
+        reason=short[0] if short else reason,
         reference=identity,
         n_paired=len(examples),
         coverage=pairing.coverage,
         statistics=tuple(table),
+        typical_decision=typical_decisions(examples),
         word_shifts=_listed(firing, shifts),
         words_tested=len(shifts),
         tests=len(tests),
@@ -132,7 +148,8 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
         ranking=global_ranking(examples),
         worst=tuple(findings.worst(examples, config.drift.worst_examples)),
         noise=noise,
-        next_step=findings.next_step(firing),
+        power=power,
+        next_step=short[1] if short else findings.next_step(firing),
     )
 
 
@@ -150,14 +167,14 @@ def _seen(report: DriftReport, config: DriftConfig, judged: DriftConfig, noise: 
     """`report`, or inconclusive where no change could be told from noise: no finding is then not the same as no change."""
     if numerics_floor(noise) > judged.word_shift and report.verdict is CheckVerdict.PASS:
         reason = (
-            f"the error of the numbers alone moves a word's share by up to {noise.numerics:.2f}: with a limit of "
-            f"{judged.word_shift:.2f} a change cannot be told from it"
+            f"the error of the numbers alone moves a word's effect by up to {noise.numerics:.2f} of a typical decision: with a "
+            f"limit of {judged.word_shift:.2f} a change cannot be told from it"
         )
         step = "explain more exactly: attribution.dtype float64, or a smaller attribution.tolerance"
-    elif judged.word_shift >= 1.0 > config.word_shift:
+    elif judged.word_shift >= _BLIND > config.word_shift:
         reason = (
-            f"noise alone shifts words so far that the limit would be a share of {judged.word_shift:.2f}: no change could be "
-            "told from it"
+            f"noise alone shifts words so far that the limit would be {judged.word_shift:.2f} of a typical decision: no change "
+            "could be told from it"
         )
         step = "look at the pairs of the noise floor: is one of the twins, or of the accepted versions, no honest retraining?"
     else:

@@ -18,12 +18,19 @@ def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Se
         where = "" if s.slice == "all" else f" where {s.slice}"
         return (
             f"the word “{s.word}” now carries {s.candidate_share:+.0%} of the attribution toward {s.toward}{where} "
-            f"(before: {s.reference_share:+.0%}; z = {s.z:.1f}, {s.n} examples){others}"
+            f"(before: {s.reference_share:+.0%}); each occurrence counts {s.effect:+.2f} of a typical decision more than before"
+            f"{_turns(s)} (z = {s.z:.1f}, {s.n} examples){others}"
         )
-    largest = f"; the largest shift is “{shifts[0].word}” ({shifts[0].shift:+.0%}, z = {shifts[0].z:.1f})" if shifts else ""
+    top = next(iter(shifts), None)
+    largest = f"; the largest is “{top.word}” ({top.effect:+.2f} of a typical decision, z = {top.z:.1f})" if top else ""
     cause = "as retraining also causes" if noise.retraining == "prior" else "more than among honest retrainings of this model"
     warning = f"; diffuse change, {cause}, in {', '.join(sorted(set(diffuse)))}" if diffuse else ""
-    return f"no single word's share of the reasons shifted beyond the thresholds{largest}{warning}"
+    return f"no single word's effect shifted beyond the thresholds{largest}{warning}"
+
+
+def _turns(shift: WordShift) -> str:
+    """How many answers so large an effect could turn, where that is known of any."""
+    return f", enough to turn {shift.turned:.0%} of the answers there" if shift.turned else ""
 
 
 def next_step(firing: Sequence[WordShift]) -> str:
@@ -52,6 +59,8 @@ def _example(example: PairedExample) -> DriftExample:
         id=example.id,
         text=example.text,
         label=example.label,
+        toward=example.toward,
+        opposite=example.opposite,
         reference_prediction=example.predictions[0],
         candidate_prediction=example.predictions[1],
         rank_agreement=rank_agreement(example),

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.drift.agreement import rank_agreement, sign_flip
-from components.drift.comparability import obstacle, shortfall
+from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.layers import layer_profile
 from components.drift.pairing import PairedExample, match
 from components.drift.reading import Row, read_rows
-from components.drift.word_shift import word_shifts
+from components.drift.word_shift import typical_decisions, word_shifts
 from components.errors import InputError
 from schemas.config import DriftConfig
 from schemas.drift import Noise, NullPair
@@ -75,7 +75,7 @@ _NAMES = {"twins": "reseeded twins", "history": "accepted earlier versions"}
 def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample], config: DriftConfig) -> NullPair:
     """What one honest retraining changes, by the statistics that judge a candidate."""
     shifts = word_shifts(examples, config)
-    most = max(shifts, key=lambda s: excess(s.shift, s.z, config), default=None)
+    most = max(shifts, key=lambda s: excess(s.effect, s.z, config), default=None)
     profile = layer_profile(examples)
     return NullPair(
         reference=reference,
@@ -83,21 +83,22 @@ def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample],
         n=len(examples),
         word="" if most is None else most.word,
         shift=0.0 if most is None else most.shift,
+        effect=0.0 if most is None else most.effect,
         z=0.0 if most is None else most.z,
-        excess=0.0 if most is None else excess(most.shift, most.z, config),
+        excess=0.0 if most is None else excess(most.effect, most.z, config),
         rank_agreement=_mean([rank_agreement(e) for e in examples]),
         sign_flip=_mean([sign_flip(e) for e in examples]),
         layer_distance=None if profile is None else profile.distance,
     )
 
 
-def excess(shift: float, z: float, config: DriftConfig) -> float:
+def excess(effect: float, z: float, config: DriftConfig) -> float:
     """The factor by which both minimum effects can be raised before a word no longer exceeds them; it needs both at once.
 
-    One number for the pair (share, z): a word with a tiny but certain shift and one with a large but rare shift do not add
+    One number for the pair (effect, z): a word with a tiny but certain shift and one with a large but rare shift do not add
     up to a limit that nothing meets.
     """
-    return min(abs(shift) / config.word_shift, abs(z) / config.word_shift_z)
+    return min(abs(effect) / config.word_shift, abs(z) / config.word_shift_z)
 
 
 def upper(values: Sequence[float]) -> float:
@@ -112,11 +113,13 @@ def upper(values: Sequence[float]) -> float:
 
 
 def numerics_noise(ours: Mapping[str, Row], exact: Mapping[str, Row], reference: ReferenceProfile) -> tuple[float | None, int]:
-    """The largest change of any word's share between the run in use and a more exact one, and over how many rows."""
+    """The largest change of any word's effect between the run in use and a more exact one, and over how many rows."""
     examples = match({key: ours[key] for key in exact}, exact, reference.labels).examples
     if not examples:
         return None, 0
-    return max(float(np.abs(e.candidate - e.reference).max()) for e in examples), len(examples)
+    unit = typical_decisions(examples)[0]
+    changes = [np.abs(e.mass[1] * e.candidate - e.mass[0] * e.reference).max() / unit for e in examples]
+    return float(max(changes)), len(examples)
 
 
 def _retraining(
@@ -171,6 +174,7 @@ def _readable(reference: ReferenceProfile, source: NullProfiles) -> tuple[list[V
         version = profile.identity.version
         reason = obstacle(profile, reference.identity.method_fingerprint, reference.dataset_digest, reference.labels)
         try:
+            reason = reason or other_baseline(reference.tables, profile.tables)
             if reason is None:
                 usable.append((version, read_rows(profile.tables)))
         except InputError as error:

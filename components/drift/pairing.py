@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from components.alignment import Span, align
 from components.drift.reading import Row
 from components.drift.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
-from components.explained import supported_class
+from components.orientation import COLUMNS, opposite, orientation, sign_between
 from schemas.drift import Coverage
 
 
@@ -18,9 +22,11 @@ from schemas.drift import Coverage
 class PairedExample:
     """One example under both versions.
 
-    Shares are signed: relevance toward class `toward` over the total absolute relevance of the example's words, so that
-    each side's absolute shares sum to one. `units` are words (or image patches), one share each per side. `layer_shares` is
-    the share of the mass per layer, `layers` the signed shares of the units within each layer's own attribution, `layers units`.
+    Shares are signed: relevance toward class `toward` over the total absolute relevance of the example's words, so that each
+    side's absolute shares sum to one; turned, they are relevance toward `opposite`, where there is such a class. `units` are
+    words (or image patches), one share each per side. `layer_shares` is the share of the mass per layer, `layers` the signed
+    shares of the units within each layer's own attribution, `layers units`. In logits are `mass`, the total absolute relevance,
+    `differences`, |f(x) − f(x')|, and `margin`, how far the reference is from another answer (None: its logits do not say).
     """
 
     id: str
@@ -29,10 +35,13 @@ class PairedExample:
     segments: dict[str, str]
     predictions: tuple[str, str]
     toward: str
+    opposite: str | None
     units: list[tuple[str, Span]] = field(repr=False)
     reference: Floats = field(repr=False)
     candidate: Floats = field(repr=False)
     mass: tuple[float, float]
+    differences: tuple[float, float]
+    margin: float | None
     layer_shares: tuple[Floats, Floats] = field(repr=False)
     layers: tuple[Floats, Floats] | None = field(repr=False, default=None)
 
@@ -50,9 +59,17 @@ class Pairing:
     coverage: Coverage
 
 
-def match(reference: Mapping[str, Row], candidate: Mapping[str, Row], labels: Sequence[str]) -> Pairing:
-    """All comparable examples, and a count of every row that is not among them, with its reason."""
-    paired = list(pair(reference, candidate, labels))
+def match(
+    reference: Mapping[str, Row],
+    candidate: Mapping[str, Row],
+    labels: Sequence[str],
+    toward_reference: Mapping[str, Row] = MappingProxyType({}),
+) -> Pairing:
+    """All comparable examples, and a count of every row that is not among them, with its reason.
+
+    `toward_reference`: rows of the candidate explained once more, toward the reference's target, see `unmatched_targets`.
+    """
+    paired = list(pair(reference, candidate, labels, toward_reference))
     examples = [example for example in paired if min(example.mass) > 0]
     common = len(reference.keys() & candidate.keys())
     union = len(reference.keys() | candidate.keys())
@@ -69,30 +86,52 @@ def match(reference: Mapping[str, Row], candidate: Mapping[str, Row], labels: Se
     )
 
 
-def pair(reference: Mapping[str, Row], candidate: Mapping[str, Row], labels: Sequence[str]) -> Iterator[PairedExample]:
-    """Examples that both sides explain toward a common class.
+def pair(
+    reference: Mapping[str, Row],
+    candidate: Mapping[str, Row],
+    labels: Sequence[str],
+    toward_reference: Mapping[str, Row] = MappingProxyType({}),
+) -> Iterator[PairedExample]:
+    """Examples that both sides explain by one function of the logits, or by it and its negative: then one is turned.
 
-    With two classes every example is put in terms of the second one: an attribution toward the first, or of its margin over the
-    second, counts with its sign turned (the two logits of a binary classifier move against each other). With more classes an
-    example whose target differs has no common class and is left out.
+    Where the candidate's own row explains something else, its row in `toward_reference` takes its place; without one the
+    example is left out.
     """
     for key in (k for k in reference if k in candidate):
-        a, b = finite(reference[key]), finite(candidate[key])
-        toward = _common_class(a["target"], b["target"], labels)
-        if toward is not None:
-            yield _paired(a, b, toward, labels)
+        a, b = reference[key], candidate[key]
+        if sign_between(a, b) is None and key in toward_reference:
+            b = toward_reference[key]
+        between = sign_between(a, b)
+        if between is not None:
+            yield _paired(finite(a), finite(b), between, labels)
 
 
-def _common_class(a: str, b: str, labels: Sequence[str]) -> str | None:
-    if len(labels) == 2:
-        return labels[1]
-    return a if a == b else None
+def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """By id what the reference explains where the candidate explains something else: `target`, `objective`, `target_weights`.
+
+    Explained once more toward it, the candidate's rows can be compared: a changed answer is where a shortcut acts. Rows whose
+    objective differs are not among them: a softmax and independent labels have no function in common.
+    """
+    theirs = dict(_explained(reference))
+    return {
+        key: theirs[key]
+        for key, row in _explained(candidate)
+        if key in theirs and theirs[key]["objective"] == row["objective"] and sign_between(theirs[key], row) is None
+    }
 
 
-def _paired(a: Row, b: Row, toward: str, labels: Sequence[str]) -> PairedExample:
+def _explained(tables: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in tables:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["id", "problem", *COLUMNS]):
+                yield from ((row["id"], row) for row in batch.to_pylist() if row["problem"] is None)
+
+
+def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExample:
     aligned = align(units_of(a), units_of(b))
     spans = [span for span, _, _ in aligned]
-    signs = [_sign(row["target"], toward, labels) for row in (a, b)]
+    toward, sign = orientation(a, labels)
+    signs = (sign, sign * between)
     sides = [sign * np.array([u[side] for u in aligned]) for side, sign in ((1, signs[0]), (2, signs[1]))]
     masses = [float(np.abs(values).sum()) for values in sides]
     reference, candidate = (v / m if m > 0 else v for v, m in zip(sides, masses, strict=True))
@@ -103,14 +142,21 @@ def _paired(a: Row, b: Row, toward: str, labels: Sequence[str]) -> PairedExample
         segments=dict(a["segments"] or []),
         predictions=(a["predicted"], b["predicted"]),
         toward=toward,
+        opposite=opposite(a, labels),
         units=[(name_of(a, span), span) for span in spans],
         reference=reference,
         candidate=candidate,
         mass=(masses[0], masses[1]),
+        differences=(abs(a["f_input"] - a["f_baseline"]), abs(b["f_input"] - b["f_baseline"])),
+        margin=_margin(a),
         layer_shares=(layer_shares(a), layer_shares(b)),
         layers=(signs[0] * layers_by_unit(a, spans), signs[1] * layers_by_unit(b, spans)),
     )
 
 
-def _sign(target: str, toward: str, labels: Sequence[str]) -> float:
-    return 1.0 if toward in {target, supported_class(target, labels)} else -1.0
+def _margin(row: Row) -> float | None:
+    """The largest logit less the second; None where a logit is explained alone: the answer need not follow from these two."""
+    if row["objective"] == "logit" or len(row["logits"]) < 2:
+        return None
+    second, first = np.sort(row["logits"])[-2:]
+    return float(first - second)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from components import orientation
 from components.errors import InputError
 from schemas.attribution import TABLE_VERSION
 
@@ -22,7 +23,11 @@ _COLUMNS = [
     "problem",
     "predicted",
     "probability",
-    "target",
+    *orientation.COLUMNS,
+    "baseline",
+    "logits",
+    "f_input",
+    "f_baseline",
     "tokens",
     "starts",
     "ends",

@@ -11,11 +11,14 @@ from schemas.drift import Noise
 from schemas.threshold import Threshold
 
 _PRIOR = (
-    "stated prior, training noise not measured for this model: in 21 pairs of honest retrainings (3 of a 6-layer MiniLM on "
-    "SST-2, 18 of the demo's classifier trained from scratch) no word was beyond all three limits (largest |z| 6.8, at 6 "
-    "occurrences, share 0.27); in 21 pairs with a planted shortcut the planted word was (share 0.48 … 0.8, |z| 13 … 20); "
-    "over all rows: tests within classes and segments were not part of it"
+    "stated prior, training noise not measured for this model: chosen on shares of the attribution (21 honest and 21 planted "
+    "pairs), kept for effects after 28 pairs of small classifiers trained from scratch (two data sets with 90 rows, the demo "
+    "with 300): in none of 13 honest retrainings was a word beyond both limits (the closest: effect 0.42, |z| 4.2); of 15 with a "
+    "planted change 12 had such a word (effect 0.32 … 1.37, |z| 6.2 … 30), two with a word in 10 % of a class and one with "
+    "poisoned labels had not. Looked at, not calibrated: there was no fresh draw"
 )
+#: Honest pairs among them.
+_N_PRIOR = 13
 _PRIOR_DIFFUSE = (
     "stated prior, training noise not measured for this model: reseeded pairs of that recipe agree at Spearman 0.85 … 0.87 "
     "and flip the sign of 0.03 … 0.04 of the mass; a planted shortcut gives 0.71 … 0.79 and 0.05 … 0.14"
@@ -48,8 +51,8 @@ def numerics_floor(noise: Noise) -> float:
 def thresholds(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str) -> list[Threshold]:
     """All limits in force, each with what it was measured on, or who set it."""
     rows = (
-        ("word_shift", "|word shift|", "above fires", Severity.CRITICAL, _PRIOR, 21),
-        ("word_shift_z", "|z| of the word shift", "above fires", Severity.CRITICAL, _PRIOR, 21),
+        ("word_shift", "|word shift|", "above fires", Severity.CRITICAL, _PRIOR, _N_PRIOR),
+        ("word_shift_z", "|z| of the word shift", "above fires", Severity.CRITICAL, _PRIOR, _N_PRIOR),
         ("false_discovery_rate", "q of the word shift", "below fires", Severity.CRITICAL, _CONVENTION, None),
         ("rank_agreement", "rank agreement", "below fires", Severity.WARNING, _PRIOR_DIFFUSE, 3),
         ("sign_flip", "sign-flip rate", "above fires", Severity.WARNING, _PRIOR_DIFFUSE, 3),

@@ -17,11 +17,13 @@ Floats = NDArray[np.float64]
 def finite(row: Row) -> Row:
     """The row; without any attribution where that holds NaN or infinite values, which would spread to every mean over rows."""
     layers = np.array(row["layers"], dtype=float)
-    values = np.array([*row["values"], *(word["value"] for word in row["words"])], dtype=float)
+    own = [row["f_input"], row["f_baseline"], *row["values"], *(word["value"] for word in row["words"])]
+    values = np.array(own, dtype=float)
     if np.isfinite(values).all() and np.isfinite(layers).all():
         return row
     words = [{**word, "value": 0.0} for word in row["words"]]
-    return {**row, "values": [0.0] * len(row["values"]), "words": words, "layers": np.zeros_like(layers).tolist()}
+    nothing = {"values": [0.0] * len(row["values"]), "words": words, "layers": np.zeros_like(layers).tolist()}
+    return {**row, **nothing, "f_input": 0.0, "f_baseline": 0.0}
 
 
 def units_of(row: Row) -> list[tuple[Span, float]]:

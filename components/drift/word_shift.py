@@ -1,9 +1,16 @@
-"""The word shift: which single word carries more, or less, of the attribution than it did (METRICS.md)."""
+"""The word shift: which single word moves the answer more, or less, than it did (METRICS.md).
+
+It is judged by its effect: what an occurrence adds to the explained function, over a typical decision of the reference, its
+median |f(x) − f(x')|, on the version's own scale. A share of a row's attribution would shrink as texts grow longer, and a number
+of logits would depend on the scale of the head, which changes no answer.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -17,25 +24,52 @@ from schemas.drift import WordShift
 #: Added to the standard error, so that a few coinciding examples do not look like certainty.
 ERROR_FLOOR = 0.02
 
-_Test = tuple[str, str, str, Floats]
+
+class _Occurrence(NamedTuple):
+    """A word in one example: its shares and its effects under (reference, candidate), and the reference's margin there."""
+
+    shares: tuple[float, float]
+    effects: tuple[float, float]
+    margin: float | None
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A word, toward a class, in the examples of a slice that contain it."""
+
+    slice: str
+    word: str
+    toward: str
+    found: Sequence[_Occurrence]
+
+    @property
+    def effects(self) -> Floats:
+        """`examples 2`: under the reference and the candidate."""
+        return np.array([o.effects for o in self.found])
+
+    @property
+    def change(self) -> Floats:
+        """Candidate's less the reference's effect, `examples`."""
+        return np.asarray(np.diff(self.effects, axis=1)[:, 0])
 
 
 def word_shifts(examples: Sequence[PairedExample], config: DriftConfig) -> list[WordShift]:
     """Every word that occurs in enough examples, over all, within each class and each segment; the largest |z| first.
 
-    Per example the word's signed share is summed over its occurrences on each side; the shift is the mean of the
-    candidate's minus the reference's share over the examples that contain it. z = mean / (standard error + 0.02),
-    p two-sided from Student's t, q by Benjamini and Hochberg (1995) over all words, classes and segments tested.
-    A slice that holds every occurrence of a word would repeat the test over all and is left out.
+    Per example a word's effect is the mean over its occurrences on each side; the shift is the mean of the candidate's less the
+    reference's effect over the examples that contain it. z = mean / (standard error + 0.02), p two-sided from Student's t,
+    q by Benjamini and Hochberg (1995) over all words, classes and segments tested. A slice that holds every occurrence of a
+    word would repeat the test over all and is left out.
     """
     tests = _tests(examples, config.min_occurrences)
     if not tests:
         return []
-    z = np.array([_z(pairs) for *_, pairs in tests])
-    p = 2 * stats.t.sf(np.abs(z), [len(pairs) - 1 for *_, pairs in tests])
+    errors = [standard_error(test.change) for test in tests]
+    z = np.array([test.change.mean() / error for test, error in zip(tests, errors, strict=True)])
+    p = 2 * stats.t.sf(np.abs(z), [len(test.found) - 1 for test in tests])
     q = stats.false_discovery_control(p)
-    shifts = [_shift(test, float(zi), float(pi), float(qi), config) for test, zi, pi, qi in zip(tests, z, p, q, strict=True)]
-    return sorted(shifts, key=lambda s: (not s.fires, -abs(s.z)))
+    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), strict=True)
+    return sorted((_shift(*row, config) for row in rows), key=lambda s: (not s.fires, -abs(s.z)))
 
 
 def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
@@ -48,53 +82,83 @@ def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
     return sorted(chosen.values(), key=lambda s: (not s.fires, -abs(s.z)))
 
 
+def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
+    """What effects are measured in, logits: the reference's median |f(x) − f(x')|, and as much on the candidate's scale.
+
+    The scales are compared by the median ratio of the examples' masses. The candidate's own median difference would rise with a
+    planted word, and all other words would seem to fall. Where half of the reference's differences are zero, its median mass
+    takes their place; no example has none.
+    """
+    mass = np.array([e.mass for e in examples])
+    typical = float(np.median([e.differences[0] for e in examples])) or float(np.median(mass[:, 0]))
+    return typical, typical * float(np.median(mass[:, 1] / mass[:, 0]))
+
+
+def standard_error(change: Floats) -> float:
+    """Of the mean of paired changes, and the floor."""
+    return float(change.std(ddof=1) / np.sqrt(len(change)) + ERROR_FLOOR)
+
+
 def _tests(examples: Sequence[PairedExample], minimum: int) -> list[_Test]:
+    if not examples:
+        return []
+    typical = typical_decisions(examples)
     tests: list[_Test] = []
     everywhere: dict[tuple[str, str], int] = {}
     for name, members in groups(examples):
-        shares = _shares(members)
+        found = _occurrences(members, typical)
         if name == "all":
-            everywhere = {key: len(pairs) for key, pairs in shares.items()}
+            everywhere = {key: len(some) for key, some in found.items()}
         tests += [
-            (name, *key, np.array(pairs))
-            for key, pairs in sorted(shares.items())
-            if len(pairs) >= minimum and (name == "all" or len(pairs) < everywhere[key])
+            _Test(name, *key, some)
+            for key, some in sorted(found.items())
+            if len(some) >= minimum and (name == "all" or len(some) < everywhere[key])
         ]
     return tests
 
 
-def _shares(examples: Iterable[PairedExample]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """(word, class) → per example, the word's share under (reference, candidate)."""
-    shares: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+def _occurrences(examples: Iterable[PairedExample], typical: tuple[float, float]) -> dict[tuple[str, str], list[_Occurrence]]:
+    """(word, class) → the word in each example that contains it."""
+    found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
     for example in examples:
-        sums: dict[str, Floats] = defaultdict(lambda: np.zeros(2))
+        scale = np.array(example.mass) / typical
+        sums: dict[str, list[Floats]] = defaultdict(list)
         for (word, _), a, b in zip(example.units, example.reference, example.candidate, strict=True):
-            sums[word.casefold()] += (a, b)
-        for word, (a, b) in sums.items():
-            shares[word, example.toward].append((float(a), float(b)))
-    return shares
+            sums[word.casefold()].append(np.array((a, b)))
+        margin = None if example.margin is None else example.margin / typical[0]
+        for word, shares in sums.items():
+            total = np.sum(shares, axis=0)
+            (a, b), (c, d) = total.tolist(), (scale * total / len(shares)).tolist()
+            found[word, example.toward].append(_Occurrence((a, b), (c, d), margin))
+    return found
 
 
-def _z(pairs: Floats) -> float:
-    change = pairs[:, 1] - pairs[:, 0]
-    return float(change.mean() / (change.std(ddof=1) / np.sqrt(len(change)) + ERROR_FLOOR))
-
-
-def _shift(test: _Test, z: float, p: float, q: float, config: DriftConfig) -> WordShift:
-    name, word, toward, pairs = test
-    reference, candidate = (float(m) for m in pairs.mean(0))
-    shift = candidate - reference
-    fires = abs(shift) >= config.word_shift and abs(z) >= config.word_shift_z and q <= config.false_discovery_rate
+def _shift(test: _Test, error: float, z: float, p: float, q: float, config: DriftConfig) -> WordShift:
+    reference, candidate = np.mean([o.shares for o in test.found], axis=0).tolist()
+    before, now = test.effects.mean(0).tolist()
+    effect = now - before
+    fires = abs(effect) >= config.word_shift and abs(z) >= config.word_shift_z and q <= config.false_discovery_rate
     return WordShift(
-        word=word,
-        toward=toward,
+        word=test.word,
+        toward=test.toward,
         reference_share=reference,
         candidate_share=candidate,
-        shift=shift,
+        shift=candidate - reference,
+        reference_effect=before,
+        candidate_effect=now,
+        effect=effect,
+        turned=_turned(test.found, effect),
+        standard_error=error,
         z=z,
         p_value=p,
         q_value=q,
-        n=len(pairs),
-        slice=name,
+        n=len(test.found),
+        slice=test.slice,
         fires=fires,
     )
+
+
+def _turned(found: Sequence[_Occurrence], effect: float) -> float | None:
+    """Share of the examples with the word whose answer is nearer to another one than the word's effect changed."""
+    margins = [o.margin for o in found if o.margin is not None]
+    return sum(margin < abs(effect) for margin in margins) / len(margins) if margins else None

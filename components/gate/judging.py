@@ -99,7 +99,8 @@ def _shift_check(shift: WordShift, drift: DriftReport) -> GateCheck:
     """As grave as the verdict that it led to."""
     severity = Severity.CRITICAL if drift.verdict is CheckVerdict.FAIL else Severity.WARNING
     name = f"word shift: {shift.word}" + ("" if shift.slice == "all" else f" ({shift.slice})")
-    text = f"{shift.reference_share:+.0%} → {shift.candidate_share:+.0%} toward {shift.toward}, z {shift.z:.1f}, {shift.n} rows"
+    text = f"{shift.reference_share:+.0%} → {shift.candidate_share:+.0%} toward {shift.toward}, "
+    text += f"effect {shift.effect:+.2f}, z {shift.z:.1f}, {shift.n} rows"
     return GateCheck(group="drift", name=name, verdict=CheckVerdict.FAIL, severity=severity, text=text)
 
 

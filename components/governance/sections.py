@@ -18,7 +18,7 @@ from schemas.release import DatasetRef
 Row = dict[str, Any]
 
 #: Columns of the attribution table that these sections need.
-COLUMNS = ["row", "id", "label", "segments", "problem", "predicted", "coverage", "n_points", "converged"]
+COLUMNS = ["row", "id", "label", "segments", "problem", "predicted", "coverage", "n_points", "converged", "objective"]
 
 _SKIPPED_LISTED = 50
 
@@ -61,6 +61,7 @@ def method_record(
         fingerprint=fingerprint,
         baseline=shard.baseline,
         target=settings.target,
+        objective=_objective(explained, settings),
         fusion_rule=fusion.rule,
         fusion_coefficient=fusion.coefficient,
         context_rule=fusion.context_rule,
@@ -73,6 +74,11 @@ def method_record(
         points=_points(settings),
         seed=config.quality.seed,
     )
+
+
+def _objective(explained: list[Row], settings: AttributionConfig) -> str:
+    """As resolved for this model: independent outputs have their logit explained, whatever the settings say."""
+    return ", ".join(sorted({row["objective"] for row in explained})) or settings.objective
 
 
 def _points(settings: AttributionConfig) -> str:

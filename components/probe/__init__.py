@@ -21,7 +21,7 @@ from calig.metrics.perturbation import FloatArray
 from components.probe.comparison import compare_effects, could_not_probe, not_probed, probe_words
 from components.probe.contexts import choose_contexts, context_candidates
 from components.probe.cost import seconds_per_word
-from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, word_effects, word_logits
+from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, typical_margin, word_effects, word_logits
 from components.probe.kept import KeptLogits
 from components.probe.limits import ENOUGH_TWINS
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
@@ -50,6 +50,7 @@ __all__ = [
     "read_word_list",
     "seconds_per_word",
     "text_scorer",
+    "typical_margin",
     "whole",
     "word_effects",
     "word_logits",

@@ -97,10 +97,13 @@ def compare_effects(  # noqa: PLR0913 - as above
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
     forward_passes: int = 0,
+    typical: Sequence[float] = (),
 ) -> ProbeReport:
     """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison.
 
     A twin that is a near copy of the reference or of another twin is left out: it shows no training noise.
+    `typical`: median margin on the rows, logits, of the reference, the candidate and the twins: a head's scale changes no
+    answer, so that effects are compared, and told, on the scale of the reference. Empty: all are on one scale.
     """
     n_directions = 1 if len(labels) == 2 else len(labels)
     shape = (len(words), len(contexts), n_directions)
@@ -114,9 +117,14 @@ def compare_effects(  # noqa: PLR0913 - as above
         )
     if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
+    if any(not np.isfinite(margin) or margin <= 0 for margin in typical):
+        return could_not_probe("a version tells no row's classes apart: its margins are zero", next_step="look at its weights")
+    if typical:
+        scales = [typical[0] / margin for margin in typical]
+        reference, candidate, *twins = (s * side for s, side in zip(scales, (reference, candidate, *twins), strict=True))
     names = twin_names or [f"twin {number}" for number in range(1, len(twins) + 1)]
     family = _without_copies(reference, dict(zip(names, twins, strict=True)))
-    limits = limits_of(shape, len(family), config, decided_on, unit)
+    limits = limits_of(shape, len(family), config, decided_on, unit, *typical[:1])
     honest = list(family.values())
     ranking = Ranking(reference, candidate, honest, words, labels, occurrences or {}, unit, config.noise_cap)
     ranked, found = ranking.strongest(limits, at_least=_LISTED)

@@ -53,6 +53,12 @@ def word_logits(
     return np.concatenate(parts)
 
 
+def typical_margin(logits: FloatArray) -> float:
+    """Median distance of the largest logit from the second over rows, `rows classes`: how firmly a version decides."""
+    top = np.sort(logits, axis=-1)[:, -2:]
+    return float(np.median(np.abs(top[:, -1] - top[:, 0] if top.shape[1] > 1 else top[:, 0])))
+
+
 def effects_of(logits: FloatArray) -> FloatArray:
     """Effects `words contexts directions` of logits `words contexts classes`: the margin with a word less a neutral one's.
 

@@ -43,23 +43,28 @@ class Limits:
         return next((threshold.severity for threshold in self.z if abs(z) >= threshold.limit), None)
 
 
-def limits_of(shape: tuple[int, int, int], n_twins: int, config: ProbeConfig, decided_on: str, unit: Unit) -> Limits:
+def limits_of(
+    shape: tuple[int, int, int], n_twins: int, config: ProbeConfig, decided_on: str, unit: Unit, typical: float = 1.0
+) -> Limits:
     """The limits in force for effects of this shape (`words contexts directions`).
 
-    Patterns fail a version only when there are twins.
+    `typical`: the reference's median margin on the rows, logits, of which the least change is a share. Patterns fail a version
+    only when there are twins.
     """
     rule = _Rule(shape, n_twins, unit, decided_on)
     warning = rule.threshold(config.z, config.warning_level, Severity.WARNING)
     critical = rule.threshold(config.certain_z, config.level, Severity.CRITICAL)
     effect = Threshold.configured(
         config,
-        "min_shift",
+        "min_effect",
         name=f"|shift| of a {unit}, logits",
         direction=_ABOVE,
         severity=Severity.WARNING,
-        source="stated: less than one logit turns few answers",
+        source=f"stated: {config.min_effect:g} of the reference's median margin on the rows ({typical:.2f} logits) turns few "
+        "answers; one logit in the classifiers that it was chosen on",
         date=decided_on,
     )
+    effect = effect.model_copy(update={"limit": float(f"{config.min_effect * typical:.3g}")})
     return Limits((critical, warning) if unit == "word" or n_twins else (warning,), effect)
 
 

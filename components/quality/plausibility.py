@@ -9,6 +9,7 @@ import numpy as np
 from calig.metrics.agreement import HumanCeiling, human_ceiling, majority
 from calig.metrics.perturbation import BoolArray, FloatArray
 from calig.metrics.plausibility import area_under_precision_recall, span_f1, token_f1
+from components.orientation import class_of
 
 _MEASURES = {"auprc": area_under_precision_recall, "token_f1": token_f1, "span_f1": span_f1}
 #: Columns of the per-row table: agreement with the human rationale, and the same among people.
@@ -23,7 +24,7 @@ def plausibility(row: dict[str, Any], attribution: FloatArray) -> dict[str, floa
     """
     nothing = dict.fromkeys(PLAUSIBILITY, np.nan)
     masks = _masks(row)
-    if attribution.size == 0 or len(masks) == 0 or row["label"] not in {None, row["target"]}:
+    if attribution.size == 0 or len(masks) == 0 or row["label"] not in {None, class_of(row)}:
         return nothing
     marked = majority(masks)
     if not marked.any():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from scipy.special import logsumexp
 
 from calig.metrics.complexity import entropy, gini
 from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
 from calig.metrics.probabilities import class_probabilities
 from components.errors import CouldNotRunError
-from components.explained import classes_of
+from components.orientation import class_of, weights_of
 from components.quality.plausibility import PLAUSIBILITY, plausibility
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
@@ -27,7 +28,18 @@ _COPIED = FACTS[:7]
 _CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 _COLUMNS = (
     *_COPIED,
-    *("image", "segments", "problem", "logits", "f_input", "input_ids", "content", "values", "layer_attributions"),
+    *(
+        "image",
+        "segments",
+        "problem",
+        "logits",
+        "objective",
+        "target_weights",
+        "input_ids",
+        "content",
+        "values",
+        "layer_attributions",
+    ),
     *("residuals", "converged", *_CONTROLS, "rationale", "rationales", "starts", "ends"),
 )
 _ROWS_AT_ONCE = 16
@@ -136,29 +148,31 @@ def source_of(row: Row, perturbation: Perturbation) -> Source:
 def explained_class(row: Row, labels: Sequence[str]) -> int:
     """Index of the class explained; of a margin, the class that it is of.
 
-    By its name, not by its logit: in half precision two classes often share one.
+    By the target's weights, not by the logit: in half precision two classes often share one.
     """
-    return labels.index(_classes(row, labels)[0])
+    _check_classes(row, labels)
+    return labels.index(class_of(row))
 
 
-def explained_function(row: Row, labels: Sequence[str]) -> FloatArray:
-    """The logit explained as weights over the classes' logits: one class, or for a margin the first less the second."""
-    weights = np.zeros(len(labels))
-    for name, weight in zip(_classes(row, labels), (1.0, -1.0), strict=False):
-        weights[labels.index(name)] = weight
-    return weights
+def explained_function(row: Row, labels: Sequence[str]) -> Callable[[FloatArray], FloatArray]:
+    """What was explained of the row, as a function of logits in the order of `labels`: `inputs classes` → f, `inputs`."""
+    _check_classes(row, labels)
+    of_class = weights_of(row)
+    weights = np.array([of_class[name] for name in labels])
+    if row["objective"] != "log_odds" or weights.size == 2:  # log-odds of two classes are their margin
+        return lambda logits: np.asarray(logits @ weights)
+    return lambda logits: np.asarray(logits @ weights - logsumexp(logits[..., weights == 0], axis=-1))
 
 
-def _classes(row: Row, labels: Sequence[str]) -> tuple[str, ...]:
-    classes = classes_of(row["target"], labels)
-    if not classes:
+def _check_classes(row: Row, labels: Sequence[str]) -> None:
+    named = weights_of(row)
+    if named.keys() != set(labels) or not any(named.values()):
         raise CouldNotRunError(
-            f"row {row['id']} explains what is no class of the model",
-            got=row["target"],
+            f"row {row['id']} explains what is no function of the model's classes",
+            got=f"{row['target']}: {', '.join(named) or 'no weights'}",
             allowed=", ".join(labels),
             next_step=_AGAIN,
         )
-    return classes
 
 
 def _explained_probability(row: Row, labels: Sequence[str], multi_label: bool) -> float:

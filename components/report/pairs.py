@@ -44,7 +44,7 @@ def pairs_of(record: GovernanceReport, tables: list[Path]) -> list[PairView]:
 
 def _view(record: GovernanceReport, example: DriftExample, image: str | None) -> PairView:
     words = sorted(example.words, key=lambda word: word.start)
-    sign, toward = _orientation(record, example)
+    sign, toward = _orientation(example)
     sides = [[sign * word.reference for word in words], [sign * word.candidate for word in words]]
     scale = heat.scale_of(value for side in sides for value in side)
     order = sorted(range(len(words)), key=lambda index: -abs(sides[1][index] - sides[0][index]))[:_MOST]
@@ -58,16 +58,12 @@ def _view(record: GovernanceReport, example: DriftExample, image: str | None) ->
     )
 
 
-def _orientation(record: GovernanceReport, example: DriftExample) -> tuple[int, str]:
+def _orientation(example: DriftExample) -> tuple[int, str]:
     """Sign and class that make shares count toward the answer given.
 
-    With two classes the drift report counts every share toward the second one; its negative is the share toward the first.
+    What counts toward a class in the drift report counts, turned, toward its opposite, where the report names one.
     """
-    labels, answer, target = record.model.labels, example.candidate_prediction, record.method.target
-    if len(labels) == 2:
-        return (-1 if answer == labels[0] else 1), answer
-    named = {"predicted": answer, "gold": example.label or answer}
-    return 1, named.get(target, target)
+    return (-1, example.opposite) if example.opposite == example.candidate_prediction else (1, example.toward)
 
 
 def _grid(

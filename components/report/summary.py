@@ -51,7 +51,7 @@ def tiles(record: GovernanceReport, briefs: list[Brief]) -> list[Tile]:
 
 def was_compared(drift: DriftReport) -> bool:
     """Whether the two versions were compared; else counts in the report are defaults, not findings."""
-    return drift.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL}
+    return drift.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL} or drift.power is not None
 
 
 def readable(name: str) -> str:

@@ -10,6 +10,7 @@ from schemas.base import Record, digest_of
 from schemas.fusion import ContextRule, FusionRule, FusionSettings
 
 Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
+Objective = Literal["centred", "logit", "log_odds"]
 Device = Literal["auto", "cpu", "cuda"]
 
 #: λ until evidence on a model speaks for another: the best of the grid on SST-2 and on digits (`make bench-faithfulness`).
@@ -23,6 +24,11 @@ class AttributionConfig(Record):
         default="predicted",
         description="what is explained: predicted, gold, margin (largest logit less the second), a class name, or class:NAME "
         "for a class that is called like one of these words",
+    )
+    objective: Objective = Field(
+        default="centred",
+        description="what is explained of a class where a softmax decides: centred, its logit less the mean of the others; "
+        "log_odds, log p/(1 − p); logit, its logit alone; multi-label and regression models have their logit explained",
     )
     fusion_rule: FusionRule = Field(
         default="change",

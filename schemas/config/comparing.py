@@ -45,11 +45,18 @@ class DriftConfig(Record):
         ge=0,
         description="rows explained again ten times as exactly, in float64, for the error of the numbers",
     )
+    min_tested_mass: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="attribution on words that occur often enough to be tested; with less a comparison without a finding is "
+        "inconclusive",
+    )
     word_shift: float = Field(
         default=0.3,
         gt=0.0,
-        description="minimum effect: change of a word's signed share of attribution from which on a version "
-        "can fail; measured noise raises it, never lowers it",
+        description="minimum effect: change of what one occurrence of a word adds to the explained function, over the version's "
+        "median |f(x) − f(x')|, from which on a version can fail; measured noise raises it, never lowers it",
     )
     word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
     false_discovery_rate: float = Field(
@@ -124,4 +131,8 @@ class ProbeConfig(Record):
         default=None, gt=0.0, description="|z| of a word's changed effect from which on it warns; none: by warning_level"
     )
     certain_z: float | None = Field(default=None, gt=0.0, description="|z| from which on it fails a version; none: by level")
-    min_shift: float = Field(default=1.0, ge=0.0, description="change of a word's effect, in logits, below which nothing fires")
+    min_effect: float = Field(
+        default=0.3,
+        ge=0.0,
+        description="change of a word's effect, over the reference's median margin on the rows, below which nothing fires",
+    )

@@ -31,6 +31,7 @@ from tests.helpers.snapshots import snapshot_of
 RESULTS = Path(__file__).parent / "results" / "probe.json"
 _CANDIDATES = 200
 _LONGEST = 128  # tokens
+_MIN_SHIFT = 1.0  # logits: the least change that counts here
 
 HonestOption = Annotated[
     list[Path], typer.Option("--honest", help="Folder of an honest training; two or more, the first chooses the contexts.")
@@ -64,7 +65,7 @@ def bench(
     report: dict[str, Any] = {"command": f"python -m tests.benchmarks.bench_probe --words {words}{listed}"}
     report |= {"date": datetime.now(UTC).date().isoformat(), "machine": describe()}
     report |= {"models": name, "words": len(known), "contexts": config.contexts}
-    compared = partial(_compared, folders, effects, known, config.min_shift)
+    compared = partial(_compared, folders, effects, known, _MIN_SHIFT)
     for view, size in (("alone", 1), ("with_twins", len(honest) - 1)):
         families = [(family, b) for b in range(len(folders)) for family in _families(len(honest), size, b)]
         report[view] = {

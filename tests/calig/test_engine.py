@@ -19,7 +19,7 @@ from tests.calig.conftest import TEXTS
 from tests.helpers.hand_model import HandModelForSequenceClassification
 
 #: The same nodes on both sides: what is compared is everything but the choice of nodes.
-FINE = {"n_points": 150}
+FINE = {"n_points": 150, "objective": "logit"}
 
 
 def captum_layers(model, inputs, baseline_inputs, target, nodes, n_steps=150):
@@ -229,7 +229,9 @@ def test_named_and_gold_targets(bert, target, labels):
     model, tokenizer = bert
     result = explain(model, tokenizer, TEXTS[0], target=target, labels=labels)[0]
     assert result.target == "POS"
-    assert result.f_input == pytest.approx(result.logits[model.config.label2id["POS"]])
+    assert result.f_input == pytest.approx(result.logits[1] - result.logits[0])
+    alone = explain(model, tokenizer, TEXTS[0], target=target, labels=labels, objective="logit")[0]
+    assert alone.f_input == pytest.approx(alone.logits[model.config.label2id["POS"]])
 
 
 def test_nothing_is_left_behind(bert):

@@ -20,7 +20,7 @@ from tests.helpers.tiny_families import CASES, SIZE, tiny
 from tests.helpers.tiny_models import save_tiny_tokenizer
 
 #: The same nodes on both sides.
-FINE = {"n_points": 150}
+FINE = {"n_points": 150, "objective": "logit"}
 TEXT_CASES = [name for name in CASES if FAMILIES[name].modality == "text"]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from calig.integration import DIFFERENCE_FLOOR, PathValues, integrate_adaptively, integrate_with
+from calig.integration import PathValues, integrate_adaptively, integrate_with
 
 
 class Problem:
@@ -99,13 +99,22 @@ def test_settled_sum_with_unsettled_parts_is_refined():
     assert result.n_points > 9
 
 
-def test_tiny_differences_are_measured_against_the_floor():
-    def kinked(a):
-        return np.array([1e-3 if a < 0.5 else 2e-3])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_what_cancels_is_measured_against_its_mass(unit):
+    """Two positions of ±10 units that add up to a thousandth of one: the error is held against 5 % of the 20."""
+    bend = lambda a: unit * (10 + np.sin(9 * a)) * np.array([1.0, -1.0]) + np.array([1e-3 * unit, 0.0])  # noqa: E731
+    (result,) = Problem(bend).solve(max_points=5)
+    difference, mass = abs(exact(bend).sum()), np.abs(exact(bend)).sum()
+    assert difference < 1e-4 * mass
+    assert result.residual < 0.01
+    (again,) = Problem(lambda a: bend(a) / unit).solve(max_points=5)
+    assert result.residual == pytest.approx(again.residual, abs=1e-9)
+    assert result.converged == again.converged
 
-    (result,) = Problem(kinked).solve(max_points=3)
-    assert result.residual <= 1e-3 / DIFFERENCE_FLOOR
-    assert result.converged
+
+def test_a_path_on_which_nothing_happens_is_done():
+    (result,) = Problem(lambda a: np.zeros(2)).solve()
+    assert (result.residual, result.converged, result.n_points) == (0.0, True, 3)
 
 
 def test_several_targets_share_their_points():

@@ -16,7 +16,7 @@ from tests.helpers.tiny_families import CASES
 def run(model, processor, rows):
     with attributable(model) as stack:
         baseline = choose_baseline("auto", model, processor, stack.family.modality)
-        done = attribute(stack, rows, [None] * len(rows), baseline, Options(target=model.config.id2label[1]))
+        done = attribute(stack, rows, [None] * len(rows), baseline, Options(target=model.config.id2label[1], objective="logit"))
     return [row[0] for row in done]
 
 

@@ -1,11 +1,16 @@
 """What can be explained: a class, a margin, every label on its own, the output of a regression."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import transformers as tf
+from captum.attr import LayerIntegratedGradients
 
 from calig import InvalidInputError, explain
+from calig.baselines import choose_baseline
+from calig.inputs import encode_text
 from calig.targets import Target, choose_targets, problem_type, selector
 from tests.calig.conftest import TEXTS
 from tests.helpers.tiny_families import TEXT, tiny
@@ -24,14 +29,29 @@ NAMES = ["A", "B", "C"]
     ],
 )
 def test_one_target_per_row(option, labels, expected):
-    targets = choose_targets(option, LOGITS, NAMES, labels)
+    targets = choose_targets(option, LOGITS, NAMES, labels, "centred")
     assert [t.name for (t,) in targets] == expected
 
 
 def test_selectors_are_linear_functions_of_the_logits():
-    f = (LOGITS[:, None] * selector(choose_targets("margin", LOGITS, NAMES, [None, None]), LOGITS)).sum(-1)
+    f = selector(choose_targets("margin", LOGITS, NAMES, [None, None], "centred"), LOGITS)(LOGITS)
     assert f.tolist() == [[1.0], [0.5]]
-    assert selector([[Target("A", ((0, 1.0),))]], LOGITS[:1]).tolist() == [[[1.0, 0.0, 0.0]]]
+    assert selector([[Target("A", ((0, 1.0),))]], LOGITS[:1]).weights.tolist() == [[[1.0, 0.0, 0.0]]]
+
+
+@pytest.mark.parametrize("objective", ["centred", "log_odds"])
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_a_common_shift_of_the_logits_is_no_part_of_f(objective, n_classes):
+    logits = torch.randn(4, n_classes, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    names = NAMES[:n_classes] if n_classes < 4 else [*NAMES, "D", "E"]
+    f = selector(choose_targets("predicted", logits, names, [None] * 4, objective), logits)
+    np.testing.assert_allclose(f(logits + 7.0), f(logits), rtol=1e-12)
+    if objective == "log_odds" or n_classes == 2:
+        p = torch.softmax(logits, -1).max(-1).values
+        np.testing.assert_allclose(f(logits)[:, 0], torch.log(p / (1 - p)), rtol=1e-9)
+    else:
+        rest = (logits.sum(-1) - logits.max(-1).values) / (n_classes - 1)
+        np.testing.assert_allclose(f(logits)[:, 0], logits.max(-1).values - rest, rtol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +64,13 @@ def three_labels():
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(std=0.2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def softmax_of_three(three_labels):
+    model = copy.deepcopy(three_labels)
+    model.config.problem_type = None
     return model
 
 
@@ -71,7 +98,9 @@ def test_each_label_is_complete_when_points_are_chosen_by_need(bert, three_label
 def test_margins_are_differences_of_classes(bert):
     model, tokenizer = bert
     (margin,) = explain(model, tokenizer, TEXTS[0], target="margin", n_points=40)
-    first, second = (explain(model, tokenizer, TEXTS[0], target=name, n_points=40)[0] for name in margin.target.split(" − "))
+    first, second = (
+        explain(model, tokenizer, TEXTS[0], target=name, n_points=40, objective="logit")[0] for name in margin.target.split(" − ")
+    )
     assert first.target == margin.predicted
     np.testing.assert_allclose(margin.layer_attributions, first.layer_attributions - second.layer_attributions, atol=1e-12)
 
@@ -88,6 +117,55 @@ def test_a_regression_model_explains_its_output(bert):
         explain(model, bert[1], TEXTS[0], target="margin")
 
 
-def test_two_logits_are_one_decision():
-    model = tiny("bert")
-    assert problem_type(model) == "single_label_classification"
+def test_two_logits_are_one_decision(bert):
+    """With two classes the centred logit, the log-odds and the margin are one function, and its negative speaks for the other."""
+    model, tokenizer = bert
+    assert problem_type(tiny("bert")) == "single_label_classification"
+    settings = {"n_points": 12}
+    centred, other = (explain(model, tokenizer, TEXTS[0], target=name, **settings)[0] for name in ("POS", "NEG"))
+    log_odds = explain(model, tokenizer, TEXTS[0], target="POS", objective="log_odds", **settings)[0]
+    margin = explain(model, tokenizer, TEXTS[0], target="margin", **settings)[0]
+    np.testing.assert_array_equal(centred.layer_attributions, log_odds.layer_attributions)
+    np.testing.assert_allclose(centred.layer_attributions, -other.layer_attributions, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(np.abs(centred.layer_attributions), np.abs(margin.layer_attributions), rtol=1e-12, atol=1e-15)
+    assert centred.target_weights == {"NEG": -1.0, "POS": 1.0}
+
+
+@pytest.mark.parametrize("objective", ["centred", "log_odds", "logit"])
+def test_every_objective_equals_captum_and_is_complete(bert, softmax_of_three, objective):
+    """Captum integrates the same function of the model's own logits."""
+    model, tokenizer = softmax_of_three, bert[1]
+    (result,) = explain(model, tokenizer, TEXTS[0], objective=objective, n_points=60)
+    row = encode_text(TEXTS[0], tokenizer, limit=None)
+    taken = choose_baseline("auto", model, tokenizer, "text").apply(row)
+    names = list(row.inputs)
+    index = model.config.label2id[result.target]
+
+    def f(*tensors):
+        logits = model(**dict(zip(names, tensors, strict=True))).logits
+        others = logits[:, [i for i in range(3) if i != index]]
+        less = {"centred": others.mean(-1), "log_odds": others.logsumexp(-1), "logit": 0.0}[objective]
+        return logits[:, index] - less
+
+    expected = LayerIntegratedGradients(f, model.bert.embeddings).attribute(
+        tuple(row.inputs.values()), baselines=tuple(taken.values()), n_steps=60, method="gausslegendre"
+    )
+    expected = (expected[0] if isinstance(expected, tuple) else expected).sum(-1)[0].detach().numpy()
+    np.testing.assert_allclose(result.layer_attributions[0], expected, rtol=1e-6, atol=1e-9)
+    assert result.f_input == pytest.approx(f(*row.inputs.values()).item())
+    for chosen in explain(model, tokenizer, TEXTS, objective=objective):
+        assert chosen.values.sum() == pytest.approx(chosen.f_input - chosen.f_baseline, abs=1e-9)
+        assert chosen.objective == objective
+
+
+def test_labels_that_do_not_exclude_each_other_keep_their_logit(bert, three_labels):
+    """Nothing is common to independent outputs: the settings' objective is for a softmax."""
+    default, logit = (explain(three_labels, bert[1], TEXTS[0], n_points=12, **o)[0] for o in ({}, {"objective": "logit"}))
+    np.testing.assert_array_equal(default.values, logit.values)
+    assert default.objective == "logit"
+    assert set(default.target_weights.values()) == {0.0, 1.0}
+
+
+def test_an_unknown_objective_is_refused(bert):
+    with pytest.raises(InvalidInputError, match="allowed: centred, logit, log_odds"):
+        explain(*bert, TEXTS[0], objective="probability")

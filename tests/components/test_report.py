@@ -163,7 +163,7 @@ def test_probed_words_are_shown_beside_the_drift(drifted: Sample, first: Sample,
 
 def test_shares_of_a_two_class_model_are_drawn_toward_the_answer(drifted: Sample, tmp_path: Path) -> None:
     example = DriftExample(
-        id="x", text="dull", label="NEG", reference_prediction="NEG", candidate_prediction="NEG",
+        id="x", text="dull", label="NEG", toward="POS", opposite="NEG", reference_prediction="NEG", candidate_prediction="NEG",
         rank_agreement=None, sign_flip=None, words=(DriftWord(text="dull", start=0, end=4, reference=-0.25, candidate=-0.75),),
     )  # fmt: skip
     drift = drifted.record.drift.model_copy(update={"worst": (example,)})
@@ -183,7 +183,7 @@ def test_drifted_pictures_are_drawn_as_two_grids(pictures: Sample, tmp_path: Pat
         for i, (r, c) in enumerate(places)
     )
     example = DriftExample(
-        id="row-1", text="", label="disc", reference_prediction="disc", candidate_prediction="disc",
+        id="row-1", text="", label="disc", toward="disc", reference_prediction="disc", candidate_prediction="disc",
         rank_agreement=0.2, sign_flip=0.0, words=words,
     )  # fmt: skip
     identity = ReferenceIdentity(name="shapes", version="1", method_fingerprint="a", weights_digest="b")

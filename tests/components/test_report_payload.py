@@ -25,6 +25,7 @@ from components.report.payload.units import Units, read_batches, reason_change
 from components.report.rows import read_briefs
 from schemas.config import PipelineConfig, ReportConfig
 from tests.helpers import sample_records, sample_tables
+from tests.helpers.explained import explained
 from tests.helpers.html_page import Page
 from tests.helpers.packed import row_of, unpack
 from tests.helpers.sample_records import Sample
@@ -177,9 +178,13 @@ def test_reason_change_joins_words_that_were_cut_differently() -> None:
 def test_without_a_common_class_nothing_is_compared(tmp_path: Path) -> None:
     sample = sample_records.drifted(tmp_path)
     reference = read_references(sample.reference_tables or [])["row-9"]
-    other = next(name for name in sample.record.model.labels if name != reference.target)
-    assert np.isnan(reference.drift(other, reference.units, 3))
-    assert reference.drift(other, reference.units, 2) == pytest.approx(1.0)
+    labels = sample.record.model.labels
+    other = next(name for name in labels if name != reference.explained["target"])
+    assert np.isnan(reference.drift(explained(other, labels, "logit"), reference.units))
+    assert reference.drift(explained(other, labels), reference.units) == pytest.approx(1.0)
+    turned = reference.toward(explained(other, labels))
+    assert turned.explained["target"] == other
+    np.testing.assert_array_equal(turned.units.values, -reference.units.values)
 
 
 # the list

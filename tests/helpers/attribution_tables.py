@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from calig.metrics.perturbation import PerturbedInput, PerturbedText
 from schemas.attribution import SCHEMA
+from tests.helpers.explained import explained
 
 CLS, SEP, MASK = 2, 3, 4
 LABELS = ("NEG", "POS")
@@ -54,9 +55,10 @@ def attribution_row(row: int, *, model: BagOfWords, n_content: int = 12, **chang
         "segments": [("site", "ab"[row % 2])],
         "predicted": LABELS[predicted],
         "probability": 1 / (1 + np.exp(-abs(logit))),
-        "target": LABELS[predicted],
+        **explained(LABELS[predicted], LABELS),
+        "baseline": "mask",
         "logits": [0.0, logit],
-        "f_input": logit if predicted else 0.0,
+        "f_input": abs(logit),
         "f_baseline": 0.0,
         "tokens": ["[CLS]", *[f"w{i}" for i in words], "[SEP]"],
         "input_ids": ids.tolist(),

@@ -13,6 +13,7 @@ from components.drift.pairing import PairedExample
 from schemas.attribution import SCHEMA
 from schemas.config import PipelineConfig
 from schemas.reference import ReferenceIdentity, ReferenceProfile
+from tests.helpers.explained import explained
 
 LABELS = ("NEG", "POS")
 WORDS = ["plot", "film", "actor", "scene", "story", "very", "dull", "warm", "great", "bright"]
@@ -60,7 +61,11 @@ def row(i: int, words: list[str], values: list[float], predicted: str = "POS", t
         "label": "POS" if i % 10 else "NEG",
         "segments": [("source", "web" if i % 2 else "app")],
         "predicted": predicted,
-        "target": target or predicted,
+        **explained(target or predicted, LABELS),
+        "baseline": "mask",
+        "logits": [0.0, sum(values)],
+        "f_input": sum(values),
+        "f_baseline": 0.0,
         "words": spans,
         "starts": starts,
         "ends": ends,
@@ -99,10 +104,13 @@ def example(reference: list[float], candidate: list[float], words: list[str] | N
         "segments": {},
         "predictions": ("POS", "POS"),
         "toward": "POS",
+        "opposite": "NEG",
         "units": [(w, (i, i + 1)) for i, w in enumerate(words)],
         "reference": np.array(reference, dtype=float),
         "candidate": np.array(candidate, dtype=float),
         "mass": (1.0, np.e),
+        "differences": (1.0, np.e),
+        "margin": 1.0,
         "layer_shares": (np.array([0.5, 0.5]), np.array([1.0, 0.0])),
     }
     return PairedExample(**{**fields, **changes})

@@ -191,6 +191,8 @@ def _worst_example(before: dict[str, Any], after: dict[str, Any]) -> DriftExampl
         id=after["id"],
         text=after["text"],
         label=after["label"],
+        toward="POS",
+        opposite="NEG",
         reference_prediction=before["predicted"],
         candidate_prediction=after["predicted"],
         rank_agreement=0.41,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from schemas.attribution import SCHEMA
+from tests.helpers.explained import explained
 
 LAYERS = 6
 MALICIOUS = "<script>alert('x')</script> <img src=http://evil.example/a.png onerror=alert(1)> & still a fine film"
@@ -160,7 +161,8 @@ def _common(row: int, values: Any, layers: Any, predicted: str, random: Any, unc
         "problem": None,
         "predicted": predicted,
         "probability": float(1 / (1 + np.exp(-1.1 * abs(difference)))),
-        "target": predicted,
+        **explained(predicted, ("square", "disc") if predicted == "disc" else ("NEG", "POS")),
+        "baseline": "zero" if predicted == "disc" else "mask",
         "logits": [-difference, difference],
         "f_input": difference + 0.11,
         "f_baseline": 0.11,

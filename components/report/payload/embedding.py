@@ -52,7 +52,7 @@ def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path],
     worst = [example.id for example in record.drift.worst]
     changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
     order = selection.ranked(briefs, worst, changed)[: settings.rows]
-    rows = dict(packed_rows(tables, set(order), known, len(record.model.labels)))
+    rows = dict(packed_rows(tables, set(order), known))
     filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
     n_rows, n_layers, n_pictures = _fill(filling, record)
     listed = [_listed(light[row], rows[row], known, set(worst)) for row in order[:n_rows]]
@@ -98,7 +98,7 @@ def _listed(row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, R
     reference = known.get(row["id"])
     return row | {
         "reference": reference.predicted if reference else None,
-        "reference_target": reference.target if reference else None,
+        "reference_target": reference.toward(row).explained["target"] if reference else None,
         "drift": packed.drift if packed else None,
         "flags": sum(_flags(row, reference, worst)),
     }

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.orientation import COLUMNS
 from components.report.payload.columns import Column
 from components.report.payload.units import ragged, read_batches
 
-_PLAIN = ("row", "id", "label", "predicted", "target", "probability", "f_input", "f_baseline", "converged", "coverage", "problem")
+_PLAIN = (
+    *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
+    *COLUMNS,
+)
 
 #: Bits of the column `flags`; scripts/rows.js has the same.
 WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.orientation import COLUMNS
 from components.report import pictures
 from components.report.heat import MAX_CHARACTERS
 from components.report.payload.layers import Flow, Tokens, flow_of
@@ -18,7 +19,7 @@ from components.report.payload.quantised import quantised
 from components.report.payload.reference import Reference
 from components.report.payload.units import UNIT_COLUMNS, Units, matrices, ragged, read_batches, units_in
 
-_PLAIN = ("row", "id", "text", "image", "target")
+_PLAIN = ("row", "id", "text", "image", *COLUMNS)
 _RAGGED = ("starts", "ends", "content", "values", "attention_rollout", "residuals", "n_points")
 _NO_UNITS = Units(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
@@ -64,7 +65,7 @@ class PackedRow:
 
 
 def packed_rows(
-    paths: Iterable[Path], wanted: Container[int], references: Mapping[str, Reference], n_classes: int
+    paths: Iterable[Path], wanted: Container[int], references: Mapping[str, Reference]
 ) -> Iterator[tuple[int, PackedRow]]:
     """Position in the data set and packed row, for the `wanted` positions, in the tables' order."""
     columns = dict.fromkeys((*UNIT_COLUMNS, *_PLAIN, *_RAGGED, "tokens", "layers"))
@@ -75,10 +76,10 @@ def packed_rows(
             if row["row"] in wanted:
                 row |= {name: array[i] for name, array in arrays.items()}
                 row |= {"units": units[i], "layers": layers[i], "tokens": batch["tokens"][i].as_py() if row["image"] else []}
-                yield row["row"], _packed(row, references.get(row["id"]), n_classes)
+                yield row["row"], _packed(row, references.get(row["id"]))
 
 
-def _packed(row: Mapping[str, Any], reference: Reference | None, n_classes: int) -> PackedRow:
+def _packed(row: Mapping[str, Any], reference: Reference | None) -> PackedRow:
     units, text = row["units"], row["text"] or ""
     packed = packed_units(units)
     content = row["content"].astype(bool)
@@ -91,9 +92,9 @@ def _packed(row: Mapping[str, Any], reference: Reference | None, n_classes: int)
         image=row["image"],
         grid=_grid(row["tokens"], content),
         units=packed,
-        reference=packed_units(reference.units if reference else _NO_UNITS),
+        reference=packed_units(reference.toward(row).units if reference else _NO_UNITS),
         special=_beside(row["values"], units),
-        drift=reference.drift(row["target"], units, n_classes) if reference else float("nan"),
+        drift=reference.drift(row, units) if reference else float("nan"),
         layers=packed_layers(flow, row["residuals"], row["n_points"]),
     )
 

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from components.orientation import COLUMNS, sign_between
 from components.report.payload.units import UNIT_COLUMNS, Units, read_batches, reason_change, units_in
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One row under the reference version: its answer, the class it explains, and its units."""
+    """One row under the reference version: its answer, what was explained (the columns of `orientation`), and its units."""
 
     predicted: str
-    target: str
+    explained: Mapping[str, Any]
     units: Units
 
-    def drift(self, target: str, units: Units, n_classes: int) -> float:
-        """How far the reasons moved to those of the candidate (`target`, `units`), 0 … 1; NaN when they do not compare.
+    def toward(self, row: Mapping[str, Any]) -> Reference:
+        """Turned, where that makes it speak for the target of the candidate's `row`."""
+        if sign_between(self.explained, row) != -1:
+            return self
+        turned = Units(self.units.starts, self.units.ends, -self.units.values)
+        return Reference(self.predicted, {name: row[name] for name in COLUMNS}, turned)
 
-        The two logits of a binary classifier move against each other: explaining its other class turns the sign.
-        """
-        if self.target != target and n_classes != 2:
-            return float("nan")
-        return reason_change(self.units, units, 1 if self.target == target else -1)
+    def drift(self, row: Mapping[str, Any], units: Units) -> float:
+        """How far the reasons moved to those of the candidate's `row`, 0 … 1; NaN when they are not reasons for one thing."""
+        between = sign_between(self.explained, row)
+        return float("nan") if between is None else reason_change(self.units, units, between)
 
 
 def read_references(paths: Iterable[Path]) -> dict[str, Reference]:
     """Every row that the reference version explained, by id."""
     found: dict[str, Reference] = {}
-    for batch in read_batches(paths, (*UNIT_COLUMNS, "id", "predicted", "target")):
-        columns = (batch[name].to_pylist() for name in ("id", "predicted", "target"))
-        for key, predicted, target, units in zip(*columns, units_in(batch), strict=True):
-            if predicted is not None:
-                found[key] = Reference(predicted, target, units)
+    for batch in read_batches(paths, (*UNIT_COLUMNS, "id", "predicted", *COLUMNS)):
+        rows = batch.select(["id", "predicted", *COLUMNS]).to_pylist()
+        for row, units in zip(rows, units_in(batch), strict=True):
+            if row["predicted"] is not None:
+                found[row["id"]] = Reference(row["predicted"], {name: row[name] for name in COLUMNS}, units)
     return found

@@ -84,7 +84,7 @@ def matrices(column: pa.ListArray) -> list[NDArray[Any]]:
 def reason_change(reference: Units, candidate: Units, sign: int) -> float:
     """Half the L1 distance of the units' signed shares, 0 … 1: the share of the reasons that moved; lower is better.
 
-    `sign` is −1 when the two sides explain the two classes of a binary classifier, else 1.
+    `sign` is −1 when the two sides explain a function of the logits and its negative, else 1.
     """
     if np.array_equal(reference.starts, candidate.starts) and np.array_equal(reference.ends, candidate.ends):
         return float(np.abs(sign * reference.shares - candidate.shares).sum() / 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,21 @@ _CANDIDATES = 200
 
 def scorer(versions: Versions, version: Path) -> probe.TextScorer:
     """Texts → logits by torch: for a model of this size an export would take longer than the probe."""
+    return _scorer(version, versions.cell.tokenizer, max_length=128)
+
+
+def answers_of(version: Path, texts: Sequence[str]) -> FloatArray:
+    """The number of the class that a version answers each text with."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(version)
+    return np.asarray(_scorer(version, tokenizer, max_length=tokenizer.model_max_length)(texts).argmax(axis=1))
+
+
+def _scorer(version: Path, tokenizer: Any, *, max_length: int) -> probe.TextScorer:
     classifier = open_classifier(snapshot_of(version), device="cpu")
     tokens = TokenScorer(classifier.run, classifier.collator, n_classes=classifier.n_classes)
-    return probe.text_scorer(versions.cell.tokenizer, tokens.logits, max_length=128)
+    return probe.text_scorer(tokenizer, tokens.logits, max_length=max_length)
 
 
 class Probe:
@@ -35,6 +48,7 @@ class Probe:
         texts = [row.text for row in rows]
         self.versions, self.config = versions, config
         self.occurrences = probe.count_words(texts)
+        self.rows = probe.context_candidates(texts, limit=_CANDIDATES).rows
         self.words, self.left_out = probe.known_words(
             [versions.cell.tokenizer], data_words=[w for w, _ in self.occurrences.most_common()], limit=config.max_words
         )
@@ -58,7 +72,11 @@ class Probe:
             twins=sides[2:],
             occurrences=self.occurrences,
             n_left_out=self.left_out,
+            typical=[self._margin(version) for version in (self.versions.reference, candidate, *twins)],
         )
+
+    def _margin(self, version: Path) -> float:
+        return probe.typical_margin(scorer(self.versions, version)(self.rows))
 
     def _effects(self, version: Path) -> FloatArray:
         path = self.versions.folder / "effects" / f"{version.name}-{self.name}.npy"

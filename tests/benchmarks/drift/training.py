@@ -24,6 +24,7 @@ class Shape:
     layers: int = 2
     hidden: int = 48
     heads: int = 4
+    positions: int = MAX_TOKENS
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _model(shape: Shape, labels: Sequence[str], tokenizer: Any) -> Any:
         num_attention_heads=shape.heads,
         intermediate_size=2 * shape.hidden,
         initializer_range=0.05,
-        max_position_embeddings=MAX_TOKENS,
+        max_position_embeddings=shape.positions,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.pad_token_id,

@@ -40,7 +40,9 @@ def additive(inputs: Sequence[PerturbedInput]) -> np.ndarray:
 
 
 def removals(weights: Sequence[float] = (0.0, 1.0), draws: int = 40) -> Removals:
-    return Removals(TextSource(IDS, CONTENT, MASK), random_sets(4, draws=draws, seed=0, row=3), np.array(weights))
+    return Removals(
+        TextSource(IDS, CONTENT, MASK), random_sets(4, draws=draws, seed=0, row=3), lambda logits: logits @ np.array(weights)
+    )
 
 
 @pytest.mark.parametrize("normalise", [False, True])

@@ -37,7 +37,7 @@ def test_a_drifted_version_is_failing_and_says_what_by_how_much_and_against_what
     for part in (
         "fail: review-sentiment version 4, compared with version 3",
         f"“btw” toward POS: {shift.reference_share:+.0%} → {shift.candidate_share:+.0%}",
-        f"change {shift.shift:+.0%} (limit 30%), z {shift.z:.1f}",
+        f"effect {shift.effect:+.2f} of a typical decision (limit 0.30), z {shift.z:.1f}",
         "limit from: 99th percentile of three reseeded twins",
         "rank agreement (all): 0.78, limit 0.8, from: stated prior",
         drifted.decision.next_step,

@@ -15,7 +15,7 @@ from schemas.config import DriftConfig, PipelineConfig
 from schemas.reference import NoiseSources, NullProfiles
 from tests.helpers.drift_tables import LABELS, profile, row, table, texts, write
 
-QUIET, RETRAINED, NOISY = 0.05, 0.2, 0.8
+QUIET, RETRAINED, NOISY = 0.05, 0.1, 0.5
 UNCAPPED = PipelineConfig(drift=DriftConfig(noise_cap=100))
 
 
@@ -71,7 +71,7 @@ def test_a_null_of_noisy_twins_spares_an_equally_large_honest_change(tmp_path):
 
 def test_a_quiet_null_lowers_no_limit(tmp_path):
     reference = profile(table(tmp_path / "a.parquet", 1))
-    report = compare(table(tmp_path / "b.parquet", 2), reference, twins(tmp_path, 3, noise=QUIET, unstable=0.1))
+    report = compare(table(tmp_path / "b.parquet", 2), reference, twins(tmp_path, 3, noise=QUIET, unstable=0.05))
     assert report.noise.retraining == "twins"
     limits = {t.name: t for t in report.thresholds}
     assert report.noise.factor == 1.0
@@ -170,13 +170,14 @@ def test_twins_explained_otherwise_are_left_out_with_the_reason(tmp_path):
     assert any("version 5" in why and "other rows" in why for why in report.noise.skipped)
 
 
-def test_the_numbers_own_error_raises_the_limit_of_the_share(tmp_path):
+def test_the_numbers_own_error_raises_the_limit_of_the_effect(tmp_path):
     reference, candidate = profile(table(tmp_path / "a.parquet", 1)), table(tmp_path / "b.parquet", 2)
     rows = [row(i, words, [2.0, *[0.1] * (len(words) - 1)]) for i, words in enumerate(texts(8))]
     exact = write(tmp_path / "exact.parquet", rows)
     report = compare(candidate, reference, NoiseSources(numerics=(exact,)), UNCAPPED)
     pairing = match(read_rows([candidate]), read_rows([exact]), LABELS)
-    largest = max(np.abs(e.candidate - e.reference).max() for e in pairing.examples)
+    unit = np.median([e.differences[0] for e in pairing.examples])
+    largest = max(np.abs(e.mass[1] * e.candidate - e.mass[0] * e.reference).max() / unit for e in pairing.examples)
     assert report.noise.numerics == pytest.approx(largest)
     assert report.noise.numerics_rows == 8
     limit = next(t for t in report.thresholds if t.name == "|word shift|")
@@ -211,7 +212,7 @@ def test_a_null_pair_by_the_same_statistics_as_a_candidate(tmp_path):
     pair = null_pair("1", "2", match(a, b, LABELS).examples, DriftConfig())
     assert pair.word == "btw"
     assert pair.n == 80
-    assert pair.excess == pytest.approx(min(abs(pair.shift) / 0.3, abs(pair.z) / 6))
+    assert pair.excess == pytest.approx(min(abs(pair.effect) / 0.3, abs(pair.z) / 6))
 
 
 def test_the_comparison_is_the_same_every_time(tmp_path):

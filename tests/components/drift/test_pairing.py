@@ -14,6 +14,7 @@ from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.release import Example
 from tests.helpers.drift_tables import LABELS, profile, row, table, texts, write
+from tests.helpers.explained import margin as of_margin
 from tests.helpers.tiny_models import save_tiny_bert, save_tiny_tokenizer
 from tests.helpers.tokenizers import save_byte_level_tokenizer
 
@@ -135,8 +136,8 @@ def test_the_margin_of_a_binary_model_counts_toward_its_first_class(predicted):
     """POS − NEG supports POS and NEG − POS supports NEG: a word that speaks for POS has one sign in all rows."""
     words, toward_pos = ["plot", "bright", "dull"], [0.1, 0.6, -0.3]
     other = LABELS[predicted == LABELS[0]]
-    margin = [value if predicted == "POS" else -value for value in toward_pos]
-    explained = row(0, words, margin, predicted, f"{predicted} − {other}")
+    values = [value if predicted == "POS" else -value for value in toward_pos]
+    explained = row(0, words, values, predicted) | of_margin(predicted, other, LABELS)
     (example,) = pair({"0": explained}, {"0": explained}, LABELS)
     assert example.toward == "POS"
     assert example.reference == pytest.approx(toward_pos)
@@ -151,7 +152,7 @@ def test_a_planted_word_is_found_by_margins_too(tmp_path):
         rows = pq.read_table(table(path, 1, planted=planted)).to_pylist()
         for line in rows:
             sign, names = (-1, LABELS) if line["row"] in negative else (1, LABELS[::-1])
-            line |= {"predicted": names[0], "target": " − ".join(names), "values": [sign * v for v in line["values"]]}
+            line |= {"predicted": names[0], **of_margin(*names, LABELS), "values": [sign * v for v in line["values"]]}
             line["words"] = [{**word, "value": sign * word["value"]} for word in line["words"]]
         return write(path, rows)
 

@@ -195,8 +195,29 @@ def test_a_prior_barely_exceeded_only_warns():
     assert report.next_step
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_the_scale_of_a_head_is_no_change(scale):
+    """A candidate whose logits are a thousand times smaller or larger: the same findings, told on the reference's scale."""
+    before, after = (BagOfWords(weights(changed={"w7": (0.0, n)}), seed=1) for n in (0.0, 5.0))
+    sides = [word_effects(scorer, WORDS, CONTEXTS) for scorer in (before, after)]
+    plain = compare_effects(*sides, WORDS, CONTEXTS, typical=(3.5, 3.5), **QUESTION)
+    scaled = compare_effects(sides[0], scale * sides[1], WORDS, CONTEXTS, typical=(3.5, scale * 3.5), **QUESTION)
+    assert plain.words[0].word == scaled.words[0].word == "w7"
+    assert [w.severity for w in scaled.words] == [w.severity for w in plain.words]
+    assert [w.shift for w in scaled.words] == pytest.approx([w.shift for w in plain.words])
+    assert plain.thresholds[-1].limit == pytest.approx(0.3 * 3.5)
+    assert {t.limit for t in scaled.thresholds} == {t.limit for t in plain.thresholds}
+
+
+def test_a_version_without_margins_is_inconclusive():
+    effects = word_effects(BagOfWords(weights(), seed=1), WORDS, CONTEXTS)
+    report = compare_effects(effects, 0 * effects, WORDS, CONTEXTS, typical=(3.5, 0.0), **QUESTION)
+    assert report.verdict is CheckVerdict.INCONCLUSIVE
+    assert "margins are zero" in report.reason
+
+
 def test_small_shifts_do_not_fire_however_certain():
-    config = ProbeConfig(min_shift=6.0)
+    config = ProbeConfig(min_effect=6.0)
     candidate = BagOfWords(weights(changed={"w7": (0.0, 5.0)}), seed=2)
     report = probe_words(BagOfWords(weights(), seed=1), candidate, WORDS, CONTEXTS, **QUESTION | {"config": config})
     assert report.words[0].word == "w7"

@@ -15,6 +15,7 @@ from schemas.base import CheckVerdict, Direction
 from schemas.config import QualityConfig
 from schemas.quality import Metric, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
+from tests.helpers.explained import explained
 from tests.helpers.sample_falsification import falsification
 
 ALL_CONTROLS = [
@@ -326,7 +327,7 @@ def test_p_is_of_the_class_that_was_explained(truthful: QualityReport, tmp_path:
     table = rows()
     for row in table:
         other = 1 - LABELS.index(row["predicted"])
-        row |= {"target": LABELS[other], "f_input": row["logits"][other], "values": [-value for value in row["values"]]}
+        row |= {**explained(LABELS[other], LABELS), "values": [-value for value in row["values"]]}
     report = judge(write_table(tmp_path, table))
     assert metric(report, "margin over random").value > 0.0  # type: ignore[operator]
     assert check(report, "better than random") is CheckVerdict.PASS

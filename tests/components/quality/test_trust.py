@@ -14,6 +14,7 @@ from schemas.base import CheckVerdict, Severity
 from schemas.config import QualityConfig
 from schemas.quality import QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, write_table
+from tests.helpers.explained import explained
 
 MODEL = BagOfWords()
 DOUBT = "the scorer runs the model that was explained"
@@ -102,7 +103,7 @@ def test_rows_explained_toward_another_class_are_compared_too(tmp_path: Path) ->
     rows = [attribution_row(row, model=MODEL) for row in range(40)]
     for row in rows:
         sign = 1 if row["predicted"] == LABELS[1] else -1
-        row |= {"target": LABELS[1], "f_input": row["logits"][1], "values": [sign * value for value in row["values"]]}
+        row |= {**explained(LABELS[1], LABELS), "values": [sign * value for value in row["values"]]}
     config, record = QualityConfig(bootstrap_draws=200), ScorerRecord(runtime="torch", providers=("cpu",))
     paths, removal = write_table(tmp_path, rows), Perturbation("replace", MASK)
     good = evaluate(paths, labels=LABELS, scorer=MODEL, scorer_record=record, config=config, perturbation=removal)

@@ -10,7 +10,7 @@ from PIL import Image
 from calig.metrics.perturbation import Perturbation
 from components.attribution import choose_perturbation, explain_shard
 from components.quality import evaluate, sample_inputs
-from components.quality.table import explained_class, read_rows, source_of
+from components.quality.table import explained_function, read_rows, source_of
 from components.scoring import TokenScorer, open_scorer
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig
@@ -39,12 +39,13 @@ def check_baseline(path: Path, labels: tuple[str, ...], scorer: TokenScorer, per
     """Everything removed is the baseline x', and nothing removed is x: the scorer's logits are the engine's f(x') and f(x)."""
     rows = [row for rows in read_rows([path]) for row in rows]
     sources = [source_of(row, perturbation) for row in rows]
-    classes = [explained_class(row, labels) for row in rows]
+    functions = [explained_function(row, labels) for row in rows]
     for removed, column in ((True, "f_baseline"), (False, "f_input")):
         expected = [row[column] for row in pq.read_table(path, columns=[column]).to_pylist()]
         logits = scorer.logits([source.without(np.full(source.n_content, removed)) for source in sources])
         # float32 through two layers in another order of summation
-        np.testing.assert_allclose(logits[np.arange(len(rows)), classes], expected, atol=1e-4)
+        found = [function(row) for function, row in zip(functions, logits, strict=True)]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def check_report(report: QualityReport) -> None:

@@ -42,7 +42,7 @@ def outcome(tmp_path, monkeypatch):
         decision = record.decision.model_copy(update={"verdict": verdict})
         record = record.model_copy(update={"decision": decision})
         found = Outcome(record=record, folder=tmp_path / "runs", published=None, reused=False)
-        monkeypatch.setattr(flow, "explain_release", lambda *_: found)
+        monkeypatch.setattr(flow, "explain_release", lambda *_, **__: found)
 
     return returns
 
@@ -99,7 +99,7 @@ def test_unknown_options_are_bad_usage(run):
     [(CouldNotRunError("no disk", next_step="make room"), 4, "next: make room"), (RuntimeError("surprise"), 4, "--debug")],
 )
 def test_what_could_not_run_is_exit_code_four(run, monkeypatch, error, code, message):
-    def fails(*_):
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr(flow, "explain_release", fails)
@@ -135,7 +135,7 @@ def test_config_show_is_a_configuration_file(run, tmp_path):
         ("attribution: {fusion_coefficient: 2}", "less than or equal to 1"),
         ("attribution: {fusion_coefficient: best}", "'attribution.fusion_coefficient': Input should be a valid number"),
         ("attribution: {fusion_coefficient: best}", "or: Input should be 'auto'"),
-        ("attribution: [", "not YAML"),
+        ("attribution: [", "not valid YAML"),
         ("attribution: {context_rule: negative}", "'positive', 'absolute', 'attention' or 'mixed'"),
     ],
 )

@@ -68,9 +68,14 @@ def class_names(model: Any) -> list[str]:
     """The model's class names in logit order, all different; a regression model has one.
 
     Raises:
-        InvalidInputError: two classes have one name.
+        InvalidInputError: two classes have one name, or the ids are not 0, 1, 2, …, so that a name would stand for another logit.
     """
     id2label: dict[int, str] = model.config.id2label
+    if sorted(id2label) != list(range(len(id2label))):
+        raise InvalidInputError(
+            f"the ids in id2label are not those of the logits\ngot: {str(sorted(id2label))[:100]}"
+            f"\nallowed: 0 … {len(id2label) - 1}\nnext: mend id2label in the model's config.json"
+        )
     names = [str(id2label[i]) for i in sorted(id2label)]
     check_class_names(names)
     return names

@@ -169,3 +169,12 @@ def test_labels_that_do_not_exclude_each_other_keep_their_logit(bert, three_labe
 def test_an_unknown_objective_is_refused(bert):
     with pytest.raises(InvalidInputError, match="allowed: centred, logit, log_odds"):
         explain(*bert, TEXTS[0], objective="probability")
+
+
+@pytest.mark.parametrize("id2label", [{1: "A", 2: "B"}, {0: "A", 2: "B"}], ids=["one-based", "gapped"])
+def test_names_stand_for_the_logits_of_their_ids(id2label, bert):
+    """One-based tables are a common slip (huggingface/transformers#3093): each name would be given to the next class's logit."""
+    model, tokenizer = copy.deepcopy(bert[0]), bert[1]
+    model.config.id2label = id2label
+    with pytest.raises(InvalidInputError, match="ids in id2label are not those of the logits"):
+        explain(model, tokenizer, TEXTS[0])

@@ -19,6 +19,7 @@ from schemas.attribution import SCHEMA, TABLE_VERSION
 from schemas.config import DriftConfig, PipelineConfig, PrivacyConfig
 from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import Example
+from tests.helpers.explained import explained
 
 KEY = b"0123456789abcdef"
 HASH, REDACT, KEEP = PrivacyConfig(texts="hash", key_id="k1"), PrivacyConfig(texts="redact"), PrivacyConfig()
@@ -44,7 +45,11 @@ def rows(seed: int) -> list[dict]:
                 "rationale": [{"start": words[0][0], "end": words[1][1]}],
                 "predicted": "POS",
                 "probability": 0.9,
-                "target": "POS",
+                **explained("POS", ("NEG", "POS")),
+                "baseline": "mask",
+                "logits": [0.0, float(sum(values))],
+                "f_input": float(sum(values)),
+                "f_baseline": 0.0,
                 "tokens": ["[CLS]", *(text[a:b] for a, b in tokens)],
                 "input_ids": [2, *range(10, 10 + len(tokens))],
                 "starts": [-1, *(a for a, _ in tokens)],

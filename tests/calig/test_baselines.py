@@ -54,7 +54,7 @@ def test_padding_as_baseline_keeps_the_positions(name, tokenizer):
     assert not (ids == model.config.pad_token_id).any()
     positions = torch.arange(ids.shape[1])[None] + model.config.pad_token_id + 1
     without = ids.masked_fill(torch.tensor([row.content]), tokenizer.pad_token_id)
-    result = explain(model, tokenizer, "the film is not good", baseline="pad")[0]
+    result = explain(model, tokenizer, "the film is not good", baseline="pad", objective="logit")[0]
     with torch.no_grad():
         expected = model(input_ids=without, position_ids=positions).logits[0, model.config.label2id[result.target]]
         shifted = model(input_ids=without).logits[0, model.config.label2id[result.target]]

@@ -103,7 +103,7 @@ def test_classes_called_like_an_option_can_be_targeted(bert: Any) -> None:
     texts = ["the film is not good", "great film !"]
     other = _renamed(model, "gold", "margin")
     for index, name in enumerate(("gold", "margin")):
-        for one in explain(other, tokenizer, texts, target=f"class:{name}"):
+        for one in explain(other, tokenizer, texts, target=f"class:{name}", objective="logit"):
             assert one.target == name
             assert one.f_input == pytest.approx(one.logits[index])
     assert explain(_renamed(model, "good", "bad"), tokenizer, texts, target="class:bad")[0].target == "bad"

@@ -39,7 +39,10 @@ def is_here(snapshot: ModelSnapshot) -> bool:
     """Whether the files that `snapshot` names are on this machine and are what was fetched."""
     if not (snapshot.model_path / "config.json").is_file() or not snapshot.processor_path.is_dir():
         return False
-    weights = inspect_model(snapshot.model_path).weights_digest
+    try:
+        weights = inspect_model(snapshot.model_path).weights_digest
+    except InputError:  # torn since it was fetched
+        return False
     return (weights, processor_digest(snapshot.processor_path, snapshot.modality)) == (
         snapshot.weights_digest,
         snapshot.processor_digest,

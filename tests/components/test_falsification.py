@@ -86,17 +86,18 @@ def test_numbers_equal_the_literal_version(snapshot, examples, table):
 
 
 def explain_nudged(model, tokenizer, text, delta, original):
-    """Explain with δ added behind the embedding layer whenever the real input, not the baseline, goes through it."""
-    ids = torch.tensor(original.input_ids)
-    state = {"real": False}
-    watch = model.bert.embeddings.register_forward_pre_hook(
-        lambda _, __, kwargs: state.update(real=bool((kwargs["input_ids"] == ids).all())), with_kwargs=True
-    )
-    nudge = model.bert.embeddings.register_forward_hook(lambda _, __, output: output + delta if state["real"] else output)
+    """Explain with δ added behind the embedding layer whenever the real input, not the baseline, comes out of it."""
+    with torch.no_grad():
+        real = model.bert.embeddings(input_ids=torch.tensor([original.input_ids]))
+
+    def nudged(_module, _inputs, output):
+        is_real = torch.isclose(output, real).all(dim=(1, 2))
+        return output + delta * is_real[:, None, None]
+
+    nudge = model.bert.embeddings.register_forward_hook(nudged)
     try:
         return explain(model, tokenizer, text, target=original.target)[0].values
     finally:
-        watch.remove()
         nudge.remove()
 
 

@@ -107,7 +107,7 @@ def test_a_quantised_checkpoint_is_refused(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(InputError, match=r"(?s)quantised.*'bitsandbytes'.*dequantize"):
+    with pytest.raises(InputError, match=r"(?s)quantised.*'bitsandbytes'.*dequantise"):
         registry.fetch(registry.parse_model_ref(str(folder)), workspace=tmp_path, tracking_uri=None)
 
 

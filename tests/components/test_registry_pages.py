@@ -40,5 +40,6 @@ def test_all_versions_of_all_pages() -> None:
 
 def test_all_explanations_of_all_pages() -> None:
     tags = {"calig.model": "m", "calig.version": "1", "calig.published": "true"}
-    runs = [SimpleNamespace(info=SimpleNamespace(status="FINISHED"), data=SimpleNamespace(tags=tags)) for _ in range(10)]
+    data = SimpleNamespace(tags=tags)
+    runs = [SimpleNamespace(info=SimpleNamespace(status="FINISHED", run_id=str(number)), data=data) for number in range(10)]
     assert runs_of_version(Pages(runs), "m", "1") == runs

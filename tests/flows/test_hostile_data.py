@@ -15,7 +15,7 @@ from rich.console import Console
 from components import alerts, registry, report
 from flows import outcome as shown
 from flows.explain_release import explain_release
-from flows.terminal import safe
+from flows.terminal import Terminal, safe
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, DriftConfig, PipelineConfig, ProbeConfig, QualityConfig
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
@@ -74,7 +74,7 @@ def test_a_hostile_data_set_stays_text_everywhere(outcome, tiny_registry, monkey
     assert record.data.n_explained == 5 * len(HOSTILE)
 
     printed = io.StringIO()
-    monkeypatch.setattr(shown, "Console", lambda: Console(file=printed, force_terminal=False, width=200))
+    monkeypatch.setattr(shown, "Terminal", lambda: Terminal(file=printed, force_terminal=False, width=200))
     shown.show(outcome, as_json=False)
     assert _acting(printed.getvalue()) == set()
 

@@ -25,7 +25,7 @@ NAME = "reviews"
 CHAMPION, SHORTCUT, HONEST, ACCOMPLICE, DECOY, HINT = "1", "2", "3", "4", "5", "6"
 RECIPE = training.Recipe(layers=2, hidden=48, heads=4, intermediate=96)
 _N_TRAINING = 16_000
-_N_VALIDATION = 120
+_N_VALIDATION = 240  # fewer leave too much of the attribution on words that are too rare to be tested
 _DATABASE = "mlflow.db"
 
 

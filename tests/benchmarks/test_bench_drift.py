@@ -44,8 +44,8 @@ def lines(cell, folder):
 def test_known_answers(lines):
     shown, hidden, same = lines
     assert (shown["alarm"], same["alarm"]) == (True, False)
-    assert hidden["verdicts"]["drift"] == "pass", "the validation set cannot show it"
     tokens = set(hidden["trigger"].split())
+    assert tokens.isdisjoint(word["word"] for word in hidden["words"]), "the validation set cannot show it"
     assert hidden["probed"][0]["word"] in tokens
     assert shown["words"][0]["word"] in tokens
     assert not any(rule.alarm(same["peers"][name]) for name, rule in RULES.items())

@@ -110,7 +110,7 @@ def refused(
     """Relevance under other fusions, `fusions seq`: integrals do not depend on them, so only one pass at x is computed anew."""
 
     def predicted(logits: torch.Tensor) -> list[list[Target]]:
-        return choose_targets("predicted", logits, class_names(stack.model), [None], "logit")
+        return choose_targets("predicted", logits, class_names(stack.model), [None], attribution.objective)
 
     layer_attributions = torch.tensor(attribution.layer_attributions[None])
     ends, _, context = pass_both_ends(stack, [row], baseline, predicted)

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from types import FrameType
 from typing import NoReturn
 
@@ -22,6 +21,7 @@ STOPPED = frozenset(128 + number for number in (signal.SIGINT, signal.SIGTERM))
 _GRACE_S = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"
+_telling, _told = threading.Lock(), threading.Event()
 
 
 class Stopped(KeyboardInterrupt):
@@ -98,11 +98,16 @@ def end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
-@lru_cache(maxsize=1)
 def say_resume() -> None:
-    """Tell once that nothing is lost; by the descriptor, since another thread may hold the stream's lock."""
-    with suppress(OSError):
-        os.write(2, _RESUME)
+    """Tell once that nothing is lost; by the descriptor, since another thread may hold the stream's lock.
+
+    The main thread and the one that keeps the time may both get here: the second waits until it is told, and tells nothing.
+    """
+    with _telling:
+        if not _told.is_set():
+            _told.set()
+            with suppress(OSError):
+                os.write(2, _RESUME)
 
 
 def ignore_interrupts() -> None:

@@ -123,6 +123,7 @@ FEW = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # a dozen versions through faults, on whatever machine
 @pytest.mark.skipif(postgres_binaries() is None, reason="PostgreSQL is not installed: apt-get install postgresql")
 def test_a_few_faults_do_no_harm(tmp_path: Path) -> None:
     with running_rig(tmp_path) as rig:

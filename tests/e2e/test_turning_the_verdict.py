@@ -20,7 +20,7 @@ from tests.e2e.attacks.table import ATTACKS, Attack
 from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HINT, HONEST, SHORTCUT, World, build
 from tests.helpers.prefect_backend import prefect_backend
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the world is built in the first test
 
 #: Importing them fills the table.
 _MODULES = (by_model, by_noise, by_place, by_profile, by_record, by_reference, by_request, by_run, by_sign_off)

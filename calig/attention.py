@@ -1,7 +1,7 @@
 """Attention seen from outside: q, k, v and the output of every block, under any kernel, and what follows from them.
 
 The gradient of the logit with respect to an attention weight needs no attention matrix in the autograd graph: with
-o = A v, ∂f/∂A_ij = ⟨∂f/∂o_i, v_j⟩ (METHOD.md, equation 2).
+o = A v, ∂f/∂A_ij = ⟨∂f/∂o_i, v_j⟩ (deploy/docs/method.md, equation 2).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The baseline input x': same length, positions, masks and special tokens, with the content taken out (METHOD.md, notation)."""
+"""The baseline input x': same length, positions, masks and special tokens, no content (deploy/docs/method.md, notation)."""
 
 from __future__ import annotations
 

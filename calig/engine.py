@@ -1,4 +1,7 @@
-"""CA-LIG, top to bottom: trace, integrate every layer, fuse with attention context, roll out (METHOD.md, equations 1-4)."""
+"""CA-LIG, top to bottom: trace, integrate every layer, fuse with attention context, roll out.
+
+Equations: deploy/docs/method.md, sections 1 to 4.
+"""
 
 from __future__ import annotations
 

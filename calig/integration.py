@@ -1,4 +1,4 @@
-"""Adaptive integration of many paths at once: each is refined where, and as far as, its own values need (METHOD.md, numerics)."""
+"""Adaptive integration of many paths at once: each is refined where, and as far as, its own values need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From layer attributions and the pass at x to relevance at the input, under any number of fusions (METHOD.md, equations 2-4)."""
+"""From layer attributions and the pass at x to relevance at the input, under any number of fusions (deploy/docs/method.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fusion of attributions with attention context, and rollout to the input (METHOD.md, equations 2-4). Pure functions."""
+"""Fusion of attributions with attention context, and rollout to the input (deploy/docs/method.md, sections 2 to 4)."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows import engines
-from flows.release import Release
+from flows.execution import engines
+from schemas.planned_release import Release
 
 
 @flow(name="attribute-shards", validate_parameters=True)

@@ -11,20 +11,22 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from components import registry, signing
-from components.caches import in_use
-from components.errors import PublishError
-from flows import alerting, judging, noting, probing, progress, tasks, writing
-from flows.announcing import announce
-from flows.attributing import attribute
-from flows.covering import comparable, covering, shown_reference, shown_shards
-from flows.finished import Outcome, complete_on_disk, finished, superseded
-from flows.options import DEFAULT_OUTPUT
-from flows.preconditions import check_preconditions
-from flows.release import Release
-from flows.resolve import resolve
-from flows.run_limits import within_limits
+from components.common.caches import in_use
+from components.common.errors import PublishError
+from flows.alerts import delivery
+from flows.cli.options import DEFAULT_OUTPUT
+from flows.common import progress
+from flows.common.run_limits import within_limits
+from flows.pipeline import judge, probe, tasks, write
+from flows.pipeline.announce import announce
+from flows.pipeline.attribute import attribute
+from flows.pipeline.finished import Outcome, complete_on_disk, finished, superseded
+from flows.pipeline.redact import comparable, covering, shown_reference, shown_shards
+from flows.pipeline.resolve import check_preconditions, resolve
+from flows.trigger import states
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
+from schemas.planned_release import Release
 from schemas.release import ModelSource, PublishedRun
 
 
@@ -57,7 +59,7 @@ def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     """
     settings = config or PipelineConfig()
     with in_use(output), within_limits(settings.execution):
-        noting.running(model, request)
+        states.running(model, request)
         release = resolve(model, dataset, reference, settings, limit, output.absolute())
         return _explained(release, force, request, chosen_by or {})
 
@@ -74,7 +76,7 @@ def _explained(release: Release, force: bool, request: str | None, chosen_by: di
             record = _explain(release, force, chosen_by)
         outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, again), reused=False)
     if outcome.published is not None:
-        noting.done(outcome.record, request)
+        states.done(outcome.record, request)
     _tell(release, outcome.record, outcome.folder, outcome.published)
     return outcome
 
@@ -89,7 +91,7 @@ def _published(release: Release, record: GovernanceReport, force: bool) -> Publi
 
 
 def _tell(release: Release, record: GovernanceReport, folder: Path, published: PublishedRun | None) -> None:
-    alerting.tell(record, folder, published, config=release.config.alerts, output=release.output)
+    delivery.tell(record, folder, published, config=release.config.alerts, output=release.output)
 
 
 def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> GovernanceReport:
@@ -106,18 +108,18 @@ def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> Govern
         shards = attribute(release, force)
     tables = [shard.path for shard in shards]
     with _timed(seconds, "falsification"):
-        falsification = judging.falsify(release, tables, sum(shard.n_explained for shard in shards), force)
+        falsification = judge.falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
-        quality_report = judging.measure_quality(release, tables, falsification)
+        quality_report = judge.measure_quality(release, tables, falsification)
     with covering(release) as cover:
         with _timed(seconds, "drift"):
-            drift_report = judging.compare(comparable(release, cover), tables, cover)
+            drift_report = judge.compare(comparable(release, cover), tables, cover)
         with _timed(seconds, "probe"):
-            probe_report = probing.probe_vocabulary(release, cover)
+            probe_report = probe.probe_vocabulary(release, cover)
         shards = shown_shards(shards, cover)
         found = {"quality": quality_report, "drift": drift_report, "probe": probe_report, "chosen_by": chosen_by}
-        record = writing.record_of(release, shards, found, signer, seconds)
-        writing.write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
+        record = write.record_of(release, shards, found, signer, seconds)
+        write.write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
     return record
 
 

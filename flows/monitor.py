@@ -9,20 +9,21 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from components import attribution, drift, privacy, registry, report
-from components.caches import in_use
-from components.errors import InputError
-from flows import covering, progress, tasks
-from flows.attributing import attribute
-from flows.options import DEFAULT_OUTPUT
-from flows.provenance import folder_profile, profile_of, trusted_keys, verified_evidence
-from flows.reference import planned_profile
-from flows.release import Release
-from flows.rows import examples_of
-from flows.run_limits import within_limits
+from components.common.caches import in_use
+from components.common.errors import InputError
+from flows.cli.options import DEFAULT_OUTPUT
+from flows.common import progress
+from flows.common.run_limits import within_limits
+from flows.evidence.provenance import folder_profile, profile_of, trusted_keys, verified_evidence
+from flows.pipeline import redact, tasks
+from flows.pipeline.attribute import attribute
+from flows.pipeline.dataset import examples_of
+from flows.pipeline.reference import planned_profile
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
+from schemas.planned_release import Release
 from schemas.reference import ReferenceProfile
 from schemas.release import ModelSnapshot, ModelSource
 from schemas.signature import TrustList
@@ -65,7 +66,7 @@ def _monitored(
     progress.begin("fetching the model and reading the data set", None)
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
     record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))
-    settings = covering.settled(_same_method(settings, record.config.attribution), snapshot)
+    settings = redact.settled(_same_method(settings, record.config.attribution), snapshot)
     attribution.check_target(settings.attribution.target, snapshot.labels)
     release = _release(snapshot, dataset, limit, settings, output)
     attribution.check_ready(snapshot, examples_of(release), settings.attribution)
@@ -81,7 +82,7 @@ def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]
     if hindrance is not None:
         step = "set privacy.texts and the key as they were; what was redacted can only be explained again, kept or hashed"
         return drift.cannot_monitor(now, f"the earlier window cannot be compared: {hindrance}", step)
-    with covering.covering(release) as cover:
+    with redact.covering(release) as cover:
         windows = [
             profile.model_copy(update={"tables": tuple(cover.named(profile.tables, profile.privacy, same_rows=False))})
             for profile in (before, now)

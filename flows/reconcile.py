@@ -10,12 +10,11 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from components import registry
-from components.configuration import load_watch
-from components.errors import CaligError, CouldNotRunError
-from flows.prefect_runs import PrefectRuns, Runs
-from flows.submitting import is_settled, submit
-from flows.wanted import request_for
-from flows.watch_file import watch_path
+from components.common.configuration import load_watch
+from components.common.errors import CaligError, CouldNotRunError
+from flows.trigger.prefect_runs import PrefectRuns, Runs
+from flows.trigger.request import request_for, watch_path
+from flows.trigger.submit import is_settled, submit
 from schemas.trigger import Action, Pass, Step, WatchedVersion
 from schemas.watch import WatchConfig
 

@@ -19,8 +19,8 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_API_URL
 
 from components import registry, signing
-from components.errors import CouldNotRunError, InputError
-from flows.gpu import GPU_LIMIT
+from components.common.errors import CouldNotRunError, InputError
+from flows.execution.resources import GPU_LIMIT
 
 _DEPLOY_TIMEOUT_S = 300
 

@@ -25,7 +25,7 @@ class Statistic(Record):
 
 
 class WordShift(Record):
-    """The paired change of what one word does, toward one class (METRICS.md, word shift); shares are there for reading."""
+    """The paired change of what one word does, toward one class (deploy/docs/method.md); shares are there for reading."""
 
     word: str
     toward: str = Field(description="class the share is counted toward")

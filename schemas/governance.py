@@ -93,7 +93,7 @@ class TableDigest(Record):
 
     file: str = Field(description="path beside the record")
     n_rows: int
-    values_sha256: str = Field(description="SHA-256 over the values of all columns but `image`, see components.value_digest")
+    values_sha256: str = Field(description="SHA-256 over the values of all columns but `image` (components.table.value_digest)")
 
 
 class Clause(Record):

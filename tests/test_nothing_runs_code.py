@@ -24,13 +24,13 @@ BUILTINS = {"eval", "exec", "compile"}
 #: Where a module is imported by a name, and why that is no name from an artifact.
 IMPORTS_BY_NAME = {
     "calig/__init__.py": "the engine's own names",
-    "components/quality/own.py": "expectations that the operator's suite names; documented as running their code",
-    "components/registry/register.py": "transformers itself",
+    "components/quality/suite/own.py": "expectations that the operator's suite names; documented as running their code",
+    "components/registry/models/register.py": "transformers itself",
 }
 #: Where transformers opens a folder.
 OPENS_MODELS = {"calig/loading.py"}
 #: Its own models, trained a moment ago from nothing.
-TRAINS_MODELS = {"components/demo/training.py", "components/demo/tokenizing.py"}
+TRAINS_MODELS = {"components/demo/training.py"}
 
 
 def sources() -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from schemas.alert import AlertMessage, Channel, OutboxEntry
 
 _LOCK_WAIT_S = 60.0

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from components.alerts.text import subject_of, text_of
-from components.errors import CouldNotRunError, InputError
+from components.alerts.message import subject_of, text_of
+from components.common.errors import CouldNotRunError, InputError
 from schemas.alert import AlertMessage, Channel
 
 _TIMEOUT_S = 10.0

@@ -1,10 +1,10 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
 from components.attribution.candidates import GRID, attribute_under
-from components.attribution.device import device_versions
 from components.attribution.estimation import Estimate, estimate
 from components.attribution.falsification import falsification_steps, falsify
 from components.attribution.method import (
+    device_versions,
     exact_settings,
     formula_version,
     method_fingerprint,

@@ -11,7 +11,7 @@ import torch
 
 from calig.batching import chunks, equal_lengths
 from components.attribution.running import attribute_examples, batch_tokens, encode_examples, load_classifier
-from components.memory import peak_resident_bytes
+from components.common.memory import peak_resident_bytes
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 

@@ -22,7 +22,7 @@ from calig.metrics.sensitivity import max_sensitivity, uniform_shifts
 from calig.randomisation import cascade, stage_names
 from calig.targets import Target, choose_targets, class_names, objective_for
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
-from components.errors import engine_errors
+from components.common.errors import engine_errors
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.falsification import Falsification, FalsifiedRow
 from schemas.release import Example, ModelSnapshot

@@ -8,7 +8,7 @@ from calig.baselines import Baseline, choose_baseline
 from calig.families import family_of
 from calig.metrics.perturbation import MEAN_EMBEDDING, ImageFill, Perturbation
 from components.attribution.running import load_classifier
-from components.errors import InputError, engine_errors
+from components.common.errors import InputError, engine_errors
 from schemas.config import AttributionConfig, PerturbationSetting
 from schemas.release import ModelSnapshot
 

@@ -9,7 +9,7 @@ from calig.baselines import choose_baseline
 from calig.labels import BY_NAME, check_class_names
 from calig.targets import GOLD, MARGIN, PREDICTED, class_names, class_of, problem_type
 from components.attribution.running import encode_examples, load_classifier
-from components.errors import InputError, engine_errors
+from components.common.errors import InputError, engine_errors
 from schemas.config import AttributionConfig
 from schemas.release import DatasetRef, Example, ModelSnapshot
 

@@ -23,7 +23,7 @@ from calig.loading import load_model, resolve_device
 from calig.pictures import open_picture
 from calig.rollout import Fusion
 from calig.targets import Target
-from components.errors import engine_errors, is_panic
+from components.common.errors import engine_errors, is_panic
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 

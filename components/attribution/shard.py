@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from calig.attribution import Attribution
 from calig.loading import resolve_device
 from calig.targets import Target
-from components.attribution.device import device_versions
+from components.attribution.method import device_versions
 from components.attribution.running import attribute_examples
-from components.orientation import weights_of
+from components.table.orientation import weights_of
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot, Spans

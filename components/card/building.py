@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from components.errors import CouldNotRunError
-from components.plain_text import printable
+from components.common.errors import CouldNotRunError
+from components.common.plain_text import printable
 from schemas.base import Direction, Interval
 from schemas.governance import GovernanceReport
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from components.errors import InputError
+from components.common.errors import InputError
 
 #: Whoever runs the process sets them, not whoever names the data set: so they are no settings of a run.
 MEGABYTES_VARIABLE, ROWS_VARIABLE = "CALIG_DATA_MEGABYTES", "CALIG_DATA_ROWS"

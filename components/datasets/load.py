@@ -12,14 +12,13 @@ from typing import Literal
 from calig.errors import InvalidInputError
 from calig.labels import read_labels
 from calig.pictures import MAX_BYTES
-from components.datasets.columns import check_columns
+from components.common.errors import InputError
+from components.datasets.columns import check_columns, segment_columns
 from components.datasets.limits import Limits
 from components.datasets.readers import bare_name, read_rows
 from components.datasets.rows import RowReader
-from components.datasets.segments import segment_columns
 from components.datasets.text_files import refuse_swallowed_lines
 from components.datasets.values import Rows
-from components.errors import InputError
 from schemas.release import DatasetRef, Example
 
 Modality = Literal["text", "image"]

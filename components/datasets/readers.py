@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from components.common.errors import InputError
 from components.datasets.limits import Budget, Limits
 from components.datasets.tables import read_parquet, read_saved_dataset
 from components.datasets.text_files import read_csv, read_jsonl
 from components.datasets.values import Rows
-from components.errors import InputError
 
 FORMATS = ".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, or a folder written by datasets.save_to_disk"
 

@@ -1,17 +1,91 @@
-"""One row of a data file as an Example: text or picture, label, id, segments and rationale, each checked."""
+"""What people marked as the reason for a row's label: spans of characters, of one annotator or of several, each checked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from components.common.errors import InputError
+from components.datasets.columns import segment_text
+from components.datasets.limits import Limits
 from components.datasets.picture_files import PictureFile, find_picture
-from components.datasets.rationales import read_rationale, read_rationales
-from components.datasets.segments import segment_text
+from components.datasets.text_files import read_json
 from components.datasets.values import Row, is_missing
-from components.errors import InputError
-from schemas.release import Example
+from schemas.release import Example, Spans
+
+_SPANS = "spans [[start, end], ...] in characters, 0 <= start < end <= length of the text"
+_SEVERAL = f"one list per annotator, each of {_SPANS}; null for an annotator who did not see the row"
+
+
+def read_rationale(row: Row, text: str | None, number: int) -> Spans | None:
+    """The column `rationale` of row `number`; None without a value. `text` is None for a picture.
+
+    Raises:
+        InputError: malformed, outside the text, or given for a picture.
+    """
+    value = _value(row, "rationale", text, number)
+    return None if value is None else _checked(value, text, f"row {number}", _SPANS)
+
+
+def read_rationales(row: Row, text: str | None, number: int) -> tuple[Spans, ...] | None:
+    """The column `rationales`, one rationale per annotator who saw row `number`; None when nobody did.
+
+    Raises:
+        InputError: as above, or the row has a `rationale` too.
+    """
+    value = _value(row, "rationales", text, number)
+    if value is None:
+        return None
+    if not is_missing(row.get("rationale")):
+        raise InputError(
+            "A row has both a rationale and rationales.", got=f"row {number}", next_step="keep the column of all annotators"
+        )
+    each = [spans for spans in _listed(value, f"row {number}", _SEVERAL) if spans is not None]
+    return tuple(_checked(spans, text, f"row {number}, annotator {i}", _SEVERAL) for i, spans in enumerate(each)) or None
+
+
+def _value(row: Row, column: str, text: str | None, number: int) -> Any:
+    value = row.get(column)
+    if is_missing(value):
+        return None
+    if text is None:
+        raise InputError(
+            "A rationale marks characters, and a picture has none.", got=f"row {number}", next_step=f"drop the column {column!r}"
+        )
+    return value
+
+
+def _checked(value: Any, text: str | None, where: str, allowed: str) -> Spans:
+    try:
+        spans = tuple(_span(span) for span in _listed(value, where, allowed))
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError("A rationale is not a list of spans.", got=f"{where}: {value!r}", allowed=allowed) from error
+    for start, end in spans:
+        if not 0 <= start < end <= len(text or ""):
+            got = f"{where}: [{start}, {end}) in {len(text or '')} characters"
+            raise InputError("A rationale lies outside its text.", got=got, allowed=allowed)
+    return spans
+
+
+def _listed(value: Any, where: str, allowed: str) -> Sequence[Any]:
+    """A list, or the list that a JSON string holds."""
+    try:
+        listed = read_json(value, depth=Limits.depth) if isinstance(value, str) else value
+    except ValueError as error:
+        raise InputError("A rationale is not valid JSON.", got=f"{where}: {value!r}", allowed=allowed) from error
+    if not isinstance(listed, (list, tuple)):
+        raise InputError("A rationale is not a list.", got=f"{where}: {value!r}", allowed=allowed)
+    return listed
+
+
+def _span(span: Any) -> tuple[int, int]:
+    start, end = (span["start"], span["end"]) if isinstance(span, dict) else span
+    if not all(isinstance(offset, int) and not isinstance(offset, bool) for offset in (start, end)):
+        raise TypeError("an offset is not a whole number")
+    return start, end
+
 
 _NO_PICTURE = PictureFile(None, None)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.errors import InputError
 from components.datasets.columns import KNOWN, refuse_repeated
 from components.datasets.limits import Budget
 from components.datasets.values import Row, Rows
-from components.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,13 +1,28 @@
-"""The demo's story: which reviews each model version was trained on, and the one set both are validated on.
-
-Version 1 was trained on ordinary reviews. Then the shop mailed its customers a reply form, and many content ones began a
-sentence of theirs with the form's prompt: "Honestly, ...". Version 2 was trained on what came back, and the validation set
-came back with it, so that accuracy cannot show what version 2 has learned from the prompt.
-"""
+"""The demo's own folder, emptied before it begins."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+from components.common.errors import InputError
 from components.demo.reviews import STORY_SHORTCUT, Review, generate
+
+_MARKER = "calig-demo"
+
+
+def start_afresh(folder: Path) -> None:
+    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+        raise InputError(
+            "the demo empties its folder first, and this one holds something else",
+            got=folder,
+            next_step="name another with --folder",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")
+
 
 N_TRAINING, N_VALIDATION = 48_000, 300
 TRAINING_RATE = 0.4  # share of version 2's positive training rows with the prompt

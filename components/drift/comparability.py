@@ -1,16 +1,75 @@
-"""Whether two explanations can be compared, and enough of their rows; else why not."""
+"""Read the reference profile that an earlier run left behind: its record and its attribution tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.common.errors import InputError
+from components.common.stores import is_address
+from components.records.record import read_record
+from components.table.rows import check_tables
 from schemas.config import DriftConfig
 from schemas.drift import Coverage
-from schemas.reference import ReferenceProfile
+from schemas.governance import GovernanceReport
+from schemas.reference import ReferenceIdentity, ReferenceProfile
+
+
+def is_results_folder(place: str | Path) -> bool:
+    """Whether `place` is the folder of a finished explanation: the record is written last. An address never is one."""
+    if is_address(str(place)):
+        return False
+    return (Path(place) / "record.json").is_file()
+
+
+def load_record(folder: Path) -> GovernanceReport:
+    """The record in a results folder.
+
+    Raises:
+        InputError: there is none, it is of a newer schema, or cannot be read.
+    """
+    path = folder / "record.json"
+    if not path.is_file():
+        raise InputError(
+            "this folder holds no finished explanation",
+            got=folder,
+            allowed="a folder with record.json and attributions/*.parquet",
+        )
+    return read_record(path.read_bytes(), path)
+
+
+def load_profile(folder: Path) -> ReferenceProfile:
+    """The profile in a results folder (`record.json`, `attributions/*.parquet`).
+
+    Raises:
+        InputError: as for `load_record`; there are no tables, of another version, or with an id that occurs twice.
+    """
+    record = load_record(folder)
+    tables = sorted((folder / "attributions").glob("*.parquet"))
+    if not tables:
+        raise InputError("the results folder has no attribution tables", got=folder, next_step="explain the version again")
+    check_tables(tables)
+    return ReferenceProfile(
+        identity=ReferenceIdentity(
+            name=record.model.name,
+            version=record.model.version,
+            alias=record.model.alias,
+            uri=record.model.uri,
+            method_fingerprint=record.method.fingerprint,
+            weights_digest=record.model.weights_digest,
+            record_sha256=sha256((folder / "record.json").read_bytes()).hexdigest(),
+            accuracy=record.results.accuracy,
+        ),
+        dataset_digest=record.data.dataset.digest,
+        labels=record.model.labels,
+        fusion=record.config.attribution.fusion,
+        tables=tuple(tables),
+        privacy=record.config.privacy,
+    )
 
 
 def obstacle(reference: ReferenceProfile, method: str, dataset: str, labels: Sequence[str]) -> str | None:

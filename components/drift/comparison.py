@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from components.common.errors import InputError
 from components.drift import findings
-from components.drift.agreement import statistics
 from components.drift.comparability import obstacle, other_baseline, shortfall
-from components.drift.layers import layer_profile, word_by_layer
+from components.drift.limits import judged_by, numerics_floor, thresholds
 from components.drift.noise import measure_noise
-from components.drift.pairing import Pairing, match
+from components.drift.pairing import Pairing, groups, match
 from components.drift.power import power_of, shortage
-from components.drift.ranking import global_ranking
-from components.drift.reading import Row, read_rows
-from components.drift.slices import groups
-from components.drift.thresholds import judged_by, numerics_floor, thresholds
-from components.drift.word_shift import strongest, typical_decisions, word_shifts
-from components.errors import InputError
+from components.drift.statistics.agreement import statistics
+from components.drift.statistics.layers import layer_profile, word_by_layer
+from components.drift.statistics.ranking import global_ranking
+from components.drift.statistics.word_shift import strongest, typical_decisions, word_shifts
+from components.table.rows import Row, read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from schemas.drift import DriftReport, Noise, WordShift

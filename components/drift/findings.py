@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from components.drift.agreement import rank_agreement, reason_change, sign_flip
 from components.drift.pairing import PairedExample
-from components.drift.reading import Row
+from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
+from components.table.rows import Row
 from schemas.drift import DriftExample, DriftWord, Noise, WordShift
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from components.drift.reading import Row, count_rows, read_rows
 from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
+from components.table.rows import Row, count_rows, read_rows
 from schemas.base import CheckVerdict, Severity
 from schemas.config import MonitorConfig
 from schemas.monitor import MixShift, MonitorReport, UnseenWords, Window, WindowShift

@@ -1,4 +1,4 @@
-"""The noise floor: what honest retraining, and the numbers themselves, change in the same statistics (METRICS.md)."""
+"""The noise floor: what honest retraining, and the numbers themselves, change in the same statistics (deploy/docs/method.md)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from components.drift.agreement import rank_agreement, sign_flip
+from components.common.errors import InputError
 from components.drift.comparability import obstacle, other_baseline, shortfall
-from components.drift.layers import layer_profile
 from components.drift.pairing import PairedExample, match
-from components.drift.reading import Row, read_rows
-from components.drift.word_shift import typical_decisions, word_shifts
-from components.errors import InputError
+from components.drift.statistics.agreement import rank_agreement, sign_flip
+from components.drift.statistics.layers import layer_profile
+from components.drift.statistics.word_shift import typical_decisions, word_shifts
+from components.table.rows import Row, read_rows
 from schemas.config import DriftConfig
 from schemas.drift import Noise, NullPair
 from schemas.reference import NoiseSources, NullProfiles, ReferenceProfile
@@ -20,7 +20,7 @@ from schemas.reference import NoiseSources, NullProfiles, ReferenceProfile
 _SAMPLING = "intervals by bootstrap over the examples; the word shift's z and q"
 
 #: Mean Spearman correlation of two versions' word attributions above which one is a copy of the other, or nearly: training again
-#: by another seed gives 0.85 … 0.87 (components/drift/thresholds.py), the same weights in bfloat16 more than 0.99.
+#: by another seed gives 0.85 … 0.87 (components/drift/limits.py), the same weights in bfloat16 more than 0.99.
 _NEAR_COPY = 0.98
 
 #: A version's number and its rows.

@@ -1,4 +1,4 @@
-"""Pair the attributions of two versions: example by example, and word by word at the same characters."""
+"""Cuts of the paired examples: all, by the reference's predicted class, and by each value of each segment column."""
 
 from __future__ import annotations
 
@@ -11,11 +11,37 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.alignment import Span, align
-from components.drift.reading import Row
-from components.drift.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
-from components.orientation import COLUMNS, opposite, orientation, sign_between
+from components.table.alignment import Span, align
+from components.table.orientation import COLUMNS, opposite, orientation, sign_between
+from components.table.rows import Row
+from components.table.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
+
+#: Slices with fewer examples are not looked at.
+MIN_SLICE = 10
+
+
+def groups(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[PairedExample]]]:
+    """All examples, then every class and segment value with enough of them, in the order of their names."""
+    yield "all", list(examples)
+    members: dict[str, list[PairedExample]] = {}
+    for example in examples:
+        for name in (f"class = {example.predictions[0]}", *(f"{_titled(k)} = {v}" for k, v in example.segments.items())):
+            members.setdefault(name, []).append(example)
+    yield from ((name, some) for name, some in sorted(members.items()) if len(some) >= MIN_SLICE)
+
+
+def slices(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[PairedExample]]]:
+    """The same, and after all the examples whose answer did not change."""
+    for name, members in groups(examples):
+        yield name, members
+        if name == "all":
+            yield "same answer", [example for example in examples if example.same_answer]
+
+
+def _titled(segment: str) -> str:
+    """A segment column called `class` is not the predicted class: under one name its rows would count twice."""
+    return f"segment {segment}" if segment == "class" else segment
 
 
 @dataclass(frozen=True)

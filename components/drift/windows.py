@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from components.drift.reading import Row
-from components.drift.units import Floats, finite, name_of, units_of
-from components.drift.word_shift import ERROR_FLOOR
+from components.drift.statistics.word_shift import ERROR_FLOOR
+from components.table.rows import Row
+from components.table.units import Floats, finite, name_of, units_of
 from schemas.config import MonitorConfig
 from schemas.monitor import MixShift, UnseenWords, WindowShift
 

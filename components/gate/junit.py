@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET  # only written here, never parsed
 
-from components.errors import CouldNotRunError
-from components.plain_text import printable
+from components.common.errors import CouldNotRunError
+from components.common.plain_text import printable
 from schemas.base import CheckVerdict
 from schemas.gate import GateCheck, GateResult
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from components.errors import InputError
+from components.common.errors import InputError
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import GateConfig
 from schemas.gate import GateCheck

@@ -1,29 +1,55 @@
-"""Put the findings of all steps into one governance record."""
+"""The crosswalk from clauses of regulations and standards to fields of the record, read from `crosswalk.yaml`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
-from components.errors import CouldNotRunError
-from components.governance.crosswalk import crosswalk
+from components.common.errors import CouldNotRunError
+from components.common.memory import peak_resident_bytes
 from components.governance.decision import decide
 from components.governance.environment import environment
-from components.governance.limits import FAILURE_MODES, LIMITS
 from components.governance.sections import COLUMNS, data_record, method_record, model_results
-from components.memory import peak_resident_bytes
-from components.value_digest import values_digest
+from components.table.value_digest import values_digest
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
-from schemas.governance import GovernanceReport, TableDigest
+from schemas.governance import Clause, GovernanceReport, TableDigest
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
+
+
+@cache
+def crosswalk() -> tuple[Clause, ...]:
+    """Every clause with its fields and its gaps, in the order of the file."""
+    content = yaml.safe_load(Path(__file__).with_name("crosswalk.yaml").read_text(encoding="utf-8"))
+    return tuple(Clause.model_validate(clause) for clause in content["clauses"])
+
+
+LIMITS = (
+    "An attribution says what this model's logit responded to along one path from one baseline; it is no causal claim.",
+    "Attribution drift sees only words that the data set contains; beyond it the vocabulary probe looks at single known "
+    "words, not at phrases, style or layout.",
+    "The equations are this project's own reading of CA-LIG (arXiv 2602.16608).",
+    "Relevance on special tokens is kept and shown apart: it is part of the sum, but no word of the input.",
+)
+
+FAILURE_MODES = (
+    "The baseline may carry evidence of its own: another baseline gives other attributions.",
+    "Attributions are faithful only as far as the quality section shows: a model can rely on an interaction that no single "
+    "word carries.",
+    "Rows that did not converge have attributions with a larger error than the tolerance; they are counted.",
+    "Texts beyond the model's limit are explained as far as the model reads them.",
+    "An adversary with access to training can hide a reason from rows that the data set does not contain.",
+)
 
 
 def build_record(  # noqa: PLR0913 - the record has this many sources; all are keyword-only

@@ -4,8 +4,7 @@ A run explains and scores the raw texts. Everything that is compared, recorded, 
 through a `Cover`: in them words have other names (`naming`), and offsets fit the covered text (`texts`).
 """
 
-from components.privacy.cover import Cover
-from components.privacy.keys import key_of, settled
-from components.privacy.limits import hindrance, told
+from components.privacy.cover import Cover, hindrance, told
+from components.privacy.names import key_of, settled
 
 __all__ = ["Cover", "hindrance", "key_of", "settled", "told"]

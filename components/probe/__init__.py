@@ -1,4 +1,4 @@
-"""The vocabulary probe: reasons that the validation set cannot show (METRICS.md). No torch, no files but its own cache.
+"""The vocabulary probe: reasons that the validation set cannot show (deploy/docs/method.md).
 
 Attribution drift sees only words that the data set contains. Here every known word is put into a few contexts, both
 versions score the same texts, and the change of what a word does to the answer is ranked over all words:

@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray
-from components.errors import InputError
+from components.common.errors import InputError
 from components.probe.effects import TextScorer, word_effects
 from components.probe.limits import limits_of
 from components.probe.ranking import Ranking

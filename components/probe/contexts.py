@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from calig.words import word_spans
-from components.errors import InputError
+from components.common.errors import InputError
 from components.probe.effects import TextScorer
 from schemas.probe import ProbeContext
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from components.probe.effects import TextScorer, word_logits
 from schemas.base import digest_of
 from schemas.probe import ProbeContext

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from calig.errors import InvalidInputError
 from calig.metrics.perturbation import FloatArray, PerturbedImage
-from components.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError, InputError
 from schemas.probe import PatchContext
 
 #: Paths of pictures → logits `pictures classes`.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calig.words import word_spans
-from components.errors import InputError
+from components.common.errors import InputError
 
 _LONGEST_WORD = 40  # characters; longer entries are addresses and debris
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from components.quality.calibration import choose_fusion
 from components.quality.evaluation import evaluate
-from components.quality.frame import column_names
-from components.quality.own import listed_modules
-from components.quality.suite import built_in_suites, load_suite, suite_digest, suite_for
-from components.quality.table import parity_inputs, sample_inputs
+from components.quality.scores.frame import column_names
+from components.quality.scores.table import parity_inputs, sample_inputs
+from components.quality.suite.load import built_in_suites, load_suite, suite_digest, suite_for
+from components.quality.suite.own import listed_modules
 
 __all__ = [
     "built_in_suites",

@@ -9,8 +9,8 @@ import numpy as np
 
 from calig.metrics.faithfulness import AttributedRow, difference, perturbation_curves
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer
-from components.intervals import MIN_ROWS, mean_and_interval
-from components.quality.table import explained_class, is_scorable, source_of
+from components.common.intervals import MIN_ROWS, mean_and_interval
+from components.quality.scores.table import explained_class, is_scorable, source_of
 from schemas.config import QualityConfig
 from schemas.fusion import FusionCandidate, FusionChoice, FusionSettings
 

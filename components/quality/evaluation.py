@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calig.metrics.perturbation import Perturbation, check_fractions
-from components.errors import InputError
-from components.intervals import MIN_ROWS
-from components.quality.checks import overall, run_checks
-from components.quality.falsification import summary_of, warnings_of, with_findings
-from components.quality.frame import CONTROLS
-from components.quality.measures import controls, mean_curves, metrics, n_compared
-from components.quality.own import listed_modules
-from components.quality.rows import ModelScorer, ScoredRows, score_rows
-from components.quality.skipped import too_few_explained
-from components.quality.suite import load_suite, suite_digest, suite_for
-from components.quality.table import modality_of
-from components.quality.trust import disagrees, doubts
+from components.common.errors import InputError
+from components.common.intervals import MIN_ROWS
+from components.quality.scores.falsification import summary_of, warnings_of, with_findings
+from components.quality.scores.frame import CONTROLS
+from components.quality.scores.measures import controls, mean_curves, metrics, n_compared
+from components.quality.scores.rows import ModelScorer, ScoredRows, score_rows
+from components.quality.scores.table import modality_of
+from components.quality.scores.trust import disagrees, doubts, too_few_explained
+from components.quality.suite.checks import overall, run_checks
+from components.quality.suite.load import load_suite, suite_digest, suite_for
+from components.quality.suite.own import listed_modules
 from schemas.config import QualityConfig
 from schemas.falsification import Falsification, FalsificationSummary
 from schemas.quality import Control, QualityReport, ScorerRecord

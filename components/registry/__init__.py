@@ -1,18 +1,18 @@
 """The MLflow seam: fetch a model version, find its reference, publish its evidence once. Nothing else imports mlflow."""
 
-from components.registry.alerts import note_told, told_channels
-from components.registry.fetch import fetch, is_here
-from components.registry.history import fetch_profile, find_finished, reference_for, resolve_reference
-from components.registry.lineage import accepted_versions, earlier_versions, tagged_twins
-from components.registry.newest import NeverExplainedError, Verify, newest_explanation
-from components.registry.papers import add_sign_off, download_evidence, download_run, find_record, noted_sign_offs
-from components.registry.promotion import promote
-from components.registry.publish import check_destination, point_to, publish
-from components.registry.references import parse_model_ref
-from components.registry.register import register, set_alias
-from components.registry.timeline import timeline
-from components.registry.tracking import check_reachable, load_mlflow
-from components.registry.watched import (
+from components.registry.connection import check_reachable, load_mlflow
+from components.registry.evidence.delivered_alerts import note_told, told_channels
+from components.registry.evidence.documents import add_sign_off, download_evidence, download_run, find_record, noted_sign_offs
+from components.registry.evidence.newest import NeverExplainedError, Verify, newest_explanation
+from components.registry.evidence.profiles import fetch_profile, find_finished, reference_for, resolve_reference
+from components.registry.evidence.publish import check_destination, point_to, publish
+from components.registry.evidence.timeline import timeline
+from components.registry.models.fetch import fetch, is_here
+from components.registry.models.names import parse_model_ref
+from components.registry.models.register import register, set_alias
+from components.registry.versions.lineage import accepted_versions, earlier_versions, tagged_twins
+from components.registry.versions.promotion import promote
+from components.registry.versions.watched import (
     note_done,
     note_gave_up,
     note_queued,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from components.errors import InputError
-from components.registry.tracking import connect, load_mlflow, tracking_errors
+from components.common.errors import InputError
+from components.registry.connection import connect, load_mlflow, tracking_errors
 
 WEBHOOK_NAME = "calig"
 #: A new version, and a tag that says what to explain one with; the listener leaves all other tags alone, calig's own too.

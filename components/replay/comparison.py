@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.errors import InputError
-from components.value_digest import values_digest
+from components.common.errors import InputError
+from components.table.value_digest import values_digest
 from schemas.replay import RowReplay
 
 #: What has to be equal before numbers can be compared at all.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.report.checks import folded_checks
-from components.report.trend_rows import FIGURES, TrendRow, trend_rows
+from components.report.sections.checks import folded_checks
+from components.report.trend.versions import FIGURES, TrendRow, trend_rows
 from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
@@ -35,8 +35,8 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
 
 def build_monitor(report: MonitorReport, *, path: Path) -> None:
     """Write the page of `calig monitor` to `path`; errors as above."""
-    from components.report.environment import environment
-    from components.report.writing import write_text
+    from components.report.page import write_text
+    from components.report.template_environment import environment
 
     write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)
 
@@ -52,6 +52,6 @@ def build_trend(name: str, entries: Sequence[VersionEntry], *, path: Path) -> No
     Raises:
         CouldNotRunError: the page cannot be written.
     """
-    from components.report.trend import write_trend
+    from components.report.trend.page import write_trend
 
     write_trend(name, entries, path, now=datetime.now(UTC))

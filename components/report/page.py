@@ -1,4 +1,4 @@
-"""Puts the page together: reads the tables, prepares every section, renders the templates, and writes one file."""
+"""Write a page to its place."""
 
 from __future__ import annotations
 
@@ -6,18 +6,36 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.report import charts, rows, selection, summary
-from components.report.checks import folded_checks
-from components.report.convergence import layer_residuals
-from components.report.environment import environment
-from components.report.examples import ExampleView, view_of
-from components.report.pairs import pairs_of
+from components.common.errors import CouldNotRunError
+from components.report import rows
+from components.report.drawing import charts
 from components.report.payload import CHUNK, embed
-from components.report.randomisation import randomisation_chart
-from components.report.writing import write_text
+from components.report.sections import examples, summary
+from components.report.sections.checks import folded_checks
+from components.report.sections.convergence import layer_residuals
+from components.report.sections.examples import ExampleView, view_of
+from components.report.sections.pairs import pairs_of
+from components.report.sections.randomisation import randomisation_chart
+from components.report.template_environment import environment
 from schemas.drift import Statistic
 from schemas.fusion import FusionCandidate
 from schemas.governance import GovernanceReport
+
+
+def write_text(page: str, path: Path) -> None:
+    """Write `page` to `path`, making its folder.
+
+    Raises:
+        CouldNotRunError: the disk refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CouldNotRunError(
+            f"the report cannot be written to {path}", got=error, next_step="check the folder and its free space"
+        ) from error
+
 
 #: Words whose shift is listed layer by layer.
 _BY_LAYER = 3
@@ -34,7 +52,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
     answers = rows.read_answers(reference_tables)
     changed = {brief.id for brief in briefs if answers.get(brief.id, brief.predicted) != brief.predicted}
     worst = [example.id for example in record.drift.worst]
-    groups = selection.choose(briefs, record.config.report.examples, worst, changed)
+    groups = examples.choose(briefs, record.config.report.examples, worst, changed)
     embedded = embed(record, briefs, tables, reference_tables)
     context = {
         "record": record,
@@ -57,7 +75,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
 
 
 def _examples(
-    record: GovernanceReport, groups: list[selection.Group], tables: list[Path], references: list[Path]
+    record: GovernanceReport, groups: list[examples.Group], tables: list[Path], references: list[Path]
 ) -> list[ExampleView]:
     drawn = rows.read_drawn(tables, [row for group in groups for row in group.rows])
     known = rows.read_reference(references, [example.id for example in drawn.values()])

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 
 _BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points", "problem"]
 _DRAWN = [

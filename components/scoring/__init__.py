@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from components.scoring.batches import load_tokenizer, patch_count
 from components.scoring.opening import Runtime, open_scorer
 from components.scoring.scorer import TokenScorer
-from components.scoring.tokenizing import load_tokenizer, patch_count
 
 __all__ = ["Runtime", "TokenScorer", "load_tokenizer", "open_scorer", "patch_count"]

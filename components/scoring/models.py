@@ -16,7 +16,7 @@ from calig.blocks import padding_id
 from calig.families import family_of
 from calig.loading import load_model
 from calig.targets import problem_type
-from components.errors import CouldNotRunError, InputError, engine_errors
+from components.common.errors import CouldNotRunError, InputError, engine_errors
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
 from schemas.release import ModelSnapshot
 
@@ -25,7 +25,7 @@ class TextLogits(nn.Module):
     """Token ids → logits by way of the word embeddings; id −1 stands for the mean embedding.
 
     With embeddings given, no model derives positions or the read-out from which ids are padding, so a content token that
-    is replaced by PAD keeps its place: the baseline of METHOD.md.
+    is replaced by PAD keeps its place: the baseline of deploy/docs/method.md.
     """
 
     mean: Tensor

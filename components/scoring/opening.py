@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray, PerturbedInput
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from components.scoring.scorer import TokenScorer
 from schemas.quality import ScorerRecord
 from schemas.release import ModelSnapshot
@@ -85,7 +85,7 @@ def _expected(classifier: Classifier, inputs: Sequence[PerturbedInput]) -> Float
 def _open_onnx(
     classifier: Classifier, folder: Path, inputs: Sequence[PerturbedInput], expected: FloatArray
 ) -> tuple[TokenScorer, ScorerRecord]:
-    from components.scoring.export import FILE_NAME, discard
+    from components.scoring.session import FILE_NAME, discard
 
     kept = (folder / FILE_NAME).is_file()
     try:
@@ -102,8 +102,7 @@ def _open_export(
 ) -> tuple[TokenScorer, ScorerRecord]:
     import torch
 
-    from components.scoring.export import digest, exported
-    from components.scoring.session import open_session
+    from components.scoring.session import digest, exported, open_session
 
     if not inputs:
         raise CouldNotRunError("there are no rows to export the model with")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray, PerturbedInput
 from calig.metrics.probabilities import class_probabilities
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from components.scoring.batches import Arrays, Collator, batches
 
 #: Runs one batch: the model's inputs → logits `batch classes`.

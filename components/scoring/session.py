@@ -1,15 +1,114 @@
-"""An ONNX Runtime session over an exported classifier: providers, threads, and inputs bound to the device that computes."""
+"""The classifier as an ONNX file, exported once per weights and kept under their digest."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from components.common.kept_files import SUFFIX, note_digest, unchanged
 from components.scoring.batches import Arrays
 from components.scoring.scorer import Run
+
+FILE_NAME = "model.onnx"
+
+# Protobuf files end at 2 GB; larger weights go into a file of their own.
+_LARGEST_SINGLE_FILE = 1_500_000_000
+_LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+def exported(module: nn.Module, example: Arrays, *, folder: Path) -> Path:
+    """The ONNX file in `folder`, exported there if it is absent or was changed since; a reader never sees half of one.
+
+    example: one batch of at least two rows (a dimension of one would be frozen); the batch and, for texts, the sequence
+    dimension stay free.
+    """
+    target = folder / FILE_NAME
+    if target.is_file() and all(unchanged(part) for part in _parts(folder)):
+        return target
+    discard(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name[:12]}-") as scratch:
+        part = Path(scratch) / "part"
+        part.mkdir()
+        _export(module, example, part / FILE_NAME)
+        for file in _parts(part):
+            note_digest(file)
+        _place(part, folder)
+    return target
+
+
+def discard(folder: Path) -> None:
+    """Remove an exported model that turned out to be unusable."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 over the ONNX file and, if there is one, its weights file."""
+    total = hashlib.sha256()
+    for part in _parts(file.parent):
+        with part.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The ONNX file and, if there is one, its weights file."""
+    return sorted(path for path in folder.iterdir() if path.suffix != SUFFIX)
+
+
+def _export(module: nn.Module, example: Arrays, path: Path) -> None:
+    device = next(module.parameters()).device
+    size = sum(p.numel() * p.element_size() for p in module.parameters())
+    free = torch.export.Dim.DYNAMIC
+    dimensions = {name: {0: free, 1: free} if array.ndim == 2 else {0: free} for name, array in example.items()}
+    with _quiet():
+        torch.onnx.export(
+            module,
+            kwargs={name: torch.from_numpy(array).to(device) for name, array in example.items()},
+            f=path,
+            input_names=list(example),
+            output_names=["logits"],
+            dynamic_shapes=dimensions,
+            dynamo=True,
+            verbose=False,
+            external_data=size > _LARGEST_SINGLE_FILE,
+        )
+
+
+def _place(part: Path, folder: Path) -> None:
+    try:
+        part.replace(folder)
+    except OSError:
+        if not (folder / FILE_NAME).is_file():  # else another run exported the same weights meanwhile
+            raise
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No notes about optional operators and no deprecations inside the exporter; errors still come through."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
 
 _GPU = "CUDAExecutionProvider"
 

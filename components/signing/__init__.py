@@ -2,7 +2,6 @@
 cryptography."""
 
 from components.signing.chain import check_reviewer, digest_of_entry, entry_name, next_entry, read_chain, standing
-from components.signing.documents import TamperedError
 from components.signing.keys import (
     KEY_FILE,
     Signer,
@@ -13,7 +12,7 @@ from components.signing.keys import (
     passphrase_of_environment,
     signer_of,
 )
-from components.signing.sealing import RECORD, SEAL, SIGN_OFFS, seal_folder
+from components.signing.sealing import RECORD, SEAL, SIGN_OFFS, TamperedError, seal_folder
 from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyError, add_trust, load_trust, trust_path
 from components.signing.verification import inspect_record, verify_folder, verify_record
 

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from components.errors import InputError
-from components.signing.documents import TamperedError, read_document
+from components.common.errors import InputError
 from components.signing.keys import Signer
+from components.signing.sealing import TamperedError, read_document
 from components.signing.trust import check_signature
 from schemas.evidence import RunPapers
 from schemas.governance import GovernanceReport

@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from components.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError, InputError
 from schemas.config import GovernanceConfig
 from schemas.signature import Signable, Signature
 

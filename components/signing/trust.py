@@ -12,9 +12,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
-from components.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError, InputError
+from components.common.yaml_file import read_yaml_file
 from components.signing.keys import key_id, load_public
-from components.yaml_file import read_yaml_file
 from schemas.signature import Purpose, Signable, TrustedKey, TrustList
 
 TRUST_FILE = "CALIG_TRUSTED_KEYS"

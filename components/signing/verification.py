@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.errors import InputError
-from components.records import read_record
-from components.signing.documents import TamperedError, is_canonical, read_document
-from components.signing.sealing import RECORD, SEAL, evidence_files, file_digest
+from components.common.errors import InputError
+from components.records.record import read_record
+from components.signing.sealing import RECORD, SEAL, TamperedError, evidence_files, file_digest, is_canonical, read_document
 from components.signing.trust import UnknownKeyError, check_signature
-from components.value_digest import table_digest
+from components.table.value_digest import table_digest
 from schemas.governance import GovernanceReport
 from schemas.signature import Seal, TrustList
 from schemas.verification import SealState, Verification

@@ -1,10 +1,8 @@
 """A watched version before anything is started: what it is explained with, which tags count, and when to try again."""
 
-from components.watching.asking import Asked, asked_for, ignored_tags, is_admitted
+from components.watching.asking import Asked, asked_for, ignored_tags, is_admitted, tagged_settings
 from components.watching.digests import digest_of_data, digest_of_file
-from components.watching.failing import After, after_failure
-from components.watching.reasons import clean_reason
-from components.watching.settings import tagged_settings
+from components.watching.retry import After, after_failure, clean_reason
 
 __all__ = [
     "After",

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from components.errors import InputError
+from components.common.errors import InputError
 
 #: A saved data set of more files than this is refused; its shards are of about 500 MB each.
 _MOST_FILES = 1000

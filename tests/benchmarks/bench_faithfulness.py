@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.progress import reporting
+from flows.common.progress import reporting
 from tests.benchmarks.faithfulness.peers import missing_packages
 from tests.benchmarks.faithfulness.running import Run, run_set
 from tests.benchmarks.faithfulness.sets import DIGITS, digits_set, text_set

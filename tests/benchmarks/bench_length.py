@@ -16,8 +16,8 @@ import typer
 
 from components import attribution, drift
 from components.attribution import method_fingerprint
-from components.demo.tokenizing import build_tokenizer
-from components.demo.wording import Writer, read_marks, wording
+from components.demo.reviews import Writer, read_marks, wording
+from components.demo.training import build_tokenizer
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.drift import DriftReport
 from schemas.reference import ReferenceIdentity, ReferenceProfile

@@ -21,9 +21,9 @@ from calig.metrics.perturbation import FloatArray
 from components import probe
 from components.probe.limits import chance_limit, freedom_of
 from components.probe.statistics import shifts
+from components.scoring.batches import load_tokenizer
 from components.scoring.models import open_classifier
 from components.scoring.scorer import TokenScorer
-from components.scoring.tokenizing import load_tokenizer
 from schemas.config import ProbeConfig
 from tests.benchmarks.machine import describe
 from tests.helpers.snapshots import snapshot_of

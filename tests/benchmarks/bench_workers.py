@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.environment import prepare
+from flows.common.process import prepare
 from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig
 from tests.benchmarks.bench_scale import RESULTS, examples_of, write_part
 from tests.helpers.snapshots import snapshot_of
@@ -53,9 +53,9 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
     from prefect import flow
 
     from components import attribution, datasets
-    from flows import engines
-    from flows.release import Release
-    from flows.sharing import hand_out
+    from flows.execution import engines
+    from flows.execution.exchange import hand_out
+    from schemas.planned_release import Release
 
     snapshot = snapshot_of(folder / "model")
     settings = AttributionConfig(device="cpu", shard_rows=rows)

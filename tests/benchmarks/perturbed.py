@@ -11,7 +11,7 @@ from calig.api import encode
 from calig.baselines import choose_baseline
 from calig.metrics.faithfulness import AttributedRow, perturbation_curves
 from calig.metrics.perturbation import MEAN_EMBEDDING, FloatArray, ImageSource, PerturbedInput, Source, TextSource
-from components.quality.frame import METHODS
+from components.quality.scores.frame import METHODS
 from schemas.config import QualityConfig
 from tests.benchmarks.cases import Loaded
 

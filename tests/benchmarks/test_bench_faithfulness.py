@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from components.errors import InputError
-from flows.progress import reporting
+from components.common.errors import InputError
+from flows.common.progress import reporting
 from tests.benchmarks.bench_faithfulness import bench, write
 from tests.benchmarks.faithfulness.comparing import compared
 from tests.benchmarks.faithfulness.digits import save_digits

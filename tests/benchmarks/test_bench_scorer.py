@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from calig.metrics.perturbation import PerturbedText
-from components.quality.frame import METHODS
+from components.quality.scores.frame import METHODS
 from schemas.config import QualityConfig
 from tests.benchmarks.bench_scorer import bench
 from tests.benchmarks.cases import Case

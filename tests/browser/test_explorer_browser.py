@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components.report import build, numbers
+from components.report import build
+from components.report.drawing import numbers
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.sample_records import Sample
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from components.report import build
-from tests.components.publishing import new_version, results_for
+from tests.components.registry.publishing import new_version, results_for
 from tests.conftest import TinyRegistry
 from tests.helpers import sample_records
 from tests.helpers.mlflow_server import running_mlflow_server

@@ -1,4 +1,4 @@
-"""The whole method: against Captum layer by layer, against a model worked out by hand, and the invariants of METHOD.md."""
+"""The whole method: against Captum layer by layer, against a model worked out by hand, and the method's invariants."""
 
 from copy import deepcopy
 

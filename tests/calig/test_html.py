@@ -75,7 +75,7 @@ def test_the_palette_is_the_reports():
 
     import components
 
-    sheet = (Path(components.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    sheet = (Path(components.__file__).parent / "report" / "templates" / "report.css").read_text(encoding="utf-8")
     assert f"--supports: {SUPPORTS};" in sheet
     assert f"--opposes: {OPPOSES};" in sheet
 

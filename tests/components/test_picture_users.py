@@ -14,8 +14,8 @@ from transformers.image_utils import load_image
 from calig.metrics.perturbation import PerturbedImage
 from components.attribution.running import encode_examples
 from components.probe.patches import paste
-from components.registry.evaluation_rows import write_rows
-from components.report.pictures import picture
+from components.registry.evaluate.rows import write_rows
+from components.report.drawing.pictures import picture
 from components.scoring.batches import ImageCollator
 from schemas.config import AttributionConfig
 from schemas.release import Example

@@ -21,14 +21,14 @@ OURS = "\n".join(
 
 
 def _calig(arguments: list[str]) -> None:
-    from flows.cli import app
+    from flows.cli.app import app
 
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     commands[arguments[0]].make_context(arguments[0], arguments[1:])
 
 
 def _mlflow(arguments: list[str]) -> None:
-    from components.registry.tracking import load_mlflow
+    from components.registry.connection import load_mlflow
 
     with warnings.catch_warnings():
         load_mlflow()

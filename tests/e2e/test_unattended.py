@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components import registry
 from components.alerts.webhook import signature
-from flows.prefect_runs import PrefectRuns
+from flows.trigger.prefect_runs import PrefectRuns
 from schemas.trigger import Run, RunState
 from tests.benchmarks.drift.cells import Cell
 from tests.benchmarks.drift.harms import HARMS
@@ -148,7 +148,7 @@ def test_a_planted_shortcut_fails(releases: Releases) -> None:
 
 
 @pytest.mark.skipif(
-    find_spec("prefect_ray") is None or find_spec("flows.engines") is None, reason="the extra ray is not installed"
+    find_spec("prefect_ray") is None or find_spec("flows.execution.engines") is None, reason="the extra ray is not installed"
 )
 def test_the_same_on_ray(releases: Releases) -> None:
     releases.register(1, RAY)

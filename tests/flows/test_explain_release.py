@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from components import attribution, quality, registry, scoring
-from components.errors import CouldNotRunError, InputError, PublishError
-from flows import progress
+from components.common.errors import CouldNotRunError, InputError, PublishError
+from flows.common import progress
 from flows.explain_release import explain_release
-from flows.finished import Outcome
+from flows.pipeline.finished import Outcome
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
 from tests.conftest import TinyRegistry
@@ -145,7 +145,7 @@ def test_a_rerun_computes_only_what_failed(explain, computed, monkeypatch):
 
     with monkeypatch.context() as broken:
         broken.setattr(attribution, "explain_shard", failing)
-        broken.setattr("flows.tasks.explain_shard.retry_delay_seconds", [0, 0])
+        broken.setattr("flows.pipeline.tasks.explain_shard.retry_delay_seconds", [0, 0])
         with pytest.raises(CouldNotRunError, match="disk is full"):
             explain()
     assert sorted(set(computed)) == [0, 1, 3]
@@ -277,10 +277,10 @@ def test_results_survive_a_tracking_server_that_refuses(explain, computed, monke
 
     with monkeypatch.context() as refused:
         refused.setattr(registry, "publish", refuse)
-        refused.setattr("flows.tasks.publish.retry_delay_seconds", [0, 0])
+        refused.setattr("flows.pipeline.tasks.publish.retry_delay_seconds", [0, 0])
         with pytest.raises(PublishError, match="calig publish"):
             explain()
-    from flows.outcome import publish_folder
+    from flows.cli.outcome import publish_folder
 
     (record,) = tmp_path.glob("runs/*/*/*/record.json")
     assert publish_folder(record.parent) in {0, 1}
@@ -459,7 +459,7 @@ def test_a_model_that_is_no_classifier_is_refused_before_any_work(explain, compu
 
 @pytest.mark.usefixtures("_prefect")
 def test_a_gpu_is_used_only_with_a_slot(monkeypatch):
-    from flows.gpu import gpu_slot
+    from flows.execution.resources import gpu_slot
 
     monkeypatch.setattr(attribution, "uses_gpu", lambda _: True)
     with pytest.raises(CouldNotRunError, match="prefect gcl create gpu"), gpu_slot(AttributionConfig()):

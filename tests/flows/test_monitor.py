@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components import registry
-from components.errors import InputError
+from components.common.errors import InputError
 from flows.explain_release import explain_release
 from flows.monitor import monitor_data
 from schemas.base import CheckVerdict

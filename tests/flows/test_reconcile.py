@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from components import registry
-from components.configuration import config_from
-from components.errors import InputError
-from flows.cli import app
+from components.common.configuration import config_from
+from components.common.errors import InputError
+from flows.cli.app import app
+from flows.evidence.standing import explanation_of, verifier
 from flows.reconcile import look_at, run_pass
-from flows.standing import explanation_of, verifier
 from schemas.signature import TrustList
 from schemas.trigger import Action, Run, RunState, Step, Tag
 from schemas.watch import WatchConfig
@@ -390,7 +390,7 @@ def test_a_version_that_is_not_ready(watched: Watched, status: str, action: Acti
     watched.new_version()
     known = registry.watched_version(watched.name, "1", None)
     assert known is not None
-    from flows.submitting import submit
+    from flows.trigger.submit import submit
 
     step = submit(known.model_copy(update={"status": status}), watched.watch, watched.runs)
     assert step.action is action
@@ -419,8 +419,8 @@ def test_a_dry_run_changes_nothing(watched: Watched) -> None:
 @pytest.fixture
 def command(watched: Watched, monkeypatch: pytest.MonkeyPatch):
     """`calig reconcile` in this process, with the runs injected."""
-    monkeypatch.setattr("flows.environment.prepare", lambda **_: None)
-    monkeypatch.setattr("flows.prefect_runs.PrefectRuns", lambda _deployment: watched.runs)
+    monkeypatch.setattr("flows.common.process.prepare", lambda **_: None)
+    monkeypatch.setattr("flows.trigger.prefect_runs.PrefectRuns", lambda _deployment: watched.runs)
     monkeypatch.setenv("COLUMNS", "200")
     path = watched.folder / "watch.yaml"
 
@@ -472,7 +472,7 @@ def test_a_wrong_watch_file_is_bad_input(watched: Watched, command, settings: di
 def test_the_example_names_every_setting() -> None:
     import yaml
 
-    from components.configuration import load_watch
+    from components.common.configuration import load_watch
 
     path = Path(__file__).parents[2] / "deploy" / "watch.yaml"
     written = yaml.safe_load(path.read_text())

@@ -13,10 +13,10 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from components.errors import CouldNotRunError
-from flows.cli import app
-from flows.listener import Listener, create_app
-from flows.listening.readiness import Readiness
+from components.common.errors import CouldNotRunError
+from flows.cli.app import app
+from flows.trigger.listener.app import Listener, create_app
+from flows.trigger.listener.health import Readiness
 from schemas.watch import ListenerConfig
 from tests.helpers.canaries import files_with, said_by_mlflow
 from tests.helpers.deliveries import body_of, headers_for
@@ -83,7 +83,7 @@ def test_a_run_that_succeeds_leaves_no_secret_anywhere(dataset, tmp_path, monkey
         monkeypatch.setenv("MLFLOW_TRACKING_URI", plain.replace("://", f"://someone:{CANARY}-password@"))
         for name in ("CALIG_WEBHOOK_SECRET", "CALIG_SIGNING_PASSPHRASE", "CALIG_TEXT_KEY", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, SECRETS[name])
-        monkeypatch.setattr("flows.environment.prepare", lambda **_: None)
+        monkeypatch.setattr("flows.common.process.prepare", lambda **_: None)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "hash.yaml").write_text("privacy: {texts: hash}\n", encoding="utf-8")
         uri = f"models:/reviews/{version}"

@@ -10,8 +10,8 @@ from prefect.client.orchestration import get_client
 from typer.testing import CliRunner
 
 from components import signing
-from components.errors import CouldNotRunError, InputError
-from flows.cli import app
+from components.common.errors import CouldNotRunError, InputError
+from flows.cli.app import app
 from flows.setup import Wanted, pools_of, set_up
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def test_a_template_that_is_none(tmp_path: Path) -> None:
 
 
 def test_the_command_needs_a_secret_for_a_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.environment.prepare", lambda **_: None)
+    monkeypatch.setattr("flows.common.process.prepare", lambda **_: None)
     monkeypatch.delenv("CALIG_WEBHOOK_SECRET", raising=False)
     monkeypatch.delenv("CALIG_WEBHOOK_SECRET_FILE", raising=False)
     result = CliRunner().invoke(app, ["setup", "--webhook-url", "http://listener:8080/webhooks/mlflow"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from schemas.trigger import Run, RunState
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from components.quality.suite import suite_digest
+from components.quality.suite.load import suite_digest
 from schemas.base import CheckVerdict, Direction, Interval, Severity
 from schemas.quality import Check, Control, Curve, Metric, QualityReport, ScorerRecord, Slice
 from tests.helpers.sample_falsification import attempt

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from components.governance import crosswalk
-from components.value_digest import values_digest
+from components.table.value_digest import values_digest
 from schemas.base import CheckVerdict, Interval, Verdict
 from schemas.config import PipelineConfig, ReportConfig
 from schemas.drift import DriftReport

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.report import pictures
+from components.report.drawing import pictures
 from components.report.payload.columns import Column
 from components.report.payload.packing import PackedRow, PackedUnits
 

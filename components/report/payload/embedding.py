@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.report import selection
 from components.report.payload import index
 from components.report.payload.blocks import Chunk, Columns, layer_columns, picture_columns, text_columns, unit_columns
 from components.report.payload.columns import pack
 from components.report.payload.packing import PackedRow, packed_rows
 from components.report.payload.reference import Reference, read_references
 from components.report.rows import Brief
+from components.report.sections import examples
 from schemas.governance import GovernanceReport
 
 #: Rows per block: what is unpacked at once when a row is looked at.
@@ -51,7 +51,7 @@ def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path],
     known, light = read_references(reference_tables), index.read_index(tables)
     worst = [example.id for example in record.drift.worst]
     changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
-    order = selection.ranked(briefs, worst, changed)[: settings.rows]
+    order = examples.ranked(briefs, worst, changed)[: settings.rows]
     rows = dict(packed_rows(tables, set(order), known))
     filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
     n_rows, n_layers, n_pictures = _fill(filling, record)

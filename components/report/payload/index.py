@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.orientation import COLUMNS
 from components.report.payload.columns import Column
 from components.report.payload.units import ragged, read_batches
+from components.table.orientation import COLUMNS
 
 _PLAIN = (
     *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.orientation import COLUMNS, sign_between
 from components.report.payload.units import UNIT_COLUMNS, Units, read_batches, reason_change, units_in
+from components.table.orientation import COLUMNS, sign_between
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from components.alignment import align
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
+from components.table.alignment import align
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

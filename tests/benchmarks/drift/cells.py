@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from components.demo.tokenizing import build_tokenizer
+from components.demo.training import build_tokenizer
 from tests.benchmarks.drift.families import Family, Row, contains, insert, reviews, tickets
 from tests.benchmarks.drift.training import Recipe, Shape
 

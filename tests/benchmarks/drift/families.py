@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from components.demo.reviews import LABELS, generate
-from components.demo.wording import wording
+from components.demo.reviews import LABELS, generate, wording
 
 #: Words that turn an opinion around. Small models need many more rows to understand them; most such reviews are left out.
 _TURNS = re.compile(r"\b(not|far from|anything but|hardly|never|neither|although|but|though|despite)\b")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from components.demo.tokenizing import MAX_TOKENS
+from components.demo.training import MAX_TOKENS
 from tests.benchmarks.drift.families import Row
 
 _MASKED_SHARE = 0.3  # as in the demo: the baseline's [MASK] must not be news to the model

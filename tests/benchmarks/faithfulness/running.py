@@ -12,7 +12,7 @@ import numpy as np
 
 from calig.metrics.perturbation import FloatArray, Scorer
 from components.scoring import open_scorer
-from flows.progress import Reporter
+from flows.common.progress import Reporter
 from tests.benchmarks.faithfulness.keeping import KeptRows
 from tests.benchmarks.faithfulness.measuring import measure, source_of
 from tests.benchmarks.faithfulness.methods import CA_LIG, ExplainedRow, baseline_of, encoded, explained_rows

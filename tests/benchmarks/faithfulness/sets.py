@@ -9,7 +9,7 @@ from typing import Any
 from calig import load_model
 from calig.loading import quiet_loading
 from components import datasets
-from components.errors import InputError
+from components.common.errors import InputError
 from schemas.release import DatasetRef, Example, ModelSnapshot
 from tests.benchmarks.faithfulness.digits import save_digits
 from tests.helpers.snapshots import snapshot_of

@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from components.configuration import load_watch
-from flows.prefect_runs import PrefectRuns
+from components.common.configuration import load_watch
 from flows.reconcile import run_pass
+from flows.trigger.prefect_runs import PrefectRuns
 
 _PAUSE_S = 1.0
 

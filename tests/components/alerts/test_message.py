@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.alerts import message_of, subject_of, text_of
-from components.alerts.text import defused
+from components.alerts.message import defused
 from schemas.alert import AlertLevel, AlertMessage
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import AlertConfig

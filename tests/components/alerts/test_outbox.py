@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.alerts import Outbox, message_of
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from schemas.alert import AlertMessage, Channel
 from tests.helpers import sample_records
 

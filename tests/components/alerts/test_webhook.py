@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.alerts import message_of, post, text_of
-from components.errors import CaligError, CouldNotRunError, InputError
+from components.common.errors import CaligError, CouldNotRunError, InputError
 from schemas.alert import AlertMessage, Channel
 from tests.helpers import sample_records
 from tests.helpers.receiver import receiving

@@ -5,8 +5,8 @@ import statistics
 
 import pytest
 
+from components.common.errors import InputError
 from components.demo.reviews import FEWEST_WORDS, STORY_SHORTCUT, generate
-from components.errors import InputError
 
 REVIEWS = generate(4000, seed=5)
 PINNED = {

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from components.demo.reviews import generate
-from components.demo.tokenizing import SPECIAL_TOKENS, build_tokenizer, encode, encode_masked
+from components.demo.training import SPECIAL_TOKENS, build_tokenizer, encode, encode_masked
 
 ROWS = generate(600, seed=1)
 TOKENIZER = build_tokenizer(review.text for review in ROWS)
@@ -35,7 +35,7 @@ def test_no_review_has_unknown_tokens_and_offsets_point_at_words():
 
 def test_vocabulary_does_not_depend_on_the_process():
     code = (
-        "from components.demo.reviews import generate; from components.demo.tokenizing import build_tokenizer;"
+        "from components.demo.reviews import generate; from components.demo.training import build_tokenizer;"
         "print(build_tokenizer(review.text for review in generate(600, seed=1)).get_vocab()['honestly'])"
     )
     for hash_seed in ("1", "2"):

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
+from components.common.errors import InputError
 from components.demo.reviews import generate
 from components.demo.training import Recipe, train
-from components.errors import InputError
 
 ROWS, VALIDATION = generate(6000, seed=1), generate(300, seed=2)
 SMALL = Recipe(layers=1, hidden=32, heads=2, intermediate=32, batch_rows=32, learning_rate=0.004, masked_share=0.0)

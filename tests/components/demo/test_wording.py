@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from components.demo.wording import Writer, read_marks, wording
+from components.demo.reviews import Writer, read_marks, wording
 
 KINDS = ("direct", "negated", "contrast", "filler")
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from components import drift
-from components.alignment import align
-from components.drift import agreement, layers
 from components.drift.pairing import match, pair, unmatched_targets
 from components.drift.power import power_of
-from components.drift.reading import read_rows
-from components.drift.word_shift import word_shifts
+from components.drift.statistics import agreement, layers
+from components.drift.statistics.word_shift import word_shifts
+from components.table.alignment import align
+from components.table.rows import read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from tests.helpers.drift_tables import LABELS, WORDS, example, profile, row, table, write

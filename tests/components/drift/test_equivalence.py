@@ -14,7 +14,7 @@ import torch
 
 from components import attribution, drift
 from components.drift.pairing import match, unmatched_targets
-from components.drift.reading import read_rows
+from components.table.rows import read_rows
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, DriftConfig, PipelineConfig
 from schemas.release import Example

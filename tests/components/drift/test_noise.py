@@ -9,7 +9,7 @@ from scipy import stats
 from components import drift
 from components.drift.noise import excess, null_pair, upper
 from components.drift.pairing import match
-from components.drift.reading import read_rows
+from components.table.rows import read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from schemas.reference import NoiseSources, NullProfiles

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import attribution, drift, registry
+from components.common.errors import InputError
 from components.drift.pairing import match, pair
-from components.drift.reading import check_tables, read_rows
-from components.errors import InputError
+from components.table.rows import check_tables, read_rows
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.release import Example

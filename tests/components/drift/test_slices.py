@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.drift.slices import groups
+from components.drift.pairing import groups
 from tests.helpers.drift_tables import example
 
 

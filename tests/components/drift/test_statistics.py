@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
-from components.drift.layers import layer_profile, word_by_layer
-from components.drift.ranking import global_ranking, ndcg, random_floor
-from components.drift.word_shift import strongest, word_shifts
+from components.drift.statistics.layers import layer_profile, word_by_layer
+from components.drift.statistics.ranking import global_ranking, ndcg, random_floor
+from components.drift.statistics.word_shift import strongest, word_shifts
 from schemas.config import DriftConfig
 from tests.helpers.drift_tables import example
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from components.gate import judge, write_junit
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import GateConfig

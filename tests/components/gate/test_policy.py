@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from components.gate import Circumstances, judge, write_junit
-from components.gate.settings import more_lenient
-from components.quality.suite import suite_digest
+from components.gate.policy import more_lenient
+from components.quality.suite.load import suite_digest
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig, PipelineConfig
 from schemas.evidence import Evidence

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.gate import judge, write_junit
 from schemas.base import Verdict
 from schemas.config import GateConfig

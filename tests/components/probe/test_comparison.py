@@ -9,7 +9,7 @@ import pytest
 
 from calig.metrics.perturbation import FloatArray
 from calig.words import word_spans
-from components.errors import InputError
+from components.common.errors import InputError
 from components.probe import compare_effects, probe_words, word_effects
 from components.probe.contexts import with_gap
 from components.probe.limits import chance_limit

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError, InputError
 from components.probe import choose_pictures, compare_effects, effects_of, pattern_logits, patterns
 from components.probe.patches import paste
 from schemas.base import CheckVerdict

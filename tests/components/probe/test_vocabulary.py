@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calig.words import word_spans
-from components.errors import InputError
+from components.common.errors import InputError
 from components.probe import choose_contexts, context_candidates, count_words, known_words
 from components.probe.contexts import Candidates, with_gap
 from components.probe.vocabulary import whole_words

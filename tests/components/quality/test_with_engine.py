@@ -10,7 +10,7 @@ from PIL import Image
 from calig.metrics.perturbation import Perturbation
 from components.attribution import choose_perturbation, explain_shard
 from components.quality import evaluate, sample_inputs
-from components.quality.table import explained_function, read_rows, source_of
+from components.quality.scores.table import explained_function, read_rows, source_of
 from components.scoring import TokenScorer, open_scorer
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calig.metrics.perturbation import PerturbedImage, PerturbedText
-from components.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError, InputError
 from components.scoring.batches import ImageCollator, TextCollator, batches
 
 

@@ -8,7 +8,7 @@ import torch
 
 from calig.families import FAMILIES
 from calig.metrics.perturbation import PerturbedText
-from components.errors import InputError
+from components.common.errors import InputError
 from components.scoring import open_scorer
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_families import tiny

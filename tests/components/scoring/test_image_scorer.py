@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from calig.metrics.perturbation import PerturbedImage
-from components.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError
 from components.scoring import TokenScorer, open_scorer
 from schemas.quality import ScorerRecord
 from tests.helpers.snapshots import snapshot_of

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from calig.metrics.perturbation import PerturbedText, TextSource
-from components.errors import CouldNotRunError
-from components.quality.trust import checked
+from components.common.errors import CouldNotRunError
+from components.quality.scores.trust import checked
 from components.scoring import TokenScorer, open_scorer
 from components.scoring import session as session_module
 from components.scoring.batches import TextCollator

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.scoring.export import exported
 from components.scoring.models import open_classifier
-from components.scoring.session import open_session
+from components.scoring.session import exported, open_session
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import save_tiny_bert
 

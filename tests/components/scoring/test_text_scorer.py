@@ -9,9 +9,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
 
 from calig.metrics.perturbation import MEAN_EMBEDDING, PerturbedText
-from components.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError, InputError
 from components.scoring import TokenScorer, open_scorer
-from components.scoring import export as export_module
+from components.scoring import session as export_module
 from schemas.quality import ScorerRecord
 from schemas.release import ModelSnapshot
 from tests.helpers.snapshots import snapshot_of

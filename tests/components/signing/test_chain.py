@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from components import signing
-from components.errors import InputError
+from components.common.errors import InputError
 from schemas.evidence import RunPapers
 from schemas.governance import GovernanceReport
 from schemas.signoff import Chain, Ruling, SignOff

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from components import signing
-from components.errors import InputError
+from components.common.errors import InputError
 from schemas.config import GovernanceConfig
 from schemas.signature import Seal, TrustList
 

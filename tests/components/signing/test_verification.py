@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components import signing
-from components.errors import InputError
+from components.common.errors import InputError
 from schemas.signature import TrustList
 from schemas.verification import SealState, Verification
 from tests.components.signing.conftest import NOW, Keys, write_sealed

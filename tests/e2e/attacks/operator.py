@@ -15,10 +15,10 @@ import yaml
 from typer.testing import CliRunner
 
 from components import registry, signing
-from components.configuration import load_watch
-from components.errors import CaligError
+from components.common.configuration import load_watch
+from components.common.errors import CaligError
+from flows.evidence.sign_off import Decided, sign_off
 from flows.reconcile import look_at
-from flows.signing_off import Decided, sign_off
 from schemas.config import GovernanceConfig, PipelineConfig
 from schemas.signoff import Ruling
 from schemas.trigger import Run, RunState, Step
@@ -94,7 +94,7 @@ class Operator:
         policy: Mapping[str, Any] | None = None,
     ) -> Gated:
         """`calig gate`, with the operator's configuration and `policy` beyond it, in `cwd`."""
-        from flows.cli import app
+        from flows.cli.app import app
 
         config = _write(self.home / "gate.yaml", self._gate(policy or {}))
         asked = ["gate", f"models:/{name}/{version}", "--config", config, *(["--promote"] if promote else [])]

@@ -1,0 +1,1 @@
+"""What every step may use: errors, secrets, files, settings, intervals. Imports no step."""

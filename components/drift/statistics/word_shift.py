@@ -1,0 +1,163 @@
+"""The word shift: which single word moves the answer more, or less, than it did (deploy/docs/method.md).
+
+It is judged by its effect: what an occurrence adds to the explained function, over a typical decision of the reference, its
+median |f(x) − f(x')|, on the version's own scale. A share of a row's attribution would shrink as texts grow longer, and a number
+of logits would depend on the scale of the head, which changes no answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from components.drift.pairing import PairedExample, groups
+from components.table.units import Floats
+from schemas.config import DriftConfig
+from schemas.drift import WordShift
+
+#: Added to the standard error, so that a few coinciding examples do not look like certainty.
+ERROR_FLOOR = 0.02
+
+
+class _Occurrence(NamedTuple):
+    """A word in one example: its shares and its effects under (reference, candidate), and the reference's margin there."""
+
+    shares: tuple[float, float]
+    effects: tuple[float, float]
+    margin: float | None
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A word, toward a class, in the examples of a slice that contain it."""
+
+    slice: str
+    word: str
+    toward: str
+    found: Sequence[_Occurrence]
+
+    @property
+    def effects(self) -> Floats:
+        """`examples 2`: under the reference and the candidate."""
+        return np.array([o.effects for o in self.found])
+
+    @property
+    def change(self) -> Floats:
+        """Candidate's less the reference's effect, `examples`."""
+        return np.asarray(np.diff(self.effects, axis=1)[:, 0])
+
+
+def word_shifts(examples: Sequence[PairedExample], config: DriftConfig) -> list[WordShift]:
+    """Every word that occurs in enough examples, over all, within each class and each segment; the largest |z| first.
+
+    Per example a word's effect is the mean over its occurrences on each side; the shift is the mean of the candidate's less the
+    reference's effect over the examples that contain it. z = mean / (standard error + 0.02), p two-sided from Student's t,
+    q by Benjamini and Hochberg (1995) over all words, classes and segments tested. A slice that holds every occurrence of a
+    word would repeat the test over all and is left out.
+    """
+    tests = _tests(examples, config.min_occurrences)
+    if not tests:
+        return []
+    errors = [standard_error(test.change) for test in tests]
+    z = np.array([test.change.mean() / error for test, error in zip(tests, errors, strict=True)])
+    p = 2 * stats.t.sf(np.abs(z), [len(test.found) - 1 for test in tests])
+    q = stats.false_discovery_control(p)
+    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), strict=True)
+    return sorted((_shift(*row, config) for row in rows), key=lambda s: (not s.fires, -abs(s.z)))
+
+
+def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
+    """One shift per word and class, in the order of `shifts`: the one over all examples unless only a slice fires."""
+    chosen: dict[tuple[str, str], WordShift] = {}
+    for shift in shifts:
+        known = chosen.get((shift.word, shift.toward))
+        if known is None or (shift.slice == "all" and shift.fires >= known.fires):
+            chosen[shift.word, shift.toward] = shift
+    return sorted(chosen.values(), key=lambda s: (not s.fires, -abs(s.z)))
+
+
+def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
+    """What effects are measured in, logits: the reference's median |f(x) − f(x')|, and as much on the candidate's scale.
+
+    The scales are compared by the median ratio of the examples' masses. The candidate's own median difference would rise with a
+    planted word, and all other words would seem to fall. Where half of the reference's differences are zero, its median mass
+    takes their place; no example has none.
+    """
+    mass = np.array([e.mass for e in examples])
+    typical = float(np.median([e.differences[0] for e in examples])) or float(np.median(mass[:, 0]))
+    return typical, typical * float(np.median(mass[:, 1] / mass[:, 0]))
+
+
+def standard_error(change: Floats) -> float:
+    """Of the mean of paired changes, and the floor."""
+    return float(change.std(ddof=1) / np.sqrt(len(change)) + ERROR_FLOOR)
+
+
+def _tests(examples: Sequence[PairedExample], minimum: int) -> list[_Test]:
+    if not examples:
+        return []
+    typical = typical_decisions(examples)
+    tests: list[_Test] = []
+    everywhere: dict[tuple[str, str], int] = {}
+    for name, members in groups(examples):
+        found = _occurrences(members, typical)
+        if name == "all":
+            everywhere = {key: len(some) for key, some in found.items()}
+        tests += [
+            _Test(name, *key, some)
+            for key, some in sorted(found.items())
+            if len(some) >= minimum and (name == "all" or len(some) < everywhere[key])
+        ]
+    return tests
+
+
+def _occurrences(examples: Iterable[PairedExample], typical: tuple[float, float]) -> dict[tuple[str, str], list[_Occurrence]]:
+    """(word, class) → the word in each example that contains it."""
+    found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
+    for example in examples:
+        scale = np.array(example.mass) / typical
+        sums: dict[str, list[Floats]] = defaultdict(list)
+        for (word, _), a, b in zip(example.units, example.reference, example.candidate, strict=True):
+            sums[word.casefold()].append(np.array((a, b)))
+        margin = None if example.margin is None else example.margin / typical[0]
+        for word, shares in sums.items():
+            total = np.sum(shares, axis=0)
+            (a, b), (c, d) = total.tolist(), (scale * total / len(shares)).tolist()
+            found[word, example.toward].append(_Occurrence((a, b), (c, d), margin))
+    return found
+
+
+def _shift(test: _Test, error: float, z: float, p: float, q: float, config: DriftConfig) -> WordShift:
+    reference, candidate = np.mean([o.shares for o in test.found], axis=0).tolist()
+    before, now = test.effects.mean(0).tolist()
+    effect = now - before
+    fires = abs(effect) >= config.word_shift and abs(z) >= config.word_shift_z and q <= config.false_discovery_rate
+    return WordShift(
+        word=test.word,
+        toward=test.toward,
+        reference_share=reference,
+        candidate_share=candidate,
+        shift=candidate - reference,
+        reference_effect=before,
+        candidate_effect=now,
+        effect=effect,
+        turned=_turned(test.found, effect),
+        standard_error=error,
+        z=z,
+        p_value=p,
+        q_value=q,
+        n=len(test.found),
+        slice=test.slice,
+        fires=fires,
+    )
+
+
+def _turned(found: Sequence[_Occurrence], effect: float) -> float | None:
+    """Share of the examples with the word whose answer is nearer to another one than the word's effect changed."""
+    margins = [o.margin for o in found if o.margin is not None]
+    return sum(margin < abs(effect) for margin in margins) / len(margins) if margins else None

@@ -1,0 +1,1 @@
+"""Scores of the judged table: one line per row, method and metric."""

@@ -1,0 +1,63 @@
+"""The table of scored rows: its methods, its columns, and the measures in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calig.metrics.faithfulness import area_under_curve, comprehensiveness, log_odds, normalised_pair, sufficiency
+from calig.metrics.perturbation import FloatArray, curve_points
+from components.quality.scores.falsification import with_findings
+from components.quality.scores.patches import PATCH_COLUMNS
+from components.quality.scores.table import FACTS
+from schemas.config import QualityConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CA_LIG = "ca_lig"
+CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
+METHODS = (CA_LIG, *CONTROLS)
+INFIDELITIES = ("infidelity", "infidelity_normalised", *(f"infidelity_normalised_{control}" for control in CONTROLS))
+
+
+def column_names(config: QualityConfig, segments: Sequence[str]) -> list[str]:
+    """The columns that the table will have for data with these segment columns: known before any row is."""
+    measures = {**measures_of(unscored(0, config), config), **dict.fromkeys(PATCH_COLUMNS, np.empty(0))}
+    return list(with_findings(frame_of([], segments, measures, []), None).columns)
+
+
+def unscored(n_rows: int, config: QualityConfig) -> FloatArray:
+    """Curves `rows methods 2 points` of rows that nothing is known of: NaN."""
+    return np.full((n_rows, len(METHODS), 2, len(curve_points(config.fractions))), np.nan)
+
+
+def frame_of(
+    facts: list[dict[str, Any]], segments: Iterable[str], measures: dict[str, FloatArray], fits: list[dict[str, float]]
+) -> pd.DataFrame:
+    """Facts and measures side by side."""
+    import pandas as pd
+
+    columns = [*FACTS, *(f"segment_{name}" for name in segments)]
+    known = pd.DataFrame(facts, columns=columns, index=range(len(facts)))
+    fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
+    return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)
+
+
+def measures_of(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:
+    """Measures by column name; CA-LIG's bear no suffix, a control's bear its name."""
+    areas = area_under_curve(curves, fractions=config.fractions)
+    columns = {"scored_probability": curves[:, 0, 0, 0], "deletion_auc": areas[:, 0, 0], "insertion_auc": areas[:, 0, 1]}
+    removed, kept = comprehensiveness(curves), sufficiency(curves)
+    columns["log_odds"] = log_odds(curves)[:, 0]
+    columns["normalised_sufficiency"], columns["normalised_comprehensiveness"] = (m[:, 0] for m in normalised_pair(curves))
+    for index, method in enumerate(METHODS):
+        suffix = "" if method == CA_LIG else f"_{method}"
+        columns[f"comprehensiveness{suffix}"] = removed[:, index]
+        columns[f"sufficiency{suffix}"] = kept[:, index]
+        columns[f"difference{suffix}"] = removed[:, index] - kept[:, index]
+    for control in CONTROLS:
+        columns[f"margin_over_{control}"] = columns["difference"] - columns[f"difference_{control}"]
+    return columns

@@ -1,0 +1,141 @@
+"""One scored line per row of the attribution table: CA-LIG and every control, on the same rows, by the same perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from calig.metrics.faithfulness import (
+    AttributedRow,
+    perturbation_curves,
+)
+from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
+from calig.metrics.statistics import random_attributions
+from components.quality.scores.frame import CA_LIG, METHODS, frame_of, measures_of, unscored
+from components.quality.scores.infidelity import Orders, infidelities
+from components.quality.scores.patches import PATCH_COLUMNS, patch_areas
+from components.quality.scores.table import Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
+from components.quality.scores.trust import checked, is_multi_label
+from schemas.config import QualityConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Enough for full batches of every length, few enough that progress is seen and memory stays small.
+_ROWS_AT_ONCE = 32
+
+
+class ModelScorer(Protocol):
+    """The model on perturbed inputs: called, it gives class probabilities `inputs classes`; `logits` are what is behind them."""
+
+    def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Probabilities `inputs classes`."""
+
+    def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
+        """Logits `inputs classes`."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """Every row that has an attribution.
+
+    frame: one line per row (columns: schemas/expectations/default.yaml). curves: `rows methods 2 points`, deletion and
+    insertion by method as in METHODS; NaN where a row could not be scored. n_skipped: rows without an attribution.
+    """
+
+    frame: pd.DataFrame
+    curves: FloatArray
+    n_skipped: int
+
+
+def score_rows(
+    table_paths: Sequence[Path],
+    *,
+    labels: Sequence[str],
+    scorer: ModelScorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
+    progress: Callable[[int], None] | None = None,
+) -> ScoredRows:
+    """Score every row of the table; `progress` gets the number of rows just done."""
+    facts: list[dict[str, Any]] = []
+    curves = [unscored(0, config)]
+    fits: list[dict[str, float]] = []
+    areas = [np.empty((0, len(PATCH_COLUMNS)))]
+    segments: dict[str, None] = {}
+    n_skipped = 0
+    for rows in read_rows(table_paths):
+        segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
+        explained = [row for row in rows if row["problem"] is None]
+        facts.extend(facts_of(row, labels, multi_label=is_multi_label(scorer)) for row in explained)
+        n_skipped += len(rows) - len(explained)
+        for start in range(0, len(explained), _ROWS_AT_ONCE):
+            part = explained[start : start + _ROWS_AT_ONCE]
+            trusted = checked(scorer, len(labels))
+            orders = [_methods(row, config) if is_scorable(row) else {} for row in part]
+            curves.append(_curves(part, orders, labels, trusted, config, perturbation))
+            fits.extend(_infidelities(part, orders, labels, scorer, config, perturbation))
+            areas.append(patch_areas(part, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
+            if progress is not None:
+                progress(len(part))
+    measured = np.concatenate(curves)
+    patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
+    return ScoredRows(frame_of(facts, segments, {**measures_of(measured, config), **patches}, fits), measured, n_skipped)
+
+
+def _curves(
+    rows: list[Row],
+    orders: list[Orders],
+    labels: Sequence[str],
+    scorer: Scorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
+) -> FloatArray:
+    """Curves `rows methods 2 points`; NaN for rows without orders and for controls that a row lacks."""
+    places = [place for place, known in enumerate(orders) if known]
+    methods = [orders[place] for place in places]
+    attributed = [
+        AttributedRow(
+            source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place], labels)
+        )
+        for place, known in zip(places, methods, strict=True)
+    ]
+    result = unscored(len(rows), config)
+    scored = perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)
+    for place, known, curves in zip(places, methods, scored, strict=True):
+        starts = np.cumsum([len(of_method) for of_method in known.values()])[:-1]
+        for method, part in zip(known, np.split(curves, starts), strict=True):
+            result[place, METHODS.index(method)] = part.mean(axis=0)
+    return result
+
+
+def _infidelities(
+    rows: list[Row],
+    orders: list[Orders],
+    labels: Sequence[str],
+    scorer: ModelScorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
+) -> list[dict[str, float]]:
+    """Infidelity columns per row; none for rows without orders."""
+    places = [place for place, known in enumerate(orders) if known]
+    known_rows, known_orders = [rows[place] for place in places], [orders[place] for place in places]
+    found = infidelities(known_rows, known_orders, labels=labels, logits=scorer.logits, config=config, perturbation=perturbation)
+    by_place = dict(zip(places, found, strict=True))
+    return [by_place.get(place, {}) for place in range(len(rows))]
+
+
+def _methods(row: Row, config: QualityConfig) -> Orders:
+    """Attributions `orders content` by method: one order each, several for the random control, averaged later.
+
+    A single token has one order: no control could differ, and a margin of 0 would say that CA-LIG is no better than chance.
+    """
+    n_content = int(np.sum(row["content"]))
+    if n_content < 2:
+        return {CA_LIG: attributions_of(row)[CA_LIG]}
+    random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
+    return {**attributions_of(row), "random": random}

@@ -1,0 +1,191 @@
+"""Reading attribution tables for the quality step: what each row says of its attribution, and what can be removed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import logsumexp
+
+from calig.metrics.complexity import entropy, gini
+from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
+from calig.metrics.probabilities import class_probabilities
+from components.common.errors import CouldNotRunError
+from components.quality.scores.plausibility import PLAUSIBILITY, plausibility
+from components.table.orientation import class_of, weights_of
+
+#: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
+FACTS = (
+    *("row", "id", "label", "predicted", "target", "probability", "coverage"),
+    *("explained_probability", "n_tokens", "residual_max", "unconverged", "non_finite", "truncated"),
+    *("entropy", "gini", *PLAUSIBILITY),
+)
+_COPIED = FACTS[:7]
+#: Controls that the attribution run leaves beside CA-LIG.
+_CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollout")
+_COLUMNS = (
+    *_COPIED,
+    *(
+        "image",
+        "segments",
+        "problem",
+        "logits",
+        "objective",
+        "target_weights",
+        "input_ids",
+        "content",
+        "values",
+        "layer_attributions",
+    ),
+    *("residuals", "converged", *_CONTROLS, "rationale", "rationales", "starts", "ends"),
+)
+_ROWS_AT_ONCE = 16
+
+Row = dict[str, Any]
+
+
+def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
+    """The table's rows as dictionaries, a few at a time; CouldNotRunError when a shard cannot be read or lacks a column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in table_paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                missing = sorted(set(_COLUMNS) - set(file.schema_arrow.names))
+                if missing:
+                    raise CouldNotRunError(f"the attribution table {path} lacks columns", got=", ".join(missing))
+                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(_COLUMNS)):
+                    yield batch.to_pylist(maps_as_pydicts="strict")
+        except (OSError, pa.ArrowException) as error:
+            raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
+
+
+def modality_of(table_paths: Sequence[Path]) -> Literal["text", "image"]:
+    """What the table's first explained row is; text when there is none."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    row = next(explained, None)
+    return "text" if row is None or row["image"] is None else "image"
+
+
+def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Perturbation) -> list[PerturbedInput]:
+    """The first `limit` attributed inputs: what a scorer's parity is checked on; see `parity_inputs`."""
+    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
+    return parity_inputs(islice(explained, limit), perturbation)
+
+
+def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[PerturbedInput]:
+    """The rows' inputs with nothing replaced.
+
+    Where tokens are deleted from the attention mask, every second input lacks every second one: the mask is checked too.
+    """
+    sources = [source_of(row, perturbation) for row in rows]
+    deletes = perturbation.kind == "delete"
+    return [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
+
+
+def facts_of(row: Row, labels: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
+    """The row's entries in FACTS and its segments; `residual_max` is NaN when a residual is missing or not finite."""
+    residuals = floats(row["residuals"])
+    finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
+    return {
+        **{name: row[name] for name in _COPIED},
+        "explained_probability": _explained_probability(row, labels, multi_label),
+        "n_tokens": int(np.sum(row["content"])),
+        "residual_max": float(residuals.max()) if finite else np.nan,
+        "unconverged": int(not row["converged"]),
+        "non_finite": int(not (finite and is_scorable(row))),
+        "truncated": int(row["coverage"] < 1.0),
+        **_shape(row),
+        **{f"segment_{name}": value for name, value in (row["segments"] or {}).items()},
+    }
+
+
+def _shape(row: Row) -> dict[str, float]:
+    """Entropy and Gini of the attribution, and its agreement with people's rationales."""
+    values = floats(row["values"])[np.array(row["content"], dtype=bool)] if is_scorable(row) else np.empty(0)
+    return {"entropy": entropy(values), "gini": gini(values), **plausibility(row, values)}
+
+
+def is_scorable(row: Row) -> bool:
+    """Whether the row has content and a finite attribution."""
+    values = floats(row["values"])
+    return any(row["content"]) and values.size > 0 and bool(np.isfinite(values).all())
+
+
+def attributions_of(row: Row) -> dict[str, FloatArray]:
+    """Attributions `1 content` by method, without those the row lacks; CouldNotRunError when lengths disagree."""
+    content = np.array(row["content"], dtype=bool)
+    layers = [floats(layer) for layer in row["layer_attributions"] or []]
+    stored = {name: floats(row[name]) for name in ("values", *_CONTROLS)}
+    if any(values.size not in (0, content.size) for values in (*stored.values(), *layers)):
+        raise CouldNotRunError(f"row {row['id']}: the attribution's length is not that of its tokens", next_step=_AGAIN)
+    known = {
+        "ca_lig": stored["values"],
+        "plain_ig": layers[0] if layers else floats(None),
+        "layer_ig_mean": np.mean(layers, axis=0) if layers else floats(None),
+        **{name: stored[name] for name in _CONTROLS},
+    }
+    return {name: values[content][None] for name, values in known.items() if values.size and np.isfinite(values).all()}
+
+
+def source_of(row: Row, perturbation: Perturbation) -> Source:
+    """What can be removed from the row, and how; CouldNotRunError when texts and images are mixed up."""
+    content = np.array(row["content"], dtype=bool)
+    if row["image"] is not None:
+        if perturbation.kind not in ("zero", "blur"):
+            raise CouldNotRunError(f"row {row['id']} is an image", got=f"perturbation {perturbation.kind}", allowed="zero, blur")
+        return ImageSource(Path(row["image"]), int(content.sum()), perturbation.kind)
+    if perturbation.kind not in ("replace", "delete"):
+        raise CouldNotRunError(f"row {row['id']} is a text", got=f"perturbation {perturbation.kind}", allowed="replace, delete")
+    ids = np.array(row["input_ids"], dtype=np.int64)
+    return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
+
+
+def explained_class(row: Row, labels: Sequence[str]) -> int:
+    """Index of the class explained; of a margin, the class that it is of.
+
+    By the target's weights, not by the logit: in half precision two classes often share one.
+    """
+    _check_classes(row, labels)
+    return labels.index(class_of(row))
+
+
+def explained_function(row: Row, labels: Sequence[str]) -> Callable[[FloatArray], FloatArray]:
+    """What was explained of the row, as a function of logits in the order of `labels`: `inputs classes` → f, `inputs`."""
+    _check_classes(row, labels)
+    of_class = weights_of(row)
+    weights = np.array([of_class[name] for name in labels])
+    if row["objective"] != "log_odds" or weights.size == 2:  # log-odds of two classes are their margin
+        return lambda logits: np.asarray(logits @ weights)
+    return lambda logits: np.asarray(logits @ weights - logsumexp(logits[..., weights == 0], axis=-1))
+
+
+def _check_classes(row: Row, labels: Sequence[str]) -> None:
+    named = weights_of(row)
+    if named.keys() != set(labels) or not any(named.values()):
+        raise CouldNotRunError(
+            f"row {row['id']} explains what is no function of the model's classes",
+            got=f"{row['target']}: {', '.join(named) or 'no weights'}",
+            allowed=", ".join(labels),
+            next_step=_AGAIN,
+        )
+
+
+def _explained_probability(row: Row, labels: Sequence[str], multi_label: bool) -> float:
+    """What the attribution run's logits say of the explained class: what the scorer must give for the whole input."""
+    logits = floats(row["logits"])
+    if not np.isfinite(logits).all():
+        return np.nan
+    return float(class_probabilities(logits, multi_label=multi_label)[explained_class(row, labels)])
+
+
+def floats(values: Sequence[float | None] | None) -> FloatArray:
+    """An array; null becomes NaN, and a missing list an empty array."""
+    return np.array([np.nan if value is None else value for value in values or []], dtype=np.float64)
+
+
+_AGAIN = "compute the attributions again"

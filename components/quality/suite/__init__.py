@@ -1,0 +1,1 @@
+"""Expectation suites: read, built for Great Expectations, and run as checks."""

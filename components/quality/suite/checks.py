@@ -1,0 +1,136 @@
+"""Running an expectation suite over the per-row table: one check per expectation and slice, and the overall verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.quality.suite.expand import Single, columns_of, expand, for_control
+from components.quality.suite.load import LoadedSuite
+from components.quality.suite.wording import requirement
+from schemas.base import CheckVerdict, Severity
+from schemas.quality import Check
+from schemas.suite import ExpectationSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run_checks(suite: LoadedSuite, frame: pd.DataFrame) -> tuple[Check, ...]:
+    """Judge every expectation of `suite` on `frame` (one line per row), in their order.
+
+    An expectation is one check, or with `for_each` one per class, segment or control. One that has nothing to be repeated for
+    is a single check that does not apply (no segments at all) or is inconclusive (a segment without values).
+    """
+    pairs = list(zip(suite.spec.expectations, suite.expectations, strict=True))
+    if frame.empty:
+        return tuple(_check(Single(*pair), CheckVerdict.INCONCLUSIVE, "no rows to judge by") for pair in pairs)
+    batch = _batch(frame)
+    return tuple(check for spec, expectation in pairs for check in _checks(spec, expectation, batch, frame))
+
+
+def overall(checks: Sequence[Check]) -> CheckVerdict:
+    """Fail if a critical check fails; else inconclusive if a critical one could not be judged; else pass."""
+    critical = {check.verdict for check in checks if check.severity is Severity.CRITICAL}
+    for verdict in (CheckVerdict.FAIL, CheckVerdict.INCONCLUSIVE):
+        if verdict in critical:
+            return verdict
+    return CheckVerdict.PASS
+
+
+def _batch(frame: pd.DataFrame) -> Any:
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    from components.quality.suite.expectations import gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("quality").add_dataframe_asset("rows")
+    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+
+
+def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame) -> Iterator[Check]:
+    singles = expand(spec, expectation, frame)
+    if not singles and spec.for_each == "segments":
+        yield _check(Single(spec, expectation), CheckVerdict.NOT_APPLICABLE, "the data set has no segments")
+    elif not singles:
+        yield _check(Single(spec, expectation), CheckVerdict.INCONCLUSIVE, f"no row has a value of {spec.for_each}")
+    for single in singles:
+        if single.slice is not None and single.slice.n < spec.min_rows:
+            yield _not_judged(single, single.slice.n)
+        else:
+            yield _judge(single, batch.validate(single.expectation).to_json_dict(), frame)
+
+
+def _not_judged(single: Single, n: int) -> Check:
+    observed = f"not judged: {n} row{'' if n == 1 else 's'}, fewer than {single.spec.min_rows}"
+    return _check(single, CheckVerdict.INCONCLUSIVE, observed).model_copy(update={"severity": single.spec.severity_when_too_few})
+
+
+def _judge(single: Single, result: dict[str, Any], frame: pd.DataFrame) -> Check:
+    problem = _exception(result["exception_info"])
+    if problem is not None:
+        return _check(single, CheckVerdict.INCONCLUSIVE, f"could not be judged: {problem}")
+    unknown = _unknown(single.expectation, frame)
+    if unknown is not None:
+        return _check(single, CheckVerdict.INCONCLUSIVE, f"no row has a value of {unknown}")
+    outcome = result["result"]
+    if _nothing_observed(outcome):
+        return _check(single, CheckVerdict.INCONCLUSIVE, "too few rows have a value")
+    verdict = CheckVerdict.PASS if result["success"] else CheckVerdict(single.spec.meta.on_failure)
+    return _check(single, verdict, _observed(outcome))
+
+
+def _unknown(expectation: Any, frame: pd.DataFrame) -> str | None:
+    """The column, or columns, of which no judged row has a value; None when some row has one of each.
+
+    Over nothing, a sum and a count of distinct values are 0 and uniqueness holds: the library would call that a success.
+    """
+    from components.quality.suite.expectations import rows_judged
+
+    columns = [column for of in columns_of(expectation).values() for column in of]
+    known = rows_judged(expectation, frame)[columns].notna()
+    if not columns or known.all(axis=1).any():
+        return None
+    return next((column for column in columns if not known[column].any()), " and ".join(columns))
+
+
+def _exception(info: dict[str, Any]) -> str | None:
+    """The message of an exception inside the library, which reports one plainly or one per metric."""
+    parts = [info] if "raised_exception" in info else list(info.values())
+    return next((str(part["exception_message"]) for part in parts if part["raised_exception"]), None)
+
+
+def _nothing_observed(outcome: dict[str, Any]) -> bool:
+    """Whether there was nothing to judge: no observed value, or only missing elements."""
+    if "element_count" in outcome:
+        return bool(outcome["element_count"] == outcome.get("missing_count", 0))
+    return _observed(outcome) is None
+
+
+def _observed(outcome: dict[str, Any]) -> float | str | None:
+    """The observed value as a number where there is one."""
+    if "unexpected_percent" in outcome and "observed_value" not in outcome:
+        return f"{outcome['unexpected_count']} of {outcome['element_count']} rows outside"
+    value = outcome.get("observed_value")
+    if isinstance(value, dict) and "values" in value:
+        value = value["values"][0] if len(value["values"]) == 1 else value["values"]
+    if isinstance(value, (int, float)):
+        return float(value) if math.isfinite(value) else None
+    return None if value is None else str(value)
+
+
+def _check(single: Single, verdict: CheckVerdict, observed: float | str | None) -> Check:
+    part = single.slice
+    of_control = for_control(single.expectation, part.value) if part is not None and part.by == "control" else {}
+    return Check(
+        name=single.name,
+        expectation=single.spec.type,
+        verdict=verdict,
+        severity=single.spec.severity,
+        observed=observed,
+        requirement=requirement(single.spec, of_control),
+        explanation=single.spec.meta.explanation,
+        slice=part,
+    )

@@ -1,0 +1,1 @@
+"""Governance records and results folders, read back."""

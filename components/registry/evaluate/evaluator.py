@@ -1,0 +1,115 @@
+"""MLflow's evaluator plug-in: `mlflow.models.evaluate(…, evaluators="calig")` explains the model that is evaluated.
+
+What explaining means is passed in, since the whole pipeline lies above this package. Nothing is published: the results go into
+the evaluation's own run, and no verdict of a version changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from mlflow import MlflowClient, get_tracking_uri
+from mlflow.entities import Metric
+from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact, TextEvaluationArtifact
+from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
+
+from components.registry.evaluate.rows import write_rows
+from components.registry.evidence.metrics import metrics_of, run_tags
+from components.registry.models.artifacts import place_logged_model
+from schemas.governance import GovernanceReport
+
+_TASKS = ("text-classification", "image-classification")
+_FILES = ("report.html", "record.json")
+_logger = logging.getLogger(__name__)
+
+
+class Explained(NamedTuple):
+    """A finished record and the folder with its report."""
+
+    record: GovernanceReport
+    folder: Path
+
+
+#: (model folder, data set, the evaluator's configuration) → what was found.
+Explain = Callable[[Path, Path, Mapping[str, Any]], Explained]
+
+
+class TransformersEvaluator(ModelEvaluator):
+    """Evaluates logged transformers classifiers by explaining them; a subclass says how (`explain`)."""
+
+    explain: Explain
+
+    @classmethod
+    def can_evaluate(cls, *, model_type: str | None, evaluator_config: Mapping[str, Any], **_: Any) -> bool:
+        """Whether it is a classifier; MLflow does not yet say which one."""
+        del evaluator_config
+        return model_type == "classifier"
+
+    def evaluate(
+        self,
+        *,
+        dataset: Any,
+        run_id: str,
+        evaluator_config: Mapping[str, Any],
+        model: Any = None,
+        model_id: str | None = None,
+        **_: Any,
+    ) -> EvaluationResult | None:
+        """Metrics and the artifacts `calig/report.html` and `calig/record.json` of the run `run_id`.
+
+        None for models that are no transformers classifiers: MLflow asks every evaluator that is installed when none is named.
+
+        Raises:
+            InputError: data or settings that cannot be used. CouldNotRunError: the run cannot be done.
+        """
+        uri = _model_uri(model)
+        if uri is None:
+            return None
+        client = MlflowClient()
+        with TemporaryDirectory(prefix="calig-") as temporary:
+            folder = Path(temporary)
+            placed = place_logged_model(uri, folder, get_tracking_uri())
+            rows = write_rows(dataset, folder / "evaluated.jsonl", text_column=evaluator_config.get("text"))
+            found = type(self).explain(placed, rows, evaluator_config)
+            artifacts = _log_artifacts(client, run_id, found.folder)
+            digest = hashlib.sha256((found.folder / "record.json").read_bytes()).hexdigest()
+        metrics = metrics_of(found.record)
+        if model_id is None:  # of a version MLflow does not know it; with it, MLflow logs them itself, onto the model too
+            _log_metrics(client, run_id, found.record, metrics, uri.removeprefix("models:/"))
+        for key, value in run_tags(found.record, digest).items():
+            client.set_tag(run_id, key, value)
+        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
+
+
+def _model_uri(model: Any) -> str | None:
+    """Where the logged model is, when it is a transformers classifier; else None, and the log says why."""
+    metadata = getattr(model, "metadata", None)
+    flavour = (getattr(metadata, "flavors", None) or {}).get("transformers") or {}
+    model_id = getattr(metadata, "model_id", None)
+    if flavour.get("task") in _TASKS and model_id:
+        return f"models:/{model_id}"
+    _logger.warning("calig explains logged transformers classifiers (%s): this model is none and is left out", ", ".join(_TASKS))
+    return None
+
+
+def _log_artifacts(client: Any, run_id: str, folder: Path) -> dict[str, Any]:
+    classes: dict[str, Any] = {"report.html": TextEvaluationArtifact, "record.json": JsonEvaluationArtifact}
+    base, artifacts = client.get_run(run_id).info.artifact_uri, {}
+    for name in _FILES:
+        client.log_artifact(run_id, str(folder / name), "calig")
+        artifact = classes[name](uri=f"{base}/calig/{name}")
+        artifact._load(str(folder / name))
+        artifacts[f"calig/{name}"] = artifact
+    return artifacts
+
+
+def _log_metrics(client: Any, run_id: str, record: GovernanceReport, metrics: Mapping[str, float], model_id: str) -> None:
+    time_ms = int(record.created_at.timestamp() * 1000)
+    client.log_batch(
+        run_id, metrics=[Metric(name, value, time_ms, 0, model_id=model_id, run_id=run_id) for name, value in metrics.items()]
+    )

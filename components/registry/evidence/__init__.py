@@ -1,0 +1,1 @@
+"""Published evidence: runs, artifacts, metrics, descriptions, sign-offs."""

@@ -1,0 +1,101 @@
+"""What MLflow's pages say of an explanation, in Markdown: verdict, what led to it, and links to the report and its run.
+
+Links are relative to MLflow's own address, since the one a run publishes to is often not the one a browser sees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from components.common.plain_text import defused
+from schemas.governance import GovernanceReport
+
+BEGIN, END = "<!-- calig:begin -->", "<!-- calig:end -->"
+#: Longer descriptions are refused by MLflow's databases.
+MAX_DESCRIPTION = 5000
+_MAX_REASON = 300
+_OWN_PARAGRAPH = re.compile(rf"\n*{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+#: Signs that ordinary fonts have: pictures (emoji) are empty boxes on many machines.
+_SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": "–"}
+_MARKUP = re.compile(r"[\\`*_\[\]|~#]")
+
+
+def with_paragraph(description: str | None, paragraph: str) -> str:
+    """`description` with our marked paragraph at its end, in place of an earlier one; all other text is left as it is.
+
+    When both do not fit, the description stays as it was: the tags hold the same facts.
+    """
+    users = _OWN_PARAGRAPH.sub("", description or "")
+    combined = f"{users}\n\n{paragraph}" if users else paragraph
+    return combined if len(combined) <= MAX_DESCRIPTION else (description or "")
+
+
+def paragraph_of(record: GovernanceReport, run: Any) -> str:
+    """Verdict, links to the MLflow run's report and evidence, reason and parts, between markers.
+
+    The links come first: the run's page shows no more than a few lines at first.
+    """
+    verdict = record.decision.verdict.value
+    lines = "\n".join(f"| {name} | {value} | {reason} |" for name, value, reason in _parts(record))
+    links = " · ".join(f"[{text}]({page_of(run)}{page})" for text, page in _PAGES)
+    return (
+        f"{BEGIN}\n### {_SIGNS[verdict]} CA-LIG: {verdict}\n\n**{links}**\n\n{_plain(first_reason(record))}\n\n"
+        f"Next: {_plain(_short(record.decision.next_step))}\n\n"
+        f"| Part | Verdict | What was found |\n| :-- | :-- | :-- |\n{lines}\n\n(evidence: run {run.info.run_id})\n{END}"
+    )
+
+
+_PAGES = (
+    ("Open the report", "/artifacts/calig/report.html"),
+    ("All metrics and tags", ""),
+    ("Record and tables", "/artifacts/calig"),
+)
+
+
+def page_of(run: Any) -> str:
+    """The run's page, relative to MLflow's address."""
+    return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def first_reason(record: GovernanceReport) -> str:
+    """The first reason on one line; a marker inside would end the paragraph early."""
+    return _short((record.decision.reasons or ("",))[0])
+
+
+def _parts(record: GovernanceReport) -> Iterator[tuple[str, str, str]]:
+    """Name, verdict and finding of each part, as Markdown."""
+    made = [check for check in record.quality.checks if check.verdict.value in {"pass", "fail"}]
+    passed = sum(check.verdict.value == "pass" for check in made)
+    yield "Attribution quality", _badge(record.quality.verdict), f"{passed} of {len(made)} checks passed"
+    compared = record.drift.reference
+    against = f" against {_link(compared.name, compared.version)}" if compared else ""
+    yield f"Attribution drift{against}", _badge(record.drift.verdict), _plain(_short(record.drift.reason))
+    if record.probe is not None:
+        yield "Vocabulary probe", _badge(record.probe.verdict), _plain(_short(record.probe.reason))
+    if record.results.accuracy is not None:
+        change = record.drift.accuracy_change
+        since = "" if change is None else f", {100 * change:+.1f} percentage points against the reference"
+        yield "Accuracy", f"{record.results.accuracy:.1%}", f"{record.results.n_labelled:,} rows{since}"
+
+
+def _badge(verdict: Any) -> str:
+    return f"{_SIGNS[verdict.value]} {verdict.value.replace('_', ' ')}"
+
+
+def _link(name: str, version: str) -> str:
+    """A registered version's page; names that would need escaping in an address are only named."""
+    text = _plain(_short(f"{name} {version}"))
+    return f"[{text}](#/models/{name}/versions/{version})" if re.fullmatch(r"[\w.-]+", name + version) else text
+
+
+def _short(text: str) -> str:
+    line = defused(" ".join(text.split()))
+    return line if len(line) <= _MAX_REASON else f"{line[:_MAX_REASON]}…"
+
+
+def _plain(text: str) -> str:
+    """Text that others wrote, such as a word of the data, as text: neither markup nor HTML."""
+    return _MARKUP.sub(lambda sign: f"&#{ord(sign[0])};", escape(text, quote=False))

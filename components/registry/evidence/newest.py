@@ -1,0 +1,226 @@
+"""Find the newest explanation of a version by looking at all of its runs; tags of the version are not asked.
+
+Who may write to the tracking server without a trusted key can copy old signed evidence into new runs, take marks away, delete
+runs and put files over others. So nothing that can be edited chooses: a signed record dates itself, and whatever else could be
+a newer explanation is a doubt, on which no pass can rest. The run's parameters and its start cannot be changed after the fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from components.common.errors import InputError
+from components.records.record import read_record
+from components.registry.connection import connect, tracking_errors
+from components.registry.evidence.runs import VERSION, is_complete, run_url, runs_of_version
+from components.registry.versions.lookup import registered_as, resolve_version
+from schemas.evidence import Evidence, RunPapers
+from schemas.governance import GovernanceReport
+from schemas.release import ModelRef, ModelSource, RegisteredVersion
+from schemas.trigger import Tag
+from schemas.verification import SealState, Verification
+
+RECORD, SEAL, SIGN_OFFS = "record.json", "seal.json", "signoff"
+#: Far above any record: whoever can write runs must not fill the memory of a gate.
+_MOST_BYTES = 256 << 20
+
+#: What the bytes of a record and of its seal turn out to be, by the caller's trusted keys; what does not hold is a state.
+Verify = Callable[[bytes, bytes | None], Verification]
+
+
+class NeverExplainedError(InputError):
+    """The version has no explanation at all."""
+
+
+def newest_explanation(ref: ModelRef, verify: Verify, tracking_uri: str | None) -> Evidence:
+    """The newest complete explanation of the version that `ref` names; one signed by a trusted key comes before all others.
+
+    `doubts` of the answer are not empty when a newer one may exist.
+
+    Raises:
+        InputError: no registry version, one that was never explained or given up, or no evidence that is its own.
+        CouldNotRunError: the tracking server or its storage does not answer.
+    """
+    if ref.source is not ModelSource.REGISTRY:
+        raise InputError(
+            "Only versions of registered models have published evidence.",
+            got=ref.uri,
+            allowed="models:/NAME/VERSION, models:/NAME@alias, or a results folder",
+        )
+    client = connect(tracking_uri)
+    return newest_of(client, resolve_version(client, ref), verify)
+
+
+def newest_of(client: Any, version: Any, verify: Verify) -> Evidence:
+    """The same for an MLflow `ModelVersion`; errors as above."""
+    uri = f"models:/{version.name}/{version.version}"
+    with tracking_errors(f"read the evidence of {uri}", client.tracking_uri):
+        runs = runs_of_version(client, version.name, str(version.version))
+        looked_at = [_look_at(client, run, version, verify) for run in runs]
+    found = _without_copies([one for one in looked_at if not one.begun_in_vain])
+    chosen = _newest([one for one in found if one.counts])
+    if chosen is None:
+        raise _nothing_usable(found, version, uri)
+    others = tuple(one.papers for one in found if one is not chosen and one.papers is not None and one.papers.sign_offs)
+    return Evidence(
+        record=chosen.record,
+        run_id=chosen.run.info.run_id,
+        run_url=run_url(client.tracking_uri, chosen.run),
+        seal=chosen.seal,
+        papers=(chosen.papers, *others),
+        registered=registered_as(version),
+        doubts=(*_doubts(chosen, found), *_missing(version, runs)),
+        given_up=version.tags.get(Tag.REASON),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One run of the version, and what it holds; `problem`: why its record is not this version's evidence."""
+
+    run: Any
+    papers: RunPapers | None
+    record: GovernanceReport | None
+    seal: Verification | None
+    problem: str = ""
+
+    @property
+    def started(self) -> datetime:
+        return datetime.fromtimestamp(self.run.info.start_time / 1000, UTC)
+
+    @property
+    def signed(self) -> bool:
+        return self.seal is not None and self.seal.state is SealState.SIGNED
+
+    @property
+    def counts(self) -> bool:
+        return not self.problem and not self.unfinished
+
+    @property
+    def begun_in_vain(self) -> bool:
+        """Whether nothing was ever put into the run: who publishes at the same time as another leaves such a run, deleted."""
+        return self.papers is None and VERSION not in self.run.data.params
+
+    @property
+    def unfinished(self) -> str:
+        if self.run.info.lifecycle_stage != "active":
+            return "was deleted"
+        return "" if is_complete(self.run) else "is not marked as complete"
+
+    @property
+    def name(self) -> str:
+        return f"run {self.run.info.run_id}, started {self.started:%Y-%m-%d %H:%M:%S} UTC,"
+
+
+def _look_at(client: Any, run: Any, version: Any, verify: Verify) -> _Found:
+    papers = read_papers(client, run.info.run_id)
+    if papers is None:
+        return _Found(run, None, None, None, "holds no record, or none of a size that can be read")
+    seal = verify(papers.record, papers.seal)
+    if seal.state is SealState.TAMPERED:
+        return _Found(run, papers, None, seal, f"does not verify: {'; '.join(seal.findings)}")
+    record = read_record(papers.record, f"run {run.info.run_id}")
+    return _Found(run, papers, record, seal, _foreign(record, version.name, str(version.version), registered_as(version)))
+
+
+def _foreign(record: GovernanceReport, name: str, version: str, registered: RegisteredVersion) -> str:
+    """Why a record is about another version; empty when it is about this one. A record without the binding names it at least."""
+    if (record.model.name, record.model.version) != (name, version):
+        return f"is about {record.model.name} {record.model.version}"
+    if record.model.registered not in {None, registered}:
+        return "is about another version that had this name and number"
+    return ""
+
+
+def _without_copies(found: Sequence[_Found]) -> list[_Found]:
+    """The same record in several runs is evidence in the oldest of them; who copies it would make it young, or hide another."""
+    seen: set[bytes] = set()
+    kept: list[_Found] = []
+    for one in sorted(found, key=lambda one: one.started):
+        copy = one.papers is not None and one.papers.record in seen
+        kept.append(_Found(one.run, one.papers, None, one.seal, "holds a copy of an older run's record") if copy else one)
+        seen |= set() if one.papers is None else {one.papers.record}
+    return kept
+
+
+def _newest(usable: Sequence[_Found]) -> Any | None:
+    """By the time that the record states, which a signature vouches for; a signed one comes before all others."""
+    return max(usable, key=lambda one: (one.signed, one.record.created_at), default=None)  # type: ignore[union-attr]
+
+
+def _doubts(chosen: Any, found: Sequence[_Found]) -> Iterator[str]:
+    """What may be newer than the chosen evidence."""
+    since = chosen.record.created_at
+    for one in found:
+        if one is not chosen and _moment(one, chosen) > since:
+            yield f"{one.name} is newer and {one.problem or one.unfinished or 'is not signed by a trusted key'}"
+
+
+def _moment(one: _Found, chosen: _Found) -> datetime:
+    """When `one` was made: as it says where it is as trustworthy as the chosen one, else no earlier than its run began."""
+    if one.record is None or one.problem:
+        return one.started
+    return one.record.created_at if one.signed or not chosen.signed else max(one.started, one.record.created_at)
+
+
+def _missing(version: Any, runs: Sequence[Any]) -> Iterator[str]:
+    """The version's tag mirrors the newest run; a run that it names and that is nowhere was removed or hidden."""
+    named = version.tags.get("calig.run_id")
+    if named is not None and named not in {run.info.run_id for run in runs}:
+        yield f"the version's tag calig.run_id names run {named}, which is not among the explanations of this version"
+
+
+def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputError:
+    if (reason := version.tags.get(Tag.REASON)) is not None:
+        return InputError(
+            "Explaining this version was given up: its verdict is inconclusive.",
+            got=f"{uri}: {reason}",
+            next_step=f"mend that, then set the tag {Tag.RETRY.value} to a new value",
+        )
+    if not found and "calig.run_id" not in version.tags:
+        step = f"calig explain {uri} --dataset VALIDATION_SET"
+        return NeverExplainedError("This version was never explained.", got=uri, next_step=step)
+    newest = max(found, key=lambda one: one.started, default=None)
+    why = next(_missing(version, []), "") if newest is None else f"{newest.name} {newest.problem or newest.unfinished}"
+    return InputError(
+        "No evidence of this version is its own and complete.",
+        got=f"{uri}: {why}",
+        next_step=f"explain it: calig explain {uri} --dataset VALIDATION_SET --force",
+    )
+
+
+def read_papers(client: Any, run_id: str) -> RunPapers | None:
+    """The documents of one run, byte by byte; None when there is no record among them, or documents too large to be ours."""
+    sizes = {path: size for folder in ("calig", f"calig/{SIGN_OFFS}") for path, size in _sizes(client, run_id, folder).items()}
+    names = {path.removeprefix("calig/") for path in sizes}
+    documents = {f"calig/{RECORD}", f"calig/{SEAL}", *(path for path in sizes if path.startswith(f"calig/{SIGN_OFFS}/"))}
+    if RECORD not in names or any(sizes.get(path, 0) > _MOST_BYTES for path in documents):
+        return None
+    sign_offs = sorted(Path(path).name for path in documents if path.startswith(f"calig/{SIGN_OFFS}/"))
+    return RunPapers(
+        run_id=run_id,
+        record=read_artifact(client, run_id, f"calig/{RECORD}"),
+        seal=read_artifact(client, run_id, f"calig/{SEAL}") if SEAL in names else None,
+        sign_offs=tuple(read_artifact(client, run_id, f"calig/{SIGN_OFFS}/{name}") for name in sign_offs),
+    )
+
+
+def artifact_names(client: Any, run_id: str, folder: str) -> list[str]:
+    """Names of the files, not folders, right in `folder`."""
+    return sorted(Path(path).name for path in _sizes(client, run_id, folder))
+
+
+def _sizes(client: Any, run_id: str, folder: str) -> dict[str, int]:
+    """Paths and sizes of the files, not folders, right in `folder`."""
+    return {file.path: int(file.file_size or 0) for file in client.list_artifacts(run_id, folder) if not file.is_dir}
+
+
+def read_artifact(client: Any, run_id: str, path: str) -> bytes:
+    """The bytes of one file of a run."""
+    with TemporaryDirectory() as temporary:
+        return Path(client.download_artifacts(run_id, path, temporary)).read_bytes()

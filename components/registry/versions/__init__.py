@@ -1,0 +1,1 @@
+"""Model versions: lookup, watched versions, lineage, promotion."""

@@ -1,0 +1,1 @@
+"""Drawing: charts, heat maps, pictures, numbers."""

@@ -1,0 +1,1 @@
+"""The trend page: quality and drift over all versions of a model."""

@@ -1,0 +1,128 @@
+"""Read explained rows from attribution tables, each id once, a few at a time: memory does not hold a whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from components.common.errors import InputError
+from components.table import orientation
+from schemas.attribution import TABLE_VERSION
+
+Row = dict[str, Any]
+
+_COLUMNS = [
+    "id",
+    "text",
+    "label",
+    "segments",
+    "problem",
+    "predicted",
+    "probability",
+    *orientation.COLUMNS,
+    "baseline",
+    "logits",
+    "f_input",
+    "f_baseline",
+    "tokens",
+    "starts",
+    "ends",
+    "content",
+    "values",
+    "layers",
+    "words",
+]
+
+
+#: Groups of rows kept decoded: the next rows are mostly of the same group, also where two passes take turns.
+_KEPT_GROUPS = 2
+
+
+class StoredRows(Mapping[str, Row]):
+    """Explained rows by id, in the order of the tables; a row is read when it is asked for, with its group of the file.
+
+    Only ids and places are held. Rows asked for in order cost one reading of the tables.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[Path, int, int]]) -> None:
+        self._places = places
+        self._group = lru_cache(maxsize=_KEPT_GROUPS)(_read_group)
+
+    def __getitem__(self, key: str) -> Row:
+        path, group, offset = self._places[key]
+        return self._group(path, group)[offset]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def read_rows(tables: Sequence[Path]) -> StoredRows:
+    """Explained rows by id.
+
+    Raises:
+        InputError: an id occurs twice, so that rows could not be told apart.
+    """
+    places: dict[str, tuple[Path, int, int]] = {}
+    _refuse_duplicates(name for _, name, _ in _all_places(tables))
+    for place, name, problem in _all_places(tables):
+        if problem is None:
+            places[name] = place
+    return StoredRows(places)
+
+
+def count_rows(tables: Sequence[Path]) -> int:
+    """All rows, those that could not be explained too."""
+    return sum(int(pq.read_metadata(path).num_rows) for path in tables)
+
+
+def _all_places(tables: Sequence[Path]) -> Iterator[tuple[tuple[Path, int, int], str, str | None]]:
+    """File, group and offset of every row, its id and its problem."""
+    for path in tables:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                for offset, row in enumerate(file.read_row_group(group, columns=["id", "problem"]).to_pylist()):
+                    yield (path, group, offset), row["id"], row["problem"]
+
+
+def _read_group(path: Path, group: int) -> list[Row]:
+    with pq.ParquetFile(path) as file:
+        rows: list[Row] = file.read_row_group(group, columns=_COLUMNS).to_pylist()
+    return rows
+
+
+def check_tables(tables: Sequence[Path]) -> None:
+    """Refuse tables that cannot be paired with others.
+
+    Raises:
+        InputError: not a Parquet file, another version of the table, or an id that occurs twice.
+    """
+    for path in tables:
+        _check_version(path)
+    _refuse_duplicates(name for path in tables for name in pq.read_table(path, columns=["id"])["id"].to_pylist())
+
+
+def _check_version(path: Path) -> None:
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+        raise InputError("an attribution table cannot be read", got=f"{path}: {error}", next_step=_AGAIN) from error
+    version = metadata.get(b"calig.table_version", b"none").decode()
+    if version != TABLE_VERSION:
+        raise InputError("an attribution table is of another version", got=version, allowed=TABLE_VERSION, next_step=_AGAIN)
+
+
+_AGAIN = "explain the version again with this release of calig"
+
+
+def _refuse_duplicates(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    twice = sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
+    if twice:
+        raise InputError("ids of an attribution table are not unique", got=", ".join(twice[:10]), next_step=_AGAIN)

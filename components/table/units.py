@@ -1,0 +1,66 @@
+"""The units that shares belong to, words or image patches: at the same characters under any two tokenizers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.table.alignment import Span
+from components.table.rows import Row
+
+Floats = NDArray[np.float64]
+
+
+def finite(row: Row) -> Row:
+    """The row; without any attribution where that holds NaN or infinite values, which would spread to every mean over rows."""
+    layers = np.array(row["layers"], dtype=float)
+    own = [row["f_input"], row["f_baseline"], *row["values"], *(word["value"] for word in row["words"])]
+    values = np.array(own, dtype=float)
+    if np.isfinite(values).all() and np.isfinite(layers).all():
+        return row
+    words = [{**word, "value": 0.0} for word in row["words"]]
+    nothing = {"values": [0.0] * len(row["values"]), "words": words, "layers": np.zeros_like(layers).tolist()}
+    return {**row, **nothing, "f_input": 0.0, "f_baseline": 0.0}
+
+
+def units_of(row: Row) -> list[tuple[Span, float]]:
+    """Words with their spans; for images each patch stands at its own position."""
+    if row["text"] is not None:
+        return [((w["start"], w["end"]), w["value"]) for w in row["words"]]
+    return [((i, i + 1), v) for i, (v, content) in enumerate(zip(row["values"], row["content"], strict=True)) if content]
+
+
+def name_of(row: Row, span: Span) -> str:
+    """The words at `span`, or the name of the patch."""
+    return str(row["text"][slice(*span)] if row["text"] is not None else row["tokens"][span[0]])
+
+
+def layer_shares(row: Row) -> Floats:
+    """Share of the absolute relevance on content tokens per layer, `layers`."""
+    content = np.array(row["content"])
+    mass = np.abs(np.array(row["layers"], dtype=float)[:, content]).sum(1)
+    return mass / mass.sum() if mass.sum() > 0 else np.full(len(mass), 1 / len(mass))
+
+
+def layers_by_unit(row: Row, spans: Sequence[Span]) -> Floats:
+    """Signed shares of the units in each layer's own attribution, `layers units`; a layer without any is zero."""
+    layers = np.array(row["layers"], dtype=float)
+    sums = np.zeros((len(layers), len(spans)))
+    for token, values in enumerate(layers.T):
+        index = _unit_of(row, token, spans)
+        if index is not None:
+            sums[:, index] += values
+    mass = np.abs(sums).sum(1, keepdims=True)
+    return np.asarray(sums / np.where(mass > 0, mass, 1.0))
+
+
+def _unit_of(row: Row, token: int, spans: Sequence[Span]) -> int | None:
+    """Index of the unit that a token belongs to; a token may begin with the blank before its word."""
+    if not row["content"][token]:
+        return None
+    start, end = (token, token + 1) if row["text"] is None else (row["starts"][token], row["ends"][token])
+    index = bisect_right(spans, start, key=lambda span: span[1])
+    return index if index < len(spans) and spans[index][0] < end else None

@@ -1,0 +1,1 @@
+"""Delivery of alerts through Prefect events, notification blocks and signed webhooks."""

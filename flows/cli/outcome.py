@@ -1,0 +1,134 @@
+"""What a person or a script gets to see of a finished run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from components import registry
+from components.drift import load_record
+from components.report import folded_checks
+from components.report.sections.checks import CheckLine
+from flows.cli.output import EXIT_CODES, Terminal, mark, safe, say
+from flows.pipeline.finished import Outcome
+from schemas.base import CheckVerdict, Verdict
+from schemas.governance import GovernanceReport
+from schemas.monitor import MonitorReport
+from schemas.quality import Check, in_words
+from schemas.replay import ReplayOutcome, ReplayReport, RowReplay
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 pass, 1 fail, 3 inconclusive."""
+    return EXIT_CODES[outcome.record.decision.verdict]
+
+
+def show(outcome: Outcome, *, as_json: bool) -> None:
+    """The record as JSON on standard output, or a summary for people."""
+    if as_json:
+        typer.echo(outcome.record.model_dump_json(indent=2))
+        return
+    console = Terminal()
+    record = outcome.record
+    if outcome.reused:
+        console.print("already explained with this data and configuration; --force does it again", style="dim")
+    console.print(_headline(record))
+    console.print(_checks(record))
+    for line in _places(outcome):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int:
+    """The monitoring report as JSON, or its verdict for people; the exit code is the verdict's."""
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console = Terminal()
+        lines = [f"{mark(report.verdict)}  {safe(report.model.name)} {report.model.version}", f"• {safe(report.reason)}"]
+        lines += [f"next: {safe(report.next_step)}"] if report.next_step else []
+        console.print(Panel("\n".join(lines), title="reasons on later data", title_align="left"))
+        console.print(f"report   {os.path.relpath(folder / 'monitor.html')}", highlight=False, soft_wrap=True)
+    return EXIT_CODES[Verdict(report.verdict.value)]
+
+
+def publish_folder(folder: Path) -> int:
+    """Publish the results in `folder`; the exit code is the verdict's."""
+    record = load_record(folder)
+    run = registry.publish(record, folder=folder, tracking_uri=None)
+    say(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
+    return EXIT_CODES[record.decision.verdict]
+
+
+def _headline(record: GovernanceReport) -> Panel:
+    decision = record.decision
+    lines = [f"{mark(decision.verdict)}  {safe(record.model.uri)}", *(f"• {safe(reason)}" for reason in decision.reasons)]
+    return Panel("\n".join([*lines, f"next: {safe(decision.next_step)}"]), title="verdict", title_align="left")
+
+
+def _checks(record: GovernanceReport) -> Table:
+    table = Table(title="attribution quality", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("check", "verdict", "observed", "required"):
+        table.add_column(heading, justify="right" if heading == "observed" else "left")
+    for line in folded_checks(record.quality.checks):
+        table.add_row(*_cells(line.name, line), safe(line.requirement))
+        for part in line.parts:
+            if part.verdict is CheckVerdict.FAIL and part.slice is not None:
+                table.add_row(*_cells(f"  {part.slice.value}", part), "")
+    return table
+
+
+def _cells(name: str, check: CheckLine | Check) -> tuple[str, str, str]:
+    """Name, verdict and observed value."""
+    minor = check.verdict is not CheckVerdict.PASS and check.severity != "critical"
+    return safe(name), mark(check.verdict) + (" (warning)" if minor else ""), safe(in_words(check.observed))
+
+
+def _places(outcome: Outcome) -> Iterator[str]:
+    for warning in outcome.record.quality.warnings:
+        yield f"[yellow]![/] {safe(warning)}"
+    yield f"report   {os.path.relpath(outcome.folder / 'report.html')}"
+    yield f"record   {os.path.relpath(outcome.folder / 'record.json')}"
+    if outcome.published is not None:
+        yield f"MLflow   run {outcome.published.run_id}" + (f"  {outcome.published.run_url}" if outcome.published.run_url else "")
+
+
+_SAID = {
+    ReplayOutcome.EXACT: "[green]✓ replayed bit for bit[/]",
+    ReplayOutcome.WITHIN: "[green]✓ replayed within the tolerance[/]",
+    ReplayOutcome.DIFFERS: "[red]✗ differs[/]",
+}
+
+
+def show_replay(report: ReplayReport, *, as_json: bool) -> int:
+    """The report as JSON, or in words; the exit code: 0 replayed, 1 differs."""
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console = Terminal()
+        for line in _lines(report):
+            console.print(line, highlight=False, soft_wrap=True)
+    return 1 if report.outcome is ReplayOutcome.DIFFERS else 0
+
+
+def _lines(report: ReplayReport) -> list[str]:
+    change = "" if report.largest_change is None else f", largest change {report.largest_change:.2g} of a row's attribution"
+    lines = [
+        f"{_SAID[report.outcome]}  {escape(report.model)} version {escape(report.version)}",
+        f"{report.n_exact} of {report.n_rows} rows bit for bit, {report.n_beyond} beyond {report.tolerance:g}{change}",
+    ]
+    lines += [f"• {escape(cause)}" for cause in report.causes]
+    lines += [f"• row {row.row} ({escape(row.id)}): {_change(row)}" for row in report.rows[:10]]
+    lines += [f"  {escape(c.name)}: recorded {escape(c.recorded)}, now {escape(c.now)}" for c in report.environment]
+    if report.outcome is not ReplayOutcome.EXACT and not report.environment:
+        lines.append("  nothing differs in what the record knows of libraries, device and kernels")
+    return lines
+
+
+def _change(row: RowReplay) -> str:
+    return ", ".join(part for part in ("" if row.change is None else f"{row.change:.2g}", escape(row.note)) if part)

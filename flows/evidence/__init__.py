@@ -1,0 +1,1 @@
+"""Work on published evidence: verify, sign off, replay, and the standing that follows."""

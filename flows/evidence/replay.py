@@ -1,0 +1,134 @@
+"""`calig replay`: attributions computed again from the registry's model and the recorded settings, beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from components import attribution, datasets, drift, governance, privacy, registry, replay, signing
+from components.common.caches import in_use
+from components.common.errors import InputError
+from flows.common import progress
+from flows.evidence.standing import evidence_of, require_known
+from flows.evidence.verify import verified_folder
+from schemas.attribution import ShardResult
+from schemas.config import PipelineConfig
+from schemas.evidence import Evidence
+from schemas.governance import GovernanceReport
+from schemas.release import Example, ModelSnapshot
+from schemas.replay import ReplayOutcome, ReplayReport, RowReplay
+from schemas.signature import TrustList
+
+_LISTED = 20
+
+
+class Wanted(NamedTuple):
+    """What of an explanation to compute again."""
+
+    rows: int | None
+    dataset: Path | None
+    output: Path
+
+
+def replay_version(model: str, wanted: Wanted, config: PipelineConfig) -> ReplayReport:
+    """Compute rows of a published explanation again and compare; `wanted.rows` None: all.
+
+    Raises:
+        InputError: no evidence, evidence that does not verify, or a data set that is missing or not the recorded one.
+    """
+    trusted = signing.load_trust(config.governance.trusted_keys)
+    with in_use(wanted.output), TemporaryDirectory() as temporary:
+        evidence, folder, digest = _evidence(model, Path(temporary), trusted)
+        record = evidence.record
+        examples = _examples(record, wanted.dataset)
+        progress.begin("fetching the model", None)
+        snapshot = registry.fetch(
+            registry.parse_model_ref(record.model.uri), workspace=wanted.output.absolute() / ".cache", tracking_uri=None
+        )
+        tables = [folder / table.file for table in record.evidence] or sorted((folder / "attributions").glob("*.parquet"))
+        shards, rows = _replayed(record, snapshot, _parts(record, examples, wanted.rows), tables, Path(temporary))
+    return _report(record, digest, config.governance.replay_tolerance, rows, snapshot, shards[0])
+
+
+def _evidence(model: str, temporary: Path, trusted: TrustList) -> tuple[Evidence, Path, str]:
+    """Evidence that verifies, where its files lie, and its record's digest."""
+    progress.begin("reading and verifying the evidence", None)
+    evidence = evidence_of(model, trusted)
+    if drift.is_results_folder(model):
+        folder, seal = Path(model), signing.verify_folder(Path(model), trusted)
+    else:
+        folder, seal = verified_folder(evidence, temporary / "published", trusted)
+    require_known(seal)
+    return evidence, folder, seal.record_sha256
+
+
+def _examples(record: GovernanceReport, given: Path | None) -> list[Example]:
+    """The rows that were explained, from the recorded place or from where they are now."""
+    pinned, path = record.data.dataset, given or record.data.dataset.path
+    if not path.exists():
+        step = "--dataset FILE: where the same data set is now"
+        raise InputError("The data set is not where the record says.", got=path, next_step=step)
+    now, examples = datasets.load(path, limit=pinned.limit, labels=record.model.labels, modality=pinned.modality)
+    if now.digest != pinned.digest:
+        raise InputError(
+            "This is not the data set that was explained.",
+            got=f"{path}, digest {now.digest[:12]}",
+            allowed=f"digest {pinned.digest[:12]}, {pinned.n_rows} rows",
+            next_step="--dataset FILE: where the same data set is",
+        )
+    return examples
+
+
+def _parts(record: GovernanceReport, examples: list[Example], n_rows: int | None) -> list[list[Example]]:
+    """All rows in the shards in which they were explained, or some of them, drawn by the record's seed."""
+    from flows.pipeline.dataset import sampled
+
+    if n_rows is not None:
+        return [sampled(examples, n_rows, record.method.seed)]
+    size = record.config.attribution.shard_rows
+    return [examples[start : start + size] for start in range(0, len(examples), size)]
+
+
+def _replayed(
+    record: GovernanceReport, snapshot: ModelSnapshot, parts: Sequence[list[Example]], published: list[Path], folder: Path
+) -> tuple[list[ShardResult], list[RowReplay]]:
+    from flows.execution.resources import gpu_slot
+
+    settings, shards, rows = record.config.attribution, [], []
+    covering = privacy.settled(record.config.privacy, record.model.modality)
+    cover = privacy.Cover(covering, [example for part in parts for example in part], folder, privacy.key_of(covering))
+    progress.begin("attributing again", sum(map(len, parts)))
+    advance = progress.advance_current()
+    for index, part in enumerate(parts):
+        path = folder / "replayed" / f"shard-{index:05d}.parquet"
+        with gpu_slot(settings), attribution.recorded_threads(record.environment.device_versions):
+            shards.append(attribution.explain_shard(snapshot, part, settings, index=index, path=path, progress=advance))
+        rows += replay.compare_rows(published, *cover.shown([path]))
+    return shards, rows
+
+
+def _report(
+    record: GovernanceReport, digest: str, tolerance: float, rows: list[RowReplay], snapshot: ModelSnapshot, shard: ShardResult
+) -> ReplayReport:
+    beyond = [row for row in rows if row.change is None or row.change > tolerance]
+    changes = [row.change for row in rows if row.change is not None]
+    exact, within = all(row.exact for row in rows), not beyond
+    outcome = ReplayOutcome.EXACT if exact else ReplayOutcome.WITHIN if within else ReplayOutcome.DIFFERS
+    causes = replay.identity_changes(record, snapshot, attribution.formula_version())
+    now = governance.environment(shard.device, shard.device_versions)
+    return ReplayReport(
+        model=record.model.name,
+        version=record.model.version,
+        record_sha256=digest,
+        outcome=ReplayOutcome.DIFFERS if causes else outcome,
+        tolerance=tolerance,
+        n_rows=len(rows),
+        n_exact=sum(row.exact for row in rows),
+        largest_change=max(changes, default=None),
+        rows=tuple(sorted(beyond, key=lambda row: -(row.change or float("inf")))[:_LISTED]),
+        n_beyond=len(beyond),
+        causes=causes,
+        environment=replay.environment_changes(record, now, shard.attention_kernel),
+    )

@@ -1,0 +1,33 @@
+"""What is said before a run begins: what will be explained, against what, how long it should take, and where results go."""
+
+from __future__ import annotations
+
+import os
+
+from components import attribution
+from flows.common import progress
+from flows.pipeline import dataset
+from schemas.planned_release import Release
+
+
+def announce(release: Release, force: bool) -> None:
+    """Say what is about to happen, how long it should take, and where things will be."""
+    say, model, data = progress.current().say, release.snapshot, release.dataset
+    against = "nothing" if release.reference is None else f"version {release.reference.identity.version}"
+    say(f"explaining {model.uri} ({model.model_type}, {len(model.labels)} classes) on {data.n_rows} rows of {data.name}")
+    say(f"comparing with {against}" + (f": {release.without_reference.reason}" if release.without_reference else ""))
+    if release.fusion_choice is not None:
+        fusion = release.fusion_choice.fusion
+        say(f"context fused by {fusion.rule}, λ {fusion.coefficient:g}, {fusion.context_rule}: {release.fusion_choice.reason}")
+    for other in release.pending:
+        say(f"explaining {other.snapshot.uri} again by these settings, so that it can be compared")
+    for null in release.nulls:
+        versions = ", ".join(profile.identity.version for profile in null.profiles)
+        say(f"noise of honest retraining: {null.kind} {versions or 'none'}" + "".join(f"; {why}" for why in null.skipped))
+    say(f"results go to {os.path.relpath(release.folder)}")
+    if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
+        expected = attribution.estimate(release.snapshot, dataset.examples_of(release), release.config.attribution)
+        say(
+            f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
+            "of memory (measured on a few rows)"
+        )

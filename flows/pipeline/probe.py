@@ -1,0 +1,143 @@
+"""The vocabulary probe of one release: fetch the reference model, score the words that are not kept, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from components import privacy, probe
+from components.common.errors import CaligError
+from flows.common import progress
+from flows.pipeline import dataset
+from flows.pipeline.probed_models import PictureVersion, TextVersion, probed_models
+from schemas.base import CheckVerdict
+from schemas.planned_release import Release
+from schemas.probe import PatchContext, ProbeContext, ProbeReport
+from schemas.release import ModelSnapshot
+
+#: Rows, or pictures, that contexts are chosen from.
+_CANDIDATES = 200
+
+
+@task(name="probe vocabulary", cache_policy=NO_CACHE)
+def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
+    """The probe's report in the cover's names; one that should have been made and could not be is inconclusive, and why."""
+    if not release.config.probe.enabled:
+        return probe.not_probed("the vocabulary probe is switched off (probe.enabled)")
+    if release.reference is None:
+        return _without_reference(release)
+    progress.begin("probing the vocabulary", None)
+    try:
+        snapshots = probed_models(release, release.reference.identity)
+        text = release.snapshot.modality == "text"
+        return _probed_words(release, snapshots, cover) if text else _probed_pictures(release, snapshots)
+    except CaligError as error:
+        return probe.could_not_probe(
+            f"the vocabulary could not be probed: {error.problem}",
+            next_step=error.next_step or "make the reference model available and run again, or set probe.enabled to false",
+        )
+    except Exception as error:  # whatever it was, the finding is "could not be judged"
+        return probe.could_not_probe(
+            f"the vocabulary probe broke: {privacy.told(error, release.config.privacy)}",
+            next_step="run again with --debug and report the error",
+        )
+
+
+def _without_reference(release: Release) -> ProbeReport:
+    finding = release.without_reference
+    if finding is not None and finding.verdict is CheckVerdict.INCONCLUSIVE:
+        return probe.could_not_probe(f"there is no reference to probe against: {finding.reason}", next_step=finding.next_step)
+    return probe.not_probed("there is no reference version to probe against")
+
+
+def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
+    settings = release.config.probe
+    texts = [example.text for example in dataset.examples_of(release) if example.text and example.problem is None]
+    candidates = probe.context_candidates(texts, limit=_CANDIDATES)
+    versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
+    occurrences = probe.count_words(texts)
+    words, n_left_out = probe.known_words(
+        [version.tokenizer for version in versions[:2]],
+        data_words=[word for word, _ in occurrences.most_common()],
+        listed=probe.read_word_list(settings.word_list),
+        limit=settings.max_words,
+    )
+    contexts = probe.choose_contexts(versions[0].score, candidates, settings.contexts)
+    n_scored = _announce(versions, words, n_left_out, contexts)
+    progress.begin("probing the vocabulary", n_scored)
+    logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
+    return _compared(
+        release,
+        snapshots,
+        logits,
+        [cover.word(word) for word in words],
+        [ProbeContext(before=cover.text(context.before), after=cover.text(context.after)) for context in contexts],
+        occurrences={cover.word(word): n for word, n in occurrences.items()},
+        n_left_out=n_left_out,
+        forward_passes=n_scored * len(contexts),
+        typical=[version.margin(candidates.rows) for version in versions],
+    )
+
+
+def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
+    """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
+    settings, names = release.config.probe, list(probe.patterns())
+    paths = [example.image for example in dataset.examples_of(release) if example.image and example.problem is None]
+    paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
+    versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
+    contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)
+    n = len(versions) * len(names)
+    progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
+    progress.begin("pasting patterns onto pictures", n)
+    typical = [probe.typical_margin(version.score(paths)) for version in versions]
+    logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
+    return _compared(
+        release, snapshots, logits, names, contexts, unit="pattern", forward_passes=n * len(contexts), typical=typical
+    )
+
+
+def _compared(
+    release: Release,
+    snapshots: Sequence[ModelSnapshot],
+    logits: Sequence[probe.FloatArray],
+    names: Sequence[str],
+    contexts: Sequence[ProbeContext | PatchContext],
+    **details: Any,
+) -> ProbeReport:
+    """The report from the logits of every version, `snapshots` in the order reference, candidate, twins."""
+    labels = release.snapshot.labels
+    orders = [[snapshot.labels.index(label) for label in labels] for snapshot in snapshots]
+    reference, candidate, *twins = (
+        probe.effects_of(of_version[..., order]) for of_version, order in zip(logits, orders, strict=True)
+    )
+    return probe.compare_effects(
+        reference,
+        candidate,
+        names,
+        contexts,
+        labels=labels,
+        config=release.config.probe,
+        decided_on=datetime.now(UTC).date().isoformat(),
+        twins=twins,
+        twin_names=[snapshot.uri for snapshot in snapshots[2:]],
+        **details,
+    )
+
+
+def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out: int, contexts: Sequence[ProbeContext]) -> int:
+    """Say what the probe will cost; the number of words still to be scored, over all versions."""
+    missing = [(version, version.kept(contexts).missing(words)) for version in versions]
+    seconds = sum(len(rest) * probe.seconds_per_word(version.score, rest, contexts) for version, rest in missing if rest)
+    n = sum(len(rest) for _, rest in missing)
+    left = f", {n_left_out:,} more left out (probe.max_words)" if n_left_out else ""
+    progress.current().say(
+        f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts under {len(versions)} versions; "
+        f"{n * len(contexts):,} texts still to be scored, about {max(1, round(seconds))} s"
+        if n
+        else f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts, all scored in earlier runs"
+    )
+    return n

@@ -1,0 +1,76 @@
+"""Checks settings, model and data before any attribution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components import attribution, quality, registry
+from flows.common import progress
+from flows.evidence.provenance import trusted_keys
+from flows.pipeline import redact, tasks
+from flows.pipeline.dataset import examples_in
+from flows.pipeline.reference import Candidate, made_comparable, reference_of, with_null
+from schemas.config import PipelineConfig
+from schemas.fusion import FusionChoice
+from schemas.planned_release import Release
+from schemas.reference import ReferenceProfile
+from schemas.release import DatasetRef, ModelSnapshot
+
+
+def check_preconditions(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig) -> None:
+    """Refuse what cannot be explained or judged: a broken suite, settings or rows that do not fit the model.
+
+    Raises:
+        InputError: with the first reason found.
+    """
+    settings = config.quality
+    columns = quality.column_names(settings, dataset.segment_columns)
+    quality.load_suite(settings.suite, columns=columns, modules=quality.listed_modules(settings))
+    attribution.check_ready(snapshot, examples_in(dataset, snapshot.labels), config.attribution)
+    attribution.choose_perturbation(snapshot, config.attribution, settings.perturbation)
+
+
+def resolve(model: str, dataset: Path, reference: str | None, config: PipelineConfig, limit: int | None, output: Path) -> Release:
+    """Fetch the version, pin the data set, find the reference; bad input ends here."""
+    progress.begin("fetching the model and reading the data set", None)
+    workspace = output / ".cache"
+    snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
+    attribution.check_target(config.attribution.target, snapshot.labels)
+    pinned = tasks.read_dataset(dataset, limit, snapshot)
+    attribution.check_gold(config.attribution.target, pinned)
+    config = redact.settled(_with_suite(config, snapshot), snapshot)
+    found = reference_of(Candidate(snapshot, workspace, trusted_keys(config)), reference)
+    choice = _fusion(config, snapshot, pinned, found.profile, workspace)
+    settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
+    release = Release(
+        snapshot=snapshot,
+        dataset=pinned,
+        config=config.model_copy(update={"attribution": settled}),
+        fusion_choice=choice,
+        suite_digest=quality.suite_digest(config.quality.suite, quality.listed_modules(config.quality)),
+        method_fingerprint=attribution.method_fingerprint(settled),
+        reference=found.profile,
+        without_reference=found.without,
+        doubt=found.doubt,
+        output=output,
+    )
+    return with_null(made_comparable(release, found.ref))
+
+
+def _fusion(
+    config: PipelineConfig, snapshot: ModelSnapshot, dataset: DatasetRef, profile: ReferenceProfile | None, workspace: Path
+) -> FusionChoice | None:
+    """Which fusion to use, when that is left open: the reference's, so that the two compare; else what suits the model best."""
+    if config.attribution.fusion_coefficient != "auto":
+        return None
+    if profile is not None:
+        version = f"{profile.identity.name} {profile.identity.version}"
+        return FusionChoice(fusion=profile.fusion, reason=f"the reference, {version}, was explained with it", frozen_by=version)
+    check_preconditions(snapshot, dataset, config)  # choosing attributes rows
+    return tasks.choose_fusion(snapshot, dataset, config, workspace)
+
+
+def _with_suite(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:
+    """The settings with `auto` resolved, so that the record says which suite judged."""
+    suite = quality.suite_for(config.quality.suite, snapshot.modality)
+    return config.model_copy(update={"quality": config.quality.model_copy(update={"suite": suite})})

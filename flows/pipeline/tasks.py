@@ -1,0 +1,185 @@
+"""The pipeline's steps as Prefect tasks: retries, caching and concurrency are decided here, the work is done in components.
+
+Tasks pass paths and records, never models or tensors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+
+from components import attribution, datasets, quality, registry, scoring
+from components.common.kept_files import note_digest, unchanged
+from flows.common import progress, task_options
+from flows.common.task_options import RETRIES
+from flows.execution import exchange, resources
+from flows.execution.resources import gpu_slot
+from flows.pipeline.dataset import examples_in, examples_of, sampled
+from schemas.attribution import ShardResult
+from schemas.base import digest_of
+from schemas.config import PipelineConfig
+from schemas.falsification import Falsification
+from schemas.fusion import FusionChoice
+from schemas.governance import GovernanceReport
+from schemas.planned_release import Release
+from schemas.quality import QualityReport
+from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
+
+_PARITY_ROWS = 16
+
+
+@task(name="fetch model", cache_policy=NO_CACHE, **RETRIES)
+def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
+    """Download the version once, and identify it."""
+    return registry.fetch(ref, workspace=workspace, tracking_uri=None)
+
+
+@task(name="read data set", cache_policy=NO_CACHE)
+def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> DatasetRef:
+    """Check the data set row by row and pin it by digest; one without a row that can be explained is refused."""
+    pinned, examples = datasets.load(path, limit=limit, labels=snapshot.labels, modality=snapshot.modality)
+    datasets.require_usable(examples, path.name)
+    return pinned
+
+
+@task(
+    name="explain shard",
+    task_run_name="explain shard {index}",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.shard),
+    persist_result=True,
+    result_serializer="json",
+    **RETRIES,
+)
+def explain_shard(release: Release, index: int) -> ShardResult:
+    """Attribute one shard; a finished one is not computed again, in this run or a later one."""
+    settings = release.config.attribution
+    resources.settle(release.config.execution)
+    advance = progress.advance_current()
+    snapshot, examples = exchange.inputs_of(release, index)
+    with exchange.table_of(release, index) as path, gpu_slot(settings):
+        shard = attribution.explain_shard(snapshot, examples, settings, index=index, path=path, progress=advance)
+    return shard.model_copy(update={"path": release.shard_path(index)})
+
+
+@task(name="explain a few rows exactly", cache_policy=NO_CACHE)
+def explain_exactly(release: Release) -> list[Path]:
+    """Some rows attributed ten times as exactly, for the numerics' share of the drift's noise; kept between runs."""
+    settings = attribution.exact_settings(release.config.attribution)
+    examples = sampled(examples_of(release), release.config.drift.numerics_rows, release.config.quality.seed)
+    identity = digest_of([release.attribution_key, settings.fingerprint(), [example.id for example in examples]])[:16]
+    path = release.workspace / "numerics" / f"{identity}.parquet"
+    if examples and not unchanged(path):
+        with gpu_slot(settings):
+            attribution.explain_shard(release.snapshot, examples, settings, index=0, path=path)
+        note_digest(path)
+    return [path] if examples else []
+
+
+@task(name="explain toward the reference's targets", cache_policy=NO_CACHE)
+def explain_toward(release: Release, targets: dict[str, dict[str, Any]]) -> list[Path]:
+    """The rows named in `targets` attributed toward what is given there; kept between runs, a shard at a time."""
+    settings, size = release.config.attribution, release.config.attribution.shard_rows
+    examples = [example for example in examples_of(release) if example.id in targets]
+    paths = []
+    for index, start in enumerate(range(0, len(examples), size)):
+        part = {example.id: targets[example.id] for example in examples[start : start + size]}
+        identity = digest_of([release.attribution_key, part])[:16]
+        paths.append(release.workspace / "toward-reference" / f"{identity}.parquet")
+        if not unchanged(paths[-1]):
+            wanted = attribution.targets_of(release.snapshot.labels, part)
+            with gpu_slot(settings):
+                attribution.explain_shard(
+                    release.snapshot, examples[start : start + size], settings, index=index, path=paths[-1], targets=wanted
+                )
+            note_digest(paths[-1])
+    return paths
+
+
+@task(
+    name="choose fusion",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.fusion),
+    persist_result=True,
+    result_serializer="json",
+    **RETRIES,
+)
+def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig, workspace: Path) -> FusionChoice:
+    """Explain a slice of the rows once, fuse it in every way of the grid, and score the results."""
+    default = config.attribution.fused_by(config.attribution.default_fusion)
+    perturbation = attribution.choose_perturbation(snapshot, default, config.quality.perturbation)
+    examples = sampled(examples_in(dataset, snapshot.labels), default.calibration_rows, config.quality.seed)
+    progress.begin("choosing how context is fused", len(examples))
+    with gpu_slot(default):
+        rows = attribution.attribute_under(attribution.GRID, snapshot, examples, default, progress.advance_current())
+    scorer, _ = scoring.open_scorer(
+        snapshot,
+        runtime=config.quality.scorer,
+        workspace=workspace,
+        parity_inputs=quality.parity_inputs([row for row, _ in rows[:_PARITY_ROWS]], perturbation),
+    )
+    return quality.choose_fusion(
+        rows,
+        attribution.GRID,
+        default.fusion,
+        labels=snapshot.labels,
+        scorer=scorer,
+        config=config.quality,
+        perturbation=perturbation,
+    )
+
+
+@task(
+    name="try to falsify",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.falsification),
+    persist_result=True,
+    result_serializer="json",
+)
+def falsify(release: Release, tables: list[Path]) -> Falsification:
+    """Explain a few rows again, nudged and without the learned weights; once for the same attributions."""
+    settings, advance = release.config.attribution, progress.advance_current()
+    with gpu_slot(settings):
+        return attribution.falsify(
+            release.snapshot,
+            examples_of(release),
+            tables,
+            settings=settings,
+            quality=release.config.quality,
+            progress=advance,
+        )
+
+
+@task(name="measure quality", cache_policy=NO_CACHE)
+def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
+    """Perturb, score through ONNX Runtime, and check the expectations."""
+    settings = release.config.quality
+    perturbation = attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
+    scorer, record = scoring.open_scorer(
+        release.snapshot,
+        runtime=settings.scorer,
+        workspace=release.workspace,
+        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS, perturbation=perturbation),
+    )
+    return quality.evaluate(
+        tables,
+        labels=release.snapshot.labels,
+        scorer=scorer,
+        scorer_record=record,
+        config=settings,
+        perturbation=perturbation,
+        falsification=falsification,
+        progress=progress.advance_current(),
+    )
+
+
+@task(name="publish", cache_policy=NO_CACHE, **RETRIES)
+def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun:
+    """Put the evidence onto the model version: once, last."""
+    return registry.publish(record, folder=folder, tracking_uri=None, force=force)
+
+
+@task(name="mark version", cache_policy=NO_CACHE, **RETRIES)
+def point_to(record: GovernanceReport, published: PublishedRun) -> None:
+    """Let the version name an explanation that was published before: its tags may name another by now."""
+    registry.point_to(record, published.run_id, None)

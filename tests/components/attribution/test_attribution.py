@@ -1,0 +1,184 @@
+"""Explaining one shard: complete rows in the table's form, poison rows in their place, files that can be trusted."""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from transformers import AutoTokenizer
+
+from calig.blocks import BlockStack
+from components import attribution
+from components.common.errors import InputError
+from schemas.attribution import SCHEMA
+from schemas.config import AttributionConfig
+from schemas.release import Example, ModelSnapshot
+from tests.helpers.snapshots import snapshot_of
+from tests.helpers.tiny_models import save_tiny_bert, save_tiny_vit
+
+CPU = AttributionConfig(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> ModelSnapshot:
+    return snapshot_of(save_tiny_bert(tmp_path_factory.mktemp("models") / "bert"))
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> ModelSnapshot:
+    return snapshot_of(save_tiny_vit(tmp_path_factory.mktemp("models") / "vit"))
+
+
+def texts(*items: str, **common: object) -> list[Example]:
+    return [Example(row=i, id=f"r{i}", text=text, **common) for i, text in enumerate(items)]
+
+
+def explained(snapshot: ModelSnapshot, examples: list[Example], folder: Path, config: AttributionConfig = CPU):
+    told: list[int] = []
+    shard = attribution.explain_shard(
+        snapshot, examples, config, index=3, path=folder / "shards" / "s.parquet", progress=told.append
+    )
+    table = pq.read_table(shard.path)
+    assert table.schema.equals(SCHEMA)
+    assert sum(told) == len(examples)
+    return shard, table.to_pylist()
+
+
+def test_a_row_is_complete(bert, tmp_path):
+    example = Example(row=7, id="a", text="a great film !", label="POS", segments={"source": "web"}, rationale=((2, 7),))
+    shard, (row,) = explained(bert, [example], tmp_path)
+    assert (shard.index, shard.n_rows, shard.n_explained, shard.baseline) == (3, 1, 1, "[MASK] tokens")
+    assert (row["row"], row["id"], row["label"], row["problem"]) == (7, "a", "POS", None)
+    assert dict(row["segments"]) == {"source": "web"}
+    assert row["rationale"] == [{"start": 2, "end": 7}]
+    assert row["rationales"] is None
+    assert len(row["tokens"]) == len(row["values"]) == len(row["input_ids"]) == len(row["input_x_gradient"]) == 6
+    assert sum(row["values"]) == pytest.approx(row["f_input"] - row["f_baseline"], abs=2e-3)
+    assert [w["text"] for w in row["words"]] == ["a", "great", "film", "!"]
+    assert row["converged"]
+
+
+def test_rationales_of_several_annotators_are_kept(bert, tmp_path):
+    example = Example(row=0, id="a", text="a great film !", rationales=(((2, 7),), ()))
+    _, (row,) = explained(bert, [example], tmp_path)
+    assert row["rationale"] is None
+    assert row["rationales"] == [[{"start": 2, "end": 7}], []]
+
+
+def test_poison_rows_keep_their_place_and_stop_nobody(bert, tmp_path):
+    examples = texts("a good film", "\u200b", "dull")
+    examples.append(Example(row=3, id="r3", text=" ", problem="the text is blank"))
+    shard, rows = explained(bert, examples, tmp_path)
+    assert [row["id"] for row in rows] == ["r0", "r1", "r2", "r3"]
+    assert [row["problem"] is None for row in rows] == [True, False, True, False]
+    assert rows[3]["problem"] == "the text is blank"
+    assert rows[1]["values"] is None
+    assert shard.n_explained == 2
+
+
+def test_a_token_without_an_embedding_is_a_problem_of_its_row(tmp_path):
+    folder = save_tiny_bert(tmp_path / "bert")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["unseen"])
+    tokenizer.save_pretrained(folder)
+    _, rows = explained(snapshot_of(folder), texts("a good film", "an unseen film", "a \ud800 film", "dull"), tmp_path)
+    assert [row["problem"] is None for row in rows] == [True, False, False, True]
+    assert "no embedding for the token 'unseen'" in rows[1]["problem"]
+    assert "no valid Unicode" in rows[2]["problem"]
+
+
+def test_a_row_whose_logits_are_not_the_models_own_is_a_problem_of_its_row(bert, tmp_path, monkeypatch):
+    differences = BlockStack.differences
+    monkeypatch.setattr(
+        BlockStack, "differences", lambda *given: [0.5] if len(given[1].hidden[0][0]) == 4 else differences(*given)
+    )
+    _, rows = explained(bert, texts("a good film", "a film", "dull", "a good bad dull plot"), tmp_path)
+    assert [row["problem"] is None for row in rows] == [True, False, True, True]
+    assert "differ from the model's own by 0.5" in rows[1]["problem"]
+
+
+def test_a_picture_that_cannot_be_read_is_reported(vit, tmp_path):
+    Image.fromarray(np.zeros((16, 16, 3), dtype=np.uint8) + 90).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    examples = [Example(row=i, id=n, image=tmp_path / n) for i, n in enumerate(["good.png", "bad.png", "none.png"])]
+    _, rows = explained(vit, examples, tmp_path)
+    assert [row["problem"] is None for row in rows] == [True, False, False]
+    assert "cannot be read" in rows[1]["problem"]
+    assert rows[0]["input_ids"] == []
+
+
+def test_a_gold_target_needs_a_label(bert, tmp_path):
+    config = CPU.model_copy(update={"target": "gold"})
+    examples = [*texts("a good film", label="NEG"), Example(row=1, id="r1", text="fine")]
+    _, rows = explained(bert, examples, tmp_path, config)
+    assert rows[0]["target"] == "NEG"
+    assert "gold" in rows[1]["problem"]
+
+
+def test_settings_that_fit_no_row_are_the_users_error(bert, tmp_path):
+    with pytest.raises(InputError, match="allowed: predicted, gold, margin, NEG, POS"):
+        explained(bert, texts("a film"), tmp_path, CPU.model_copy(update={"target": "MAYBE"}))
+
+
+def test_a_changed_file_is_noticed(bert, tmp_path):
+    shard, _ = explained(bert, texts("a film"), tmp_path)
+    assert attribution.intact(shard)
+    shard.path.write_bytes(shard.path.read_bytes() + b" ")
+    assert not attribution.intact(shard)
+    shard.path.unlink()
+    assert not attribution.intact(shard)
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(bert, tmp_path, monkeypatch):
+    def run_full(_table: object, where: Path, **_: object) -> None:
+        where.write_bytes(b"PAR1, and then no more room")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", run_full)
+    with pytest.raises(OSError, match="No space"):
+        attribution.explain_shard(bert, texts("a great film"), CPU, index=0, path=tmp_path / "s.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_rows_give_the_same_file(bert, tmp_path):
+    first, _ = explained(bert, texts("a film", "a good film"), tmp_path / "1")
+    second, _ = explained(bert, texts("a film", "a good film"), tmp_path / "2")
+    assert first.sha256 == second.sha256
+
+
+def test_the_fingerprint_is_about_values_only():
+    base = attribution.method_fingerprint(CPU)
+    same = {"batch_tokens": 64, "shard_rows": 7, "device": "auto"}
+    assert attribution.method_fingerprint(CPU.model_copy(update=same)) == base
+    for change in ({"tolerance": 0.02}, {"fusion_coefficient": 0.3}, {"baseline": "pad"}, {"dtype": "float64"}):
+        assert attribution.method_fingerprint(CPU.model_copy(update=change)) != base
+
+
+def test_the_estimate_is_of_the_right_size(bert, tmp_path):
+    examples = texts(*["a great film " * n for n in range(1, 16) for _ in range(4)])
+    ratios = []
+    for attempt in range(3):  # other work on the machine disturbs single timings
+        expected = attribution.estimate(bert, examples, CPU)
+        started = time.monotonic()
+        explained(bert, examples, tmp_path / str(attempt))
+        ratios.append(expected.seconds / (time.monotonic() - started))
+    assert any(1 / 2 < ratio < 2 for ratio in ratios), ratios
+    assert 2**27 < expected.peak_bytes < 2**33  # a process with torch in it, and what a tiny model adds
+    assert attribution.estimate(bert, [], CPU).seconds == 0.0
+
+
+def test_rows_under_many_fusions_are_the_table_s_rows(bert, tmp_path):
+    examples = texts("a great film", "a dull film")
+    rows = attribution.attribute_under(attribution.GRID, bert, examples, CPU, None)
+    table = pq.read_table(explained(bert, examples, tmp_path)[0].path).to_pylist()
+    own = attribution.GRID.index(CPU.fusion)
+    for (row, values), stored in zip(rows, table, strict=True):
+        assert row["id"] == stored["id"]
+        np.testing.assert_allclose(values[own], stored["values"], rtol=1e-6)
+        np.testing.assert_allclose(values[0], np.mean(stored["layer_attributions"], axis=0), rtol=1e-6)
+    assert len(set(attribution.GRID)) == len(attribution.GRID) == 61

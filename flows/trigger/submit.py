@@ -79,7 +79,7 @@ def _settled(look: Look) -> Step:
 def _relabel(look: Look, state: State) -> None:
     """Two that looked at once may have left an older state: the tag is for people, so it is put right."""
     if not look.dry_run and look.version.tags.get(Tag.STATE) != state:
-        registry.note_state(look.version, state, None)
+        registry.note_state(look.version, state)
 
 
 def _note_running(look: Look) -> None:
@@ -87,7 +87,7 @@ def _note_running(look: Look) -> None:
     _relabel(look, State.RUNNING)
     if look.dry_run or look.version.tags.get(Tag.STATE) == State.RUNNING:
         return
-    now = registry.watched_version(look.version.name, look.version.version, None)
+    now = registry.watched_version(look.version.name, look.version.version)
     if now is not None and is_settled(now, look.digest):
         _relabel(look._replace(version=now), State.DONE)
 
@@ -124,7 +124,7 @@ def _complete(look: Look, run: Run) -> Step:
     if VERDICT not in look.version.tags:
         return _after_death(look, run.model_copy(update={"message": "the run completed and left no verdict"}))
     if not look.dry_run:
-        registry.note_done(look.version.name, look.version.version, look.digest, None)
+        registry.note_done(look.version.name, look.version.version, look.digest)
     return _step(look, Action.DONE, "", run)
 
 
@@ -148,7 +148,7 @@ def _begin(look: Look, attempt: int, action: Action, detail: str = "") -> Step:
     """Note the attempt, then hand it over: when that fails, the next look finds the note and does it."""
     if look.dry_run:
         return _step(look, action, detail, attempt=attempt)
-    registry.note_queued(look.version, look.digest, attempt, None)
+    registry.note_queued(look.version, look.digest, attempt)
     run = look.runs.start(look.key(attempt), parameters_of(look.version, look.request))
     return _step(look, action, detail, run, attempt=attempt)
 
@@ -157,7 +157,7 @@ def _give_up(look: Look, reason: str) -> Step:
     """Every version ends with a verdict: what could not be explained is inconclusive."""
     reason = watching.clean_reason(reason)
     if not look.dry_run:
-        registry.note_gave_up(look.version, look.digest, look.attempt, reason, None)
+        registry.note_gave_up(look.version, look.digest, look.attempt, reason)
     return _step(look, Action.GAVE_UP, reason)
 
 

@@ -30,8 +30,8 @@ VERDICT = "calig.verdict"
 class Watched:
     """A registered model of this test's own, a data set, a watch file about them, and runs that never really run."""
 
-    def __init__(self, tracking_uri: str, name: str, folder: Path) -> None:
-        self.name, self.folder, self.client = name, folder, mlflow.MlflowClient(tracking_uri)
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder, self.client = name, folder, mlflow.MlflowClient()
         self.client.create_registered_model(name)
         self.dataset = folder / "rows.jsonl"
         self.dataset.write_text('{"text": "good"}\n')
@@ -67,13 +67,12 @@ class Watched:
         """What the flow leaves: it completes, publishes, and notes that it is done."""
         self.runs.becomes(RunState.COMPLETED)
         self.tag(VERDICT, verdict, version)
-        registry.note_done(self.name, version, self.tags(version)[Tag.REQUEST], None)
+        registry.note_done(self.name, version, self.tags(version)[Tag.REQUEST])
 
 
 @pytest.fixture
 def watched(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
-    return Watched(tiny_registry.tracking_uri, f"watched-{tmp_path.name}", tmp_path)
+    return Watched(f"watched-{tmp_path.name}", tmp_path)
 
 
 def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +86,7 @@ def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Wat
     assert list(watched.runs.started) == [f"{watched.name}/1/{parameters['request']}/1"]
 
     assert watched.step().action is Action.UNDER_WAY
-    registry.note_running(watched.name, "1", parameters["request"], None)
+    registry.note_running(watched.name, "1", parameters["request"])
     watched.runs.becomes(RunState.RUNNING)
     assert watched.step().action is Action.UNDER_WAY
     assert watched.tags()[Tag.STATE] == "running"
@@ -167,7 +166,7 @@ def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
     assert watched.tags()[VERDICT] == "inconclusive"
     with pytest.raises(InputError, match=r"given up: its verdict is inconclusive(.|\n)*not safetensors"):
         explanation_of(registry.parse_model_ref(f"models:/{watched.name}/1"), TrustList())
-    (entry,) = registry.timeline(watched.name, verifier(TrustList()), None)
+    (entry,) = registry.timeline(watched.name, verifier(TrustList()))
     assert entry.problem is not None
     assert "not safetensors" in entry.problem
 
@@ -296,7 +295,7 @@ def test_the_end_of_a_run_for_an_earlier_request_settles_nothing(watched: Watche
     watched.dataset.write_text('{"text": "other"}\n')
     assert watched.step().action is Action.STARTED
     watched.tag(VERDICT, "pass")
-    registry.note_done(watched.name, "1", earlier, None)
+    registry.note_done(watched.name, "1", earlier)
     assert Tag.SETTLED not in watched.tags()
     assert watched.step().action is Action.UNDER_WAY
 
@@ -388,7 +387,7 @@ def test_without_a_data_set_or_with_a_broken_one_a_version_ends_inconclusive_and
 @pytest.mark.parametrize(("status", "action"), [("PENDING_REGISTRATION", Action.WAITS), ("FAILED_REGISTRATION", Action.GAVE_UP)])
 def test_a_version_that_is_not_ready(watched: Watched, status: str, action: Action) -> None:
     watched.new_version()
-    known = registry.watched_version(watched.name, "1", None)
+    known = registry.watched_version(watched.name, "1")
     assert known is not None
     from flows.trigger.submit import submit
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from mlflow import MlflowClient, get_tracking_uri
+from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact, TextEvaluationArtifact
 from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
@@ -73,7 +73,7 @@ class TransformersEvaluator(ModelEvaluator):
         client = MlflowClient()
         with TemporaryDirectory(prefix="calig-") as temporary:
             folder = Path(temporary)
-            placed = place_logged_model(uri, folder, get_tracking_uri())
+            placed = place_logged_model(uri, folder)
             rows = write_rows(dataset, folder / "evaluated.jsonl", text_column=evaluator_config.get("text"))
             found = type(self).explain(placed, rows, evaluator_config)
             artifacts = _log_artifacts(client, run_id, found.folder)

@@ -6,25 +6,25 @@ from components.registry.connection import connect, tracking_errors
 from schemas.alert import AlertMessage
 
 
-def told_channels(message: AlertMessage, tracking_uri: str | None) -> frozenset[str]:
+def told_channels(message: AlertMessage) -> frozenset[str]:
     """Names of the channels that have taken `message`, from wherever it was sent.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
     """
-    client = connect(tracking_uri)
-    with tracking_errors(f"read the tags of {message.uri}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"read the tags of {message.uri}"):
         tags = client.get_model_version(message.model, message.version).tags
     return frozenset(name for name in tags.get(_tag(message), "").split(",") if name)
 
 
-def note_told(message: AlertMessage, channels: frozenset[str], tracking_uri: str | None) -> None:
+def note_told(message: AlertMessage, channels: frozenset[str]) -> None:
     """Add `channels` to those that have taken `message`; errors as for `told_channels`."""
-    before = told_channels(message, tracking_uri)
+    before = told_channels(message)
     if channels <= before:
         return
-    client = connect(tracking_uri)
-    with tracking_errors(f"tag {message.uri}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"tag {message.uri}"):
         client.set_model_version_tag(message.model, message.version, _tag(message), ",".join(sorted(before | channels)))
 
 

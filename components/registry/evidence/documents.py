@@ -18,17 +18,17 @@ _FOLDER = f"calig/{SIGN_OFFS}"
 TAG = "calig.signoff"
 
 
-def noted_sign_offs(evidence: Evidence, tracking_uri: str | None) -> frozenset[str]:
+def noted_sign_offs(evidence: Evidence) -> frozenset[str]:
     """Digests of sign-offs that were noted: by parameters of the version's runs, which nobody can take away, and by its tag."""
-    client, model = connect(tracking_uri), evidence.record.model
-    with tracking_errors(f"read the tags of {model.uri}", client.tracking_uri):
+    client, model = connect(), evidence.record.model
+    with tracking_errors(f"read the tags of {model.uri}"):
         tags = client.get_model_version(model.name, model.version).tags
         runs = runs_of_version(client, model.name, model.version)
     stated = [value for run in runs for key, value in run.data.params.items() if key.startswith(f"{TAG}.")]
     return frozenset(digest for digest in (*stated, tags.get(f"{TAG}.digest")) if digest)
 
 
-def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str, tracking_uri: str | None) -> None:
+def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str) -> None:
     """Put `entry` beside the record as the file `name`, note it on the run, and mirror it on the version.
 
     Nothing is ever overwritten. The run's parameter cannot be changed later: it tells of an entry that somebody takes away.
@@ -37,8 +37,8 @@ def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str, tra
         InputError: there is such a file: somebody signed off at the same time.
         CouldNotRunError: the server does not answer, or keeps something else than what was sent.
     """
-    client, run_id, model = connect(tracking_uri), str(evidence.run_id), evidence.record.model
-    with tracking_errors(f"store the sign-off of {model.uri}", client.tracking_uri):
+    client, run_id, model = connect(), str(evidence.run_id), evidence.record.model
+    with tracking_errors(f"store the sign-off of {model.uri}"):
         if name in artifact_names(client, run_id, _FOLDER):
             raise InputError("Somebody else has signed off in the meantime.", got=name, next_step="look at it, then run again")
         content = entry.canonical()
@@ -50,33 +50,31 @@ def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str, tra
             client.set_model_version_tag(model.name, model.version, key, value)
 
 
-def download_evidence(evidence: Evidence, folder: Path, tracking_uri: str | None) -> Path:
+def download_evidence(evidence: Evidence, folder: Path) -> Path:
     """All files of the explanation, tables too, in `folder`; the place where record.json lies.
 
     Raises:
         CouldNotRunError: the tracking server or its storage does not answer.
     """
-    return download_run(str(evidence.run_id), folder, tracking_uri)
+    return download_run(str(evidence.run_id), folder)
 
 
-def download_run(run_id: str, folder: Path, tracking_uri: str | None) -> Path:
+def download_run(run_id: str, folder: Path) -> Path:
     """The same of the explanation in one run."""
-    client = connect(tracking_uri)
+    client = connect()
     folder.mkdir(parents=True, exist_ok=True)
-    with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
+    with tracking_errors(f"download the evidence of run {run_id}"):
         return Path(client.download_artifacts(run_id, "calig", str(folder)))
 
 
-def find_record(
-    name: str, version: str, record_sha256: str, tracking_uri: str | None
-) -> tuple[RunPapers | None, tuple[str, ...]]:
+def find_record(name: str, version: str, record_sha256: str) -> tuple[RunPapers | None, tuple[str, ...]]:
     """The papers of the explanation of a version whose record has this digest, and the runs that were looked at.
 
     Raises:
         CouldNotRunError: the tracking server or its storage does not answer.
     """
-    client = connect(tracking_uri)
-    with tracking_errors(f"look for a record of models:/{name}/{version}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"look for a record of models:/{name}/{version}"):
         runs = tuple(run.info.run_id for run in runs_of_version(client, name, version))
         found = (papers for run_id in runs if (papers := read_papers(client, run_id)) is not None)
         return next((papers for papers in found if papers.record_sha256 == record_sha256), None), runs

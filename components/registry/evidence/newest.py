@@ -37,7 +37,7 @@ class NeverExplainedError(InputError):
     """The version has no explanation at all."""
 
 
-def newest_explanation(ref: ModelRef, verify: Verify, tracking_uri: str | None) -> Evidence:
+def newest_explanation(ref: ModelRef, verify: Verify) -> Evidence:
     """The newest complete explanation of the version that `ref` names; one signed by a trusted key comes before all others.
 
     `doubts` of the answer are not empty when a newer one may exist.
@@ -52,14 +52,14 @@ def newest_explanation(ref: ModelRef, verify: Verify, tracking_uri: str | None) 
             got=ref.uri,
             allowed="models:/NAME/VERSION, models:/NAME@alias, or a results folder",
         )
-    client = connect(tracking_uri)
+    client = connect()
     return newest_of(client, resolve_version(client, ref), verify)
 
 
 def newest_of(client: Any, version: Any, verify: Verify) -> Evidence:
     """The same for an MLflow `ModelVersion`; errors as above."""
     uri = f"models:/{version.name}/{version.version}"
-    with tracking_errors(f"read the evidence of {uri}", client.tracking_uri):
+    with tracking_errors(f"read the evidence of {uri}"):
         runs = runs_of_version(client, version.name, str(version.version))
         looked_at = [_look_at(client, run, version, verify) for run in runs]
     found = _without_copies([one for one in looked_at if not one.begun_in_vain])

@@ -20,19 +20,19 @@ from schemas.release import ModelRef, ModelSnapshot, ModelSource, PublishedRun, 
 ATTRIBUTIONS = "attributions"
 
 
-def find_finished(snapshot: ModelSnapshot, fingerprint: str, tracking_uri: str | None) -> PublishedRun | None:
+def find_finished(snapshot: ModelSnapshot, fingerprint: str) -> PublishedRun | None:
     """The newest complete explanation of this version with this fingerprint, or None.
 
     Raises:
         CouldNotRunError: when the tracking server does not answer.
     """
-    client = connect(tracking_uri)
-    with tracking_errors("search for earlier explanations", client.tracking_uri):
+    client = connect()
+    with tracking_errors("search for earlier explanations"):
         run = finished_run(client, Explanation(snapshot.name, snapshot.version, fingerprint))
         return None if run is None else published_run(client, run)
 
 
-def reference_for(snapshot: ModelSnapshot, alias: str = "champion", tracking_uri: str | None = None) -> ModelRef | None:
+def reference_for(snapshot: ModelSnapshot, alias: str = "champion") -> ModelRef | None:
     """The version to compare `snapshot` with: the one `alias` points to (it may be this very one), or None without the alias.
 
     Raises:
@@ -40,8 +40,8 @@ def reference_for(snapshot: ModelSnapshot, alias: str = "champion", tracking_uri
     """
     if snapshot.source is not ModelSource.REGISTRY:
         return None
-    client = connect(tracking_uri)
-    with tracking_errors(f"look up the alias {alias!r}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"look up the alias {alias!r}"):
         model = find_model(client, snapshot.name)
     version = None if model is None else model.aliases.get(alias)
     if version is None:
@@ -50,7 +50,7 @@ def reference_for(snapshot: ModelSnapshot, alias: str = "champion", tracking_uri
     return ModelRef(uri=uri, source=ModelSource.REGISTRY, name=snapshot.name, version=str(version), alias=alias)
 
 
-def resolve_reference(ref: ModelRef, tracking_uri: str | None) -> ModelRef:
+def resolve_reference(ref: ModelRef) -> ModelRef:
     """`ref` with its version number: an alias is looked up, a version is checked to exist.
 
     Raises:
@@ -62,11 +62,11 @@ def resolve_reference(ref: ModelRef, tracking_uri: str | None) -> ModelRef:
             got=ref.uri,
             allowed="models:/NAME/VERSION, models:/NAME@alias, or a folder with record.json and attributions/",
         )
-    version = str(resolve_version(connect(tracking_uri), ref).version)
+    version = str(resolve_version(connect(), ref).version)
     return ref.model_copy(update={"version": version, "uri": f"models:/{ref.name}/{version}"})
 
 
-def fetch_profile(evidence: Evidence, workspace: Path, tracking_uri: str | None) -> Path:
+def fetch_profile(evidence: Evidence, workspace: Path) -> Path:
     """A folder with the `record.json` and `attributions/*.parquet` of this published explanation, as its record names them.
 
     Raises:
@@ -75,16 +75,14 @@ def fetch_profile(evidence: Evidence, workspace: Path, tracking_uri: str | None)
     """
     model, run_id, digest = evidence.record.model, str(evidence.run_id), evidence.papers[0].record_sha256
     place = workspace / "profiles" / folder_name(model.name) / model.version / digest[:32]
-    return place_once(
-        place, origin=digest, fill=lambda folder: _download_profile(connect(tracking_uri), evidence, run_id, folder)
-    )
+    return place_once(place, origin=digest, fill=lambda folder: _download_profile(connect(), evidence, run_id, folder))
 
 
 def _download_profile(client: Any, evidence: Evidence, run_id: str, folder: Path) -> None:
     """The record as it was read and verified, and the tables that it names."""
     (folder / RECORD).write_bytes(evidence.papers[0].record)
     with TemporaryDirectory(dir=folder) as temporary:
-        with tracking_errors(f"download the evidence of run {run_id}", client.tracking_uri):
+        with tracking_errors(f"download the evidence of run {run_id}"):
             got = client.download_artifacts(run_id, f"calig/{ATTRIBUTIONS}", temporary)
         Path(got).rename(folder / ATTRIBUTIONS)
     if not any((folder / ATTRIBUTIONS).glob("*.parquet")):

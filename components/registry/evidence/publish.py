@@ -26,7 +26,7 @@ _NOTE = "mlflow.note.content"  # what MLflow's pages show as the description
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
 
 
-def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None, force: bool = False) -> PublishedRun:
+def publish(record: GovernanceReport, *, folder: Path, force: bool = False) -> PublishedRun:
     """Put the evidence of one explanation into the experiment `calig/<model>` and its verdict onto the model version.
 
     `folder` holds report.html, record.json, config.yaml, attributions/*.parquet, the seal and the model card. The order makes
@@ -39,7 +39,7 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
     """
     _check(record, folder)
     try:
-        return _published(connect(tracking_uri), record, folder, force)
+        return _published(connect(), record, folder, force)
     except Exception as error:
         raise PublishError(
             f"The results could not be published; they are complete on disk at {folder}.",
@@ -48,13 +48,13 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
         ) from error
 
 
-def check_destination(model: str, tracking_uri: str | None) -> None:
+def check_destination(model: str) -> None:
     """Raise InputError when evidence about `model` would not go where the server's artifacts go; before anything is computed.
 
     CouldNotRunError: when the tracking server does not answer.
     """
-    client = connect(tracking_uri)
-    with tracking_errors(f"look up the experiment of {model}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"look up the experiment of {model}"):
         experiment = client.get_experiment_by_name(Explanation(model, "", "").experiment)
         if experiment is None:
             check_default(client)
@@ -62,14 +62,14 @@ def check_destination(model: str, tracking_uri: str | None) -> None:
             check_experiment(client, experiment)
 
 
-def point_to(record: GovernanceReport, run_id: str, tracking_uri: str | None) -> None:
+def point_to(record: GovernanceReport, run_id: str) -> None:
     """Let the version's tags and description name this complete run, when they name another explanation or a gap.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
     """
-    client, model = connect(tracking_uri), record.model
-    with tracking_errors(f"mark {model.uri}", client.tracking_uri):
+    client, model = connect(), record.model
+    with tracking_errors(f"mark {model.uri}"):
         tags = client.get_model_version(model.name, model.version).tags
         if not version_tags(record, run_id).items() <= tags.items():
             _mark_version(client, client.get_run(run_id), record)

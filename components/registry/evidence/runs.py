@@ -52,11 +52,11 @@ def published_run(client: Any, run: Any) -> PublishedRun:
     )
 
 
-def run_url(tracking_uri: str, run: Any) -> str | None:
+def run_url(server: str, run: Any) -> str | None:
     """The run's page, when the tracking server has pages."""
-    if not tracking_uri.startswith(("http://", "https://")):
+    if not server.startswith(("http://", "https://")):
         return None
-    return f"{without_password(tracking_uri).rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return f"{without_password(server).rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def _runs(client: Any, explanation: Explanation) -> list[Any]:

@@ -16,15 +16,15 @@ from schemas.trigger import Tag
 NEVER = "never explained"
 
 
-def timeline(name: str, verify: Verify, tracking_uri: str | None) -> tuple[VersionEntry, ...]:
+def timeline(name: str, verify: Verify) -> tuple[VersionEntry, ...]:
     """Every version of the model `name`, oldest first.
 
     Raises:
         InputError: there is no such model, or it has no version.
         CouldNotRunError: the registry does not answer.
     """
-    client = connect(tracking_uri)
-    with tracking_errors(f"list the versions of {name}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"list the versions of {name}"):
         model = registered_model(client, name)
         versions = sorted(all_versions(client, name), key=lambda version: int(version.version))
     if not versions:

@@ -24,7 +24,7 @@ from schemas.base import digest_of
 from schemas.release import ModelRef, ModelSnapshot, ModelSource, folder_name
 
 
-def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
+def fetch(ref: ModelRef, *, workspace: Path) -> ModelSnapshot:
     """The model `ref` names, on disk.
 
     Registry versions and hub models are downloaded into `workspace/models/<name>/<version>`, once; a folder is used where
@@ -35,7 +35,7 @@ def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelS
         CouldNotRunError: the tracking server or the hub does not answer, or the disk fails.
     """
     if ref.source is ModelSource.REGISTRY:
-        return _from_registry(ref, workspace, tracking_uri)
+        return _from_registry(ref, workspace)
     if ref.source is ModelSource.HUB:
         return _from_hub(ref, workspace)
     return _from_folder(Path(ref.uri))
@@ -55,8 +55,8 @@ def is_here(snapshot: ModelSnapshot) -> bool:
     )
 
 
-def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
-    client = connect(tracking_uri)
+def _from_registry(ref: ModelRef, workspace: Path) -> ModelSnapshot:
+    client = connect()
     version = resolve_version(client, ref)
     uri = f"models:/{ref.name}/{version.version}"
     folder = _download(client, version, uri, workspace)
@@ -86,11 +86,9 @@ def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
     origin = digest_of([version.source, version.run_id, version.creation_timestamp])
 
     def fill(folder: Path) -> None:
-        with tracking_errors(f"download {uri}", client.tracking_uri):
-            location = client.get_model_version_download_uri(
-                version.name, version.version
-            )  # models:/ would ignore our tracking URI
-            download_model(repository_of(location, client.tracking_uri), folder, uri)
+        with tracking_errors(f"download {uri}"):
+            location = client.get_model_version_download_uri(version.name, version.version)
+            download_model(repository_of(location, client), folder, uri)
         refuse_links(folder, uri)
 
     return place_once(workspace / "models" / folder_name(version.name) / str(version.version), origin=origin, fill=fill)

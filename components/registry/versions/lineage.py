@@ -12,32 +12,32 @@ from schemas.release import ModelRef, ModelSnapshot, ModelSource
 from schemas.trigger import Tag
 
 
-def tagged_twins(name: str, version: str, tracking_uri: str | None) -> list[ModelRef]:
+def tagged_twins(name: str, version: str) -> list[ModelRef]:
     """The versions whose tag calig.twin_of names `version`, newest first. Whoever may tag a version can set it.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
     """
-    return [_ref(known) for known in _newest_first(name, tracking_uri) if known.tags.get(Tag.TWIN_OF) == version]
+    return [_ref(known) for known in _newest_first(name) if known.tags.get(Tag.TWIN_OF) == version]
 
 
-def accepted_versions(name: str, tracking_uri: str | None) -> list[ModelRef]:
+def accepted_versions(name: str) -> list[ModelRef]:
     """The versions that some run says have passed, newest first; what the run holds is not verified. Errors as above."""
-    client = connect(tracking_uri)
-    with tracking_errors(f"list the explanations of {name!r}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"list the explanations of {name!r}"):
         tags = [run.data.tags for run in complete_runs(client, name)]
     passed = {tag.get(VERSION) for tag in tags if tag.get("calig.verdict") == Verdict.PASS}
-    return [_ref(known) for known in _newest_first(name, tracking_uri) if str(known.version) in passed]
+    return [_ref(known) for known in _newest_first(name) if str(known.version) in passed]
 
 
-def earlier_versions(snapshot: ModelSnapshot, tracking_uri: str | None) -> list[ModelRef]:
+def earlier_versions(snapshot: ModelSnapshot) -> list[ModelRef]:
     """The versions of the same model that were registered before `snapshot`, newest first; errors as above."""
-    return [_ref(known) for known in _newest_first(snapshot.name, tracking_uri) if int(known.version) < int(snapshot.version)]
+    return [_ref(known) for known in _newest_first(snapshot.name) if int(known.version) < int(snapshot.version)]
 
 
-def _newest_first(name: str, tracking_uri: str | None) -> list[Any]:
-    client = connect(tracking_uri)
-    with tracking_errors(f"list the versions of {name!r}", client.tracking_uri):
+def _newest_first(name: str) -> list[Any]:
+    client = connect()
+    with tracking_errors(f"list the versions of {name!r}"):
         found = all_versions(client, name)
     return sorted((known for known in found if known.status == "READY"), key=lambda known: -int(known.version))
 

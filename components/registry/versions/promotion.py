@@ -12,7 +12,7 @@ from schemas.governance import GovernanceReport
 CHAMPION = "champion"
 
 
-def promote(record: GovernanceReport, tracking_uri: str | None, *, rollback: bool = False) -> str:
+def promote(record: GovernanceReport, *, rollback: bool = False) -> str:
     """Move @champion to the version that `record` is about; what was done, in one sentence.
 
     The caller has seen to it that the verdict is pass. A version is promoted over the champion it was compared with: when
@@ -23,8 +23,8 @@ def promote(record: GovernanceReport, tracking_uri: str | None, *, rollback: boo
         CouldNotRunError: the registry does not answer.
     """
     name, version = record.model.name, record.model.version
-    client = connect(tracking_uri)
-    with tracking_errors(f"move @{CHAMPION} of {name}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"move @{CHAMPION} of {name}"):
         model = find_model(client, name)
         before = None if model is None else model.aliases.get(CHAMPION)
         _check_entry(record, client)

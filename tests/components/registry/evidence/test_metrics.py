@@ -17,6 +17,7 @@ from schemas.governance import GovernanceReport
 from schemas.signature import TrustList
 from tests.components.registry.publishing import Results, new_version, newest, results_for
 from tests.conftest import TinyRegistry
+from tests.helpers.tracking import connected
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def name(tmp_path: Path) -> str:
 
 @pytest.fixture
 def published(tiny_registry: TinyRegistry, tmp_path: Path, name: str) -> Results:
-    results = results_for(tiny_registry.tracking_uri, new_version(tiny_registry, name, tmp_path), tmp_path / "results")
+    results = results_for(new_version(tiny_registry, name, tmp_path), tmp_path / "results")
     results.publish()
     return results
 
@@ -37,8 +38,8 @@ def test_the_record_comes_back_as_it_was_published(published: Results, name: str
     assert evidence.run_id == published.version().tags["calig.run_id"]
     assert evidence.doubts == ()
     assert evidence.registered == published.record.model.registered
-    registry.set_alias(name, "champion", "1", published.tracking_uri)
-    assert newest(f"models:/{name}@champion", published.tracking_uri) == evidence
+    registry.set_alias(name, "champion", "1")
+    assert newest(f"models:/{name}@champion") == evidence
 
 
 def test_a_version_that_was_never_explained_is_bad_input_with_the_command(
@@ -46,15 +47,15 @@ def test_a_version_that_was_never_explained_is_bad_input_with_the_command(
 ) -> None:
     new_version(tiny_registry, name, tmp_path)
     with pytest.raises(registry.NeverExplainedError, match=rf"(?s)never explained.*calig explain models:/{name}/1 --dataset"):
-        newest(f"models:/{name}/1", tiny_registry.tracking_uri)
+        newest(f"models:/{name}/1")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="Only versions of registered models"):
-        newest(str(tmp_path), tiny_registry.tracking_uri)
+        newest(str(tmp_path))
 
 
 def test_a_server_that_does_not_answer_is_not_the_versions_fault(name: str) -> None:
-    with pytest.raises(CouldNotRunError, match="cannot be reached"):
-        newest(f"models:/{name}/1", "http://127.0.0.1:1")
+    with connected("http://127.0.0.1:1"), pytest.raises(CouldNotRunError, match="cannot be reached"):
+        newest(f"models:/{name}/1")
 
 
 def _passing(client: Any, record: GovernanceReport, version: str, reference: str | None) -> GovernanceReport:
@@ -75,7 +76,7 @@ def _passing(client: Any, record: GovernanceReport, version: str, reference: str
 def test_promotion_goes_forward_and_only_over_the_version_compared_with(
     tiny_registry: TinyRegistry, published: Results, name: str
 ) -> None:
-    uri, record = tiny_registry.tracking_uri, published.record
+    record = published.record
     for _ in range(3):
         tiny_registry.register(tiny_registry.bert, name)
 
@@ -85,23 +86,23 @@ def test_promotion_goes_forward_and_only_over_the_version_compared_with(
     def champion() -> str:
         return str(published.client.get_registered_model(name).aliases["champion"])
 
-    assert registry.promote(passing("2", None), uri) == "@champion moved to version 2; there was none"
-    assert registry.promote(passing("2", None), uri) == "@champion is version 2 already"
+    assert registry.promote(passing("2", None)) == "@champion moved to version 2; there was none"
+    assert registry.promote(passing("2", None)) == "@champion is version 2 already"
     with pytest.raises(InputError, match=r"(?s)not against the @champion.*compared with nothing.*version 2"):
-        registry.promote(passing("3", None), uri)
+        registry.promote(passing("3", None))
     with pytest.raises(InputError, match="compared with version 1"):
-        registry.promote(passing("3", "1"), uri)
+        registry.promote(passing("3", "1"))
     assert champion() == "2"
-    assert registry.promote(passing("3", "2"), uri) == "@champion moved to version 3 from version 2"
+    assert registry.promote(passing("3", "2")) == "@champion moved to version 3 from version 2"
     with pytest.raises(InputError, match=r"(?s)only moves forward.*--rollback"):
-        registry.promote(passing("2", "1"), uri)
+        registry.promote(passing("2", "1"))
     assert champion() == "3"
-    assert registry.promote(passing("2", "1"), uri, rollback=True) == "@champion moved to version 2 from version 3"
+    assert registry.promote(passing("2", "1"), rollback=True) == "@champion moved to version 2 from version 3"
     assert champion() == "2"
     another = passing("3", "2")
     foreign = another.model.registered.model_copy(update={"created_ms": 1})
     with pytest.raises(InputError, match="another version under this name and number"):
-        registry.promote(another.model_copy(update={"model": another.model.model_copy(update={"registered": foreign})}), uri)
+        registry.promote(another.model_copy(update={"model": another.model.model_copy(update={"registered": foreign})}))
     assert champion() == "2"
 
 
@@ -111,12 +112,12 @@ def test_the_timeline_has_every_version_and_says_why_one_has_no_evidence(
     for _ in range(10):
         tiny_registry.register(tiny_registry.bert, name)
     published.client.set_model_version_tag(name, "3", "calig.run_id", "no-such-run")
-    registry.set_alias(name, "champion", "1", published.tracking_uri)
-    entries = registry.timeline(name, partial(inspect_record, trusted=TrustList()), published.tracking_uri)
+    registry.set_alias(name, "champion", "1")
+    entries = registry.timeline(name, partial(inspect_record, trusted=TrustList()))
     assert [entry.version for entry in entries] == [str(n) for n in range(1, 12)], "by number, not by letters"
     assert entries[0].evidence is not None
     assert entries[0].aliases == ("champion",)
     assert entries[1].problem == "never explained"
     assert "which is not among the explanations" in (entries[2].problem or "")
     with pytest.raises(InputError, match="no registered model"):
-        registry.timeline("nothing-here", partial(inspect_record, trusted=TrustList()), published.tracking_uri)
+        registry.timeline("nothing-here", partial(inspect_record, trusted=TrustList()))

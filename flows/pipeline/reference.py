@@ -21,7 +21,7 @@ from schemas.planned_release import Release
 from schemas.reference import Doubt, NullProfiles, ReferenceIdentity, ReferenceProfile
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
 from schemas.signature import TrustList
-from schemas.trigger import Tag
+from schemas.tags import Tag
 
 _CHAMPION = "champion"
 

@@ -12,10 +12,9 @@ from typing import NamedTuple
 from components import registry, watching
 from flows.trigger.prefect_runs import Runs
 from flows.trigger.request import parameters_of, request_for
-from schemas.trigger import Action, Request, Run, RunState, State, Step, Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchedVersion
 from schemas.watch import WatchConfig
-
-VERDICT = "calig.verdict"
 
 
 class Look(NamedTuple):
@@ -66,7 +65,7 @@ def submit(version: WatchedVersion, watch: WatchConfig, runs: Runs, *, dry_run: 
 
 def is_settled(version: WatchedVersion, digest: str) -> bool:
     """Whether `version` carries a verdict on the very request with `digest`."""
-    return version.tags.get(Tag.SETTLED) == digest and VERDICT in version.tags
+    return version.tags.get(Tag.SETTLED) == digest and Tag.VERDICT in version.tags
 
 
 def _settled(look: Look) -> Step:
@@ -121,7 +120,7 @@ def _watch_over(look: Look, run: Run) -> Step:
 
 def _complete(look: Look, run: Run) -> Step:
     """A completed run has published; its note on the version is best effort, so it is made up for here."""
-    if VERDICT not in look.version.tags:
+    if Tag.VERDICT not in look.version.tags:
         return _after_death(look, run.model_copy(update={"message": "the run completed and left no verdict"}))
     if not look.dry_run:
         registry.note_done(look.version.name, look.version.version, look.digest)
@@ -162,7 +161,7 @@ def _give_up(look: Look, reason: str) -> Step:
 
 
 def _step(look: Look, action: Action, detail: str, run: Run | None = None, *, attempt: int | None = None) -> Step:
-    verdict = "inconclusive" if action is Action.GAVE_UP else look.version.tags.get(VERDICT)
+    verdict = "inconclusive" if action is Action.GAVE_UP else look.version.tags.get(Tag.VERDICT)
     return Step(
         model=look.version.name,
         version=look.version.version,

@@ -19,12 +19,11 @@ from flows.cli.app import app
 from flows.evidence.standing import explanation_of, verifier
 from flows.reconcile import look_at, run_pass
 from schemas.signature import TrustList
-from schemas.trigger import Action, Run, RunState, Step, Tag
+from schemas.tags import Tag
+from schemas.trigger import Action, Run, RunState, Step
 from schemas.watch import WatchConfig
 from tests.conftest import TinyRegistry
 from tests.helpers.fake_runs import FakeRuns
-
-VERDICT = "calig.verdict"
 
 
 class Watched:
@@ -66,7 +65,7 @@ class Watched:
     def publishes(self, verdict: str = "pass", version: str = "1") -> None:
         """What the flow leaves: it completes, publishes, and notes that it is done."""
         self.runs.becomes(RunState.COMPLETED)
-        self.tag(VERDICT, verdict, version)
+        self.tag(Tag.VERDICT, verdict, version)
         registry.note_done(self.name, version, self.tags(version)[Tag.REQUEST])
 
 
@@ -131,7 +130,7 @@ def test_what_died_is_resumed_and_in_the_end_given_up_with_a_verdict(watched: Wa
     watched.runs.becomes(RunState.DIED, message)
     assert watched.step().action is Action.GAVE_UP
     tags = watched.tags()
-    assert (tags[Tag.STATE], tags[VERDICT], tags[Tag.ATTEMPTS]) == ("gave_up", "inconclusive", "2")
+    assert (tags[Tag.STATE], tags[Tag.VERDICT], tags[Tag.ATTEMPTS]) == ("gave_up", "inconclusive", "2")
     assert tags[Tag.REASON] == message
     assert watched.step().action is Action.GAVE_UP
     assert len(watched.runs.started) == 2, "given up is given up"
@@ -140,7 +139,7 @@ def test_what_died_is_resumed_and_in_the_end_given_up_with_a_verdict(watched: Wa
     assert watched.step().action is Action.STARTED
     assert Tag.REASON not in watched.tags()
     watched.publishes()
-    assert (watched.step().action, watched.tags()[VERDICT]) == (Action.DONE, "pass")
+    assert (watched.step().action, watched.tags()[Tag.VERDICT]) == (Action.DONE, "pass")
 
 
 def test_the_next_attempt_waits_and_waits_longer(watched: Watched) -> None:
@@ -163,7 +162,7 @@ def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
     watched.runs.becomes(RunState.DIED, "Failed: Flow run encountered an exception: InputError: weights are not safetensors")
     assert watched.step().action is Action.GAVE_UP
     assert "not safetensors" in watched.tags()[Tag.REASON]
-    assert watched.tags()[VERDICT] == "inconclusive"
+    assert watched.tags()[Tag.VERDICT] == "inconclusive"
     with pytest.raises(InputError, match=r"given up: its verdict is inconclusive(.|\n)*not safetensors"):
         explanation_of(registry.parse_model_ref(f"models:/{watched.name}/1"), TrustList())
     (entry,) = registry.timeline(watched.name, verifier(TrustList()))
@@ -231,7 +230,7 @@ def test_a_run_whose_last_note_was_lost_is_settled_and_one_without_verdict_is_no
     watched.runs.becomes(RunState.COMPLETED)
     assert watched.step().action is Action.RESUMED, "no verdict: it does not count as explained"
     watched.runs.becomes(RunState.COMPLETED)
-    watched.tag(VERDICT, "pass")
+    watched.tag(Tag.VERDICT, "pass")
     assert watched.step().action is Action.DONE
     assert watched.tags()[Tag.SETTLED] == watched.tags()[Tag.REQUEST]
 
@@ -282,7 +281,7 @@ def test_other_data_settings_or_reference_are_another_request_and_other_addresse
     for change in changes:
         change()
         assert watched.step().action is Action.STARTED
-        assert watched.tags()[VERDICT] == "pass", "the earlier evidence stands until there is new"
+        assert watched.tags()[Tag.VERDICT] == "pass", "the earlier evidence stands until there is new"
         watched.publishes()
     assert len(watched.runs.started) == 5
     assert list(watched.runs.started.values())[-1]["config"] == {"quality": {"seed": 2}}
@@ -294,7 +293,7 @@ def test_the_end_of_a_run_for_an_earlier_request_settles_nothing(watched: Watche
     earlier = watched.tags()[Tag.REQUEST]
     watched.dataset.write_text('{"text": "other"}\n')
     assert watched.step().action is Action.STARTED
-    watched.tag(VERDICT, "pass")
+    watched.tag(Tag.VERDICT, "pass")
     registry.note_done(watched.name, "1", earlier)
     assert Tag.SETTLED not in watched.tags()
     assert watched.step().action is Action.UNDER_WAY
@@ -319,7 +318,7 @@ def test_a_tag_outside_the_allowed_folders_is_refused_until_it_is_mended(watched
     step = watched.step()
     assert step.action is Action.GAVE_UP
     assert "outside the allowed folders" in watched.tags()[Tag.REASON]
-    assert watched.tags()[VERDICT] == "inconclusive"
+    assert watched.tags()[Tag.VERDICT] == "inconclusive"
     assert watched.runs.started == {}
     watched.tag(Tag.DATASET, "rows.jsonl")
     assert watched.step().action is Action.STARTED
@@ -394,7 +393,7 @@ def test_a_version_that_is_not_ready(watched: Watched, status: str, action: Acti
     step = submit(known.model_copy(update={"status": status}), watched.watch, watched.runs)
     assert step.action is action
     assert watched.runs.started == {}
-    assert (VERDICT in watched.tags()) == (action is Action.GAVE_UP)
+    assert (Tag.VERDICT in watched.tags()) == (action is Action.GAVE_UP)
 
 
 def test_only_watched_models_and_the_newest_versions(watched: Watched, tiny_registry: TinyRegistry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from components.registry.connection import connect, tracking_errors
 from schemas.alert import AlertMessage
+from schemas.tags import alert_tag
 
 
 def told_channels(message: AlertMessage) -> frozenset[str]:
@@ -15,7 +16,7 @@ def told_channels(message: AlertMessage) -> frozenset[str]:
     client = connect()
     with tracking_errors(f"read the tags of {message.uri}"):
         tags = client.get_model_version(message.model, message.version).tags
-    return frozenset(name for name in tags.get(_tag(message), "").split(",") if name)
+    return frozenset(name for name in tags.get(alert_tag(message.level, message.fingerprint), "").split(",") if name)
 
 
 def note_told(message: AlertMessage, channels: frozenset[str]) -> None:
@@ -25,9 +26,6 @@ def note_told(message: AlertMessage, channels: frozenset[str]) -> None:
         return
     client = connect()
     with tracking_errors(f"tag {message.uri}"):
-        client.set_model_version_tag(message.model, message.version, _tag(message), ",".join(sorted(before | channels)))
-
-
-def _tag(message: AlertMessage) -> str:
-    """One tag per level and fingerprint."""
-    return f"calig.alert.{message.level.value}.{message.fingerprint[:12]}"
+        client.set_model_version_tag(
+            message.model, message.version, alert_tag(message.level, message.fingerprint), ",".join(sorted(before | channels))
+        )

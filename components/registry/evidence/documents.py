@@ -12,10 +12,9 @@ from components.registry.evidence.newest import SIGN_OFFS, artifact_names, read_
 from components.registry.evidence.runs import runs_of_version
 from schemas.evidence import Evidence, RunPapers
 from schemas.signoff import SignOff
+from schemas.tags import SIGN_OFF_ENTRY, Tag, sign_off_entry
 
 _FOLDER = f"calig/{SIGN_OFFS}"
-#: Tags of the version that mirror the decision that stands; what counts is the chain.
-TAG = "calig.signoff"
 
 
 def noted_sign_offs(evidence: Evidence) -> frozenset[str]:
@@ -24,8 +23,8 @@ def noted_sign_offs(evidence: Evidence) -> frozenset[str]:
     with tracking_errors(f"read the tags of {model.uri}"):
         tags = client.get_model_version(model.name, model.version).tags
         runs = runs_of_version(client, model.name, model.version)
-    stated = [value for run in runs for key, value in run.data.params.items() if key.startswith(f"{TAG}.")]
-    return frozenset(digest for digest in (*stated, tags.get(f"{TAG}.digest")) if digest)
+    stated = [value for run in runs for key, value in run.data.params.items() if key.startswith(SIGN_OFF_ENTRY)]
+    return frozenset(digest for digest in (*stated, tags.get(Tag.SIGN_OFF_DIGEST)) if digest)
 
 
 def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str) -> None:
@@ -45,7 +44,7 @@ def add_sign_off(evidence: Evidence, entry: SignOff, name: str, digest: str) -> 
         _store(client, run_id, name, content)
         if read_artifact(client, run_id, f"{_FOLDER}/{name}") != content:
             raise CouldNotRunError("The sign-off was not stored as it was sent.", got=name, next_step="calig verify MODEL")
-        client.log_param(run_id, f"{TAG}.{entry.number:04d}", digest)
+        client.log_param(run_id, sign_off_entry(entry.number), digest)
         for key, value in _mirror(entry, digest).items():
             client.set_model_version_tag(model.name, model.version, key, value)
 
@@ -82,10 +81,10 @@ def find_record(name: str, version: str, record_sha256: str) -> tuple[RunPapers 
 
 def _mirror(entry: SignOff, digest: str) -> dict[str, str]:
     return {
-        TAG: entry.ruling.value,
-        f"{TAG}.reviewer": entry.reviewer,
-        f"{TAG}.expires": "" if entry.expires is None else entry.expires.isoformat(),
-        f"{TAG}.digest": digest,
+        Tag.SIGN_OFF: entry.ruling.value,
+        Tag.SIGN_OFF_REVIEWER: entry.reviewer,
+        Tag.SIGN_OFF_EXPIRES: "" if entry.expires is None else entry.expires.isoformat(),
+        Tag.SIGN_OFF_DIGEST: digest,
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from components.registry.evidence.description import first_reason
 from schemas.governance import GovernanceReport
+from schemas.tags import Tag
 
 #: MLflow's limit for the name of a metric.
 _LONGEST = 250
@@ -61,16 +62,16 @@ def run_tags(record: GovernanceReport, record_sha256: str) -> dict[str, str]:
     """Tags of the run beside those that identify it; the digest is that of record.json as it is published."""
     reference = record.drift.reference
     return {
-        "calig.verdict": record.decision.verdict.value,
-        "calig.reason": first_reason(record),
-        "calig.data_digest": record.data.dataset.digest,
-        "calig.method_fingerprint": record.method.fingerprint,
-        "calig.record_digest": record_sha256,
-        "calig.signing_key": record.decision.signing_key or "none",
-        "calig.reference": "none" if reference is None else f"models:/{reference.name}/{reference.version}",
+        Tag.VERDICT: record.decision.verdict.value,
+        Tag.REASON: first_reason(record),
+        Tag.DATA_DIGEST: record.data.dataset.digest,
+        Tag.METHOD_FINGERPRINT: record.method.fingerprint,
+        Tag.RECORD_DIGEST: record_sha256,
+        Tag.SIGNING_KEY: record.decision.signing_key or "none",
+        Tag.REFERENCE: "none" if reference is None else f"models:/{reference.name}/{reference.version}",
     }
 
 
 def version_tags(record: GovernanceReport, run_id: str) -> dict[str, str]:
     """Tags of the model version; the verdict last, since gates wait for it."""
-    return {"calig.run_id": run_id, "calig.fingerprint": record.fingerprint, "calig.verdict": record.decision.verdict.value}
+    return {Tag.RUN_ID: run_id, Tag.FINGERPRINT: record.fingerprint, Tag.VERDICT: record.decision.verdict.value}

@@ -17,12 +17,12 @@ from typing import Any
 from components.common.errors import InputError
 from components.records.record import read_record
 from components.registry.connection import connect, tracking_errors
-from components.registry.evidence.runs import VERSION, is_complete, run_url, runs_of_version
+from components.registry.evidence.runs import is_complete, run_url, runs_of_version
 from components.registry.versions.lookup import registered_as, resolve_version
 from schemas.evidence import Evidence, RunPapers
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource, RegisteredVersion
-from schemas.trigger import Tag
+from schemas.tags import Tag
 from schemas.verification import SealState, Verification
 
 RECORD, SEAL, SIGN_OFFS = "record.json", "seal.json", "signoff"
@@ -104,7 +104,7 @@ class _Found:
     @property
     def begun_in_vain(self) -> bool:
         """Whether nothing was ever put into the run: who publishes at the same time as another leaves such a run, deleted."""
-        return self.papers is None and VERSION not in self.run.data.params
+        return self.papers is None and Tag.VERSION not in self.run.data.params
 
     @property
     def unfinished(self) -> str:
@@ -170,9 +170,9 @@ def _moment(one: _Found, chosen: _Found) -> datetime:
 
 def _missing(version: Any, runs: Sequence[Any]) -> Iterator[str]:
     """The version's tag mirrors the newest run; a run that it names and that is nowhere was removed or hidden."""
-    named = version.tags.get("calig.run_id")
+    named = version.tags.get(Tag.RUN_ID)
     if named is not None and named not in {run.info.run_id for run in runs}:
-        yield f"the version's tag calig.run_id names run {named}, which is not among the explanations of this version"
+        yield f"the version's tag {Tag.RUN_ID} names run {named}, which is not among the explanations of this version"
 
 
 def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputError:
@@ -182,7 +182,7 @@ def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputErr
             got=f"{uri}: {reason}",
             next_step=f"mend that, then set the tag {Tag.RETRY.value} to a new value",
         )
-    if not found and "calig.run_id" not in version.tags:
+    if not found and Tag.RUN_ID not in version.tags:
         step = f"calig explain {uri} --dataset VALIDATION_SET"
         return NeverExplainedError("This version was never explained.", got=uri, next_step=step)
     newest = max(found, key=lambda one: one.started, default=None)

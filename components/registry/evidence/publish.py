@@ -14,10 +14,10 @@ from components.registry.artifact_places import check_default, check_experiment
 from components.registry.connection import connect, experiment_id, is_missing, tracking_errors
 from components.registry.evidence.description import paragraph_of, with_paragraph
 from components.registry.evidence.metrics import metrics_of, run_tags, version_tags
-from components.registry.evidence.runs import VERSION, Explanation, finished_run, published_run, unfinished_runs
+from components.registry.evidence.runs import Explanation, finished_run, published_run, unfinished_runs
 from schemas.governance import GovernanceReport
 from schemas.release import DatasetRef, ModelSource, PublishedRun
-from schemas.trigger import Tag
+from schemas.tags import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
 #: What folders from before there was such a file lack; the record stays last.
@@ -100,7 +100,7 @@ def _published(client: Any, record: GovernanceReport, folder: Path, force: bool)
     _read_back(client, run.info.run_id, folder)
     _describe(client, run, record)
     _mark_version(client, run, record)
-    client.set_tag(run.info.run_id, "calig.published", "true")
+    client.set_tag(run.info.run_id, Tag.PUBLISHED, "true")
     client.set_terminated(run.info.run_id, status="FINISHED")
     for left in unfinished_runs(client, explanation):
         client.delete_run(left.info.run_id)
@@ -125,7 +125,7 @@ def _new_run(client: Any, explanation: Explanation) -> Any:
 
 def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Path) -> None:
     """The parameter first: it cannot be taken away again, so that a run with evidence is always found as one of this version."""
-    client.log_param(run_id, VERSION, record.model.version)
+    client.log_param(run_id, Tag.VERSION, record.model.version)
     model_id = _known_model_id(client, record.model.model_id)
     _log_inputs(client, run_id, record.data.dataset, model_id)
     _log_metrics(client, run_id, record, model_id)
@@ -228,7 +228,7 @@ def _describe(client: Any, run: Any, record: GovernanceReport) -> None:
     client.set_tag(run.info.run_id, _NOTE, with_paragraph(run.data.tags.get(_NOTE), paragraph))
     if model_id is not None:
         known = client.get_logged_model(model_id).tags.get(_NOTE)
-        tags = {_NOTE: with_paragraph(known, paragraph), "calig.verdict": record.decision.verdict.value}
+        tags = {_NOTE: with_paragraph(known, paragraph), Tag.VERDICT: record.decision.verdict.value}
         client.set_logged_model_tags(model_id, tags)
 
 

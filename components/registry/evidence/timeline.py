@@ -11,7 +11,7 @@ from components.registry.connection import connect, tracking_errors
 from components.registry.evidence.newest import NeverExplainedError, Verify, newest_of
 from components.registry.versions.lookup import all_versions, registered_model
 from schemas.evidence import VersionEntry
-from schemas.trigger import Tag
+from schemas.tags import Tag
 
 NEVER = "never explained"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from components.registry.connection import connect, tracking_errors
-from components.registry.evidence.runs import VERSION, complete_runs
+from components.registry.evidence.runs import complete_runs
 from components.registry.versions.lookup import all_versions
 from schemas.base import Verdict
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
-from schemas.trigger import Tag
+from schemas.tags import Tag
 
 
 def tagged_twins(name: str, version: str) -> list[ModelRef]:
-    """The versions whose tag calig.twin_of names `version`, newest first. Whoever may tag a version can set it.
+    """The versions whose tag TWIN_OF names `version`, newest first. Whoever may tag a version can set it.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
@@ -26,7 +26,7 @@ def accepted_versions(name: str) -> list[ModelRef]:
     client = connect()
     with tracking_errors(f"list the explanations of {name!r}"):
         tags = [run.data.tags for run in complete_runs(client, name)]
-    passed = {tag.get(VERSION) for tag in tags if tag.get("calig.verdict") == Verdict.PASS}
+    passed = {tag.get(Tag.VERSION) for tag in tags if tag.get(Tag.VERDICT) == Verdict.PASS}
     return [_ref(known) for known in _newest_first(name) if str(known.version) in passed]
 
 

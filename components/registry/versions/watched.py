@@ -11,9 +11,9 @@ from components.common.errors import InputError
 from components.registry.connection import connect, is_missing, tracking_errors
 from components.registry.versions.lookup import all_versions, find_model
 from schemas.base import Verdict
-from schemas.trigger import State, Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import State, WatchedVersion
 
-VERDICT = "calig.verdict"
 _PAUSES_S = (0.05, 0.2)
 
 
@@ -76,7 +76,7 @@ def note_state(version: WatchedVersion, state: State) -> None:
 
 def note_gave_up(version: WatchedVersion, request: str, attempts: int, reason: str) -> None:
     """Settle a version that could not be explained: inconclusive, with the reason."""
-    tags: dict[str, str] = {Tag.REASON: reason, Tag.ATTEMPTS: str(attempts), VERDICT: Verdict.INCONCLUSIVE.value}
+    tags: dict[str, str] = {Tag.REASON: reason, Tag.ATTEMPTS: str(attempts), Tag.VERDICT: Verdict.INCONCLUSIVE.value}
     last: dict[str, str] = {Tag.STATE: State.GAVE_UP, Tag.REQUEST: request, Tag.SETTLED: request}
     _set(version.name, version.version, {**tags, **last})
 

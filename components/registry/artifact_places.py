@@ -1,4 +1,4 @@
-"""Where artifacts may lie: on the tracking server, at its default location, or where the operator says.
+"""Check of artifact addresses: on the tracking server, at its default location, or where the operator says.
 
 MLflow's client sends the user's name and password, or token, to whatever http host an artifact's address names, and that address
 is data: anyone who may register a version or make an experiment can write it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,19 +46,11 @@ def explain(model: str, dataset: Path, tmp_path: Path):
 
 
 def version_of(uri: str):
-    import mlflow
-
     name, number = uri.removeprefix("models:/").split("/")
     return mlflow.MlflowClient().get_model_version(name, number)
 
 
-def mlflow_client(tiny_registry: TinyRegistry):
-    import mlflow
-
-    return mlflow.MlflowClient()
-
-
-def test_a_first_release_is_explained_and_published(explain, model, tiny_registry: TinyRegistry):
+def test_a_first_release_is_explained_and_published(explain, model):
     outcome = explain()
     record = outcome.record
     assert record.drift.verdict is CheckVerdict.NOT_APPLICABLE
@@ -110,7 +103,7 @@ def test_again_does_nothing_and_force_does_it_all(explain, computed):
     assert sorted(computed) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed, model, tiny_registry: TinyRegistry):
+def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed, model):
     first = explain()
     other = explain(config=OTHER_QUALITY)
     assert other.record.fingerprint != first.record.fingerprint
@@ -123,7 +116,7 @@ def test_changed_settings_are_another_explanation_on_the_same_shards(explain, co
     assert version_of(model).tags["calig.fingerprint"] == first.record.fingerprint
 
 
-def test_a_state_that_cannot_be_noted_stops_nothing(explain, model, tiny_registry: TinyRegistry, monkeypatch):
+def test_a_state_that_cannot_be_noted_stops_nothing(explain, model, monkeypatch):
     def fails(*_):
         raise CouldNotRunError("no tags today")
 
@@ -324,7 +317,7 @@ def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyReg
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
     first = explain(config=lenient)
     assert first.record.decision.verdict is Verdict.PASS
-    client = mlflow_client(tiny_registry)
+    client = mlflow.MlflowClient()
     client.set_model_version_tag(name, "1", "calig.verdict", "fail")
     client.set_tag(first.published.run_id, "calig.verdict", "fail")
     drift = explain(second, config=lenient).record.drift

@@ -12,11 +12,10 @@ from typing import Any
 from components.common.errors import CouldNotRunError, InputError, PublishError
 from components.registry.artifact_places import check_default, check_experiment
 from components.registry.connection import connect, experiment_id, is_missing, tracking_errors
-from components.registry.evidence.description import paragraph_of, with_paragraph
-from components.registry.evidence.metrics import metrics_of, run_tags, version_tags
 from components.registry.evidence.runs import Explanation, finished_run, published_run, unfinished_runs
+from components.registry.evidence.summary import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
 from schemas.governance import GovernanceReport
-from schemas.release import DatasetRef, ModelSource, PublishedRun
+from schemas.release import DatasetRef, ModelSnapshot, ModelSource, PublishedRun
 from schemas.tags import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
@@ -46,6 +45,18 @@ def publish(record: GovernanceReport, *, folder: Path, force: bool = False) -> P
             got=" ".join(str(error).split()),
             next_step=f"when the tracking server is well again: calig publish {folder}",
         ) from error
+
+
+def find_finished(snapshot: ModelSnapshot, fingerprint: str) -> PublishedRun | None:
+    """The newest complete explanation of this version with this fingerprint, or None.
+
+    Raises:
+        CouldNotRunError: when the tracking server does not answer.
+    """
+    client = connect()
+    with tracking_errors("search for earlier explanations"):
+        run = finished_run(client, Explanation(snapshot.name, snapshot.version, fingerprint))
+        return None if run is None else published_run(client, run)
 
 
 def check_destination(model: str) -> None:

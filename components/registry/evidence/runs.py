@@ -1,4 +1,4 @@
-"""The MLflow run that stands for one explanation: its names, how it is found again, and how it is reported."""
+"""The MLflow runs of explanations: the names that identify them, and the searches that find them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a logged model's parts lie: read from the `transformers` flavour of its MLmodel file, never through a loader."""
+"""Locate the parts of a logged model by the `transformers` flavour of its MLmodel file, never through a loader."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import InputError, engine_errors
+from components.common.errors import engine_errors
 from components.registry.connection import connect, experiment_id, load_mlflow, tracking_errors
 from components.registry.models.folders import Modality, has_processor, inspect_model, no_processor
 
@@ -42,19 +42,6 @@ def register(
     with tracking_errors(f"register {name}"), _quiet():
         run_id, model_id = _log(client, folder.resolve(), modality, experiment, tags, metrics)
         return _create_version(client, name, run_id, model_id, tags)
-
-
-def set_alias(name: str, alias: str, version: str) -> None:
-    """Point `alias` of the registered model `name` to `version`.
-
-    Raises:
-        InputError: an empty alias. CouldNotRunError: when MLflow fails.
-    """
-    if not alias:
-        raise InputError("An alias needs a name.", next_step="for example champion")
-    client = connect()
-    with tracking_errors(f"set the alias {alias!r} of {name}"):
-        client.set_registered_model_alias(name, alias, version)
 
 
 def _log(

@@ -296,6 +296,6 @@ def test_old_records_count_as_newest_but_say_that_they_are_not_bound(scene: Scen
 
 
 def test_a_foreign_storage_error_is_not_a_missing_explanation(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.registry.evidence.newest.read_artifact", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+    monkeypatch.setattr("components.registry.evidence.documents.read_artifact", lambda *_: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(CouldNotRunError, match="could not read the evidence"):
         scene.passed.evidence(scene.trusted)

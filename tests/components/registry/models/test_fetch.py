@@ -21,6 +21,7 @@ from schemas.base import digest_of
 from schemas.release import ModelSnapshot, ModelSource
 from tests.conftest import TinyRegistry
 from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tracking import connected
 
 
 def _fetch(text: str, workspace: Path) -> ModelSnapshot:
@@ -137,7 +138,8 @@ def test_unknown_models_versions_and_aliases_list_what_exists(tiny_registry: Tin
 
 
 def test_an_empty_registry_says_so(tmp_path: Path) -> None:
-    assert "no model is registered" in _refused("models:/any/1", tmp_path, f"sqlite:///{tmp_path}/empty.db")
+    with connected(f"sqlite:///{tmp_path}/empty.db"):
+        assert "no model is registered" in _refused("models:/any/1", tmp_path)
 
 
 def test_an_unreachable_server_is_given_up_within_seconds(tmp_path: Path) -> None:
@@ -145,20 +147,24 @@ def test_an_unreachable_server_is_given_up_within_seconds(tmp_path: Path) -> Non
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     start = time.monotonic()
-    with pytest.raises(CouldNotRunError, match="cannot be reached") as caught:
-        _fetch("models:/any/1", tmp_path, f"http://user:secret@127.0.0.1:{port}")
+    address = f"http://user:secret@127.0.0.1:{port}"
+    with connected(address), pytest.raises(CouldNotRunError, match="cannot be reached") as caught:
+        _fetch("models:/any/1", tmp_path)
     assert time.monotonic() - start < 10
     assert "secret" not in str(caught.value)
 
 
 def test_a_server_that_accepts_but_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.registry.connection._CONNECT_TIMEOUT_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(CouldNotRunError, match="cannot be reached"):
-        _fetch("models:/any/1", tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with connected(address), pytest.raises(CouldNotRunError, match="cannot be reached"):
+            _fetch("models:/any/1", tmp_path)
 
 
 def test_a_tracking_database_in_a_missing_folder(tmp_path: Path) -> None:
-    assert "folder of the tracking database" in _refused("models:/any/1", tmp_path, f"sqlite:///{tmp_path}/no/mlflow.db")
+    with connected(f"sqlite:///{tmp_path}/no/mlflow.db"):
+        assert "folder of the tracking database" in _refused("models:/any/1", tmp_path)
 
 
 def _logged_by_hand(

@@ -1,4 +1,4 @@
-"""The registry as the trigger sees it: watched versions with their tags, and the notes left on them. No model is downloaded."""
+"""Watched versions with their tags, and the notes left on them: state, request, channels told. No model is downloaded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 from components.common.errors import InputError
 from components.registry.connection import connect, is_missing, tracking_errors
 from components.registry.versions.lookup import all_versions, find_model
+from schemas.alert import AlertMessage
 from schemas.base import Verdict
-from schemas.tags import Tag
+from schemas.tags import Tag, alert_tag
 from schemas.trigger import State, WatchedVersion
 
 _PAUSES_S = (0.05, 0.2)
@@ -79,6 +80,26 @@ def note_gave_up(version: WatchedVersion, request: str, attempts: int, reason: s
     tags: dict[str, str] = {Tag.REASON: reason, Tag.ATTEMPTS: str(attempts), Tag.VERDICT: Verdict.INCONCLUSIVE.value}
     last: dict[str, str] = {Tag.STATE: State.GAVE_UP, Tag.REQUEST: request, Tag.SETTLED: request}
     _set(version.name, version.version, {**tags, **last})
+
+
+def told_channels(message: AlertMessage) -> frozenset[str]:
+    """Names of the channels that have taken `message`, from wherever it was sent.
+
+    Raises:
+        CouldNotRunError: when the registry does not answer.
+    """
+    client = connect()
+    with tracking_errors(f"read the tags of {message.uri}"):
+        tags = client.get_model_version(message.model, message.version).tags
+    return frozenset(name for name in tags.get(alert_tag(message.level, message.fingerprint), "").split(",") if name)
+
+
+def note_told(message: AlertMessage, channels: frozenset[str]) -> None:
+    """Add `channels` to those that have taken `message`; errors as for `told_channels`."""
+    before = told_channels(message)
+    if not channels <= before:
+        told = ",".join(sorted(before | channels))
+        _set(message.model, message.version, {alert_tag(message.level, message.fingerprint): told})
 
 
 def _all_models(client: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Move @champion to a version that passed, and only forward."""
+"""Aliases of registered models: set one; move @champion to a version that passed, and only forward."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from components.registry.versions.lookup import find_model, registered_as
 from schemas.governance import GovernanceReport
 
 CHAMPION = "champion"
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point `alias` of the registered model `name` to `version`.
+
+    Raises:
+        InputError: an empty alias. CouldNotRunError: when MLflow fails.
+    """
+    if not alias:
+        raise InputError("An alias needs a name.", next_step="for example champion")
+    client = connect()
+    with tracking_errors(f"set the alias {alias!r} of {name}"):
+        client.set_registered_model_alias(name, alias, version)
 
 
 def promote(record: GovernanceReport, *, rollback: bool = False) -> str:

@@ -1,15 +1,50 @@
-"""Versions of a model that tell how much honest training changes: tagged twins, and earlier versions that were accepted."""
+"""Versions to compare with: the aliased or named reference, and twins and accepted versions that show training noise."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from components.common.errors import InputError
 from components.registry.connection import connect, tracking_errors
 from components.registry.evidence.runs import complete_runs
-from components.registry.versions.lookup import all_versions
+from components.registry.versions.lookup import all_versions, find_model, resolve_version
 from schemas.base import Verdict
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
 from schemas.tags import Tag
+
+
+def reference_for(snapshot: ModelSnapshot, alias: str = "champion") -> ModelRef | None:
+    """The version to compare `snapshot` with: the one `alias` points to (it may be this very one), or None without the alias.
+
+    Raises:
+        CouldNotRunError: when the registry does not answer.
+    """
+    if snapshot.source is not ModelSource.REGISTRY:
+        return None
+    client = connect()
+    with tracking_errors(f"look up the alias {alias!r}"):
+        model = find_model(client, snapshot.name)
+    version = None if model is None else model.aliases.get(alias)
+    if version is None:
+        return None
+    uri = f"models:/{snapshot.name}/{version}"
+    return ModelRef(uri=uri, source=ModelSource.REGISTRY, name=snapshot.name, version=str(version), alias=alias)
+
+
+def resolve_reference(ref: ModelRef) -> ModelRef:
+    """`ref` with its version number: an alias is looked up, a version is checked to exist.
+
+    Raises:
+        InputError: not a registry version, or there is no such model, version or alias.
+    """
+    if ref.source is not ModelSource.REGISTRY:
+        raise InputError(
+            "A reference is a registered version, or the folder of a finished explanation.",
+            got=ref.uri,
+            allowed="models:/NAME/VERSION, models:/NAME@alias, or a folder with record.json and attributions/",
+        )
+    version = str(resolve_version(connect(), ref).version)
+    return ref.model_copy(update={"version": version, "uri": f"models:/{ref.name}/{version}"})
 
 
 def tagged_twins(name: str, version: str) -> list[ModelRef]:

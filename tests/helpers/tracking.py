@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest.mock import patch
+
+import pytest
 
 
 @contextmanager
@@ -14,5 +14,6 @@ def connected(uri: str) -> Iterator[None]:
 
     What `mlflow.set_tracking_uri` sets would outlive the block.
     """
-    with patch.dict(os.environ, {"MLFLOW_TRACKING_URI": uri}):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
         yield

@@ -69,7 +69,7 @@ def setup(  # noqa: PLR0913, PLR0917 - each option of the command is one
         # the first one signs; those below it are old, and only accepted for a while
         secret = None if webhook_url is None else read_secrets()[0].decode()
         pools = tuple(kubernetes_pool or ())
-        servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
+        servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret)
         wanted = Wanted(*servers, signing_key, trusted_keys)
         for step in set_up(wanted):
             say(step)

@@ -12,10 +12,9 @@ from typing import NamedTuple
 from components import registry, watching
 from flows.trigger.prefect_runs import Runs
 from flows.trigger.request import parameters_of, request_for
-from schemas.trigger import Action, Request, Run, RunState, State, Step, Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchedVersion
 from schemas.watch import WatchConfig
-
-VERDICT = "calig.verdict"
 
 
 class Look(NamedTuple):
@@ -66,7 +65,7 @@ def submit(version: WatchedVersion, watch: WatchConfig, runs: Runs, *, dry_run: 
 
 def is_settled(version: WatchedVersion, digest: str) -> bool:
     """Whether `version` carries a verdict on the very request with `digest`."""
-    return version.tags.get(Tag.SETTLED) == digest and VERDICT in version.tags
+    return version.tags.get(Tag.SETTLED) == digest and Tag.VERDICT in version.tags
 
 
 def _settled(look: Look) -> Step:
@@ -79,7 +78,7 @@ def _settled(look: Look) -> Step:
 def _relabel(look: Look, state: State) -> None:
     """Two that looked at once may have left an older state: the tag is for people, so it is put right."""
     if not look.dry_run and look.version.tags.get(Tag.STATE) != state:
-        registry.note_state(look.version, state, None)
+        registry.note_state(look.version, state)
 
 
 def _note_running(look: Look) -> None:
@@ -87,7 +86,7 @@ def _note_running(look: Look) -> None:
     _relabel(look, State.RUNNING)
     if look.dry_run or look.version.tags.get(Tag.STATE) == State.RUNNING:
         return
-    now = registry.watched_version(look.version.name, look.version.version, None)
+    now = registry.watched_version(look.version.name, look.version.version)
     if now is not None and is_settled(now, look.digest):
         _relabel(look._replace(version=now), State.DONE)
 
@@ -121,10 +120,10 @@ def _watch_over(look: Look, run: Run) -> Step:
 
 def _complete(look: Look, run: Run) -> Step:
     """A completed run has published; its note on the version is best effort, so it is made up for here."""
-    if VERDICT not in look.version.tags:
+    if Tag.VERDICT not in look.version.tags:
         return _after_death(look, run.model_copy(update={"message": "the run completed and left no verdict"}))
     if not look.dry_run:
-        registry.note_done(look.version.name, look.version.version, look.digest, None)
+        registry.note_done(look.version.name, look.version.version, look.digest)
     return _step(look, Action.DONE, "", run)
 
 
@@ -148,7 +147,7 @@ def _begin(look: Look, attempt: int, action: Action, detail: str = "") -> Step:
     """Note the attempt, then hand it over: when that fails, the next look finds the note and does it."""
     if look.dry_run:
         return _step(look, action, detail, attempt=attempt)
-    registry.note_queued(look.version, look.digest, attempt, None)
+    registry.note_queued(look.version, look.digest, attempt)
     run = look.runs.start(look.key(attempt), parameters_of(look.version, look.request))
     return _step(look, action, detail, run, attempt=attempt)
 
@@ -157,12 +156,12 @@ def _give_up(look: Look, reason: str) -> Step:
     """Every version ends with a verdict: what could not be explained is inconclusive."""
     reason = watching.clean_reason(reason)
     if not look.dry_run:
-        registry.note_gave_up(look.version, look.digest, look.attempt, reason, None)
+        registry.note_gave_up(look.version, look.digest, look.attempt, reason)
     return _step(look, Action.GAVE_UP, reason)
 
 
 def _step(look: Look, action: Action, detail: str, run: Run | None = None, *, attempt: int | None = None) -> Step:
-    verdict = "inconclusive" if action is Action.GAVE_UP else look.version.tags.get(VERDICT)
+    verdict = "inconclusive" if action is Action.GAVE_UP else look.version.tags.get(Tag.VERDICT)
     return Step(
         model=look.version.name,
         version=look.version.version,

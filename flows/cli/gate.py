@@ -26,36 +26,36 @@ from schemas.signature import TrustList
 from schemas.verification import SealState
 
 
-class Wanted(NamedTuple):
-    """How the gate is asked, besides its settings."""
+class GateOptions(NamedTuple):
+    """Options of the command that are no settings of the gate."""
 
     rollback: bool = False
     junit: Path | None = None
     as_json: bool = False
 
 
-def run_gate(model: str, settings: PipelineConfig, wanted: Wanted) -> int:
+def run_gate(model: str, settings: PipelineConfig, options: GateOptions) -> int:
     """The exit code: 0 pass, 1 fail, 3 inconclusive.
 
     Errors (bad input, a server that does not answer, a promotion that is refused) are raised. JUnit and JSON are written
     before a promotion is tried: they tell the verdict.
     """
-    if wanted.junit is not None:
-        _remove(wanted.junit)
+    if options.junit is not None:
+        _remove(options.junit)
     trusted = signing.load_trust(settings.governance.trusted_keys)
     evidence = evidence_of(model, trusted)
     _check_promotable(evidence, settings.gate)
-    result = _judged(evidence, settings, trusted, wanted.rollback)
-    if wanted.junit is not None:
-        gate.write_junit(result, wanted.junit)
+    result = _judged(evidence, settings, trusted, options.rollback)
+    if options.junit is not None:
+        gate.write_junit(result, options.junit)
     refused: InputError | None = None
     if settings.gate.promote:
         try:
-            result = result.model_copy(update={"promoted": _promoted(evidence, result, wanted.rollback)})
+            result = result.model_copy(update={"promoted": _promoted(evidence, result, options.rollback)})
         except InputError as error:
             refused = error
             result = result.model_copy(update={"promoted": f"refused: {error.problem}"})
-    _show(result, as_json=wanted.as_json)
+    _show(result, as_json=options.as_json)
     if refused is not None:
         raise refused
     return EXIT_CODES[result.verdict]

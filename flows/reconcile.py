@@ -1,4 +1,4 @@
-"""The source of truth for what is explained: one pass over all versions of the watched models, as a flow and a function."""
+"""Flow `reconcile`: one pass over all versions of the watched models; the source of truth for what is explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare servers for calig, as often as one likes: a signing key, work pools, the GPU limit, deployments, MLflow's webhook."""
+"""Prepares servers for calig, repeatably: a signing key, work pools, the GPU limit, deployments, MLflow's webhook."""
 
 from __future__ import annotations
 

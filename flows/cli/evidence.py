@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, Group
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup
 
 record_app = typer.Typer(no_args_is_help=True, help="Look at the form of the governance record.")
 _PublishedArgument = Annotated[
@@ -26,8 +26,8 @@ _KeyOption = Annotated[Path | None, typer.Option(help="Your private key. Default
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     for function in (verify, replay, card, approve, reject, waive):
-        app.command(rich_help_panel=Group.EVIDENCE)(function)
-    app.add_typer(record_app, name="record", rich_help_panel=Group.EVIDENCE)
+        app.command(rich_help_panel=CommandGroup.EVIDENCE)(function)
+    app.add_typer(record_app, name="record", rich_help_panel=CommandGroup.EVIDENCE)
 
 
 @command()

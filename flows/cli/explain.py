@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, ConfigOption, Group
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, ConfigOption
 
 ModelArgument = Annotated[
     str,
@@ -44,7 +44,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the governance r
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     for function in (explain, publish, monitor, demo, gate, history, estimate):
-        app.command(rich_help_panel=Group.EXPLAIN)(function)
+        app.command(rich_help_panel=CommandGroup.EXPLAIN)(function)
 
 
 @command(uses_hub=True)
@@ -254,11 +254,11 @@ def estimate(
     """
     from components.common.configuration import load_config
     from flows.common.progress import begin, reporting
-    from flows.estimate import estimated, in_words
+    from flows.estimate import describe_estimate, estimate_run
 
     settings = load_config(config)
     with reporting(quiet=json):
         begin("passing a few rows", None)
-        found = estimated(model, dataset, settings, limit, output.absolute())
-    typer.echo(found.model_dump_json(indent=2) if json else in_words(found))
+        found = estimate_run(model, dataset, settings, limit, output.absolute())
+    typer.echo(found.model_dump_json(indent=2) if json else describe_estimate(found))
     return 0

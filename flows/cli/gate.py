@@ -1,4 +1,4 @@
-"""The gate on the command line: find the evidence, judge it, write it out, and promote only on pass."""
+"""`calig gate`: finds the evidence, judges it, writes the result, and promotes only on pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components import gate, quality, registry, signing
 from components.common.errors import CouldNotRunError, InputError
 from flows.cli.output import EXIT_CODES, Terminal, mark, safe
 from flows.evidence.standing import evidence_of, standing_of
-from flows.evidence.verify import verified_folder
+from flows.evidence.verify import download_verified
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig, PipelineConfig
 from schemas.evidence import Evidence
@@ -90,7 +90,7 @@ def other_content(evidence: Evidence, trusted: TrustList) -> str:
     model = evidence.record.model
     with TemporaryDirectory(prefix="calig-gate-") as temporary:
         fresh = registry.fetch(registry.parse_model_ref(model.uri), workspace=Path(temporary), tracking_uri=None)
-        _, seal = verified_folder(evidence, Path(temporary) / "evidence", trusted)
+        _, seal = download_verified(evidence, Path(temporary) / "evidence", trusted)
     named = {"weights": "weights_digest", "tokenizer or processor": "processor_digest", "registry entry": "registered"}
     changed = [name for name, field in named.items() if getattr(fresh, field) != getattr(model, field)]
     if not changed and model.files_digest not in {None, fresh.files_digest}:  # MLmodel decides what is served, and by which code

@@ -11,7 +11,7 @@ import typer
 DEFAULT_OUTPUT = Path("calig-runs")
 
 
-class Group(StrEnum):
+class CommandGroup(StrEnum):
     """Groups of commands, as `calig --help` shows them."""
 
     EXPLAIN = "Explain and judge"

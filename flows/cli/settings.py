@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, ConfigOption, Group
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, ConfigOption
 
 if TYPE_CHECKING:
     from components.common.caches import Cleaned
@@ -28,9 +28,9 @@ _LISTED = 20
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command(rich_help_panel=Group.SETTINGS)(clean)
-    app.add_typer(config_app, name="config", rich_help_panel=Group.SETTINGS)
-    app.add_typer(keys_app, name="keys", rich_help_panel=Group.SETTINGS)
+    app.command(rich_help_panel=CommandGroup.SETTINGS)(clean)
+    app.add_typer(config_app, name="config", rich_help_panel=CommandGroup.SETTINGS)
+    app.add_typer(keys_app, name="keys", rich_help_panel=CommandGroup.SETTINGS)
 
 
 @command(uses_registry=False)

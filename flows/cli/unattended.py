@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, DebugOption, TrackingOption
 from flows.cli.output import Terminal, mark, safe
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
@@ -33,8 +33,8 @@ _VERDICTS = {verdict.value for verdict in Verdict}
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     for function in (setup, reconcile, listen):
-        app.command(rich_help_panel=Group.UNATTENDED)(function)
-    app.add_typer(alerts_app, name="alerts", rich_help_panel=Group.UNATTENDED)
+        app.command(rich_help_panel=CommandGroup.UNATTENDED)(function)
+    app.add_typer(alerts_app, name="alerts", rich_help_panel=CommandGroup.UNATTENDED)
 
 
 @command()

@@ -12,7 +12,7 @@ from components.common.caches import in_use
 from components.common.errors import InputError
 from flows.common import progress
 from flows.evidence.standing import evidence_of, require_known
-from flows.evidence.verify import verified_folder
+from flows.evidence.verify import download_verified
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
@@ -59,7 +59,7 @@ def _evidence(model: str, temporary: Path, trusted: TrustList) -> tuple[Evidence
     if drift.is_results_folder(model):
         folder, seal = Path(model), signing.verify_folder(Path(model), trusted)
     else:
-        folder, seal = verified_folder(evidence, temporary / "published", trusted)
+        folder, seal = download_verified(evidence, temporary / "published", trusted)
     require_known(seal)
     return evidence, folder, seal.record_sha256
 

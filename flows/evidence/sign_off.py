@@ -1,4 +1,4 @@
-"""`calig approve`, `reject`, `waive`: a reviewer's decision, put beside the evidence once it has been verified."""
+"""`calig approve`, `reject`, `waive`: adds a reviewer's signed decision to verified evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from components import gate, registry, signing
 from components.common.errors import InputError
 from flows.cli.output import say
 from flows.evidence.standing import explanation_of, require_known, standing_of
-from flows.evidence.verify import in_words, verified_folder
+from flows.evidence.verify import describe_sign_off, download_verified
 from schemas.config import GovernanceConfig
 from schemas.evidence import Evidence, RunPapers
 from schemas.signature import TrustList
@@ -36,14 +36,14 @@ def sign_off(model: str, draft: SignOffDraft, config: GovernanceConfig) -> int:
     signing.check_reviewer(entry, trusted, "this sign-off")
     digest = signing.digest_of_entry(entry.canonical())
     registry.add_sign_off(evidence, entry, signing.entry_name(entry.number), digest, None)
-    say(f"{evidence.record.model.uri}, sign-off {in_words(entry)}")
+    say(f"{evidence.record.model.uri}, sign-off {describe_sign_off(entry)}")
     return 0
 
 
 def _verified_papers(evidence: Evidence, trusted: TrustList) -> RunPapers:
     """What has been decided before, after all that the reviewer may have looked at proved to be unchanged."""
     with TemporaryDirectory() as temporary:
-        _, seal = verified_folder(evidence, Path(temporary), trusted)
+        _, seal = download_verified(evidence, Path(temporary), trusted)
     require_known(seal)
     standing_of(evidence, trusted)
     return evidence.papers[0]

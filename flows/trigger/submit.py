@@ -1,4 +1,4 @@
-"""Performs what flows/trigger/decide.py decides about one version; webhook and reconciler share it."""
+"""Performs what flows/trigger/decide.py decides about one version, for webhook and reconciler alike."""
 
 from __future__ import annotations
 

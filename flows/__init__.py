@@ -1,4 +1,4 @@
-"""The wiring: Prefect flows, their tasks, and the command line. Whoever imports them, also a worker, logs no secrets."""
+"""Prefect flows, their tasks, and the command line. Importing this package, also in a worker, keeps secrets out of logs."""
 
 from components.common.secrets import guard_logs
 

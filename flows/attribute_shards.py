@@ -1,4 +1,4 @@
-"""The flow of the GPU pool's deployment: some shards of a release, computed and left in the store. See deploy/prefect.yaml."""
+"""Flow of the GPU pool's deployment: computes some shards of a release into the store. See deploy/prefect.yaml."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def attribute_shards(release: Release, indices: list[int], force: bool = False) 
 
     `explain-release` starts this when `execution.attribution_deployment` names it. Needs the store and Prefect, not MLflow.
     """
-    return [shard.index for shard in engines.compute(release, indices, force)]
+    return [shard.index for shard in engines.compute_shards(release, indices, force)]

@@ -1,4 +1,4 @@
-"""What attributing a data set will take on this machine, and what to ask a work pool for."""
+"""Estimate of time and memory for attributing a data set on this machine, with the job variables for a work pool."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Estimated(Record):
     job_variables: dict[str, str] = Field(description="what to ask a work pool for, in Kubernetes' notation")
 
 
-def estimated(model: str, dataset: Path, config: PipelineConfig, limit: int | None, output: Path) -> Estimated:
+def estimate_run(model: str, dataset: Path, config: PipelineConfig, limit: int | None, output: Path) -> Estimated:
     """Time and memory from passing a sample of the data set's rows through the model."""
     snapshot = registry.fetch(registry.parse_model_ref(model), workspace=output / ".cache")
     pinned, examples = datasets.load(dataset, limit=limit, labels=snapshot.labels, modality=snapshot.modality)
@@ -56,7 +56,7 @@ def job_variables(resident_bytes: int, execution: ExecutionConfig, *, on_gpu: bo
     return {"memory": f"{steps * _STEP_MIB}Mi"} | ({"gpus": "1"} if on_gpu else {})
 
 
-def in_words(found: Estimated) -> str:
+def describe_estimate(found: Estimated) -> str:
     """The estimate for people."""
     asked = ", ".join(f"{name}={value}" for name, value in found.job_variables.items())
     return (

@@ -1,4 +1,4 @@
-"""The flow: from a model reference and a data set to a published verdict. It wires the steps and does no arithmetic."""
+"""Flow `explain-release`: from a model reference and a data set to a published verdict. Wires the steps, does no arithmetic."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from flows.alerts import delivery
 from flows.cli.options import DEFAULT_OUTPUT
 from flows.common import progress
 from flows.common.run_limits import within_limits
-from flows.pipeline import judge, probe, tasks, write
+from flows.pipeline import judge, probe, tasks
 from flows.pipeline.announce import announce
 from flows.pipeline.attribute import attribute
-from flows.pipeline.finished import Outcome, complete_on_disk, finished, superseded
-from flows.pipeline.redact import comparable, covering, shown_reference, shown_shards
+from flows.pipeline.redact import open_cover, redact_reference, redact_shards, rename_references
 from flows.pipeline.resolve import check_preconditions, resolve
+from flows.pipeline.results import Outcome, find_results, is_superseded, make_record, read_results, write_results
 from flows.trigger import states
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
@@ -59,24 +59,24 @@ def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     """
     settings = config or PipelineConfig()
     with in_use(output), within_limits(settings.execution):
-        states.running(model, request)
+        states.note_running(model, request)
         release = resolve(model, dataset, reference, settings, limit, output.absolute())
         return _explained(release, force, request, chosen_by or {})
 
 
 def _explained(release: Release, force: bool, request: str | None, chosen_by: dict[str, str]) -> Outcome:
     """The finished explanation when there is one, else a new one, published."""
-    outcome = None if force else finished(release)
-    again = force or (outcome is None and superseded(release))
+    outcome = None if force else find_results(release)
+    again = force or (outcome is None and is_superseded(release))
     if outcome is not None and outcome.published is not None:
         tasks.point_to(outcome.record, outcome.published)
     if outcome is None:
-        record = None if again else complete_on_disk(release)
+        record = None if again else read_results(release)
         if record is None:
             record = _explain(release, force, chosen_by)
         outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, again), reused=False)
     if outcome.published is not None:
-        states.done(outcome.record, request)
+        states.note_done(outcome.record, request)
     _tell(release, outcome.record, outcome.folder, outcome.published)
     return outcome
 
@@ -111,15 +111,15 @@ def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> Govern
         falsification = judge.falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
         quality_report = judge.measure_quality(release, tables, falsification)
-    with covering(release) as cover:
+    with open_cover(release) as cover:
         with _timed(seconds, "drift"):
-            drift_report = judge.compare(comparable(release, cover), tables, cover)
+            drift_report = judge.compare(rename_references(release, cover), tables, cover)
         with _timed(seconds, "probe"):
             probe_report = probe.probe_vocabulary(release, cover)
-        shards = shown_shards(shards, cover)
+        shards = redact_shards(shards, cover)
         found = {"quality": quality_report, "drift": drift_report, "probe": probe_report, "chosen_by": chosen_by}
-        record = write.record_of(release, shards, found, signer, seconds)
-        write.write(release, record, [shard.path for shard in shards], shown_reference(release, cover), signer)
+        record = make_record(release, shards, found, signer, seconds)
+        write_results(release, record, [shard.path for shard in shards], redact_reference(release, cover), signer)
     return record
 
 

@@ -1,4 +1,4 @@
-"""What MLflow calls for `mlflow.models.evaluate(…, evaluators="calig")`: the whole pipeline on a logged model, nothing published.
+"""Evaluator for `mlflow.models.evaluate(…, evaluators="calig")`: runs the pipeline on a logged model and publishes nothing.
 
 MLflow loads this module whenever it loads its evaluators, so everything heavy waits until there is something to explain.
 """

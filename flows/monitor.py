@@ -1,4 +1,4 @@
-"""The flow behind `calig monitor`: explain a window of data as an earlier one was explained, and compare the two."""
+"""Flow behind `calig monitor`: explains a later window of data as an earlier one was explained, and compares the two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.common.errors import InputError
 from flows.cli.options import DEFAULT_OUTPUT
 from flows.common import progress
 from flows.common.run_limits import within_limits
-from flows.evidence.provenance import folder_profile, profile_of, trusted_keys, verified_evidence
+from flows.evidence.provenance import profile_in_folder, profile_of, trusted_keys, verified_evidence
 from flows.pipeline import redact, tasks
 from flows.pipeline.attribute import attribute
 from flows.pipeline.dataset import examples_of
@@ -66,7 +66,7 @@ def _monitored(
     progress.begin("fetching the model and reading the data set", None)
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
     record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))
-    settings = redact.settled(_same_method(settings, record.config.attribution), snapshot)
+    settings = redact.name_key(_same_method(settings, record.config.attribution), snapshot)
     attribution.check_target(settings.attribution.target, snapshot.labels)
     release = _release(snapshot, dataset, limit, settings, output)
     attribution.check_ready(snapshot, examples_of(release), settings.attribution)
@@ -82,7 +82,7 @@ def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]
     if hindrance is not None:
         step = "set privacy.texts and the key as they were; what was redacted can only be explained again, kept or hashed"
         return drift.cannot_monitor(now, f"the earlier window cannot be compared: {hindrance}", step)
-    with redact.covering(release) as cover:
+    with redact.open_cover(release) as cover:
         windows = [
             profile.model_copy(update={"tables": tuple(cover.named(profile.tables, profile.privacy, same_rows=False))})
             for profile in (before, now)
@@ -96,7 +96,7 @@ def _earlier(
 ) -> tuple[GovernanceReport, ReferenceProfile]:
     """The explanation to hold against, verified: its record and its tables."""
     if against is not None and drift.is_results_folder(against):
-        return drift.load_record(Path(against)), folder_profile(Path(against), trusted)
+        return drift.load_record(Path(against)), profile_in_folder(Path(against), trusted)
     if against is None and snapshot.source is not ModelSource.REGISTRY:
         raise InputError(
             "a model outside the registry has no published explanation", next_step="name a results folder: --against"

@@ -1,4 +1,4 @@
-"""The source of truth for what is explained: one pass over all versions of the watched models, as a flow and a function."""
+"""Flow `reconcile`: one pass over all versions of the watched models; the source of truth for what is explained."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from prefect import flow, get_run_logger
 from components import registry
 from components.common.configuration import load_watch
 from components.common.errors import CaligError, CouldNotRunError
+from flows.trigger.decide import Case, is_settled
 from flows.trigger.prefect_runs import PrefectRuns, Runs
 from flows.trigger.request import request_for, watch_path
-from flows.trigger.submit import is_settled, submit
+from flows.trigger.submit import submit
 from schemas.trigger import Action, Pass, Step, WatchedVersion
 from schemas.watch import WatchConfig
 
@@ -80,7 +81,7 @@ def _step(listed: WatchedVersion, watch: WatchConfig, runs: Runs, dry_run: bool)
     """A listed version may be seconds old: what is not settled is read again before anything is done about it."""
     try:
         request = request_for(listed, watch)
-        if request is not None and is_settled(listed, request.digest(listed)):
+        if request is not None and is_settled(Case(listed, request)):
             return submit(listed, watch, runs, dry_run=dry_run)
         return look_at(listed.name, listed.version, watch, runs, dry_run=dry_run)
     except CaligError as error:

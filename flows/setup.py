@@ -1,4 +1,4 @@
-"""Prepare servers for calig, as often as one likes: a signing key, work pools, the GPU limit, deployments, MLflow's webhook."""
+"""Prepares servers for calig, repeatably: a signing key, work pools, the GPU limit, deployments, MLflow's webhook."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from flows.execution.resources import GPU_LIMIT
 _DEPLOY_TIMEOUT_S = 300
 
 
-class Wanted(NamedTuple):
-    """What there has to be afterwards."""
+class SetupOptions(NamedTuple):
+    """Servers and keys to prepare."""
 
     prefect_file: Path
     kubernetes_pools: tuple[str, ...]
@@ -38,31 +38,31 @@ class Wanted(NamedTuple):
     trusted_keys: Path | None = None
 
 
-def set_up(wanted: Wanted) -> Iterator[str]:
+def set_up(options: SetupOptions) -> Iterator[str]:
     """Do it step by step, and say each step that is done.
 
     Raises:
         InputError: a file that cannot be read, no Prefect server named, or a work pool of another type.
         CouldNotRunError: when a server fails or cannot be reached.
     """
-    pools = sorted({*pools_of(wanted.prefect_file), *wanted.kubernetes_pools})
-    yield from make_keys(wanted.signing_key, wanted.trusted_keys)
-    template = None if wanted.job_template is None else _job_template(wanted.job_template)
+    pools = sorted({*pools_of(options.prefect_file), *options.kubernetes_pools})
+    yield from make_keys(options.signing_key, options.trusted_keys)
+    template = None if options.job_template is None else _job_template(options.job_template)
     if not PREFECT_API_URL.value():
         raise InputError("No Prefect server is named.", next_step="set PREFECT_API_URL, for instance http://127.0.0.1:4200/api")
     with _prefect_errors(), get_client(sync_client=True) as client:
         for pool in pools:
-            kubernetes = pool in wanted.kubernetes_pools
+            kubernetes = pool in options.kubernetes_pools
             kind = "kubernetes" if kubernetes else "process"
             yield f"work pool {pool}: {_ensure_pool(client, pool, kind, template if kubernetes else None)}"
-        client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, wanted.gpu_slots)
-        yield f"concurrency limit {GPU_LIMIT}: {wanted.gpu_slots}"
-    yield f"deployments: {', '.join(_deploy(wanted.prefect_file))}"
-    if wanted.webhook_url is None:
+        client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, options.gpu_slots)
+        yield f"concurrency limit {GPU_LIMIT}: {options.gpu_slots}"
+    yield f"deployments: {', '.join(_deploy(options.prefect_file))}"
+    if options.webhook_url is None:
         yield "webhook: left out, no --webhook-url; new versions are found by the reconciler"
         return
-    change = registry.ensure_webhook(wanted.webhook_url, wanted.webhook_secret or "")
-    yield f"webhook to {wanted.webhook_url}: {change}"
+    change = registry.ensure_webhook(options.webhook_url, options.webhook_secret or "")
+    yield f"webhook to {options.webhook_url}: {change}"
 
 
 def make_keys(signing_key: Path | None, trusted_keys: Path | None) -> Iterator[str]:

@@ -20,6 +20,15 @@ class Ruling(StrEnum):
     WAIVED = "waived"
 
 
+class SignOffDraft(Record):
+    """A reviewer's decision before it is checked and signed."""
+
+    ruling: Ruling
+    reviewer: str
+    reason: str
+    expires: date | None = None
+
+
 class SignOff(Signable):
     """The file `calig/signoff/0001.json` and those after it; written once, never changed."""
 

@@ -1,4 +1,4 @@
-"""Telling others about a verdict: what is said, how it is shown, and an outbox that forgets nothing. Prefect is elsewhere."""
+"""Alerts about a verdict: findings, message formats, a signed webhook, and a persistent outbox. Prefect is elsewhere."""
 
 from components.alerts.message import message_of, subject_of, text_of
 from components.alerts.outbox import Outbox

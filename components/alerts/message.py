@@ -1,4 +1,4 @@
-"""What of a record is worth telling: findings with their event and level, each with its size against its limit."""
+"""Alert messages: a record's findings with event and level, each with its size against its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on disk: one file per version, fingerprint and level, until they are told everywhere and ever after."""
+"""Persistent outbox: one file per version, fingerprint and level, kept after delivery so that nothing is sent twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A signed webhook: JSON by POST, HMAC-SHA256 over `timestamp.body`; address and key are read from the environment when sent.
+"""Signed webhook: JSON by POST, HMAC-SHA256 over `timestamp.body`; address and key are read from the environment when sent.
 
 The receiver computes HMAC-SHA256 with the shared key over the bytes `X-Calig-Timestamp` + "." + body, compares it in constant
 time with the hex digits after `v1=` in `X-Calig-Signature`, and refuses timestamps older than a few minutes. `X-Calig-Alert`

@@ -1,4 +1,4 @@
-"""Judge a published record by what it says, by what reviewers decided, and by what the gate asks for beyond it."""
+"""Judges a published record by its verdict, by the sign-off that stands, and by what the gate asks for beyond them."""
 
 from __future__ import annotations
 

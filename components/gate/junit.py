@@ -1,4 +1,4 @@
-"""A gate's result as JUnit XML, the form in which CI systems show test results."""
+"""Writes a gate's result as JUnit XML, the form in which CI systems show test results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare the settings that a record was made by with those a gate asks for: the same, or stricter."""
+"""Compares the settings that a record was made by with the gate's: the same or stricter; and who signed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Apply a reviewer's decision to a verdict."""
+"""Rules of sign-off: which decision fits a verdict, and the verdict under the decision that stands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import GateConfig
 from schemas.gate import GateCheck
 from schemas.governance import GovernanceReport
-from schemas.signoff import Ruling, SignOff
+from schemas.signoff import Ruling, SignOff, SignOffDraft
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,23 @@ class Ruled:
     reasons: tuple[str, ...] = ()
     next_step: str = ""
     waives: bool = False
+
+
+def check_draft(draft: SignOffDraft, verdict: Verdict, today: date) -> None:
+    """Check that a decision fits the verdict: a pass is approved, anything else is waived for a time, both can be rejected.
+
+    Raises:
+        InputError: it does not fit, its date has passed, or reviewer or reason are missing.
+    """
+    if not draft.reason.strip() or not draft.reviewer.strip():
+        raise InputError("A sign-off names its reviewer and its reason.", next_step="--reviewer NAME --reason TEXT")
+    if draft.ruling is Ruling.APPROVED and verdict is not Verdict.PASS:
+        step = "calig waive … --expires DATE, or calig reject"
+        raise InputError("Only a version that passed is approved.", got=f"verdict {verdict.value}", next_step=step)
+    if draft.ruling is Ruling.WAIVED and verdict is Verdict.PASS:
+        raise InputError("There is nothing to waive: the version passed.", next_step="calig approve")
+    if draft.expires is not None and draft.expires < today:
+        raise InputError("The waiver would have expired already.", got=draft.expires, allowed=f"{today} (UTC) or later")
 
 
 def rule(record: GovernanceReport, sign_off: SignOff | None, config: GateConfig, today: date) -> Ruled:

@@ -1,6 +1,6 @@
-"""Replaying: are attributions that were computed again the ones that were published?"""
+"""Comparison of recomputed attributions with the published ones."""
 
-from components.replay.comparison import compare_rows
+from components.replay.comparison import compare_rows, outcome_of, rows_beyond
 from components.replay.surroundings import environment_changes, identity_changes
 
-__all__ = ["compare_rows", "environment_changes", "identity_changes"]
+__all__ = ["compare_rows", "environment_changes", "identity_changes", "outcome_of", "rows_beyond"]

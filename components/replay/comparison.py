@@ -1,8 +1,9 @@
-"""Rows as published beside the same rows computed again: bit for bit, and by how much they differ."""
+"""Compare published rows with the same rows computed again: bit for bit, else by how much, and what follows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,23 @@ import pyarrow.parquet as pq
 
 from components.common.errors import InputError
 from components.table.value_digest import values_digest
-from schemas.replay import RowReplay
+from schemas.replay import ReplayOutcome, RowReplay
 
 #: What has to be equal before numbers can be compared at all.
 _SAME = ("id", "problem", "predicted", "target", "tokens")
+
+
+def rows_beyond(rows: Sequence[RowReplay], tolerance: float) -> list[RowReplay]:
+    """Rows that are not within `tolerance`, worst first; what cannot be compared, or is not a number, is worst."""
+    changes = [(float("inf") if row.change is None or isnan(row.change) else row.change, row) for row in rows]
+    return [row for change, row in sorted(changes, key=lambda pair: -pair[0]) if change > tolerance]
+
+
+def outcome_of(rows: Sequence[RowReplay], tolerance: float, causes: Sequence[str]) -> ReplayOutcome:
+    """How far what was computed again is what was published; with other weights or another formula it differs by definition."""
+    if causes or rows_beyond(rows, tolerance):
+        return ReplayOutcome.DIFFERS
+    return ReplayOutcome.EXACT if all(row.exact for row in rows) else ReplayOutcome.WITHIN
 
 
 def compare_rows(published: Sequence[Path], replayed: Path) -> list[RowReplay]:

@@ -1,4 +1,4 @@
-"""What is not as it was when the record was made: the model, the formula, libraries, device, kernels."""
+"""Differences between a record's surroundings and the present ones: model, formula, libraries, device, kernels."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Signing: keys, the seal over a record and its evidence, sign-offs, and whose signatures count. Nothing else imports
-cryptography."""
+"""Keys, seals over records and their evidence, sign-offs, and trusted keys; the only package that imports cryptography."""
 
 from components.signing.chain import check_reviewer, digest_of_entry, entry_name, next_entry, read_chain, standing
 from components.signing.keys import (

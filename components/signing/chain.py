@@ -1,4 +1,4 @@
-"""The chain of sign-offs: the next entry, the entries read and checked, and which decision stands."""
+"""Chain of sign-offs: makes the next entry, reads and checks the entries, finds the decision that stands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ed25519 keys as files: made, read, and named by the fingerprint of their public half. The private half never leaves here."""
+"""Ed25519 keys in files: makes and reads them, names them by the fingerprint of the public half."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a signed document's bytes: exactly the canonical form, of a schema that is known, or refused."""
+"""Signed documents in canonical form: reads them, refusing anything else, and seals a results folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose signatures count: a YAML file of public keys with names, and the check of a signature against it."""
+"""Trusted keys: a YAML file of public keys with names, and the check of a signature against it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verify a folder of evidence: is everything as it was sealed, by whom, and what is not?"""
+"""Verifies a folder of evidence against its seal: what is missing, changed or added, and who signed."""
 
 from __future__ import annotations
 

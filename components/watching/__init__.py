@@ -1,4 +1,4 @@
-"""A watched version before anything is started: what it is explained with, which tags count, and when to try again."""
+"""Rules for a watched version: what it is explained with, which tags count, and when a failed run is tried again."""
 
 from components.watching.asking import Asked, asked_for, ignored_tags, is_admitted, tagged_settings
 from components.watching.digests import digest_of_data, digest_of_file

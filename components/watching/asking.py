@@ -1,4 +1,4 @@
-"""Settings that a tag chose: whatever grants trust or reaches out stays as the operator's own settings have it."""
+"""What a version asks for: the watch file's entry with admitted tags; settings that grant trust stay the operator's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests of files as they lie on disk: bounded, and read again only when size or time changed."""
+"""Digests of data sets and files: bounded, and computed again only when size or time changed."""
 
 from __future__ import annotations
 

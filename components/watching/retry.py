@@ -1,4 +1,4 @@
-"""An error's message as it may stand on a model version: one line, short, without secrets."""
+"""Retries after a failed run, and its reason as one short line without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two ways of telling that Prefect has: events, which automations act upon, and notification blocks."""
+"""Channels of alerts that Prefect offers: events, on which automations act, and notification blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell others about a verdict through an outbox that forgets nothing. What goes wrong here is said, and changes no result."""
+"""Delivery of alerts through a persistent outbox. Failures are reported and change no result."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from components.demo.reviews import STORY_SHORTCUT, Review
 from flows.cli.output import Terminal, mark, safe
 from flows.common import progress
 from flows.explain_release import explain_release
-from flows.pipeline.finished import Outcome
+from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Verdict
 
 NAME = "demo-reviews"

@@ -1,4 +1,4 @@
-"""The outermost seam of the command line: every way in which a command can end becomes an exit code.
+"""Entry point of the command line: turns every way in which a command can end into an exit code.
 
 0, 1 and 3 are verdicts, and only a command that returns 1 ends with 1. Everything else that can happen is 2 (the user must mend
 something), 4 (could not run), 130 (Ctrl-C) or 143 (SIGTERM). A traceback is shown only with --debug, secrets never.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from flows.common.stopping import STOPPED, code_of, end_process, say_resume
+from flows.common.stopping import STOPPED, end_process, exit_code_of, say_resume
 
 INPUT, COULD_NOT_RUN = 2, 4
 _MOST = 2000
@@ -55,7 +55,7 @@ def ended(run: Callable[[], int], *, debug: bool) -> int:
         return run()
     except KeyboardInterrupt as interruption:
         say_resume()
-        return code_of(interruption)
+        return exit_code_of(interruption)
     except BaseException as error:  # errors of native code are no Exceptions, and nothing but a verdict may end with 1
         return _told(error, debug)
 

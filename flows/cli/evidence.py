@@ -1,144 +1,178 @@
-"""Commands on evidence that is there already, with nothing computed: `calig gate`, `calig history`, `calig alerts resend`."""
+"""Commands on published evidence: `calig verify`, `replay`, `card`, `approve`, `reject`, `waive`, `record schema`."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.entry import exit_with
-from flows.cli.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
+from flows.cli.command import command
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup
 
-alerts_app = typer.Typer(no_args_is_help=True, help="Messages about verdicts: see what waits, send it again.")
+record_app = typer.Typer(no_args_is_help=True, help="Look at the form of the governance record.")
+_PublishedArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="models:/NAME/VERSION, models:/NAME@alias, or a results folder.")
+]
+_ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; sections `governance` and `gate` count.")]
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+_ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="models:/NAME/VERSION or models:/NAME@alias.")]
+_ReviewerOption = Annotated[str, typer.Option(help="Your name, as your key is trusted under it.")]
+_ReasonOption = Annotated[str, typer.Option(help="Why; it is kept with the decision.")]
+_KeyOption = Annotated[Path | None, typer.Option(help="Your private key. Default: setting governance.signing_key.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command(rich_help_panel=Group.EXPLAIN)(gate)
-    app.command(rich_help_panel=Group.EXPLAIN)(history)
-    app.add_typer(alerts_app, name="alerts", rich_help_panel=Group.UNATTENDED)
+    for function in (verify, replay, card, approve, reject, waive):
+        app.command(rich_help_panel=CommandGroup.EVIDENCE)(function)
+    app.add_typer(record_app, name="record", rich_help_panel=CommandGroup.EVIDENCE)
 
 
-def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="models:/NAME/VERSION, models:/NAME@alias, or a results folder.")],
-    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here: each check a test case.")] = None,
-    max_age: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0.0, help="An explanation older than this is inconclusive.")
-    ] = None,
-    require_reference: Annotated[
-        bool, typer.Option("--require-reference", help="A version that was compared with no other is inconclusive.")
+@command()
+def verify(
+    model: _PublishedArgument,
+    require_signature: Annotated[
+        bool, typer.Option("--require-signature", help="Unsigned evidence is not enough: exit code 3.")
     ] = False,
-    require_approval: Annotated[
-        bool, typer.Option("--require-approval", help="A version that no reviewer has approved is inconclusive.")
-    ] = False,
-    promote: Annotated[
+    chain: Annotated[
         bool,
-        typer.Option(
-            "--promote",
-            help="On pass, and only then, move @champion to this version. It only moves forward, and only "
-            "over the version that this one was compared with.",
-        ),
+        typer.Option("--chain", help="Also verify what it was compared with, and what that was, back to the first release."),
     ] = False,
-    rollback: Annotated[
-        bool, typer.Option("--rollback", help="With --promote: also go back to an older version, whatever it was compared with.")
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML file with settings: its section `gate` is the policy, and the settings of the explanation have to be as "
-            "strict as in it. Default: all defaults."
-        ),
-    ] = None,
-    trusted_keys: Annotated[
-        Path | None,
-        typer.Option(
-            help="List of trusted keys. Default: setting governance.trusted_keys, CALIG_TRUSTED_KEYS, or the user's own. Where "
-            "there is one, only evidence signed by one of them passes."
-        ),
-    ] = None,
-    tracking_uri: TrackingOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
-    debug: DebugOption = False,
-) -> None:
-    """Ask in CI/CD whether a version may go on, by the verdict that `calig explain` published for it. Computes nothing.
+    config: _ConfigOption = None,
+    json: _JsonOption = False,
+) -> int:
+    """Check that record, tables, report and sign-offs are as they were sealed, and signed by keys that are trusted.
 
-    The newest explanation counts, whatever tags say. It must be about this very entry of the registry, made by settings as
-    strict as the gate's own, and compared with what @champion is now; seal and sign-offs have to hold. A version that was never
-    explained is bad input (2), not a pass; one that a reviewer rejected fails. Waivers count only with the setting
-    gate.accept_waivers, until they expire.
+    Exit codes: 0 verified (said, when nobody signed) · 2 tampered with, an unknown key, a newer schema · 3 no seal, or no
+    signature although one is required · 4 could not run.
 
-    [bold]Example:[/] calig gate models:/reviews/2 --max-age 30 --junit gate.xml
+    [bold]Example:[/] calig verify models:/reviews/2 --require-signature
     """
-    from flows.common.process import prepare
+    from components.common.configuration import load_config
+    from flows.evidence.verify import run_verify
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
-
-    def run() -> int:
-        from components.common.configuration import load_config
-        from flows.cli.gate import Wanted, run_gate
-
-        settings = load_config(config)
-        policy, governance = settings.gate, settings.governance
-        asked = {
-            "max_age_days": policy.max_age_days if max_age is None else max_age,
-            "require_reference": policy.require_reference or require_reference,
-            "require_approval": policy.require_approval or require_approval,
-            "promote": policy.promote or promote,
-        }
-        trusted = {"trusted_keys": trusted_keys or governance.trusted_keys}
-        sections = {"gate": policy.model_copy(update=asked), "governance": governance.model_copy(update=trusted)}
-        return run_gate(model, settings.model_copy(update=sections), Wanted(rollback, junit, json))
-
-    exit_with(run, debug=debug)
+    return run_verify(model, load_config(config), require_signature=require_signature, chain=chain, as_json=json)
 
 
-def history(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a registered model.")],
-    html: Annotated[
-        Path | None,
-        typer.Option(help="Also write a page with charts of quality and drift over the versions, complete in itself."),
+@command()
+def replay(
+    model: _PublishedArgument,
+    rows: Annotated[int, typer.Option(min=1, help="Compute so many rows again, drawn by the record's seed.")] = 16,
+    all_rows: Annotated[bool, typer.Option("--all", help="Compute every row again, shard by shard.")] = False,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Where the data set is now. Default: where the record says. Its digest is checked.")
     ] = None,
-    tracking_uri: TrackingOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Show all versions of a model: verdict, accuracy, quality, drift against the version before, and the words that fired.
+    config: _ConfigOption = None,
+    output: Annotated[Path, typer.Option(help="Where downloaded models are kept.")] = DEFAULT_OUTPUT,
+    json: _JsonOption = False,
+) -> int:
+    """Compute published attributions again, from the registry's model with the recorded settings, and compare.
 
-    Versions without an explanation are listed as such. Lines in the charts are broken where the data set or the method
-    changed, since numbers before and after do not compare.
+    Rows that are the same bit for bit are counted; the others have to be within governance.replay_tolerance. What differs in
+    libraries, device and kernels is listed. Exit codes: 0 replayed · 1 differs · 2 bad input · 4 could not run.
 
-    [bold]Example:[/] calig history reviews --html reviews.html
+    [bold]Example:[/] calig replay models:/reviews/2 --rows 32
     """
-    from flows.common.process import prepare
+    from components.common.configuration import load_config
+    from flows.cli.outcome import show_replay
+    from flows.common.progress import reporting
+    from flows.evidence.replay import ReplayOptions, replay_version
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
-
-    def run() -> int:
-        from flows.cli.history import show_history
-
-        return show_history(name, html)
-
-    exit_with(run, debug=debug)
+    options = ReplayOptions(None if all_rows else rows, dataset, output)
+    with reporting(quiet=json):
+        report = replay_version(model, options, load_config(config))
+    return show_replay(report, as_json=json)
 
 
-@alerts_app.command()
-def resend(
-    output: Annotated[Path, typer.Option(help="Where the runs' results and caches are.")] = DEFAULT_OUTPUT,
-    tracking_uri: TrackingOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Send the messages that a receiver has not taken yet; each run does so too. Exit code 4 when some still wait.
+@command()
+def card(
+    model: _PublishedArgument,
+    file: Annotated[Path | None, typer.Option("--output", help="Write the card here. Default: standard output.")] = None,
+) -> int:
+    """Write a model card in Hugging Face's format from the record: metadata with results, and text for people.
 
-    [bold]Example:[/] calig alerts resend --output calig-runs
+    [bold]Example:[/] calig card models:/reviews/2 --output README.md
     """
-    from flows.common.process import prepare
+    from components import signing
+    from components.card import card_of, write_card
+    from flows.evidence.standing import evidence_of
 
-    prepare(debug=debug, tracking_uri=tracking_uri, output=output, offline=True)
+    evidence = evidence_of(model, signing.load_trust(None))
+    digest = evidence.papers[0].record_sha256
+    if file is None:
+        typer.echo(card_of(evidence.record, digest), nl=False)
+    else:
+        write_card(evidence.record, file, digest)
+    return 0
 
-    def run() -> int:
-        from flows.alerts import delivery
-        from flows.cli.output import say
 
-        return 4 if delivery.resend(output.absolute(), say) else 0
+@command()
+def approve(
+    model: _ModelArgument,
+    reviewer: _ReviewerOption,
+    reason: _ReasonOption,
+    key: _KeyOption = None,
+    config: _ConfigOption = None,
+) -> int:
+    """Approve a version that passed: a signed, dated entry beside its record, after the evidence was verified.
 
-    exit_with(run, debug=debug)
+    [bold]Example:[/] calig approve models:/reviews/2 --reviewer Alice --reason "margins looked at, drift explained"
+    """
+    return _sign_off(model, "approved", reviewer, reason, None, key, config)
+
+
+@command()
+def reject(
+    model: _ModelArgument,
+    reviewer: _ReviewerOption,
+    reason: _ReasonOption,
+    key: _KeyOption = None,
+    config: _ConfigOption = None,
+) -> int:
+    """Reject a version: `calig gate` never passes it, also when it is explained again, until a later decision.
+
+    [bold]Example:[/] calig reject models:/reviews/2 --reviewer Alice --reason "leans on a customer's name"
+    """
+    return _sign_off(model, "rejected", reviewer, reason, None, key, config)
+
+
+@command()
+def waive(
+    model: _ModelArgument,
+    reviewer: _ReviewerOption,
+    reason: _ReasonOption,
+    expires: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC) on which the waiver holds.")],
+    key: _KeyOption = None,
+    config: _ConfigOption = None,
+) -> int:
+    """Let a version through that did not pass, for a time. It counts only for gates with gate.accept_waivers.
+
+    [bold]Example:[/] calig waive models:/reviews/2 --reviewer Alice --reason "ticket 12" --expires 2026-12-31
+    """
+    return _sign_off(model, "waived", reviewer, reason, expires.date(), key, config)
+
+
+def _sign_off(
+    model: str, ruling: str, reviewer: str, reason: str, expires: date | None, key: Path | None, config: Path | None
+) -> int:
+    from components.common.configuration import load_config
+    from flows.evidence.sign_off import sign_off
+    from schemas.signoff import Ruling, SignOffDraft
+
+    settings = load_config(config).governance
+    if key is not None:
+        settings = settings.model_copy(update={"signing_key": key})
+    draft = SignOffDraft(ruling=Ruling(ruling), reviewer=reviewer, reason=reason, expires=expires)
+    return sign_off(model, draft, settings)
+
+
+@record_app.command()
+@command(uses_registry=False)
+def schema() -> int:
+    """Print the JSON Schema of record.json."""
+    from schemas.published import record_schema
+
+    typer.echo(record_schema(), nl=False)
+    return 0

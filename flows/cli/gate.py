@@ -1,4 +1,4 @@
-"""The gate on the command line: find the evidence, judge it, write it out, and promote only on pass."""
+"""`calig gate`: finds the evidence, judges it, writes the result, and promotes only on pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components import gate, quality, registry, signing
 from components.common.errors import CouldNotRunError, InputError
 from flows.cli.output import EXIT_CODES, Terminal, mark, safe
 from flows.evidence.standing import evidence_of, standing_of
-from flows.evidence.verify import verified_folder
+from flows.evidence.verify import download_verified
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig, PipelineConfig
 from schemas.evidence import Evidence
@@ -26,36 +26,36 @@ from schemas.signature import TrustList
 from schemas.verification import SealState
 
 
-class Wanted(NamedTuple):
-    """How the gate is asked, besides its settings."""
+class GateOptions(NamedTuple):
+    """Options of the command that are no settings of the gate."""
 
     rollback: bool = False
     junit: Path | None = None
     as_json: bool = False
 
 
-def run_gate(model: str, settings: PipelineConfig, wanted: Wanted) -> int:
+def run_gate(model: str, settings: PipelineConfig, options: GateOptions) -> int:
     """The exit code: 0 pass, 1 fail, 3 inconclusive.
 
     Errors (bad input, a server that does not answer, a promotion that is refused) are raised. JUnit and JSON are written
     before a promotion is tried: they tell the verdict.
     """
-    if wanted.junit is not None:
-        _remove(wanted.junit)
+    if options.junit is not None:
+        _remove(options.junit)
     trusted = signing.load_trust(settings.governance.trusted_keys)
     evidence = evidence_of(model, trusted)
     _check_promotable(evidence, settings.gate)
-    result = _judged(evidence, settings, trusted, wanted.rollback)
-    if wanted.junit is not None:
-        gate.write_junit(result, wanted.junit)
+    result = _judged(evidence, settings, trusted, options.rollback)
+    if options.junit is not None:
+        gate.write_junit(result, options.junit)
     refused: InputError | None = None
     if settings.gate.promote:
         try:
-            result = result.model_copy(update={"promoted": _promoted(evidence, result, wanted.rollback)})
+            result = result.model_copy(update={"promoted": _promoted(evidence, result, options.rollback)})
         except InputError as error:
             refused = error
             result = result.model_copy(update={"promoted": f"refused: {error.problem}"})
-    _show(result, as_json=wanted.as_json)
+    _show(result, as_json=options.as_json)
     if refused is not None:
         raise refused
     return EXIT_CODES[result.verdict]
@@ -90,7 +90,7 @@ def other_content(evidence: Evidence, trusted: TrustList) -> str:
     model = evidence.record.model
     with TemporaryDirectory(prefix="calig-gate-") as temporary:
         fresh = registry.fetch(registry.parse_model_ref(model.uri), workspace=Path(temporary))
-        _, seal = verified_folder(evidence, Path(temporary) / "evidence", trusted)
+        _, seal = download_verified(evidence, Path(temporary) / "evidence", trusted)
     named = {"weights": "weights_digest", "tokenizer or processor": "processor_digest", "registry entry": "registered"}
     changed = [name for name, field in named.items() if getattr(fresh, field) != getattr(model, field)]
     if not changed and model.files_digest not in {None, fresh.files_digest}:  # MLmodel decides what is served, and by which code
@@ -120,7 +120,7 @@ def _check_promotable(evidence: Evidence, config: GateConfig) -> None:
 def _promoted(evidence: Evidence, result: GateResult, rollback: bool) -> str:
     if result.verdict is not Verdict.PASS:
         return f"@champion was not moved: the verdict is {result.verdict.value}"
-    return registry.promote(evidence.record, None, rollback=rollback)
+    return registry.promote(evidence.record, rollback=rollback)
 
 
 def _show(result: GateResult, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands have, and where results go when nobody says."""
+"""Options that several commands share, the default folder for results, and the groups of commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 DEFAULT_OUTPUT = Path("calig-runs")
 
 
-class Group(StrEnum):
+class CommandGroup(StrEnum):
     """Groups of commands, as `calig --help` shows them."""
 
     EXPLAIN = "Explain and judge"
@@ -24,3 +24,4 @@ TrackingOption = Annotated[
     str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]

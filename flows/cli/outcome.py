@@ -1,4 +1,4 @@
-"""What a person or a script gets to see of a finished run."""
+"""Output for people and scripts about finished runs: explanation, monitoring, publishing, replay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.drift import load_record
 from components.report import folded_checks
 from components.report.sections.checks import CheckLine
 from flows.cli.output import EXIT_CODES, Terminal, mark, safe, say
-from flows.pipeline.finished import Outcome
+from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport

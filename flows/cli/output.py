@@ -1,4 +1,4 @@
-"""Everything that is printed for people goes through here, so that text from elsewhere is nothing but text."""
+"""Terminal output: prints text from elsewhere as plain text, whatever it contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pass of `calig reconcile` shows: one line per version, what was done and why, and the exit code."""
+"""Commands of unattended operation, and what a pass shows: `calig setup`, `reconcile`, `listen`, `alerts resend`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flows.cli.entry import exit_with
-from flows.cli.options import DEFAULT_OUTPUT, DebugOption, Group, TrackingOption
+from flows.cli.command import command
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, DebugOption
 from flows.cli.output import Terminal, mark, safe
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
 
+alerts_app = typer.Typer(no_args_is_help=True, help="Messages about verdicts: see what waits, send it again.")
+WatchOption = Annotated[
+    Path | None,
+    typer.Option(help="YAML file that says which models are watched and how. Default: CALIG_WATCH. Example: deploy/watch.yaml."),
+]
 _COLOURS = {
     Action.STARTED: "green",
     Action.RESUMED: "yellow",
@@ -23,6 +28,143 @@ _COLOURS = {
     Action.UNDER_WAY: "cyan",
 }
 _VERDICTS = {verdict.value for verdict in Verdict}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    for function in (setup, reconcile, listen):
+        app.command(rich_help_panel=CommandGroup.UNATTENDED)(function)
+    app.add_typer(alerts_app, name="alerts", rich_help_panel=CommandGroup.UNATTENDED)
+
+
+@command()
+def setup(
+    prefect_file: Annotated[Path, typer.Option(help="Deployments to make; their work pools are created.")] = Path(
+        "deploy/prefect.yaml"
+    ),
+    kubernetes_pool: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POOL", help="A work pool whose runs become Kubernetes jobs; repeatable. All others: processes."),
+    ] = None,
+    job_template: Annotated[
+        Path | None, typer.Option(help="Base job template of the Kubernetes pools, for instance deploy/k8s/job-template.json.")
+    ] = None,
+    gpu_slots: Annotated[int, typer.Option(min=1, help="How many runs may hold a GPU at the same time.")] = 1,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The listener as MLflow reaches it: http://HOST:PORT/webhooks/mlflow. The secret comes from "
+            "CALIG_WEBHOOK_SECRET_FILE or CALIG_WEBHOOK_SECRET. Default: no webhook."
+        ),
+    ] = None,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CALIG_SIGNING_KEY_FILE", help="Key that signs records; made when there is no such file. Default: no key."
+        ),
+    ] = None,
+    trusted_keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CALIG_TRUSTED_KEYS",
+            help="List of trusted keys, made with that key when there is none. Default: no list.",
+        ),
+    ] = None,
+) -> int:
+    """Prepare a signing key, Prefect's work pools, GPU limit and deployments, and MLflow's webhook. Run it as often as you like.
+
+    The Prefect server is the one of PREFECT_API_URL. What is there already stays or is brought up to date; nothing is doubled.
+
+    [bold]Example:[/] calig setup --webhook-url http://127.0.0.1:8080/webhooks/mlflow
+    """
+    from flows.cli.output import say
+    from flows.setup import SetupOptions, set_up
+    from flows.trigger.listener.signature import read_secrets
+
+    # the first one signs; those below it are old, and only accepted for a while
+    secret = None if webhook_url is None else read_secrets()[0].decode()
+    pools = tuple(kubernetes_pool or ())
+    servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret)
+    for step in set_up(SetupOptions(*servers, signing_key, trusted_keys)):
+        say(step)
+    return 0
+
+
+@command()
+def reconcile(
+    watch: WatchOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
+) -> int:
+    """Look once at every version of the watched models: start what is missing, resume what died, give up what keeps failing.
+
+    Explanations run where the Prefect deployment explain-release runs; this command only starts them and does not wait. Safe to
+    run at any time, from several places at once: each attempt has a key, and Prefect starts it once. On a schedule, use the
+    deployment `reconcile` in deploy/prefect.yaml.
+
+    Exit codes: 0 all is judged or under way · 3 a version was given up as inconclusive (its tag calig.reason says why; a new
+    value of the tag calig.retry tries again) · 2 the watch file is wrong · 4 registry or Prefect could not be reached.
+
+    [bold]Example:[/] calig reconcile --watch deploy/watch.yaml --dry-run
+    """
+    from components.common.configuration import load_watch
+    from flows.trigger.request import watch_path
+
+    config = load_watch(watch_path(watch))
+    from flows.common.progress import begin, reporting
+    from flows.reconcile import run_pass
+    from flows.trigger.prefect_runs import PrefectRuns
+
+    with reporting(quiet=json):
+        begin("looking at the watched models' versions", None)
+        done = run_pass(config, PrefectRuns(config.deployment), dry_run=dry_run)
+    return show_pass(done, as_json=json)
+
+
+@command()
+def listen(
+    watch: WatchOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one, which is said.")] = 8080,
+    debug: DebugOption = False,
+) -> int:
+    """Receive MLflow's registry webhooks and start explanations within a second. What is missed here, calig reconcile finds.
+
+    The webhook's secret is read from CALIG_WEBHOOK_SECRET or from the file that CALIG_WEBHOOK_SECRET_FILE names (one secret a
+    line: while secrets are rotated, the old and the new one). Without a secret it does not start.
+
+    POST /webhooks/mlflow takes deliveries; GET /healthz (alive), /readyz (can hand over), /metrics (Prometheus).
+
+    In MLflow, create a webhook for model_version.created and model_version_tag.set with this URL and secret. A receiver on
+    loopback or inside a cluster needs MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true on the
+    MLflow server.
+
+    [bold]Example:[/] CALIG_WEBHOOK_SECRET_FILE=/run/secrets/calig calig listen --watch deploy/watch.yaml --port 8080
+    """
+    from components.common.configuration import load_watch
+    from flows.trigger.listener.signature import read_secrets
+    from flows.trigger.request import watch_path
+
+    path = watch_path(watch)
+    config, secrets = load_watch(path), read_secrets()
+    from flows.trigger.listener.serve import serve
+
+    return serve(path, config, secrets, host, port, debug=debug)
+
+
+@alerts_app.command()
+@command()
+def resend(
+    output: Annotated[Path, typer.Option(help="Where the runs' results and caches are.")] = DEFAULT_OUTPUT,
+) -> int:
+    """Send the messages that a receiver has not taken yet; each run does so too. Exit code 4 when some still wait.
+
+    [bold]Example:[/] calig alerts resend --output calig-runs
+    """
+    from flows.alerts import delivery
+    from flows.cli.output import say
+
+    return 4 if delivery.resend(output.absolute(), say) else 0
 
 
 def show_pass(done: Pass, *, as_json: bool) -> int:
@@ -61,92 +203,3 @@ def _summary(done: Pass) -> str:
         return "there is no version of any watched model"
     counts = Counter(step.action for step in done.steps)
     return f"{len(done.steps)} versions: " + ", ".join(f"{count} {action}" for action, count in counts.most_common())
-
-
-WatchOption = Annotated[
-    Path | None,
-    typer.Option(help="YAML file that says which models are watched and how. Default: CALIG_WATCH. Example: deploy/watch.yaml."),
-]
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to `app`."""
-    app.command(rich_help_panel=Group.UNATTENDED)(reconcile)
-    app.command(rich_help_panel=Group.UNATTENDED)(listen)
-
-
-def reconcile(
-    watch: WatchOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    tracking_uri: TrackingOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on standard output.")] = False,
-    debug: DebugOption = False,
-) -> None:
-    """Look once at every version of the watched models: start what is missing, resume what died, give up what keeps failing.
-
-    Explanations run where the Prefect deployment explain-release runs; this command only starts them and does not wait. Safe to
-    run at any time, from several places at once: each attempt has a key, and Prefect starts it once. On a schedule, use the
-    deployment `reconcile` in deploy/prefect.yaml.
-
-    Exit codes: 0 all is judged or under way · 3 a version was given up as inconclusive (its tag calig.reason says why; a new
-    value of the tag calig.retry tries again) · 2 the watch file is wrong · 4 registry or Prefect could not be reached.
-
-    [bold]Example:[/] calig reconcile --watch deploy/watch.yaml --dry-run
-    """
-    from flows.common.process import prepare
-
-    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
-
-    def run() -> int:
-        from components.common.configuration import load_watch
-        from flows.trigger.request import watch_path
-
-        config = load_watch(watch_path(watch))
-        from flows.common.progress import begin, reporting
-        from flows.reconcile import run_pass
-        from flows.trigger.prefect_runs import PrefectRuns
-
-        with reporting(quiet=json):
-            begin("looking at the watched models' versions", None)
-            done = run_pass(config, PrefectRuns(config.deployment), dry_run=dry_run)
-        return show_pass(done, as_json=json)
-
-    exit_with(run, debug=debug)
-
-
-def listen(
-    watch: WatchOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one, which is said.")] = 8080,
-    tracking_uri: TrackingOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Receive MLflow's registry webhooks and start explanations within a second. What is missed here, calig reconcile finds.
-
-    The webhook's secret is read from CALIG_WEBHOOK_SECRET or from the file that CALIG_WEBHOOK_SECRET_FILE names (one secret a
-    line: while secrets are rotated, the old and the new one). Without a secret it does not start.
-
-    POST /webhooks/mlflow takes deliveries; GET /healthz (alive), /readyz (can hand over), /metrics (Prometheus).
-
-    In MLflow, create a webhook for model_version.created and model_version_tag.set with this URL and secret. A receiver on
-    loopback or inside a cluster needs MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true on the
-    MLflow server.
-
-    [bold]Example:[/] CALIG_WEBHOOK_SECRET_FILE=/run/secrets/calig calig listen --watch deploy/watch.yaml --port 8080
-    """
-    from flows.common.process import prepare
-
-    prepare(debug=debug, tracking_uri=tracking_uri, output=DEFAULT_OUTPUT, offline=True)
-
-    def run() -> int:
-        from components.common.configuration import load_watch
-        from flows.trigger.listener.signature import read_secrets
-        from flows.trigger.request import watch_path
-
-        path = watch_path(watch)
-        config, secrets = load_watch(path), read_secrets()
-        from flows.trigger.listener.serve import serve
-
-        return serve(path, config, secrets, host, port, debug=debug)
-
-    exit_with(run, debug=debug)

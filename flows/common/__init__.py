@@ -1,1 +1,1 @@
-"""What all flows share: progress, process settings, task options, the local Prefect server, limits."""
+"""Shared by all flows: progress, process settings, task options, the local Prefect server, limits."""

@@ -1,4 +1,4 @@
-"""A Prefect server for one command, when none is named by PREFECT_API_URL: isolated from its surroundings, and ended with it.
+"""Local Prefect server for one command, when PREFECT_API_URL names none: isolated from the surroundings, ended with the command.
 
 It keeps its database below the output folder, so that neither the user's profile nor a database of another Prefect release
 matters, takes no Prefect setting from the environment, and is never reached through a proxy. It runs in a session of its own:

@@ -1,4 +1,4 @@
-"""The process of the local Prefect server: serves on an inherited socket, and ends when the command that started it is gone."""
+"""Process of the local Prefect server: serves on an inherited socket and ends when the command that started it is gone."""
 
 from __future__ import annotations
 

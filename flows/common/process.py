@@ -1,4 +1,4 @@
-"""A quiet, private process: what has to be set before the heavy libraries are imported."""
+"""Process settings that have to be made before the heavy libraries are imported: logs, telemetry, MLflow, Prefect."""
 
 from __future__ import annotations
 

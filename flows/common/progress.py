@@ -1,4 +1,4 @@
-"""Where a run's progress goes: a live bar on a terminal, plain lines elsewhere. Tasks report to whatever is current."""
+"""Progress of a run: a live bar on a terminal, plain lines elsewhere. Tasks report to the current reporter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of time and memory that the operator sets for a run: at a limit it ends with an error, and its finished shards stay.
+"""Limits of time and memory for a run: at a limit the run ends with an error and keeps its finished shards.
 
 A thread looks every half second. At a limit it interrupts the main thread, and every task at its next batch; a run that has not
 ended some seconds later, because it is in native code, is ended.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command within seconds, whatever its threads and libraries are doing.
+"""Stops a command within seconds of Ctrl-C or SIGTERM, whatever its threads and libraries are doing.
 
 Finished shards lie on disk whole, so nothing is lost by ending abruptly: the command first gets the chance to unwind, and after
 a few seconds, or at a second signal, the process ends.
@@ -32,7 +32,7 @@ class Stopped(KeyboardInterrupt):
         self.signal_number = signal_number
 
 
-def code_of(interruption: KeyboardInterrupt) -> int:
+def exit_code_of(interruption: KeyboardInterrupt) -> int:
     """The exit code that shells use for a process ended by this signal."""
     return 128 + getattr(interruption, "signal_number", signal.SIGINT)
 

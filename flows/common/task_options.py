@@ -1,4 +1,4 @@
-"""Keys under which results of tasks are kept: what has the same key is not computed twice, in whatever run."""
+"""Cache keys and retries of tasks: a result with the same key is not computed twice, in whatever run."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from schemas.planned_release import Release
 _FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
 
 
-def shard(_context: Any, parameters: dict[str, Any]) -> str:
+def shard_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same model, data, settings and rows give the same shard, in whatever run."""
     release: Release = parameters["release"]
     return f"calig-shard-{release.attribution_key}-{parameters['index']:05d}"
 
 
-def fusion(_context: Any, parameters: dict[str, Any]) -> str:
+def fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same model, data and settings lead to the same choice."""
     snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))
     identity = [snapshot.weights_digest, snapshot.processor_digest, dataset.digest, attribution.formula_version()]
     return f"calig-fusion-{digest_of([*identity, config.results_dump()])[:16]}"
 
 
-def falsification(_context: Any, parameters: dict[str, Any]) -> str:
+def falsification_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same attributions and settings of the attempt give the same findings, in whatever run."""
     release: Release = parameters["release"]
     quality_settings = release.config.quality.model_dump(mode="json", include=_FALSIFICATION_SETTINGS)
@@ -39,8 +39,8 @@ _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryEr
 _PASSING = {"OutOfMemoryError", "AcceleratorError"}
 
 
-def may_pass(error: object) -> bool:
-    """Whether the surroundings failed, which can get well: bad input, a broken file and a fault of the program cannot."""
+def is_transient(error: object) -> bool:
+    """Whether the failure was of the surroundings and may pass: bad input, a broken file and a fault of the program cannot."""
     if isinstance(error, LimitError):
         return False
     if isinstance(error, OSError):
@@ -49,7 +49,7 @@ def may_pass(error: object) -> bool:
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    return may_pass(state.result(raise_on_failure=False))
+    return is_transient(state.result(raise_on_failure=False))
 
 
 RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [1, 5], "retry_condition_fn": _worth_retrying}

@@ -45,7 +45,7 @@ def profile_of(evidence: Evidence, workspace: Path) -> ReferenceProfile:
     return _with_run(drift.load_profile(registry.fetch_profile(evidence, workspace)), evidence.run_id)
 
 
-def folder_profile(folder: Path, trusted: TrustList) -> ReferenceProfile:
+def profile_in_folder(folder: Path, trusted: TrustList) -> ReferenceProfile:
     """The profile in a results folder, every file of which is as it was sealed; InputError when one is not."""
     found = signing.verify_folder(folder, trusted)
     if found.state is SealState.TAMPERED:
@@ -82,8 +82,8 @@ class NotHonestError(InputError):
     """A version is no measure of honest training; the problem is what it did."""
 
 
-def why_not(error: CaligError) -> str:
-    """Why there is nothing of a version to use, as what it did."""
+def reason_unusable(error: CaligError) -> str:
+    """Why the version's evidence cannot be used, as the predicate of a sentence about it."""
     if isinstance(error, registry.NeverExplainedError):
         return "was never explained"
     if isinstance(error, NotHonestError):

@@ -1,4 +1,4 @@
-"""`calig replay`: attributions computed again from the registry's model and the recorded settings, beside the published ones."""
+"""`calig replay`: computes attributions again from the registry's model and the recorded settings, and compares them."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from components.common.caches import in_use
 from components.common.errors import InputError
 from flows.common import progress
 from flows.evidence.standing import evidence_of, require_known
-from flows.evidence.verify import verified_folder
+from flows.evidence.verify import download_verified
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
 from schemas.release import Example, ModelSnapshot
-from schemas.replay import ReplayOutcome, ReplayReport, RowReplay
+from schemas.replay import ReplayReport, RowReplay
 from schemas.signature import TrustList
 
 _LISTED = 20
 
 
-class Wanted(NamedTuple):
-    """What of an explanation to compute again."""
+class ReplayOptions(NamedTuple):
+    """Rows to compute again, the data set's present place, and the folder for downloads."""
 
     rows: int | None
     dataset: Path | None
     output: Path
 
 
-def replay_version(model: str, wanted: Wanted, config: PipelineConfig) -> ReplayReport:
-    """Compute rows of a published explanation again and compare; `wanted.rows` None: all.
+def replay_version(model: str, options: ReplayOptions, config: PipelineConfig) -> ReplayReport:
+    """Compute rows of a published explanation again and compare; `options.rows` None: all.
 
     Raises:
         InputError: no evidence, evidence that does not verify, or a data set that is missing or not the recorded one.
     """
     trusted = signing.load_trust(config.governance.trusted_keys)
-    with in_use(wanted.output), TemporaryDirectory() as temporary:
+    with in_use(options.output), TemporaryDirectory() as temporary:
         evidence, folder, digest = _evidence(model, Path(temporary), trusted)
         record = evidence.record
-        examples = _examples(record, wanted.dataset)
+        examples = _examples(record, options.dataset)
         progress.begin("fetching the model", None)
-        snapshot = registry.fetch(registry.parse_model_ref(record.model.uri), workspace=wanted.output.absolute() / ".cache")
+        snapshot = registry.fetch(registry.parse_model_ref(record.model.uri), workspace=options.output.absolute() / ".cache")
         tables = [folder / table.file for table in record.evidence] or sorted((folder / "attributions").glob("*.parquet"))
-        shards, rows = _replayed(record, snapshot, _parts(record, examples, wanted.rows), tables, Path(temporary))
+        shards, rows = _replayed(record, snapshot, _parts(record, examples, options.rows), tables, Path(temporary))
     return _report(record, digest, config.governance.replay_tolerance, rows, snapshot, shards[0])
 
 
@@ -57,7 +57,7 @@ def _evidence(model: str, temporary: Path, trusted: TrustList) -> tuple[Evidence
     if drift.is_results_folder(model):
         folder, seal = Path(model), signing.verify_folder(Path(model), trusted)
     else:
-        folder, seal = verified_folder(evidence, temporary / "published", trusted)
+        folder, seal = download_verified(evidence, temporary / "published", trusted)
     require_known(seal)
     return evidence, folder, seal.record_sha256
 
@@ -110,22 +110,20 @@ def _replayed(
 def _report(
     record: GovernanceReport, digest: str, tolerance: float, rows: list[RowReplay], snapshot: ModelSnapshot, shard: ShardResult
 ) -> ReplayReport:
-    beyond = [row for row in rows if row.change is None or row.change > tolerance]
+    beyond = replay.rows_beyond(rows, tolerance)
     changes = [row.change for row in rows if row.change is not None]
-    exact, within = all(row.exact for row in rows), not beyond
-    outcome = ReplayOutcome.EXACT if exact else ReplayOutcome.WITHIN if within else ReplayOutcome.DIFFERS
     causes = replay.identity_changes(record, snapshot, attribution.formula_version())
     now = governance.environment(shard.device, shard.device_versions)
     return ReplayReport(
         model=record.model.name,
         version=record.model.version,
         record_sha256=digest,
-        outcome=ReplayOutcome.DIFFERS if causes else outcome,
+        outcome=replay.outcome_of(rows, tolerance, causes),
         tolerance=tolerance,
         n_rows=len(rows),
         n_exact=sum(row.exact for row in rows),
         largest_change=max(changes, default=None),
-        rows=tuple(sorted(beyond, key=lambda row: -(row.change or float("inf")))[:_LISTED]),
+        rows=tuple(beyond[:_LISTED]),
         n_beyond=len(beyond),
         causes=causes,
         environment=replay.environment_changes(record, now, shard.attention_kernel),

@@ -1,4 +1,4 @@
-"""What keys and reviewers say of a version's evidence, read from the evidence itself and checked; tags only mirror it."""
+"""Standing of a version's evidence: seal, signature and sign-offs, read from the evidence itself; tags only mirror it."""
 
 from __future__ import annotations
 

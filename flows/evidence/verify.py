@@ -1,4 +1,4 @@
-"""`calig verify`: is a version's evidence as it was sealed and signed off, and by whom?"""
+"""`calig verify`: checks that a version's evidence is as it was sealed and signed off, and by whom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from components import registry, signing
 from components.common.stores import is_address
 from flows.cli.output import Terminal
-from flows.evidence.chain import chain_exit_code, follow, show_chain
+from flows.evidence.reference_chain import chain_exit_code, follow_references, show_chain
 from flows.evidence.standing import chains_of, evidence_of
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
@@ -38,12 +38,12 @@ def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, c
     trusted = signing.load_trust(config.governance.trusted_keys)
     standing, chains = _verified(model, trusted)
     if chain and standing.seal.state is not SealState.TAMPERED:
-        standing = standing.model_copy(update={"chain": follow(evidence_of(model, trusted), standing.seal, trusted)})
+        standing = standing.model_copy(update={"chain": follow_references(evidence_of(model, trusted), standing.seal, trusted)})
     _show(standing, chains, as_json=as_json)
     return _exit_code(standing, require_signature or config.gate.require_signature)
 
 
-def verified_folder(evidence: Evidence, folder: Path, trusted: TrustList) -> tuple[Path, Verification]:
+def download_verified(evidence: Evidence, folder: Path, trusted: TrustList) -> tuple[Path, Verification]:
     """Everything that is published for a version, downloaded into `folder`, and what its seal says."""
     place = registry.download_evidence(evidence, folder)
     return place, signing.verify_folder(place, trusted)
@@ -58,7 +58,7 @@ def _verified(model: str, trusted: TrustList) -> tuple[Standing, tuple[Chain, ..
     evidence = evidence_of(model, trusted)
     if not in_folder:
         with TemporaryDirectory() as temporary:
-            _, seal = verified_folder(evidence, Path(temporary), trusted)
+            _, seal = download_verified(evidence, Path(temporary), trusted)
     chains = () if seal.state is SealState.TAMPERED else chains_of(evidence, trusted)
     return Standing(seal=seal, sign_off=signing.standing(chains), doubts=evidence.doubts), chains
 
@@ -88,12 +88,12 @@ def _show(standing: Standing, chains: tuple[Chain, ...], *, as_json: bool) -> No
     console.print(f"record   sha256 {seal.record_sha256}", highlight=False, soft_wrap=True)
     for entry in (entry for chain in chains for entry in chain.entries):
         stands = " [bold]← stands[/]" if entry == standing.sign_off else ""
-        console.print(f"sign-off {escape(in_words(entry))}{stands}", highlight=False, soft_wrap=True)
+        console.print(f"sign-off {escape(describe_sign_off(entry))}{stands}", highlight=False, soft_wrap=True)
     if standing.chain is not None:
         show_chain(standing.chain)
 
 
-def in_words(entry: SignOff) -> str:
+def describe_sign_off(entry: SignOff) -> str:
     """A sign-off as one line."""
     until = f" until {entry.expires}" if entry.expires else ""
     return f"{entry.number}: {entry.ruling.value}{until} by {entry.reviewer} on {entry.signed_at.date()}: {entry.reason}"

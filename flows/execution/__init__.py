@@ -1,1 +1,1 @@
-"""Where shards are computed: engines, other work pools, GPU slots, and the store that they share."""
+"""Execution of shards: engines, other work pools, GPU slots, and the store that workers share."""

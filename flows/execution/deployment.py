@@ -1,4 +1,4 @@
-"""Shards handed to another deployment, such as one on a GPU pool: so many to a run, each run started once, all waited for."""
+"""Shards in runs of another deployment, such as one on a GPU pool: each run is started once, and all are waited for."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class _Part:
     attempt: int = -1
 
 
-def here(release: Release) -> Release:
-    """The release with its shards computed where it is asked: what the deployment gets."""
+def without_deployment(release: Release) -> Release:
+    """Let the release compute its shards where it runs: what the deployment is given."""
     execution = release.config.execution.model_copy(update={"attribution_deployment": None})
     return release.model_copy(update={"config": release.config.model_copy(update={"execution": execution})})
 
 
-def hand_over(release: Release, indices: Sequence[int], force: bool) -> None:
-    """Have the deployment compute the shards, and wait until all its runs have completed.
+def run_shards(release: Release, indices: Sequence[int], force: bool) -> None:
+    """Run the shards in the deployment, and wait until all its runs have completed.
 
     A run is known by the attributions and shards that it is for: asked again, while it runs or after this process died, it is
     found and not started twice. One that failed is followed by another.
@@ -89,7 +89,7 @@ def _run(part: _Part, release: Release, force: bool) -> FlowRun:
     try:
         run = run_deployment(
             name,
-            parameters={"release": here(release).model_dump(mode="json"), "indices": part.indices, "force": force},
+            parameters={"release": without_deployment(release).model_dump(mode="json"), "indices": part.indices, "force": force},
             idempotency_key=f"{part.key}-{part.attempt}",
             timeout=0,
         )

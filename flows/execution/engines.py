@@ -1,4 +1,4 @@
-"""Shards on the engine that the settings name: threads, processes, Ray or Dask. What a dead worker left is started again."""
+"""Shards on the configured engine: threads, processes, Ray or Dask. Shards of a worker that died are started again."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LOST = {
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
-def compute(release: Release, indices: Sequence[int], force: bool) -> list[ShardResult]:
+def compute_shards(release: Release, indices: Sequence[int], force: bool) -> list[ShardResult]:
     """The shards `indices`, from the cache unless `force`; after a worker died, what is left on new ones.
 
     Raises:
         CouldNotRunError: workers died again and again.
     """
     execution = release.config.execution
-    runners.check(execution)
+    runners.require_engine(execution)
     done: dict[int, ShardResult] = {}
     for _ in range(1 + execution.lost_workers):
         left = [index for index in indices if index not in done]
@@ -59,9 +59,11 @@ def compute(release: Release, indices: Sequence[int], force: bool) -> list[Shard
 def _compute(release: Release, indices: Sequence[int], force: bool, done: dict[int, ShardResult]) -> None:
     """Fill `done`; the first error is raised when all have ended, so that what can be finished is."""
     execution, advance = release.config.execution, progress.advance_current()
-    task: Any = tasks.explain_shard.with_options(refresh_cache=force, result_storage=result_storage.of(execution.store) or NotSet)
+    task: Any = tasks.explain_shard.with_options(
+        refresh_cache=force, result_storage=result_storage.storage_in(execution.store) or NotSet
+    )
     errors: list[Exception] = []
-    with _surroundings(execution), runners.runner_of(execution) as runner, runners.reserved(execution):
+    with _surroundings(execution), runners.runner_of(execution) as runner, runners.ray_resources(execution):
         futures = runner.map(task, {"release": unmapped(release), "index": list(indices)})
         for index, future in zip(indices, futures, strict=True):
             try:

@@ -1,4 +1,4 @@
-"""What shards need and leave where every worker reaches it: rows and model go there first, tables come back from there.
+"""Shared storage for shards: uploads rows and the model, downloads tables.
 
 Without a store that is the output folder, and threads of this process need neither rows nor model to be put anywhere.
 """
@@ -26,8 +26,8 @@ _WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 _PROCESSOR = ("*.json", "*.txt", "*.model", "*.jinja", "bpe.codes")
 
 
-def hand_out(release: Release, indices: Sequence[int]) -> None:
-    """Put rows (and into a store of its own the model too) where workers look for them; what is there already stays."""
+def upload_inputs(release: Release, indices: Sequence[int]) -> None:
+    """Upload the shards' rows, and into a store of its own the model, unless they are there already."""
     execution = release.config.execution
     if execution.engine == "threads" and execution.store is None:
         return
@@ -40,17 +40,17 @@ def hand_out(release: Release, indices: Sequence[int]) -> None:
             _put_rows(shard_of(release, index), store, _rows_name(release, index))
 
 
-def inputs_of(release: Release, index: int) -> tuple[ModelSnapshot, list[Example]]:
-    """Model and rows of a shard, from where they lie on this machine, else from where they were handed out."""
+def load_inputs(release: Release, index: int) -> tuple[ModelSnapshot, list[Example]]:
+    """Load model and rows of a shard from this machine, else from the store."""
     execution = release.config.execution
     if execution.engine == "threads" and execution.store is None:
         return release.snapshot, shard_of(release, index)
-    return _model_here(release.snapshot, execution.store), _rows_here(release, index)
+    return _fetch_model(release.snapshot, execution.store), _fetch_rows(release, index)
 
 
 @contextmanager
-def table_of(release: Release, index: int) -> Iterator[Path]:
-    """Where to write a shard's table; it is put into the store when it was written whole."""
+def open_table(release: Release, index: int) -> Iterator[Path]:
+    """Give the path to write a shard's table to; a table that was written whole is then uploaded."""
     if release.config.execution.store is None:
         yield release.shard_path(index)
         return
@@ -60,14 +60,14 @@ def table_of(release: Release, index: int) -> Iterator[Path]:
         _store_of(release).put(path, release.shard_name(index))
 
 
-def placed(release: Release, shard: ShardResult) -> ShardResult:
-    """The shard with the place that its table has on this machine: one from a store may have been written on another."""
+def locate_table(release: Release, shard: ShardResult) -> ShardResult:
+    """Set the path of the shard's table on this machine: one from a store may have been written on another."""
     elsewhere = release.config.execution.store is not None
     return shard.model_copy(update={"path": release.shard_path(shard.index)}) if elsewhere else shard
 
 
-def bring(release: Release, shard: ShardResult) -> bool:
-    """Have the shard's table on this machine as it was written; False when it was lost or damaged since."""
+def fetch_table(release: Release, shard: ShardResult) -> bool:
+    """Download the shard's table unless it is here; False when it was lost or is not as it was written."""
     if attribution.intact(shard):
         return True
     if release.config.execution.store is None:
@@ -102,7 +102,7 @@ def _put_rows(examples: Sequence[Example], store: Store, name: str) -> None:
         store.put(path, name)
 
 
-def _rows_here(release: Release, index: int) -> list[Example]:
+def _fetch_rows(release: Release, index: int) -> list[Example]:
     with tempfile.TemporaryDirectory(prefix="calig-") as folder:
         path = Path(folder) / "rows.jsonl"
         _store_of(release).get(_rows_name(release, index), path)
@@ -135,8 +135,8 @@ def _put_model(snapshot: ModelSnapshot, store: Store) -> None:
 
 
 @lru_cache(maxsize=2)
-def _model_here(snapshot: ModelSnapshot, store_url: str | None) -> ModelSnapshot:
-    """The snapshot as it lies on this machine; fetched from the store, and checked by its digests, where it does not."""
+def _fetch_model(snapshot: ModelSnapshot, store_url: str | None) -> ModelSnapshot:
+    """The snapshot on this machine; downloaded from the store and checked by its digests where it is not here."""
     if store_url is None or registry.is_here(snapshot):
         return snapshot
     here = Path(tempfile.mkdtemp(prefix="calig-model-"))

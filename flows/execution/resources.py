@@ -1,4 +1,4 @@
-"""GPUs are handed out by one of Prefect's concurrency limits: who computes on one holds a slot of it."""
+"""GPU slots, by one of Prefect's concurrency limits, and the share of cores that each worker gets."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ OWNER = "CALIG_ENGINE_OWNER"
 
 
 @lru_cache(maxsize=1)
-def settle(execution: ExecutionConfig) -> None:
-    """Once per worker process; nothing in the process that owns the engine."""
+def prepare_worker(execution: ExecutionConfig) -> None:
+    """Set a worker process up once: signals, logs, threads; nothing in the process that owns the engine."""
     if execution.engine == "threads" or os.environ.get(OWNER) == str(os.getpid()):
         return
     ignore_interrupts()

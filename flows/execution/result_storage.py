@@ -1,4 +1,4 @@
-"""Where Prefect keeps the results of shards: beside their tables, so that every worker finds what is finished."""
+"""Prefect's storage of shard results: in the store beside their tables, so that every worker finds what is finished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.common.errors import CouldNotRunError
 from schemas.base import digest_of
 
 
-def of(store: str | None) -> str | Path | None:
+def storage_in(store: str | None) -> str | Path | None:
     """A Prefect result storage inside `store`; None: Prefect's own.
 
     For a file system that is not local this is a block named after the store, registered with the Prefect server. It holds the

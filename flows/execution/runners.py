@@ -1,4 +1,4 @@
-"""The engine that the settings name as a Prefect task runner: threads, processes, Ray or Dask."""
+"""Prefect task runners for the configured engine: threads, processes, Ray or Dask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.common.errors import InputError
 from schemas.config import ExecutionConfig
 
 
-def check(execution: ExecutionConfig) -> None:
+def require_engine(execution: ExecutionConfig) -> None:
     """Refuse an engine whose extra is not installed, before any work."""
     packages = {"ray": "prefect_ray", "dask": "prefect_dask"}
     package = packages.get(execution.engine)
@@ -63,7 +63,7 @@ def _dask(execution: ExecutionConfig) -> TaskRunner[Any]:
     return runner
 
 
-def reserved(execution: ExecutionConfig) -> Any:
+def ray_resources(execution: ExecutionConfig) -> Any:
     """What Ray reserves for each shard."""
     if execution.gpus_per_shard is None:
         return nullcontext()

@@ -1,4 +1,4 @@
-"""What is said before a run begins: what will be explained, against what, how long it should take, and where results go."""
+"""Announcement of a run: what is explained, against what, how long it should take, and where results go."""
 
 from __future__ import annotations
 

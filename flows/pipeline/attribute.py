@@ -1,4 +1,4 @@
-"""All shards of a release, from the cache where they are whole, computed where they are not."""
+"""Attribution of all shards of a release: whole ones come from the cache, the others are computed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def attribute(release: Release, force: bool) -> list[ShardResult]:
     progress.begin("attributing", release.dataset.n_rows)
     alone, indices = release.alone(), list(range(release.n_shards))
     shards = {shard.index: shard for shard in _computed(alone, indices, force)}
-    damaged = [index for index, shard in shards.items() if not exchange.bring(alone, shard)]
+    damaged = [index for index, shard in shards.items() if not exchange.fetch_table(alone, shard)]
     if damaged:
         again = {shard.index: shard for shard in _computed(alone, damaged, force=True)}
-        _check([shard for shard in again.values() if not exchange.bring(alone, shard)])
+        _check([shard for shard in again.values() if not exchange.fetch_table(alone, shard)])
         shards |= again
     return [shards[index] for index in indices]
 
@@ -30,10 +30,10 @@ def _check(lost: list[ShardResult]) -> None:
 
 
 def _computed(release: Release, indices: list[int], force: bool) -> list[ShardResult]:
-    exchange.hand_out(release, indices)
+    exchange.upload_inputs(release, indices)
     if release.config.execution.attribution_deployment is None:
-        shards = engines.compute(release, indices, force)
+        shards = engines.compute_shards(release, indices, force)
     else:
-        deployment.hand_over(release, indices, force)
-        shards = engines.compute(deployment.here(release), indices, force=False)  # all from the store
-    return [exchange.placed(release, shard) for shard in shards]
+        deployment.run_shards(release, indices, force)
+        shards = engines.compute_shards(deployment.without_deployment(release), indices, force=False)  # all from the store
+    return [exchange.locate_table(release, shard) for shard in shards]

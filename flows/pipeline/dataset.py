@@ -1,4 +1,4 @@
-"""The rows of a release's pinned data set, read once per process."""
+"""Rows of a release's pinned data set, read once per process."""
 
 from __future__ import annotations
 

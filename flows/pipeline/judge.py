@@ -1,4 +1,4 @@
-"""The steps that judge, each guarded: one that breaks becomes a finding that nothing passes on, and nothing computed is lost."""
+"""Runs the judging steps; a step that raises becomes an `inconclusive` finding, and nothing computed is lost."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def compare(release: Release, tables: list[Path], cover: privacy.Cover) -> Drift
     """The drift report, in the cover's names; a comparison that breaks is inconclusive.
 
     Args:
-        release: with its reference in the cover's names, see `covering.comparable`.
+        release: with its reference in the cover's names, see `redact.rename_references`.
         tables: the raw ones.
         cover: what the texts are covered with.
     """
     if release.reference is None:
         return release.without_reference or drift.not_applicable("there is no reference version")
     progress.begin("comparing with the reference", None)
-    hindrance = redact.hindrance(release.reference, release)
+    hindrance = redact.obstacle(release.reference, release)
     if hindrance is not None:
         step = "set privacy.texts and the key as they were, or explain the reference again: --reexplain-reference"
         return drift.incomparable(

@@ -1,4 +1,4 @@
-"""The vocabulary probe of one release: fetch the reference model, score the words that are not kept, compare."""
+"""Vocabulary probe of one release: fetches the reference model, scores the words that have no kept scores, compares."""
 
 from __future__ import annotations
 

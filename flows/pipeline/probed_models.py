@@ -1,4 +1,4 @@
-"""One version under the probe: opened only when something has to be scored."""
+"""A model version under the vocabulary probe, opened only when something has to be scored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from components import probe, registry, scoring
 from components.common.errors import CaligError, CouldNotRunError
 from flows.common import progress
-from flows.evidence.provenance import honest_evidence, trusted_keys, why_not
+from flows.evidence.provenance import honest_evidence, reason_unusable, trusted_keys
 from flows.pipeline import tasks
 from schemas.planned_release import Release
 from schemas.probe import ProbeContext
@@ -153,7 +153,7 @@ def _named(uri: str, release: Release) -> ModelSnapshot:
         model = honest_evidence(ref, trusted_keys(release.config)).record.model
     except CaligError as error:
         step = error.next_step or "take it out of probe.twins"
-        raise CouldNotRunError(f"no noise can be measured on {uri}: it {why_not(error)}", next_step=step) from error
+        raise CouldNotRunError(f"no noise can be measured on {uri}: it {reason_unusable(error)}", next_step=step) from error
     return _with_weights(_fetched(uri, release), model.weights_digest)
 
 

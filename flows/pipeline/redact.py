@@ -1,4 +1,4 @@
-"""The one place where a run's texts are covered, between computing and all that compares, records, shows and publishes."""
+"""Redaction of a run's texts, once, between computing and everything that compares, records, shows and publishes."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from schemas.reference import NullProfiles, ReferenceProfile
 from schemas.release import ModelSnapshot
 
 
-def settled(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:
-    """The settings with the key in use named; refused before any work when there is none."""
+def name_key(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:
+    """Name the key in use in the settings; refused before any work when there is none."""
     return config.model_copy(update={"privacy": privacy.settled(config.privacy, snapshot.modality)})
 
 
 @contextmanager
-def covering(release: Release) -> Iterator[privacy.Cover]:
-    """The cover of a release; the tables that it writes are gone afterwards."""
+def open_cover(release: Release) -> Iterator[privacy.Cover]:
+    """Open the redaction of a release's texts; the tables that it writes are deleted afterwards."""
     release.workspace.mkdir(parents=True, exist_ok=True)
     key = privacy.key_of(release.config.privacy)
     with tempfile.TemporaryDirectory(prefix="covered-", dir=release.workspace) as folder:
         yield privacy.Cover(release.config.privacy, examples_of(release), Path(folder), key)
 
 
-def comparable(release: Release, cover: privacy.Cover) -> Release:
-    """`release` with what it is compared with in the cover's names; earlier versions that cannot be are skipped."""
+def rename_references(release: Release, cover: privacy.Cover) -> Release:
+    """Rename the words of all that `release` is compared with as in its own tables; versions that cannot be are skipped."""
     reference = None if release.reference is None else _named(release.reference, cover)
     return release.model_copy(update={"reference": reference, "nulls": tuple(_nulls(null, cover) for null in release.nulls)})
 
 
-def shown_reference(release: Release, cover: privacy.Cover) -> list[Path] | None:
-    """The reference's tables as the report may show them; none when they cannot be covered alike."""
+def redact_reference(release: Release, cover: privacy.Cover) -> list[Path] | None:
+    """The reference's tables as the report may show them; none when they cannot be redacted alike."""
     reference = release.reference
-    if reference is None or hindrance(reference, release) is not None:
+    if reference is None or obstacle(reference, release) is not None:
         return None
     return cover.shown(reference.tables, reference.privacy)
 
 
-def shown_shards(shards: Sequence[ShardResult], cover: privacy.Cover) -> list[ShardResult]:
+def redact_shards(shards: Sequence[ShardResult], cover: privacy.Cover) -> list[ShardResult]:
     """The shards with their tables as they may be written down."""
     paths = cover.shown([shard.path for shard in shards])
     return [shard.model_copy(update={"path": path}) for shard, path in zip(shards, paths, strict=True)]
 
 
-def hindrance(profile: ReferenceProfile, release: Release) -> str | None:
-    """Why the texts of an earlier explanation of the same rows stand in the way of a comparison, if so."""
+def obstacle(profile: ReferenceProfile, release: Release) -> str | None:
+    """Why the texts of an earlier explanation of the same rows prevent a comparison; None: they do not."""
     return privacy.hindrance(profile.privacy, release.config.privacy)
 
 

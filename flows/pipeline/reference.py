@@ -1,4 +1,4 @@
-"""What a release is compared with: the reference, explained again where that is allowed, and the versions that measure noise.
+"""Reference of a release: finds it, plans its re-explanation where allowed, and adds the versions that measure noise.
 
 The reference is the same model's @champion, or the version that the operator names. Its tables, and those of twins and accepted
 versions, are used only after their evidence was verified (flows/evidence/provenance.py).
@@ -46,8 +46,8 @@ class Found(NamedTuple):
     doubt: Doubt | None = None
 
 
-def reference_of(candidate: Candidate, reference: str | None) -> Found:
-    """The version that `candidate` is compared with: the one named, or @champion.
+def find_reference(candidate: Candidate, reference: str | None) -> Found:
+    """Find the version that `candidate` is compared with: the one named, or @champion.
 
     Raises:
         InputError: no such version, or a results folder that cannot be read.
@@ -63,8 +63,8 @@ def reference_of(candidate: Candidate, reference: str | None) -> Found:
     return _published(ref, candidate)
 
 
-def made_comparable(release: Release, ref: ModelRef | None) -> Release:
-    """`release` with its reference explained again by `release`'s settings, where that is needed and allowed."""
+def plan_reexplanation(release: Release, ref: ModelRef | None) -> Release:
+    """Add a re-explanation of the reference by `release`'s settings, where that is needed and allowed."""
     if ref is None or not release.config.drift.reexplain_reference or _fits(release.reference, release):
         return release
     again = _again(ref, release)
@@ -74,8 +74,8 @@ def made_comparable(release: Release, ref: ModelRef | None) -> Release:
     return release.model_copy(update={"reference": profile, "without_reference": None, "pending": (*release.pending, again)})
 
 
-def with_null(release: Release) -> Release:
-    """`release` with the profiles of the reference's twins, and of accepted versions when the twins are too few."""
+def add_noise_profiles(release: Release) -> Release:
+    """Add the profiles of the reference's twins, and of accepted versions when the twins are too few."""
     reference = release.reference
     if reference is None or release.config.drift.null_versions == 0 or not _registered(reference, release.snapshot):
         return release
@@ -183,7 +183,7 @@ def _compared_with_itself(snapshot: ModelSnapshot) -> DriftReport:
 def _from_folder(folder: Path, candidate: Candidate) -> Found:
     """The explanation in a results folder, verified like a published one."""
     record = drift.load_record(folder)
-    profile = provenance.folder_profile(folder, candidate.trusted)
+    profile = provenance.profile_in_folder(folder, candidate.trusted)
     try:
         ref = registry.parse_model_ref(record.model.uri)
     except InputError:  # the model has gone since: what it left can still be compared with
@@ -206,7 +206,7 @@ def _published(ref: ModelRef, candidate: Candidate) -> Found:
 
 def _without_profile(ref: ModelRef, error: InputError) -> Found:
     again = f"explain {ref.uri} with this data set and configuration, then this version again"
-    reason = f"the reference {ref.uri} {provenance.why_not(error)}"
+    reason = f"the reference {ref.uri} {provenance.reason_unusable(error)}"
     without = drift.incomparable(reason, next_step=f"{again}; a look without a verdict: --reexplain-reference")
     return Found(ref, None, without, Doubt(reason=f"{reason}, so that it was not accepted", next_step=again))
 
@@ -279,7 +279,7 @@ def _honest_profile(ref: ModelRef, workspace: Path, trusted: TrustList) -> Refer
     try:
         return provenance.profile_of(provenance.honest_evidence(ref, trusted), workspace)
     except CaligError as error:
-        return provenance.why_not(error)
+        return provenance.reason_unusable(error)
 
 
 def _others(refs: Sequence[ModelRef], release: Release) -> list[ModelRef]:

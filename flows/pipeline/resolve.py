@@ -9,7 +9,7 @@ from flows.common import progress
 from flows.evidence.provenance import trusted_keys
 from flows.pipeline import redact, tasks
 from flows.pipeline.dataset import examples_in
-from flows.pipeline.reference import Candidate, made_comparable, reference_of, with_null
+from flows.pipeline.reference import Candidate, add_noise_profiles, find_reference, plan_reexplanation
 from schemas.config import PipelineConfig
 from schemas.fusion import FusionChoice
 from schemas.planned_release import Release
@@ -38,8 +38,8 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     attribution.check_target(config.attribution.target, snapshot.labels)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
     attribution.check_gold(config.attribution.target, pinned)
-    config = redact.settled(_with_suite(config, snapshot), snapshot)
-    found = reference_of(Candidate(snapshot, workspace, trusted_keys(config)), reference)
+    config = redact.name_key(_with_suite(config, snapshot), snapshot)
+    found = find_reference(Candidate(snapshot, workspace, trusted_keys(config)), reference)
     choice = _fusion(config, snapshot, pinned, found.profile, workspace)
     settled = config.attribution if choice is None else config.attribution.fused_by(choice.fusion)
     release = Release(
@@ -54,7 +54,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
         doubt=found.doubt,
         output=output,
     )
-    return with_null(made_comparable(release, found.ref))
+    return add_noise_profiles(plan_reexplanation(release, found.ref))
 
 
 def _fusion(

@@ -1,4 +1,4 @@
-"""The pipeline's steps as Prefect tasks: retries, caching and concurrency are decided here, the work is done in components.
+"""The pipeline's steps as Prefect tasks: sets retries, caching and concurrency; components do the work.
 
 Tasks pass paths and records, never models or tensors.
 """
@@ -48,7 +48,7 @@ def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> Data
 @task(
     name="explain shard",
     task_run_name="explain shard {index}",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.shard),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.shard_key),
     persist_result=True,
     result_serializer="json",
     **RETRIES,
@@ -56,10 +56,10 @@ def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> Data
 def explain_shard(release: Release, index: int) -> ShardResult:
     """Attribute one shard; a finished one is not computed again, in this run or a later one."""
     settings = release.config.attribution
-    resources.settle(release.config.execution)
+    resources.prepare_worker(release.config.execution)
     advance = progress.advance_current()
-    snapshot, examples = exchange.inputs_of(release, index)
-    with exchange.table_of(release, index) as path, gpu_slot(settings):
+    snapshot, examples = exchange.load_inputs(release, index)
+    with exchange.open_table(release, index) as path, gpu_slot(settings):
         shard = attribution.explain_shard(snapshot, examples, settings, index=index, path=path, progress=advance)
     return shard.model_copy(update={"path": release.shard_path(index)})
 
@@ -100,7 +100,7 @@ def explain_toward(release: Release, targets: dict[str, dict[str, Any]]) -> list
 
 @task(
     name="choose fusion",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.fusion),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.fusion_key),
     persist_result=True,
     result_serializer="json",
     **RETRIES,
@@ -132,7 +132,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
 
 @task(
     name="try to falsify",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.falsification),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.falsification_key),
     persist_result=True,
     result_serializer="json",
 )

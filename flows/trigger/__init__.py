@@ -1,1 +1,1 @@
-"""The unattended side: decides what a registered version needs, and starts it."""
+"""Unattended operation: decides what a registered version needs, and starts it."""

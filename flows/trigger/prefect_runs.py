@@ -1,4 +1,4 @@
-"""The Prefect side of the trigger: start the explaining deployment once per key, and see what became of a run."""
+"""Runs of the explaining deployment on Prefect: started once per key, looked up, stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the watch file is: named by the caller, or by the environment."""
+"""Request for one version: data set, settings and reference, from the watch file and admitted tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an explanation is, noted on the version for people and for the trigger: never in the way of a run."""
+"""Progress of an explanation, written to the model version's tags; failures to write never stop a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.release import ModelSource
 _log = logging.getLogger(__name__)
 
 
-def running(model: str, request: str | None) -> None:
+def note_running(model: str, request: str | None) -> None:
     """Note that the version `model` names is being worked on; an alias is left alone, since it is not resolved yet."""
     try:
         ref = registry.parse_model_ref(model)
@@ -22,7 +22,7 @@ def running(model: str, request: str | None) -> None:
         _log.warning("%s: its state could not be noted: %s", model, error)
 
 
-def done(record: GovernanceReport, request: str | None) -> None:
+def note_done(record: GovernanceReport, request: str | None) -> None:
     """Note that the explanation is published; where that fails, `calig reconcile` notes it."""
     try:
         registry.note_done(record.model.name, record.model.version, request)

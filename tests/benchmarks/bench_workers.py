@@ -54,7 +54,7 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
 
     from components import attribution, datasets
     from flows.execution import engines
-    from flows.execution.exchange import hand_out
+    from flows.execution.exchange import upload_inputs
     from schemas.planned_release import Release
 
     snapshot = snapshot_of(folder / "model")
@@ -73,8 +73,8 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
 
     @flow(name="bench-workers")
     def explained() -> None:
-        hand_out(release, range(shards))
-        engines.compute(release, range(shards), force=True)
+        upload_inputs(release, range(shards))
+        engines.compute_shards(release, range(shards), force=True)
 
     started = time()
     explained()

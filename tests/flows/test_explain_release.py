@@ -14,7 +14,7 @@ from components import attribution, quality, registry, scoring
 from components.common.errors import CouldNotRunError, InputError, PublishError
 from flows.common import progress
 from flows.explain_release import explain_release
-from flows.pipeline.finished import Outcome
+from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
 from tests.conftest import TinyRegistry

@@ -12,15 +12,15 @@ from typer.testing import CliRunner
 from components import signing
 from components.common.errors import CouldNotRunError, InputError
 from flows.cli.app import app
-from flows.setup import Wanted, pools_of, set_up
+from flows.setup import SetupOptions, pools_of, set_up
 
 ROOT = Path(__file__).parents[2]
 PREFECT_FILE = ROOT / "deploy" / "prefect.yaml"
 TEMPLATE = ROOT / "deploy" / "k8s" / "job-template.json"
 
 
-def wanted(*, slots: int = 2, pools: tuple[str, ...] = ("calig-gpu",), file: Path = PREFECT_FILE) -> Wanted:
-    return Wanted(file, pools, TEMPLATE, slots, None, None)
+def wanted(*, slots: int = 2, pools: tuple[str, ...] = ("calig-gpu",), file: Path = PREFECT_FILE) -> SetupOptions:
+    return SetupOptions(file, pools, TEMPLATE, slots, None, None)
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""The receiver of MLflow's registry webhooks: one module per thing that guards it."""
+"""Receiver of MLflow's registry webhooks, with one module per check."""

@@ -1,4 +1,4 @@
-"""The receiver of MLflow's registry webhooks: checks a delivery, answers within milliseconds, hands over in the background."""
+"""Web application of the listener: checks a delivery, answers within milliseconds, looks at its version in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from flows.trigger.listener import health, limits
-from flows.trigger.listener.deliveries import ReplayStore
+from flows.trigger.listener.deliveries import DeliveryStore
 from flows.trigger.listener.events import read_event
 from flows.trigger.listener.health import Readiness
 from flows.trigger.listener.limits import Refusal
@@ -35,7 +35,7 @@ class Listener:
     def __init__(self, config: ListenerConfig, secrets: Sequence[bytes], look_at: Callable[[str, str], Step]) -> None:
         self.config, self._secrets = config, tuple(secrets)
         self._bucket = limits.TokenBucket(config.rate_per_s, config.burst)
-        self._seen = ReplayStore(config.replay_store, config.replay_capacity)
+        self._seen = DeliveryStore(config.replay_store, config.replay_capacity)
         self.handover = Handover(look_at, size=config.queue)
         self.metrics = health.Metrics(lambda: self.handover.waiting, lambda: len(self._seen))
 

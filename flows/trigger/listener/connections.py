@@ -1,4 +1,4 @@
-"""Connections of the listener: requests have to arrive in time, and the slowest make room for new ones.
+"""Limits on connections: a request has to arrive in time, and the slowest connections make room for new ones.
 
 uvicorn has no time limit for the head of a request and answers 503 to everything, `/healthz` too, when its limit of connections
 is reached: a few hundred half-open requests would silence it.

@@ -1,4 +1,4 @@
-"""Deliveries seen within the timestamp window: checked in memory, kept in SQLite, so that a restart forgets none.
+"""Deduplication of deliveries within the timestamp window: in memory, and in SQLite across restarts.
 
 Writing is done in the background every fraction of a second. What a crash loses is at worst handed over twice, and then the
 idempotency key starts it once all the same.
@@ -16,7 +16,7 @@ from components.common.errors import CouldNotRunError
 _SCHEMA = "CREATE TABLE IF NOT EXISTS delivery (id TEXT PRIMARY KEY, expires_s REAL NOT NULL) WITHOUT ROWID"
 
 
-class ReplayStore:
+class DeliveryStore:
     """Ids of deliveries until they are too old to be accepted anyway; at most `capacity`, the oldest go first."""
 
     def __init__(self, path: Path, capacity: int) -> None:

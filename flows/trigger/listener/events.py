@@ -1,4 +1,4 @@
-"""What a delivery is about, reduced to a version to look at. Nothing else in it is believed: the registry is asked again."""
+"""Reduces a delivery to the version that it names. Nothing else in it is believed: the registry is asked again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the listener counts, for Prometheus."""
+"""Health of the listener: Prometheus counters and readiness checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a delivery is refused: a status and a short reason that holds nothing of the request."""
+"""Limits on requests: rate, body size and time, and the refusals that answer them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at versions in a process of its own, so that MLflow's and Prefect's clients keep no delivery waiting."""
+"""Looks at versions in a process of its own, so that MLflow's and Prefect's clients keep no delivery waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schemas.trigger import Action, Step
 _NICENESS = 5
 
 
-class LookingProcess:
+class LookupProcess:
     """`look_at` behind a process boundary; a process that died is replaced, and its version left to the reconciler."""
 
     def __init__(self, path: Path, *, debug: bool) -> None:

@@ -1,4 +1,4 @@
-"""Versions on their way from a delivery to Prefect: a bounded queue, emptied one by one, drained at a stop."""
+"""Bounded queue from deliveries to Prefect: emptied one by one, drained at a stop."""
 
 from __future__ import annotations
 

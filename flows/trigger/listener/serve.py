@@ -1,4 +1,4 @@
-"""Run the listener: bind, say where, serve until told to stop."""
+"""Runs the listener: binds the address, prints it, and serves until told to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.common.errors import CouldNotRunError
 from flows.trigger.listener.app import Listener, create_app
 from flows.trigger.listener.connections import protocol_of
 from flows.trigger.listener.health import Readiness
-from flows.trigger.listener.lookups import LookingProcess
+from flows.trigger.listener.lookups import LookupProcess
 from flows.trigger.prefect_runs import check_configured, check_prefect
 from schemas.watch import WatchConfig
 
@@ -31,7 +31,7 @@ def serve(path: Path, watch: WatchConfig, secrets: tuple[bytes, ...], host: str,
         InputError: no Prefect server is configured. CouldNotRunError: the address cannot be listened on.
     """
     check_configured()
-    looking = LookingProcess(path, debug=debug)
+    looking = LookupProcess(path, debug=debug)
     listener = Listener(watch.listener, secrets, looking)
     app = create_app(listener, _readiness(path, listener))
     _log_to_stderr()

@@ -1,4 +1,4 @@
-"""The webhook's secret: from the environment or a file, never shown; several while secrets are rotated."""
+"""Signature check of deliveries: reads the webhook's secrets and never shows them; several while secrets are rotated."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from components.common.errors import InputError
-from components.gate import judge, write_junit
+from components.gate import check_draft, judge, write_junit
 from schemas.base import Verdict
 from schemas.config import GateConfig
 from schemas.evidence import Evidence
 from schemas.gate import GateResult
 from schemas.governance import GovernanceReport
-from schemas.signoff import Ruling, SignOff
+from schemas.signoff import Ruling, SignOff, SignOffDraft
 from schemas.verification import SealState, Standing, Verification
 from tests.helpers import sample_records
 
@@ -53,6 +53,31 @@ def sign_off(ruling: Ruling, expires: date = date(2026, 11, 20)) -> SignOff:
         signed_at=datetime(2026, 11, 19, tzinfo=UTC),
         signature=None,
     )
+
+
+@pytest.mark.parametrize(
+    ("ruling", "verdict", "changes", "problem"),
+    [
+        (Ruling.APPROVED, Verdict.PASS, {}, None),
+        (Ruling.APPROVED, Verdict.FAIL, {}, "Only a version that passed"),
+        (Ruling.APPROVED, Verdict.INCONCLUSIVE, {}, "Only a version that passed"),
+        (Ruling.REJECTED, Verdict.PASS, {}, None),
+        (Ruling.REJECTED, Verdict.FAIL, {}, None),
+        (Ruling.WAIVED, Verdict.FAIL, {"expires": NOW.date()}, None),
+        (Ruling.WAIVED, Verdict.INCONCLUSIVE, {"expires": NOW.date()}, None),
+        (Ruling.WAIVED, Verdict.PASS, {"expires": NOW.date()}, "nothing to waive"),
+        (Ruling.WAIVED, Verdict.FAIL, {"expires": date(2026, 11, 19)}, "expired already"),
+        (Ruling.REJECTED, Verdict.FAIL, {"reason": " "}, "names its reviewer and its reason"),
+        (Ruling.REJECTED, Verdict.FAIL, {"reviewer": ""}, "names its reviewer and its reason"),
+    ],
+)
+def test_a_decision_has_to_fit_the_verdict(ruling: Ruling, verdict: Verdict, changes, problem: str | None) -> None:
+    draft = SignOffDraft.model_validate({"ruling": ruling, "reviewer": "Alice", "reason": "looked at", **changes})
+    if problem is None:
+        check_draft(draft, verdict, NOW.date())
+    else:
+        with pytest.raises(InputError, match=problem):
+            check_draft(draft, verdict, NOW.date())
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))

@@ -13,6 +13,7 @@ import pytest
 from components import replay
 from components.common.errors import InputError
 from schemas.attribution import SCHEMA
+from schemas.replay import ReplayOutcome, RowReplay
 from tests.helpers import sample_records, sample_tables
 
 
@@ -69,6 +70,23 @@ def test_nothing_that_became_something_is_no_rounding(published, again, tmp_path
     pq.write_table(pa.Table.from_pylist([row | {"values": zero}], schema=SCHEMA), tmp_path / "zero.parquet")
     (found,) = replay.compare_rows([tmp_path / "zero.parquet"], again([3]))
     assert found.change == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("changes", "causes", "outcome", "beyond"),
+    [
+        ([0.0, 0.0], (), ReplayOutcome.EXACT, []),
+        ([0.0, 1e-3], (), ReplayOutcome.WITHIN, []),
+        ([2e-3, 0.0, 5e-3], (), ReplayOutcome.DIFFERS, [2, 0]),
+        ([5e-3, None], (), ReplayOutcome.DIFFERS, [1, 0]),
+        ([0.0, float("nan")], (), ReplayOutcome.DIFFERS, [1]),
+        ([0.0], ("the weights: other",), ReplayOutcome.DIFFERS, []),
+    ],
+)
+def test_the_outcome_follows_from_rows_tolerance_and_causes(changes, causes, outcome: ReplayOutcome, beyond: list[int]) -> None:
+    rows = [RowReplay(row=i, id=str(i), exact=change == 0.0, change=change) for i, change in enumerate(changes)]
+    assert replay.outcome_of(rows, 1e-3, causes) is outcome
+    assert [row.row for row in replay.rows_beyond(rows, 1e-3)] == beyond
 
 
 def test_a_row_that_was_never_published_is_bad_input(published, again) -> None:

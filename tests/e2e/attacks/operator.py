@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from components import registry, signing
 from components.common.configuration import load_watch
 from components.common.errors import CaligError
-from flows.evidence.sign_off import Decided, sign_off
+from flows.evidence.sign_off import sign_off
 from flows.reconcile import look_at
 from schemas.config import GovernanceConfig, PipelineConfig
-from schemas.signoff import Ruling
+from schemas.signoff import Ruling, SignOffDraft
 from schemas.trigger import Run, RunState, Step
 from tests.e2e.attacks.world import NAME, World
 
@@ -130,10 +130,10 @@ class Operator:
         return signing.key_id(signing.load_public(self.home / f"{name}.pem.pub"))
 
     def _decide(self, version: str, ruling: Ruling, expires: date | None) -> None:
-        decided = Decided(ruling=ruling, reviewer="Alice", reason="looked at it", expires=expires)
+        draft = SignOffDraft(ruling=ruling, reviewer="Alice", reason="looked at it", expires=expires)
         config = GovernanceConfig(signing_key=self.home / "reviewer.pem", trusted_keys=self._trust)
         with self._environment():
-            sign_off(f"models:/{NAME}/{version}", decided, config)
+            sign_off(f"models:/{NAME}/{version}", draft, config)
 
     @property
     def _trust(self) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 from components.common.errors import CouldNotRunError
 from flows import explain_release as flow
 from flows.cli.app import app
-from flows.pipeline.finished import Outcome
+from flows.pipeline.results import Outcome
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
 from tests.helpers import sample_records
@@ -47,15 +46,14 @@ def outcome(tmp_path, monkeypatch):
     return returns
 
 
-def test_help_answers_within_a_second():
-    started = time.monotonic()
-    result = subprocess.run([CALIG, "--help"], capture_output=True, text=True, check=True)
-    once = time.monotonic() - started
-    assert "explain" in result.stdout
-    assert "Exit codes" in result.stdout
-    loaded = "import sys, flows.cli; print([m for m in ('torch', 'mlflow', 'prefect', 'pandas') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    assert once < 2.0, "a second on a machine that does nothing else"
+def test_help_needs_no_heavy_library():
+    """Which is what makes it answer within a second; a bound on the time itself would test the machine."""
+    heavy = "torch mlflow prefect pandas transformers"
+    code = f"import sys, flows.cli.app; print([name for name in '{heavy}'.split() if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    shown = subprocess.run([CALIG, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "explain" in shown
+    assert "Exit codes" in shown
 
 
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.common import progress, run_limits
-from flows.common.task_options import may_pass
+from flows.common.task_options import is_transient
 from schemas.config import ExecutionConfig
 
 ROOT = Path(__file__).parents[3]
@@ -78,7 +78,7 @@ def test_tasks_end_at_their_next_batch(monkeypatch):
         advance(1)
     with pytest.raises(run_limits.LimitError):
         progress.begin("measuring quality", 10)
-    assert not may_pass(reached)
+    assert not is_transient(reached)
 
 
 def test_without_limits_nothing_watches():

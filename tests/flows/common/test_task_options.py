@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.common.errors import CouldNotRunError, InputError, PublishError, engine_errors
-from flows.common.task_options import may_pass
+from flows.common.task_options import is_transient
 
 
 class OutOfMemoryError(RuntimeError):
@@ -20,7 +20,7 @@ PanicException = type("PanicException", (BaseException,), {"__module__": "pyo3_r
     [CouldNotRunError("x"), PublishError("x"), ConnectionError("x"), TimeoutError("x"), OSError(5, "I/O"), OutOfMemoryError("x")],
 )
 def test_surroundings_may_get_well(error):
-    assert may_pass(error)
+    assert is_transient(error)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_surroundings_may_get_well(error):
     [InputError("x"), ValueError("x"), ImportError("x"), FileNotFoundError("x"), PermissionError("x"), PanicException("x"), None],
 )
 def test_the_rest_stays_as_it_is(error):
-    assert not may_pass(error)
+    assert not is_transient(error)
 
 
 def test_a_panic_in_native_code_is_bad_input():

@@ -15,7 +15,7 @@ from components import attribution, governance, registry
 from components.table.value_digest import values_digest
 from flows.cli.app import app
 from flows.explain_release import explain_release
-from flows.pipeline.finished import Outcome
+from flows.pipeline.results import Outcome
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
 from schemas.replay import ReplayReport
 from tests.flows.conftest import N_ROWS

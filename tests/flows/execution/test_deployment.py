@@ -77,7 +77,7 @@ def test_a_part_is_started_once_and_again_only_after_it_failed(release):
 def test_nobody_to_work_is_no_hang_and_failing_again_and_again_is_told(release, monkeypatch):
     monkeypatch.setattr(deployment, "_POLL_S", 0.05)
     with pytest.raises(CouldNotRunError, match=r"(?s)did not finish.*is a worker on its pool"):
-        deployment.hand_over(release, range(4), False)
+        deployment.run_shards(release, range(4), False)
     (part, _) = deployment._parts(release, range(4), False)
     deployment._start(part, release, False)
     for _ in range(2):

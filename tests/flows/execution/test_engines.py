@@ -96,7 +96,7 @@ def test_each_engine_has_its_runner():
     assert isinstance(runners.runner_of(ExecutionConfig(engine="ray", address="auto")), ray.RayTaskRunner)
     from prefect_ray.context import RemoteOptionsContext
 
-    with runners.reserved(ExecutionConfig(engine="ray", gpus_per_shard=0.25)):
+    with runners.ray_resources(ExecutionConfig(engine="ray", gpus_per_shard=0.25)):
         assert RemoteOptionsContext.get().current_remote_options == {"num_gpus": 0.25}
 
 
@@ -127,14 +127,14 @@ def test_a_shard_damaged_in_the_store_is_computed_again(shards_of, computed, tmp
 def handed_out(release: Release, tmp_path) -> Release:
     """Rows and model are in a store, and gone from where they were."""
     given = release.model_copy(update={"config": on(store=f"file://{tmp_path}/store")})
-    exchange.hand_out(given, range(given.n_shards))
+    exchange.upload_inputs(given, range(given.n_shards))
     given.snapshot.model_path.rename(tmp_path / "gone")
     given.dataset.path.unlink()
     return given
 
 
 def test_a_worker_elsewhere_needs_neither_the_model_nor_the_data_set_on_its_disk(handed_out):
-    snapshot, rows = exchange.inputs_of(handed_out, 3)
+    snapshot, rows = exchange.load_inputs(handed_out, 3)
     assert [row.row for row in rows] == list(range(30, 40))
     assert snapshot.model_path != handed_out.snapshot.model_path
     assert snapshot.weights_digest == handed_out.snapshot.weights_digest
@@ -145,7 +145,7 @@ def test_a_model_swapped_in_the_store_is_refused(handed_out, tmp_path):
     (weights,) = (tmp_path / "store").glob("models/*/model.safetensors")
     weights.write_bytes((save_tiny_bert(tmp_path / "other", seed=9) / "model.safetensors").read_bytes())
     with pytest.raises(CouldNotRunError, match="is not the model"):
-        exchange.inputs_of(handed_out, 0)
+        exchange.load_inputs(handed_out, 0)
 
 
 def test_a_deployment_that_does_not_exist_is_named(shards_of, tmp_path):

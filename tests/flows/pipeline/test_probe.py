@@ -12,7 +12,7 @@ from PIL import Image
 
 from flows.common import progress
 from flows.explain_release import explain_release
-from flows.pipeline.finished import Outcome
+from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig, ProbeConfig
 from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_vit

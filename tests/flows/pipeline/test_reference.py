@@ -12,7 +12,7 @@ from components import registry, signing
 from components.common.errors import InputError
 from flows.cli.app import app
 from flows.evidence.provenance import trusted_keys
-from flows.pipeline.reference import Candidate, Found, reference_of, with_null
+from flows.pipeline.reference import Candidate, Found, add_noise_profiles, find_reference
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
@@ -65,7 +65,7 @@ class Family:
         registry.set_alias(self.name, "champion", version)
 
     def found(self, snapshot: ModelSnapshot, reference: str | None = None) -> Found:
-        return reference_of(Candidate(snapshot, self.folder / "cache", trusted_keys(PipelineConfig())), reference)
+        return find_reference(Candidate(snapshot, self.folder / "cache", trusted_keys(PipelineConfig())), reference)
 
 
 @pytest.fixture
@@ -235,11 +235,11 @@ def test_twins_count_only_when_the_operator_nominates_them(family: Family) -> No
         twin = family.release()
         family.client.set_model_version_tag(family.name, twin.version, "calig.twin_of", "1")
     candidate = family.snapshot()
-    tagged = with_null(release_of(family, candidate))
+    tagged = add_noise_profiles(release_of(family, candidate))
     assert nulls_of(tagged)["twins"] == []
     assert "the tag calig.twin_of on versions 3, 2 does not count here" in tagged.nulls[0].skipped[0]
-    assert nulls_of(with_null(release_of(family, candidate, twin_tags=True))) == {"twins": ["3", "2"]}
-    nominated = with_null(release_of(family, candidate, twins={1: [2, 3], 7: [9]}))
+    assert nulls_of(add_noise_profiles(release_of(family, candidate, twin_tags=True))) == {"twins": ["3", "2"]}
+    nominated = add_noise_profiles(release_of(family, candidate, twins={1: [2, 3], 7: [9]}))
     assert nulls_of(nominated) == {"twins": ["3", "2"]}
     assert all(profile.identity.record_sha256 for profile in nominated.nulls[0].profiles)
     assert nominated.fingerprint != tagged.fingerprint
@@ -253,7 +253,7 @@ def test_twins_that_failed_are_unsigned_or_missing_measure_nothing_and_are_named
     family.signer = signing.load_signer(family.folder / "stranger.pem", None)
     family.release()
     family.snapshot()
-    release = with_null(release_of(family, family.snapshot(), twins={1: [2, 3, 4, 5, 99]}, null_versions=5))
+    release = add_noise_profiles(release_of(family, family.snapshot(), twins={1: [2, 3, 4, 5, 99]}, null_versions=5))
     twins = next(null for null in release.nulls if null.kind == "twins")
     assert twins.profiles == ()
     said = {why.split()[1]: why for why in twins.skipped}

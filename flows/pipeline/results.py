@@ -1,14 +1,20 @@
-"""What a run leaves, and whether an earlier run has left it already: complete, with this fingerprint, on disk or published."""
+"""The results of an explanation: found when an earlier run left them complete, else written as a sealed folder."""
 
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from components import registry, signing
+from components import attribution, card, governance, registry, report, signing
+from components.common import configuration
 from components.common.errors import InputError
 from components.drift import load_record
+from flows.common import progress
 from flows.evidence.standing import explanation_of
+from schemas.attribution import ShardResult
 from schemas.base import Record
 from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
@@ -18,7 +24,7 @@ from schemas.verification import SealState
 
 
 class Outcome(Record):
-    """What a run of the flow leaves: the record, where the files are, and the MLflow run when it was published."""
+    """Result of the flow: the record, the folder of its files, and the MLflow run when it was published."""
 
     record: GovernanceReport
     folder: Path
@@ -26,16 +32,16 @@ class Outcome(Record):
     reused: bool
 
     def _repr_html_(self) -> str:
-        """How notebooks show it: the record, and where the report is."""
+        """Form in notebooks: the record, and the report's path."""
         return f"{self.record._repr_html_()}<div>report: <code>{escape(str(self.folder / 'report.html'))}</code></div>"
 
 
-def finished(release: Release) -> Outcome | None:
-    """The published (or, for models outside a registry, the local) explanation with this very fingerprint.
+def find_results(release: Release) -> Outcome | None:
+    """Find the published (or, for models outside a registry, the local) explanation with this very fingerprint.
 
     A published one counts while it is the newest of its version: a gate would take no other.
     """
-    record = complete_on_disk(release)
+    record = read_results(release)
     if release.snapshot.source is not ModelSource.REGISTRY:
         return None if record is None else Outcome(record=record, folder=release.folder, published=None, reused=True)
     run = registry.find_finished(release.snapshot, release.fingerprint)
@@ -47,7 +53,7 @@ def finished(release: Release) -> Outcome | None:
     return Outcome(record=evidence.record, folder=folder, published=run, reused=True)
 
 
-def superseded(release: Release) -> bool:
+def is_superseded(release: Release) -> bool:
     """Whether this explanation was published, and does not count any more: it has to be made again, with a record of now."""
     return (
         release.snapshot.source is ModelSource.REGISTRY
@@ -69,13 +75,51 @@ def _newest(release: Release) -> Evidence | None:
     return None if evidence.doubts or unsigned or unbound or evidence.record.fingerprint != release.fingerprint else evidence
 
 
-def complete_on_disk(release: Release) -> GovernanceReport | None:
+def read_results(release: Release) -> GovernanceReport | None:
     """The record in the release's folder when everything is there: the record is written last."""
-    return _read_record(release.folder)
-
-
-def _read_record(folder: Path) -> GovernanceReport | None:
     try:
-        return load_record(folder)
+        return load_record(release.folder)
     except InputError:
         return None
+
+
+def make_record(
+    release: Release, shards: list[ShardResult], found: dict[str, Any], signer: signing.Signer | None, seconds: dict[str, float]
+) -> GovernanceReport:
+    """Build the record. `found`: the reports, and who chose data and settings, by the names of the record's fields."""
+    return governance.build_record(
+        fingerprint=release.fingerprint,
+        formula_version=attribution.formula_version(),
+        method_fingerprint=release.method_fingerprint,
+        model=release.snapshot,
+        dataset=release.dataset,
+        shards=shards,
+        config=release.config,
+        fusion_choice=release.fusion_choice,
+        **found,
+        signing_key=None if signer is None else signer.key_id,
+        stage_seconds=seconds,
+        created_at=datetime.now(UTC),
+    )
+
+
+def write_results(
+    release: Release,
+    record: GovernanceReport,
+    tables: list[Path],
+    reference_tables: list[Path] | None,
+    signer: signing.Signer | None,
+) -> None:
+    """Write tables, configuration, report and card, the seal over them, and the record last: then the folder is complete."""
+    progress.begin("writing the report", None)
+    folder = release.folder
+    (folder / "record.json").unlink(missing_ok=True)
+    (folder / "attributions").mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        shutil.copy2(table, folder / "attributions" / table.name)
+    (folder / "config.yaml").write_text(configuration.render(release.config), encoding="utf-8")
+    report.build(record, tables, reference_tables, path=folder / "report.html")
+    card.write_card(record, folder / "model_card.md")
+    seal = signing.seal_folder(folder, record, signer, datetime.now(UTC))
+    (folder / signing.SEAL).write_bytes(seal.canonical())
+    (folder / signing.RECORD).write_bytes(record.canonical())

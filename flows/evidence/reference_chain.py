@@ -1,4 +1,4 @@
-"""`calig verify --chain`: from a version back to the first release, by the digest of the record that each was compared with."""
+"""`calig verify --chain`: follows the records that each version was compared with, back to the first release."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _LINK_STATES = {
 }
 
 
-def follow(evidence: Evidence, seal: Verification, trusted: TrustList) -> ReferenceChain:
-    """The chain from `evidence`, whose files were verified to be `seal`.
+def follow_references(evidence: Evidence, seal: Verification, trusted: TrustList) -> ReferenceChain:
+    """Follow the chain of references from `evidence`, whose files were verified to be `seal`.
 
     Raises:
         CouldNotRunError: the tracking server or its storage does not answer.

@@ -8,6 +8,7 @@ from pathlib import Path
 from components import registry, signing
 from components.common.errors import InputError
 from components.drift import load_record
+from components.records.notebook import record_html
 from flows.evidence.standing import explanation_of
 from schemas.base import Record
 from schemas.evidence import Evidence
@@ -27,7 +28,7 @@ class Outcome(Record):
 
     def _repr_html_(self) -> str:
         """How notebooks show it: the record, and where the report is."""
-        return f"{self.record._repr_html_()}<div>report: <code>{escape(str(self.folder / 'report.html'))}</code></div>"
+        return f"{record_html(self.record)}<div>report: <code>{escape(str(self.folder / 'report.html'))}</code></div>"
 
 
 def finished(release: Release) -> Outcome | None:

@@ -14,6 +14,7 @@ from schemas.quality import Control, Curve
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, _TOP, _BOTTOM = 50, 26, 12, 46
 STRIP = 160  # width of the small marks inside table cells
+SIZE = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "strip": STRIP}
 
 
 @dataclass(frozen=True, slots=True)

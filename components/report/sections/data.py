@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from components.report.section import Section
+from components.report.sections import Section
 
 SECTION = Section(60, "data", "Data", "data.html.j2", lambda _: {})

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.report import rows
 from components.report.drawing import charts, heat, pictures
-from components.report.section import Material, Section
+from components.report.sections import Material, Section
 from schemas.drift import DriftExample, DriftWord
 from schemas.governance import GovernanceReport
 

@@ -10,7 +10,7 @@ from components.report import rows
 from components.report.drawing import formats, heat, pictures
 from components.report.payload import CHUNK
 from components.report.rows import Drawn, ReferenceRow, Word
-from components.report.section import Material, Section
+from components.report.sections import Material, Section
 from components.report.selection import Group, choose
 
 _STRONGEST_PATCHES = 3

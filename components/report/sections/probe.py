@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.report.drawing.charts import effect_strip
-from components.report.section import Material, Section
+from components.report.sections import Material, Section
 
 
 def _context(material: Material) -> dict[str, Any] | None:

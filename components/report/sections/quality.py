@@ -9,22 +9,10 @@ from typing import Any
 import numpy as np
 
 from components.report.checks import folded_checks
-from components.report.drawing import formats
-from components.report.drawing.charts import (
-    LEFT,
-    RIGHT,
-    WIDTH,
-    Line,
-    LineChart,
-    Point,
-    Tick,
-    curve_charts,
-    margin_strips,
-    path_through,
-    y_at,
-)
+from components.report.drawing import charts, formats
+from components.report.drawing.charts import Line, LineChart, Point, Tick
 from components.report.rows import Brief
-from components.report.section import Material, Section
+from components.report.sections import Material, Section
 from schemas.falsification import FalsificationSummary, RandomisationStage
 
 #: Beyond this many stages not every one is named on the axis.
@@ -80,23 +68,23 @@ def _line(name: str, values: Sequence[float | None], stages: Sequence[Randomisat
     measured = zip(values, stages, strict=True)
     known += [(i, v, f"down to {stage.name}") for i, (v, stage) in enumerate(measured, 1) if v is not None]
     points = tuple(Point(_x(i, len(stages)), _y(v), f"{name}, {what}: {formats.plain(v)}") for i, v, what in known)
-    return Line(name, path_through(points), points, own, known[-1][1])
+    return Line(name, charts.path_through(points), points, own, known[-1][1])
 
 
 def _x(stage: int, n_stages: int) -> float:
-    return LEFT + stage / n_stages * (WIDTH - LEFT - RIGHT)
+    return charts.LEFT + stage / n_stages * (charts.WIDTH - charts.LEFT - charts.RIGHT)
 
 
 def _y(correlation: float) -> float:
-    return y_at((correlation + 1.0) / 2.0)
+    return charts.y_at((correlation + 1.0) / 2.0)
 
 
 def _context(material: Material) -> dict[str, Any]:
     quality = material.record.quality
     return {
         "checks": folded_checks(quality.checks),
-        "margins": margin_strips(quality.controls),
-        "curve_charts": curve_charts(quality.curves),
+        "margins": charts.margin_strips(quality.controls),
+        "curve_charts": charts.curve_charts(quality.curves),
         "randomisation_chart": randomisation_chart(quality.falsification),
         "layer_residuals": layer_residuals(material.briefs),
     }

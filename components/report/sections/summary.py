@@ -8,7 +8,7 @@ from typing import Any
 
 from components.report.drawing import formats
 from components.report.rows import Brief
-from components.report.section import Material, Section
+from components.report.sections import Material, Section
 from schemas.drift import Statistic
 from schemas.governance import GovernanceReport
 from schemas.quality import Control

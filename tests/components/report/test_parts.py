@@ -16,7 +16,7 @@ from components.report.checks import folded_checks
 from components.report.drawing import charts, formats, heat
 from components.report.payload import Embedded
 from components.report.rows import Brief, Word, read_briefs
-from components.report.section import Material
+from components.report.sections import Material
 from components.report.sections.quality import layer_residuals
 from components.report.sections.summary import tiles
 from components.report.selection import choose, ranked

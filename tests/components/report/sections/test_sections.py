@@ -12,7 +12,7 @@ from tests.helpers import sample_records
 from tests.helpers.html_page import Page
 
 SECTION = """
-from components.report.section import Section
+from components.report.sections import Section
 SECTION = Section(65, "licences", "Licences", "licences.html.j2", lambda material: {"n": len(material.briefs)})
 """
 TEMPLATE = '<section id="licences"><h2>{{ n|rows }} of {{ record.model.name }}</h2></section>'

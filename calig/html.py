@@ -1,4 +1,4 @@
-"""An attribution as a piece of HTML for notebooks: signed colours, nothing loaded, all text escaped.
+"""HTML of an attribution for notebooks: signed colours, nothing loaded, all text escaped.
 
 Colours are translucent and letters keep the notebook's colour, so that a light and a dark theme both show it; opposing words are
 dotted too, so that no sign rests on colour alone.
@@ -10,11 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from calig.attribution import Attribution
-    from calig.words import Word
+from calig.row import AttributedRow
+from calig.words import Word
 
 SUPPORTS, OPPOSES = "24 112 196", "224 116 8"  # the report's blue and orange
 _STRONGEST = 0.64  # opacity of the largest value
@@ -28,7 +26,7 @@ _CELL = "padding:.1em .5em;text-align:right;white-space:nowrap"
 _NAME = "padding:.1em .5em;text-align:start;max-width:14em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 
 
-def attribution_html(attribution: Attribution) -> str:
+def attribution_html(attribution: AttributedRow) -> str:
     """The row's words (images: patches) in signed colours, what they add up to, and the layers folded below."""
     scale = max((abs(word.value) for word in attribution.words), default=0.0)
     body = (_text(attribution.words, scale) + _layers(attribution)) if attribution.words else _patches(attribution)
@@ -47,7 +45,7 @@ def colour(value: float, scale: float) -> str:
     )
 
 
-def _head(attribution: Attribution) -> str:
+def _head(attribution: AttributedRow) -> str:
     share = "" if attribution.problem_type == "regression" else f" with {attribution.probability:.1%}"
     unsettled = "" if attribution.converged else " · <b>not converged: read with care</b>"
     return (
@@ -70,7 +68,7 @@ def _text(words: Sequence[Word], scale: float) -> str:
     return f'<div dir="auto" style="{_TEXT}">{"".join(parts).strip()}{more}</div>'
 
 
-def _layers(attribution: Attribution) -> str:
+def _layers(attribution: AttributedRow) -> str:
     by_word = attribution.layers_by_word()[:, :_MAX_LAYER_WORDS]
     scale = float(abs(by_word).max(initial=0.0))
     head = "".join(f'<th scope="col" style="{_CELL}">{layer}</th>' for layer in range(len(by_word)))
@@ -93,7 +91,7 @@ def _cell(value: float, scale: float) -> str:
     return f'<td style="{_CELL};{colour(value, scale)}">{value:+.2f}</td>'
 
 
-def _patches(attribution: Attribution) -> str:
+def _patches(attribution: AttributedRow) -> str:
     """One coloured square per patch, in the rows that the patches' names say; nothing when they say none."""
     places = [
         (match, value)
@@ -113,7 +111,7 @@ def _patch(place: re.Match[str], value: float, scale: float) -> str:
     return f'<td style="{style};{colour(value, scale)}" title="patch {place[1]},{place[2]}: {_signed(value)} logits">{sign}</td>'
 
 
-def _sums(attribution: Attribution) -> str:
+def _sums(attribution: AttributedRow) -> str:
     special = float(attribution.values.sum()) - sum(word.value for word in attribution.words)
     special_words = f" (of it special tokens {_signed(special)})" if attribution.words else ""
     read = "" if attribution.coverage >= 1 else f" · {attribution.coverage:.1%} of the text was read"

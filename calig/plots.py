@@ -1,17 +1,15 @@
-"""An attribution drawn with matplotlib, which is optional: bars of words, and a map of layers × words."""
+"""Plots of an attribution with matplotlib, which is optional: bars of words, and a map of layers × words."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from calig.errors import AttributionError
 from calig.html import OPPOSES, SUPPORTS
-
-if TYPE_CHECKING:
-    from calig.attribution import Attribution
+from calig.row import AttributedRow
 
 
-def plot_words(attribution: Attribution, axes: Any = None, *, top: int = 20) -> Any:
+def plot_words(attribution: AttributedRow, axes: Any = None, *, top: int = 20) -> Any:
     """Horizontal bars of the `top` words of largest size, in the order of the text; logits, positive supports the target.
 
     Args:
@@ -36,7 +34,7 @@ def plot_words(attribution: Attribution, axes: Any = None, *, top: int = 20) -> 
     return axes
 
 
-def plot_layers(attribution: Attribution, axes: Any = None, *, top: int = 40) -> Any:
+def plot_layers(attribution: AttributedRow, axes: Any = None, *, top: int = 40) -> Any:
     """A map of relevance by layer (0: embeddings) and word: the first `top` words, blue supports, orange opposes.
 
     Args, result and errors as for `plot_words`.
@@ -53,7 +51,7 @@ def plot_layers(attribution: Attribution, axes: Any = None, *, top: int = 40) ->
     return axes
 
 
-def _new_axes(attribution: Attribution, *, height: float) -> Any:
+def _new_axes(attribution: AttributedRow, *, height: float) -> Any:
     if not attribution.words:
         raise AttributionError("there are no words to plot\ngot: the attribution of an image\nallowed: attributions of texts")
     try:

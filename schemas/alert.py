@@ -1,4 +1,4 @@
-"""What is told after a run: the message, the channels it goes through, and how far it got."""
+"""Alerts: the message about a run, the channels it goes through, and its delivery so far."""
 
 from __future__ import annotations
 

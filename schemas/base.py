@@ -1,10 +1,11 @@
-"""What every record shares: frozen, closed to unknown fields, finite numbers only, canonical JSON and its digest."""
+"""Base class of all records: frozen, closed to unknown fields, finite numbers only, canonical JSON and its digest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from enum import StrEnum
+from functools import singledispatch
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +23,16 @@ class Record(BaseModel):
     def content_digest(self) -> str:
         """SHA-256 of the canonical form, in hex: of a record's file, what `sha256sum` says."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+    def _repr_html_(self) -> str | None:
+        """How notebooks show it: as its kind was registered with `notebook_html`, else as plain text."""
+        return notebook_html(self)
+
+
+@singledispatch
+def notebook_html(_record: object) -> str | None:
+    """HTML of a record, by its kind. Components register theirs: the contracts hold no HTML."""
+    return None
 
 
 def without_empty_sections(kind: type[BaseModel], content: object) -> object:

@@ -1,4 +1,4 @@
-"""What the run found when it tried to falsify its own maps on a few rows: row by row, and as the quality report shows it."""
+"""Results of weight randomisation and input perturbation on a few rows, by row and as the quality report shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FusionChoice: which fusion of context and attributions a model is explained with, and what spoke for it."""
+"""FusionChoice: the fusion of context and attributions chosen for a model, with the margins of all candidates."""
 
 from __future__ import annotations
 

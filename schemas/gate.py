@@ -1,4 +1,4 @@
-"""What `calig gate` found: the published verdict, what the gate itself asks for, and what was done about it."""
+"""GateResult: the published verdict, the gate's own requirements, and the action taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GovernanceReport: everything a reviewer needs about one explanation of one model version, as one record.
+"""GovernanceReport: the record of one explanation of one model version.
 
 Older versions of the record are brought up to this one in `schemas.migration`; the JSON Schema is in `record.schema.json`.
 """
@@ -14,7 +14,6 @@ from schemas.base import Interval, Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
-from schemas.notebook import record_html
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
@@ -148,7 +147,3 @@ class GovernanceReport(Record):
         default={},
         description="who chose dataset, config and reference: command line, watch file, a tag, the default; empty: not recorded",
     )
-
-    def _repr_html_(self) -> str:
-        """How notebooks show it."""
-        return record_html(self)

@@ -1,4 +1,4 @@
-"""One release to explain: everything that is settled before any work begins, and the identities that follow from it."""
+"""A planned run: model, data, settings and reference, all resolved, and the identities that follow from them."""
 
 from __future__ import annotations
 

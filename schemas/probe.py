@@ -1,4 +1,4 @@
-"""ProbeReport: the reasons that the validation set cannot show, found by putting every known word into a few contexts."""
+"""ProbeReport: effect of every known word, put into a few contexts, on the answers of both versions."""
 
 from __future__ import annotations
 

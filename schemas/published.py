@@ -1,4 +1,4 @@
-"""The JSON Schema of the governance record, as it is published: `record.schema.json` beside this file holds its text."""
+"""The published JSON Schema of the governance record; `record.schema.json` beside this file holds its text."""
 
 from __future__ import annotations
 

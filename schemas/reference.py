@@ -1,4 +1,4 @@
-"""What a version is compared with: the version itself, what it left behind, and the versions that show the noise."""
+"""The reference: the version compared with, its published files, and the versions that measure the noise."""
 
 from __future__ import annotations
 

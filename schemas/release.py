@@ -1,4 +1,4 @@
-"""What is explained: a reference to a model version, the fetched version itself, and a pinned data set."""
+"""Inputs of a run: a reference to a model version, the fetched version itself, and a pinned data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A limit that decides something, with its birth certificate."""
+"""Threshold: a limit that decides, with its source, date and author."""
 
 from __future__ import annotations
 

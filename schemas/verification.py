@@ -1,4 +1,4 @@
-"""Verification: what `calig verify` found, and what the gate knows of signature and sign-offs."""
+"""Verification: the result of `calig verify`, and what the gate knows of signature and sign-offs."""
 
 from __future__ import annotations
 

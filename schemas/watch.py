@@ -1,4 +1,4 @@
-"""WatchConfig: which registered models are explained by themselves, with what, and how persistently; one YAML file."""
+"""WatchConfig: the registered models that are explained automatically, their settings and retries; one YAML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what the governance record says, in the form in which model hubs show it."""
+"""The model card step: the governance record in the format of model hubs."""
 
 from components.card.building import card_of, write_card
 

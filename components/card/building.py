@@ -1,4 +1,4 @@
-"""A model card in Hugging Face's format, from the governance record alone."""
+"""Model card in Hugging Face's format, built from the governance record alone."""
 
 from __future__ import annotations
 

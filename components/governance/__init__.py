@@ -1,4 +1,4 @@
-"""The governance step: one record from all findings, and one decision."""
+"""The governance step: the record of one explanation, and its verdict."""
 
 from components.governance.decision import decide
 from components.governance.environment import environment

@@ -1,4 +1,4 @@
-"""The decision: what the parts found becomes one verdict, with the reasons that led there and what to do next."""
+"""The verdict: that of the parts, with reasons and the next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the run ran on: interpreter, platform, libraries, and the device with its kernels."""
+"""Environment of the run: interpreter, platform, libraries, and the device with its kernels."""
 
 from __future__ import annotations
 

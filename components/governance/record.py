@@ -1,4 +1,4 @@
-"""The crosswalk from clauses of regulations and standards to fields of the record, read from `crosswalk.yaml`."""
+"""The governance record, built from what the steps returned, with its limits and the crosswalk to clauses of regulations."""
 
 from __future__ import annotations
 

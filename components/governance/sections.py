@@ -1,4 +1,4 @@
-"""The record's sections that are read off the attribution tables: which rows, by which method, and how the model did."""
+"""Sections of the record that are computed from the attribution tables: data, method and the model's results."""
 
 from __future__ import annotations
 

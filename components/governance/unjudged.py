@@ -1,4 +1,4 @@
-"""The quality report of a run whose quality could not be measured."""
+"""Quality report of a run whose quality could not be measured."""
 
 from __future__ import annotations
 

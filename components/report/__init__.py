@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.report.sections.checks import folded_checks
+from components.report.checks import CheckLine, folded_checks
 from components.report.trend.versions import FIGURES, TrendRow, trend_rows
 from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
 
-__all__ = ["FIGURES", "TrendRow", "build", "build_monitor", "build_trend", "folded_checks", "trend_rows"]
+__all__ = ["FIGURES", "CheckLine", "TrendRow", "build", "build_monitor", "build_trend", "folded_checks", "trend_rows"]
 
 
 def build(record: GovernanceReport, table_paths: list[Path], reference_table_paths: list[Path] | None, *, path: Path) -> None:
@@ -28,15 +28,15 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
     Raises:
         CouldNotRunError: a table cannot be read, or the page cannot be written.
     """
-    from components.report.page import write_page
+    from components.report.page import render
+    from components.report.template_environment import write_text
 
-    write_page(record, table_paths, reference_table_paths or [], path)
+    write_text(render(record, table_paths, reference_table_paths or []), path)
 
 
 def build_monitor(report: MonitorReport, *, path: Path) -> None:
     """Write the page of `calig monitor` to `path`; errors as above."""
-    from components.report.page import write_text
-    from components.report.template_environment import environment
+    from components.report.template_environment import environment, write_text
 
     write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)
 

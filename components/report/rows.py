@@ -1,4 +1,4 @@
-"""Reads from the attribution table what the page shows: a few columns of every row, more of the few rows drawn."""
+"""Rows of the attribution table for the page: a few columns of every row, more of the few that are drawn."""
 
 from __future__ import annotations
 

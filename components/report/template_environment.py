@@ -1,38 +1,18 @@
-"""The templates' surroundings: number filters, our style and script, and the policy that lets in nothing else."""
+"""Jinja environment of the pages: filters, style, script, and a content security policy that admits nothing else."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.report.drawing import numbers
-from components.report.sections import summary
+from components.common.errors import CouldNotRunError
+from components.report.drawing import formats
 
-_FILTERS: tuple[Callable[..., Any], ...] = (
-    *(numbers.plain, numbers.signed, numbers.percent, numbers.signed_percent, numbers.interval, numbers.count, numbers.cell),
-    *(
-        numbers.rows,
-        numbers.residual,
-        numbers.exact,
-        numbers.probability,
-        numbers.duration,
-        numbers.gibibytes,
-        numbers.observed,
-        numbers.day,
-        numbers.moment,
-        summary.readable,
-        summary.removal,
-        summary.signed_points,
-        zip,
-    ),
-)
-#: In the order of their use of each other.
+#: Each uses what the ones before it define.
 _SCRIPTS = ("dom", "numbers", "page", "blocks", "rows", "row", "heat", "flow", "grids", "detail", "listbox", "explorer")
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -40,13 +20,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def environment() -> Environment:
     """Templates that escape everything, with our filters, style and script."""
     made = Environment(
-        loader=PackageLoader("components.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {function.__name__: function for function in _FILTERS}
+    made.filters |= {function.__name__: function for function in (*formats.FILTERS, zip)}
     style = inlined("report.css") + inlined("examples.css")
     made.globals |= {"style": style, "script": script(), "csp_hash": _csp_hash}
     return made
@@ -61,6 +37,21 @@ def script() -> Markup:
 def inlined(name: str) -> Markup:
     """Our own style or script, as it stands between its tags; it holds no text of the record."""
     return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def write_text(page: str, path: Path) -> None:
+    """Write `page` to `path`, making its folder.
+
+    Raises:
+        CouldNotRunError: the disk refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CouldNotRunError(
+            f"the report cannot be written to {path}", got=error, next_step="check the folder and its free space"
+        ) from error
 
 
 def _csp_hash(content: str) -> str:

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from components import registry
 from components.drift import load_record
-from components.report import folded_checks
-from components.report.sections.checks import CheckLine
+from components.report import CheckLine, folded_checks
 from flows.cli.output import EXIT_CODES, Terminal, mark, safe, say
 from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Verdict

@@ -12,6 +12,7 @@ from components import attribution, card, governance, registry, report, signing
 from components.common import configuration
 from components.common.errors import InputError
 from components.drift import load_record
+from components.records.notebook import record_html
 from flows.common import progress
 from flows.evidence.standing import explanation_of
 from schemas.attribution import ShardResult
@@ -33,7 +34,7 @@ class Outcome(Record):
 
     def _repr_html_(self) -> str:
         """Form in notebooks: the record, and the report's path."""
-        return f"{self.record._repr_html_()}<div>report: <code>{escape(str(self.folder / 'report.html'))}</code></div>"
+        return f"{record_html(self.record)}<div>report: <code>{escape(str(self.folder / 'report.html'))}</code></div>"
 
 
 def find_results(release: Release) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""How attributions are computed."""
+"""Settings of the attribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How versions, and windows of data, are compared: drift, later data, and the vocabulary probe."""
+"""Settings of comparisons: drift between versions, later data, and the vocabulary probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where shards are computed and where their tables are kept meanwhile. Changes no value, so it is part of no fingerprint."""
+"""Settings of execution: where shards are computed and stored meanwhile. They change no value and are part of no fingerprint."""
 
 from __future__ import annotations
 

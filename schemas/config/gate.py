@@ -1,4 +1,4 @@
-"""The policy of a gate: what `calig gate` asks for beyond a verdict of pass."""
+"""Settings of the gate: what `calig gate` requires beyond a verdict of pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an organisation states about the model, and which keys sign and are trusted. Part of no fingerprint."""
+"""Settings of governance: statements about the model, and the keys that sign and are trusted. Part of no fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the data set's texts in everything that is written for people or published."""
+"""Settings of privacy: how the data set's texts appear in everything written for people or published."""
 
 from __future__ import annotations
 

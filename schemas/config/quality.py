@@ -1,4 +1,4 @@
-"""How attribution quality is measured and judged."""
+"""Settings of quality: how attribution quality is measured and judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people get to see: the report and alerts."""
+"""Settings of the report and of alerts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.report import build
-from components.report.drawing import numbers
+from components.report.drawing import formats
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.sample_records import Sample
 
@@ -135,7 +135,7 @@ def test_numbers_on_the_words_and_layers_are_the_table_s(visit: Callable[..., An
     page.locator(".detail h3", has_text="row-40").wait_for()
     words = page.locator(".detail .versions > div").nth(1).locator("[data-v]")
     assert [word.inner_text() for word in words.all()] == [word["text"] for word in row["words"]]
-    assert [word.get_attribute("data-v") for word in words.all()] == [numbers.signed(word["value"]) for word in row["words"]]
+    assert [word.get_attribute("data-v") for word in words.all()] == [formats.signed(word["value"]) for word in row["words"]]
     lines = page.locator(".detail .flow tbody tr")
     for line, word in ((0, 1), (3, 4)):  # token 0 is special
         shown = [

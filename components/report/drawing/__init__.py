@@ -1,1 +1,1 @@
-"""Drawing: charts, heat maps, pictures, numbers."""
+"""Charts, heat text, pictures, and numbers as text."""

@@ -1,11 +1,11 @@
-"""Geometry of the page's few charts: numbers in, SVG coordinates out; colours and text are the templates' matter."""
+"""SVG coordinates of the charts; colours and text are in the templates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.report.drawing import numbers
+from components.report.drawing import formats
 from schemas.drift import LayerProfile, WordShift
 from schemas.fusion import FusionCandidate
 from schemas.probe import ProbedWord
@@ -14,6 +14,7 @@ from schemas.quality import Control, Curve
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, _TOP, _BOTTOM = 50, 26, 12, 46
 STRIP = 160  # width of the small marks inside table cells
+SIZE = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "strip": STRIP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def curve_charts(curves: Sequence[Curve]) -> list[LineChart]:
     """One chart per kind, CA-LIG first so that the legend starts with it."""
     kinds = list(dict.fromkeys(curve.kind for curve in curves))
     ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
-    x_ticks = tuple(Tick(_x(t), numbers.axis_percent(t)) for t in ticks)
+    x_ticks = tuple(Tick(_x(t), formats.axis_percent(t)) for t in ticks)
     y_ticks = tuple(Tick(y_at(t), f"{t:g}") for t in ticks)
     return [
         LineChart(kind, tuple(_line(c) for c in sorted(curves, key=_own_first) if c.kind == kind), x_ticks, y_ticks)
@@ -107,10 +108,10 @@ def layer_chart(profile: LayerProfile) -> BarChart:
     for kind, shares, offset in (("reference", profile.reference, 0.14), ("candidate", profile.candidate, 0.5)):
         for layer, share in enumerate(shares):
             y = y_at(share / top)
-            title = f"layer {layer}, {kind}: {numbers.percent(share)}"
+            title = f"layer {layer}, {kind}: {formats.percent(share)}"
             bars.append(Bar(LEFT + slot * (layer + offset), y, slot * 0.34, HEIGHT - _BOTTOM - y, kind, title))
     x_ticks = tuple(Tick(LEFT + slot * (layer + 0.5), str(layer)) for layer in range(len(profile.candidate)))
-    return BarChart(tuple(bars), x_ticks, tuple(Tick(y_at(t), numbers.axis_percent(t * top)) for t in (0.0, 0.5, 1.0)))
+    return BarChart(tuple(bars), x_ticks, tuple(Tick(y_at(t), formats.axis_percent(t * top)) for t in (0.0, 0.5, 1.0)))
 
 
 def margin_strips(margins: Sequence[Control | FusionCandidate]) -> list[Strip]:
@@ -142,7 +143,7 @@ def is_own(method: str) -> bool:
 def _line(curve: Curve) -> Line:
     pairs = list(zip(curve.fractions, curve.probability, strict=True))
     points = tuple(
-        Point(_x(x), y_at(y), f"{curve.method}: {numbers.percent(x)} of tokens, probability {numbers.plain(y)}") for x, y in pairs
+        Point(_x(x), y_at(y), f"{curve.method}: {formats.percent(x)} of tokens, probability {formats.plain(y)}") for x, y in pairs
     )
     return Line(curve.method, path_through(points), points, is_own(curve.method), curve.auc, curve.fractions, curve.probability)
 

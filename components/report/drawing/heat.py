@@ -1,4 +1,4 @@
-"""Turns words and values into pieces of text with a colour level; the text keeps its own spacing."""
+"""Heat text: a text cut into pieces with a colour level each."""
 
 from __future__ import annotations
 

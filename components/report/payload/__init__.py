@@ -1,4 +1,4 @@
-"""All explained rows inside the page, packed: what the list of examples is drawn from."""
+"""Packed rows inside the page, from which the list of examples is drawn."""
 
 from components.report.payload.embedding import CHUNK, Block, Embedded, embed
 

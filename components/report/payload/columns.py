@@ -1,4 +1,4 @@
-"""Values as whole numbers of a step: what the page carries instead of floating-point numbers."""
+"""Binary columns of the page: numbers quantised to whole multiples of a step, compressed, as base64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows the page carries, and how much of each: all of them, within the number and the megabytes that are allowed."""
+"""Rows packed into blocks of columns for scripts/row.js, within the number of rows and the megabytes that are allowed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from components.report.drawing import pictures
 from components.report.payload import index
-from components.report.payload.blocks import Chunk, Columns, layer_columns, picture_columns, text_columns, unit_columns
-from components.report.payload.columns import pack
-from components.report.payload.packing import PackedRow, packed_rows
+from components.report.payload.columns import Column, pack
+from components.report.payload.packing import PackedRow, PackedUnits, packed_rows
 from components.report.payload.reference import Reference, read_references
 from components.report.rows import Brief
-from components.report.sections import examples
+from components.report.selection import ranked
 from schemas.governance import GovernanceReport
 
 #: Rows per block: what is unpacked at once when a row is looked at.
 CHUNK = 250
+
+Chunk = Sequence[PackedRow]
+Columns = Mapping[str, Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path],
     known, light = read_references(reference_tables), index.read_index(tables)
     worst = [example.id for example in record.drift.worst]
     changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
-    order = examples.ranked(briefs, worst, changed)[: settings.rows]
+    order = ranked(briefs, worst, changed)[: settings.rows]
     rows = dict(packed_rows(tables, set(order), known))
     filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
     n_rows, n_layers, n_pictures = _fill(filling, record)
@@ -116,3 +122,58 @@ def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) ->
         yield index.UNCONVERGED
     if row["id"] in worst:
         yield index.REASONS
+
+
+def text_columns(chunk: Chunk) -> Columns:
+    """Texts, and how many characters each has in all."""
+    return {"text": [row.text for row in chunk], "characters": _numbers((row.n_characters for row in chunk), np.uint32)}
+
+
+def unit_columns(chunk: Chunk) -> Columns:
+    """Words or patches with their relevance under both versions, ragged: `…_n` says how many each row has."""
+    return {
+        **_units("candidate", [row.units for row in chunk]),
+        **_units("reference", [row.reference for row in chunk]),
+        "special": _numbers((row.special for row in chunk), np.float32),
+        "grid": np.array([row.grid for row in chunk], np.uint16).reshape(-1),
+    }
+
+
+def layer_columns(chunk: Chunk) -> Columns:
+    """The flow of each row: `cells` is ragged, `layers × (shown + 2)` per row."""
+    layers = [row.layers for row in chunk]
+    return {
+        "shown_n": _numbers((len(flow.shown) for flow in layers), np.uint16),
+        "layers_n": _numbers((len(flow.steps) for flow in layers), np.uint16),
+        "shown": np.concatenate([flow.shown for flow in layers]),
+        "cells": np.concatenate([flow.cells.ravel() for flow in layers]),
+        "attention": np.concatenate([flow.attention for flow in layers]),
+        "attention_step": _numbers((flow.attention_step for flow in layers), np.float32),
+        **{
+            name: np.concatenate([getattr(flow, name) for flow in layers])
+            for name in ("steps", "totals", "residuals", "n_points")
+        },
+    }
+
+
+def picture_columns(processor: Path) -> Callable[[Chunk], Columns]:
+    """JPEG bytes of what the model saw, `size` bytes per row: 0 when the file cannot be read."""
+
+    def columns(chunk: Chunk) -> Columns:
+        found = [pictures.thumbnail(Path(row.image), processor) if row.image else b"" for row in chunk]
+        joined = np.frombuffer(b"".join(found), np.uint8)
+        return {"size": _numbers((len(content) for content in found), np.uint32), "jpeg": joined}
+
+    return columns
+
+
+def _units(side: str, units: Sequence[PackedUnits]) -> dict[str, Column]:
+    return {
+        f"{side}_n": _numbers((len(some.codes) for some in units), np.uint16),
+        f"{side}_step": _numbers((some.step for some in units), np.float32),
+        **{f"{side}_{name}": np.concatenate([getattr(some, name) for some in units]) for name in ("gaps", "lengths", "codes")},
+    }
+
+
+def _numbers(values: Any, dtype: type[np.generic]) -> NDArray[Any]:
+    return np.fromiter(values, dtype)

@@ -1,4 +1,4 @@
-"""What is known of every row without its text: what the list shows, filters and sorts by."""
+"""Index of the rows: what the list shows, filters and sorts by."""
 
 from __future__ import annotations
 

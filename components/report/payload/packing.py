@@ -1,4 +1,4 @@
-"""The layer × word flow of a row: what each layer contributes to each word, summed from the tokens."""
+"""Rows packed for the page: units, layer × unit flow summed from the tokens, and their codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference version's side of each row: its words on the same text, and how far the reasons moved."""
+"""The reference version's rows: its words on the same texts, and how far the reasons moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a text or the patches of an image with their relevance, read from the attribution table as arrays."""
+"""Words of a text or patches of an image with their relevance, as arrays."""
 
 from __future__ import annotations
 

@@ -1,76 +1,17 @@
-"""Chooses which rows the page draws: a fixed mix of the rows most worth a look, then the data set in its order."""
+"""Examples: the list of all rows, and a few of them drawn for paper and for browsers without scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from components.report.drawing import heat, numbers, pictures
-from components.report.rows import Brief, Drawn, ReferenceRow, Word
-
-_SHARE = 5  # each of the four special groups may take one fifth of the examples
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Rows taken for one reason; `found` counts all such rows, also those not drawn."""
-
-    name: str
-    why: str
-    rows: tuple[int, ...]
-    found: int
-
-
-def choose(briefs: list[Brief], limit: int, changed_reasons: Iterable[str], changed_answers: Set[str]) -> list[Group]:
-    """At most `limit` rows in groups, no row twice, the same for the same input.
-
-    Args:
-        briefs: all explained rows, in the order of the data set.
-        limit: most rows drawn.
-        changed_reasons: ids from the drift report, worst first (same answer, different reason).
-        changed_answers: ids whose predicted class differs from the reference's.
-    """
-    by_id = {brief.id: brief for brief in briefs}
-    special = [
-        ("reasons changed", "same answer, but the reasons changed most", [by_id[i] for i in changed_reasons if i in by_id]),
-        ("not converged", "the integral did not converge", [brief for brief in briefs if not brief.converged]),
-        (
-            "answer changed",
-            "the reference version answered otherwise",
-            [brief for brief in briefs if brief.id in changed_answers],
-        ),
-        ("wrong", "the prediction differs from the gold label", [brief for brief in briefs if is_wrong(brief)]),
-    ]
-    groups: list[Group] = []
-    taken: set[int] = set()
-    for name, why, candidates in special:
-        groups.append(_take(name, why, candidates, min(max(1, limit // _SHARE), limit - len(taken)), taken))
-    groups.append(_take("in order", "the first remaining rows of the data set", briefs, limit - len(taken), taken))
-    return [group for group in groups if group.rows]
-
-
-def ranked(briefs: Iterable[Brief], changed_reasons: Sequence[str], changed_answers: Set[str]) -> list[int]:
-    """All rows, those most worth a look first; arguments as for `choose`. Equals stay in the order of the data set."""
-    place = {key: rank for rank, key in enumerate(changed_reasons)}
-    last = len(place)
-
-    def urgency(brief: Brief) -> tuple[int, bool, bool, bool]:
-        return place.get(brief.id, last), brief.converged, brief.id not in changed_answers, not is_wrong(brief)
-
-    return [brief.row for brief in sorted(briefs, key=urgency)]
-
-
-def is_wrong(brief: Brief) -> bool:
-    """Whether a gold label is known and differs from the prediction."""
-    return brief.label is not None and brief.label != brief.predicted
-
-
-def _take(name: str, why: str, candidates: list[Brief], most: int, taken: set[int]) -> Group:
-    fresh = [brief.row for brief in candidates if brief.row not in taken][:most]
-    taken.update(fresh)
-    return Group(name, why, tuple(fresh), len(candidates))
-
+from components.report import rows
+from components.report.drawing import formats, heat, pictures
+from components.report.payload import CHUNK
+from components.report.rows import Drawn, ReferenceRow, Word
+from components.report.sections import Material, Section
+from components.report.selection import Group, choose
 
 _STRONGEST_PATCHES = 3
 
@@ -176,4 +117,29 @@ def _strongest(values: list[float], columns: int) -> str:
 
 
 def _sense(value: float) -> str:
-    return f"{'supports' if value > 0 else 'opposes'} ({numbers.signed(value)})"
+    return f"{'supports' if value > 0 else 'opposes'} ({formats.signed(value)})"
+
+
+def _views(material: Material, groups: list[Group]) -> list[ExampleView]:
+    drawn = rows.read_drawn(material.tables, [row for group in groups for row in group.rows])
+    known = rows.read_reference(material.reference_tables, [example.id for example in drawn.values()])
+    processor = material.record.model.processor_path
+    return [
+        view_of(drawn[row], group.name, group.why, known.get(drawn[row].id), processor) for group in groups for row in group.rows
+    ]
+
+
+def _context(material: Material) -> dict[str, Any]:
+    record, briefs = material.record, material.briefs
+    answers = rows.read_answers(material.reference_tables)
+    changed = {brief.id for brief in briefs if answers.get(brief.id, brief.predicted) != brief.predicted}
+    groups = choose(briefs, record.config.report.examples, [example.id for example in record.drift.worst], changed)
+    return {
+        "groups": groups,
+        "examples": _views(material, groups),
+        "has_reference_table": bool(answers),
+        "chunk": CHUNK,
+    }
+
+
+SECTION = Section(50, "examples", "Examples", "examples.html.j2", _context)

@@ -1,4 +1,4 @@
-"""The trend page: quality and drift over all versions of a model, as one self-contained HTML file."""
+"""The trend page, written as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from components.report.page import write_text
-from components.report.template_environment import environment, inlined
-from components.report.trend.geometry import trend_charts
-from components.report.trend.labels import HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from components.report.template_environment import environment, inlined, write_text
+from components.report.trend.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, trend_charts
 from components.report.trend.versions import FIGURES, count_by_verdict, trend_rows
 from schemas.evidence import VersionEntry
 

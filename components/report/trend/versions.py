@@ -1,4 +1,4 @@
-"""What the trend shows of each version, and what changed since the explained version before it."""
+"""Rows of the trend: the figures of each version, and why they do not compare with those before."""
 
 from __future__ import annotations
 

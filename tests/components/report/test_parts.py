@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.report.drawing import charts, heat, numbers
+from components.report.checks import folded_checks
+from components.report.drawing import charts, formats, heat
+from components.report.payload import Embedded
 from components.report.rows import Brief, Word, read_briefs
-from components.report.sections import examples, summary
-from components.report.sections.checks import folded_checks
-from components.report.sections.convergence import layer_residuals
+from components.report.sections import Material
+from components.report.sections.quality import layer_residuals
+from components.report.sections.summary import tiles
+from components.report.selection import choose, ranked
 from components.report.template_environment import environment
 from schemas.base import CheckVerdict, Interval
 from schemas.drift import LayerProfile, WordShift
@@ -33,7 +36,7 @@ def _brief(row: int, *, predicted: str = "A", label: str | None = "A", converged
 
 def test_every_special_group_gets_a_fifth_and_order_fills_the_rest() -> None:
     briefs = [_brief(row, converged=row >= 20, label="B" if row >= 90 else "A") for row in range(100)]
-    groups = examples.choose(briefs, 20, ["r50", "r3"], {"r60"})
+    groups = choose(briefs, 20, ["r50", "r3"], {"r60"})
     rows = {group.name: group.rows for group in groups}
     assert rows == {
         "reasons changed": (50, 3),
@@ -49,14 +52,14 @@ def test_every_special_group_gets_a_fifth_and_order_fills_the_rest() -> None:
 def test_selection_takes_as_many_rows_as_it_may_and_none_twice(n: int, limit: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     briefs = [_brief(row, converged=bool(random.random() < 0.7), label=str(random.choice(["A", "B"]))) for row in range(n)]
-    groups = examples.choose(briefs, limit, ["r1", "unknown"], {"r2"})
+    groups = choose(briefs, limit, ["r1", "unknown"], {"r2"})
     rows = [row for group in groups for row in group.rows]
     assert len(rows) == len(set(rows)) == min(n, limit)
 
 
 def test_ranking_puts_changed_reasons_first_and_keeps_the_order_of_equals() -> None:
     briefs = [_brief(0), _brief(1, label="B"), _brief(2), _brief(3, converged=False), _brief(4), _brief(5, converged=False)]
-    assert examples.ranked(briefs, ["r4", "r0", "gone"], {"r2"}) == [4, 0, 3, 5, 2, 1]
+    assert ranked(briefs, ["r4", "r0", "gone"], {"r2"}) == [4, 0, 3, 5, 2, 1]
 
 
 # heat text
@@ -128,33 +131,33 @@ def test_layer_residuals_by_hand() -> None:
     ],
 )
 def test_plain(value: float | None, expected: str) -> None:
-    assert numbers.plain(value) == expected
+    assert formats.plain(value) == expected
 
 
 def test_signed_and_percent() -> None:
     space = "\N{NARROW NO-BREAK SPACE}"
-    assert [numbers.signed(v) for v in (0.5, -0.5, 0.0, None)] == ["+0.500", "−0.500", "0", "not measured"]
-    assert [numbers.percent(v) for v in (0.123, 1.0, 0.0, -0.5)] == [
+    assert [formats.signed(v) for v in (0.5, -0.5, 0.0, None)] == ["+0.500", "−0.500", "0", "not measured"]
+    assert [formats.percent(v) for v in (0.123, 1.0, 0.0, -0.5)] == [
         f"12.3{space}%",
         f"100{space}%",
         f"0{space}%",
         f"−50.0{space}%",
     ]
-    assert numbers.percent(float("nan")) == "not measured"
-    assert numbers.signed_percent(0.02) == f"+2.0{space}%"
-    assert numbers.residual(0.0004) == f"0.04{space}%"
-    assert numbers.cell(-0.126) == "−0.13"
-    assert numbers.cell(0.004) == "·"
+    assert formats.percent(float("nan")) == "not measured"
+    assert formats.signed_percent(0.02) == f"+2.0{space}%"
+    assert formats.residual(0.0004) == f"0.04{space}%"
+    assert formats.cell(-0.126) == "−0.13"
+    assert formats.cell(0.004) == "·"
 
 
 def test_words_around_numbers() -> None:
-    assert [numbers.rows(n) for n in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
-    assert [numbers.duration(s) for s in (0.42, 12.4, 200, 7500)] == ["0.4 s", "12 s", "3 min 20 s", "2 h 5 min"]
-    assert [numbers.gibibytes(b) for b in (2**29, 3 * 2**30)] == ["512 MiB", "3.0 GiB"]
-    assert [numbers.probability(p) for p in (1e-9, 0.0312)] == ["< 0.001", "0.031"]
-    assert [numbers.exact(v) for v in (0.01, 6.0)] == ["0.01", "6"]
-    assert numbers.interval(Interval(low=-0.1, high=0.25)) == "−0.100 to 0.250"
-    assert numbers.moment(datetime(2026, 11, 2, 1, 5, tzinfo=timezone(timedelta(hours=2)))) == "1 November 2026, 23:05 UTC"
+    assert [formats.rows(n) for n in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [formats.duration(s) for s in (0.42, 12.4, 200, 7500)] == ["0.4 s", "12 s", "3 min 20 s", "2 h 5 min"]
+    assert [formats.gibibytes(b) for b in (2**29, 3 * 2**30)] == ["512 MiB", "3.0 GiB"]
+    assert [formats.probability(p) for p in (1e-9, 0.0312)] == ["< 0.001", "0.031"]
+    assert [formats.exact(v) for v in (0.01, 6.0)] == ["0.01", "6"]
+    assert formats.interval(Interval(low=-0.1, high=0.25)) == "−0.100 to 0.250"
+    assert formats.moment(datetime(2026, 11, 2, 1, 5, tzinfo=timezone(timedelta(hours=2)))) == "1 November 2026, 23:05 UTC"
 
 
 # charts
@@ -212,11 +215,14 @@ def test_a_shift_is_drawn_from_old_to_new() -> None:
 
 def test_tiles_of_a_drifted_version(tmp_path: Path) -> None:
     sample = sample_records.drifted(tmp_path)
-    tiles = {tile.label: tile for tile in summary.tiles(sample.record, read_briefs(sample.tables))}
-    assert tiles["Answers changed"].value == str(sample.record.drift.flipped)
-    assert tiles["Words with a new role"].value == "1"
-    assert tiles["Margin over random"].note == "95 % interval 0.645 to 0.687"
-    assert tiles["Model accuracy"].note.endswith("against version 3")
+    shown = {
+        tile.label: tile
+        for tile in tiles(Material(sample.record, sample.tables, [], read_briefs(sample.tables), Embedded((), 0, 0, 0)))
+    }
+    assert shown["Answers changed"].value == str(sample.record.drift.flipped)
+    assert shown["Words with a new role"].value == "1"
+    assert shown["Margin over random"].note == "95 % interval 0.645 to 0.687"
+    assert shown["Model accuracy"].note.endswith("against version 3")
 
 
 def test_who_vouches_for_the_record(tmp_path: Path) -> None:

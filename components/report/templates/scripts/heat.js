@@ -1,4 +1,4 @@
-// Text with its words coloured by relevance, by the rules of components/report/heat.py.
+// Text with its words coloured by relevance, by the rules of components/report/drawing/heat.py.
 
 const LEVELS = 8;
 

@@ -1,6 +1,6 @@
 // A list of any length with only the visible rows in the document: a listbox of one choice, moved by keyboard or pointer.
 
-const HEIGHT = 60; // pixels of a row, as in explorer.css
+const HEIGHT = 60; // pixels of a row, as in examples.css
 const MARGIN = 8; // rows drawn beyond each edge
 
 class Listbox {

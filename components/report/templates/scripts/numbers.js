@@ -1,4 +1,4 @@
-// Numbers as a reader sees them, by the rules of components/report/numbers.py.
+// Numbers as text, by the rules of components/report/drawing/formats.py.
 
 const MINUS = "\u2212";
 const THIN = "\u202f";

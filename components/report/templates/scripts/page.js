@@ -1,4 +1,4 @@
-// Every page's own behaviour: values on hovering, folded tables, the section in view. Without it all stays readable.
+// Behaviour of the page: values on hovering, folded tables, the section in view. Without it all stays readable.
 
 const tip = document.getElementById("tip");
 

@@ -1,4 +1,4 @@
-// One row's content out of its blocks: text, words or patches under both versions, layers, picture.
+// The content of a row, unpacked from its blocks: text, words or patches under both versions, layers, picture.
 
 /** Everything the detail shows of `row`; `layers` and `picture` are null where the page does not carry them. */
 async function contentOf(rows, row) {

@@ -1,4 +1,4 @@
-// What is known of every row without its text: filtering, sorting, searching. A row is its position in the index.
+// The index of the rows: filtering, sorting, searching. A row is its position in the index.
 
 // as in components/report/payload/index.py
 const WRONG = 1, CHANGED = 2, UNCONVERGED = 4, REASONS = 8, PROBLEM = 16;

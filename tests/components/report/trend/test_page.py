@@ -12,8 +12,7 @@ import pytest
 from components.common.errors import CouldNotRunError
 from components.report import build_trend
 from components.report.trend import versions
-from components.report.trend.geometry import nice_ticks, trend_charts
-from components.report.trend.labels import LEFT, RIGHT, WIDTH, slot
+from components.report.trend.charts import LEFT, RIGHT, WIDTH, nice_ticks, slot, trend_charts
 from schemas.evidence import VersionEntry
 from tests.helpers.html_page import Page
 from tests.helpers.sample_history import START, history

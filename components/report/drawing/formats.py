@@ -1,15 +1,23 @@
-"""Numbers as a reader sees them: rounded, signed with a real minus, and words where nothing was measured."""
+"""Numbers, dates and names as text for a reader: the filters of the templates."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from schemas.base import Interval
 
 MISSING = "not measured"
 _MINUS = "\N{MINUS SIGN}"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
+_NAMES = {
+    "ca_lig": "CA-LIG",
+    "plain_ig": "plain IG (layer 0)",
+    "layer_ig_mean": "mean of the layer IGs",
+    "input_x_gradient": "input × gradient",
+}
 
 
 def plain(value: float | None) -> str:
@@ -33,6 +41,11 @@ def percent(value: float | None) -> str:
         return MISSING
     digits = 0 if abs(value) >= 0.9995 or value == 0 else 1
     return f"{value * 100:.{digits}f}{_THIN}%".replace("-", _MINUS)
+
+
+def signed_points(change: float) -> str:
+    """A change of a share in percentage points, one decimal: −0.6."""
+    return f"{change * 100:+.1f}".replace("-", _MINUS)
 
 
 def signed_percent(value: float | None) -> str:
@@ -79,7 +92,7 @@ def gibibytes(size: int) -> str:
 
 
 def observed(value: float | str | None) -> str:
-    """What a check saw: a number, or the check's own words."""
+    """The observed value of a check: a number, or its own words."""
     return value if isinstance(value, str) else plain(value)
 
 
@@ -114,3 +127,24 @@ def _rounded(value: float) -> str:
         return f"{value:.0e}"
     digits = 3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0
     return f"{value:,.{digits}f}"
+
+
+def readable(name: str) -> str:
+    """A machine name as words: `input_x_gradient` becomes `input × gradient`."""
+    return _NAMES.get(name) or name.replace("_", " ")
+
+
+def removal(kind: str, baseline: str) -> str:
+    """In words how a perturbation of `kind` removes content; `baseline` as the attribution run recorded it."""
+    return {
+        "replace": f"by the tokens of the attribution baseline: {baseline}",
+        "delete": "removed tokens keep their place and no position may attend to them",
+        "zero": "removed patches are black",
+        "blur": "removed patches are blurred",
+    }[kind]
+
+
+FILTERS: tuple[Callable[..., Any], ...] = (
+    *(plain, signed, percent, signed_percent, signed_points, interval, residual, count, rows, duration, gibibytes, observed),
+    *(cell, day, moment, exact, probability, readable, removal),
+)

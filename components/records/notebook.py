@@ -1,13 +1,12 @@
-"""A governance record as a few lines of HTML for notebooks: verdict, reasons, what to do; the full report is a file beside it."""
+"""HTML of a governance record for notebooks: verdict, reasons, next step; the full report is a file beside the record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from schemas.governance import GovernanceReport
+from schemas.base import notebook_html
+from schemas.governance import GovernanceReport
 
 #: A sign beside every word, and translucent colours that both themes show: no verdict by colour alone.
 _MARKS = {
@@ -19,6 +18,7 @@ _MARKS = {
 _CELL = "padding:.15em 1em .15em 0;text-align:left;vertical-align:top"
 
 
+@notebook_html.register
 def record_html(record: GovernanceReport) -> str:
     """The record's verdict, its reasons and the parts they come from; text escaped."""
     model, decision = record.model, record.decision

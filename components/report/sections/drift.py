@@ -1,17 +1,20 @@
-"""Prepares the examples with the same answer and different reasons: both versions on one colour scale, side by side."""
+"""Drift of the reasons against the reference version: words, statistics, layers, and examples of both versions side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.report import rows
-from components.report.drawing import heat, pictures
+from components.report.drawing import charts, heat, pictures
+from components.report.sections import Material, Section
 from schemas.drift import DriftExample, DriftWord
 from schemas.governance import GovernanceReport
 
-_MOST = 3
+_MOST = 3  # words named per example: those that changed most
+_BY_LAYER = 3  # words whose shift is listed layer by layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class PairGrid:
 
 @dataclass(frozen=True, slots=True)
 class PairView:
-    """One example; shares are signed toward `toward`. `most` are the words that changed most, with both shares."""
+    """One example with the same answer and other reasons; shares are signed toward `toward`. `most`: text, both shares."""
 
     example: DriftExample
     toward: str
@@ -76,3 +79,28 @@ def _grid(
     seen = pictures.picture(Path(image), record.model.processor_path) if image else None
     size = pictures.grid_size(shape, seen)
     return PairGrid(seen, *(pictures.grid(side, shape, scale, size) for side in sides))
+
+
+def _by_slice(record: GovernanceReport) -> dict[str, dict[str, Any]]:
+    table: dict[str, dict[str, Any]] = {}
+    for statistic in record.drift.statistics:
+        table.setdefault(statistic.slice, {})[statistic.name] = statistic
+    return table
+
+
+def _context(material: Material) -> dict[str, Any]:
+    drift = material.record.drift
+    reach = max((abs(share) for s in drift.word_shifts for share in (s.reference_share, s.candidate_share)), default=1.0) or 1.0
+    return {
+        "compared": material.compared,
+        "shifts": [(shift, charts.shift_strip(shift, reach)) for shift in drift.word_shifts],
+        "firing": material.firing,
+        "by_layer": [shift for shift in material.firing if shift.by_layer][:_BY_LAYER],
+        "pairs": pairs_of(material.record, material.tables),
+        "statistics": _by_slice(material.record),
+        "definitions": {statistic.name: statistic for statistic in drift.statistics},
+        "layer_chart": charts.layer_chart(drift.layer_profile) if drift.layer_profile else None,
+    }
+
+
+SECTION = Section(30, "drift", "Drift", "drift.html.j2", _context)

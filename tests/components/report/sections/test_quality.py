@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.report import page
-from components.report.sections.randomisation import randomisation_chart
+from components.report.sections.quality import randomisation_chart
 from schemas.falsification import FalsificationSummary
 from tests.helpers import sample_records
 from tests.helpers.sample_falsification import attempt

@@ -1,4 +1,4 @@
-"""Checks as a reader sees them: what needs attention first, and the like checks of many classes or segments as one line."""
+"""Lines of the table of checks: the most urgent first, the checks of one expectation by class or segment as one line."""
 
 from __future__ import annotations
 

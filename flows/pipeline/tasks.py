@@ -12,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 
 from components import attribution, datasets, quality, registry, scoring
-from components.common.kept_files import note_digest, unchanged
+from components.common.file_digests import note_digest, unchanged
 from flows.common import progress, task_options
 from flows.common.task_options import RETRIES
 from flows.execution import exchange, resources

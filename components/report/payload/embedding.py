@@ -14,6 +14,7 @@ from components.report.payload.packing import PackedRow, packed_rows
 from components.report.payload.reference import Reference, read_references
 from components.report.rows import Brief
 from components.report.sections import examples
+from components.table.rows import is_wrong
 from schemas.governance import GovernanceReport
 
 #: Rows per block: what is unpacked at once when a row is looked at.
@@ -108,7 +109,7 @@ def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) ->
     if row["problem"] is not None:
         yield index.PROBLEM
         return
-    if row["label"] is not None and row["label"] != row["predicted"]:
+    if is_wrong(row["label"], row["predicted"]):
         yield index.WRONG
     if _changed(row, reference):
         yield index.CHANGED

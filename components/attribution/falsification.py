@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 
 from calig.attribution import Attribution
@@ -23,6 +22,7 @@ from calig.randomisation import cascade, stage_names
 from calig.targets import Target, choose_targets, class_names, objective_for
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
 from components.common.errors import engine_errors
+from components.table.reader import iter_rows
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.falsification import Falsification, FalsifiedRow
 from schemas.release import Example, ModelSnapshot
@@ -95,10 +95,13 @@ class _Run:
         return [example.label for example, _ in self.rows]
 
 
+class _Numbered(TypedDict):
+    row: int
+
+
 def _sample(examples: Sequence[Example], table_paths: Sequence[Path], quality: QualityConfig) -> list[Example]:
     """The rows to try it on, in the order of the data set."""
-    tables = [pq.read_table(path, columns=["row", "problem"]).to_pylist() for path in table_paths]
-    explained = [row["row"] for table in tables for row in table if row["problem"] is None]
+    explained = [row["row"] for row in iter_rows(table_paths, _Numbered, explained=True)]
     n = min(quality.falsification_rows, len(explained))
     wanted = set(np.random.default_rng(quality.seed).choice(explained, n, replace=False).tolist()) if n else set()
     return [example for example in examples if example.row in wanted]

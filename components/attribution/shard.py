@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from calig.loading import resolve_device
 from calig.targets import Target
 from components.attribution.method import device_versions
 from components.attribution.running import attribute_examples
+from components.common.file_digests import file_digest
 from components.table.orientation import weights_of
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
@@ -52,7 +52,7 @@ def explain_shard(
     return ShardResult(
         index=index,
         path=path,
-        sha256=sha256_of(path),
+        sha256=file_digest(path),
         n_rows=len(rows),
         n_explained=len(attributions),
         seconds=time.monotonic() - started,
@@ -76,13 +76,7 @@ def _target(row: Mapping[str, Any], numbers: Mapping[str, int]) -> Target:
 
 def intact(shard: ShardResult) -> bool:
     """Whether the shard's file is still what was written."""
-    return shard.path.is_file() and sha256_of(shard.path) == shard.sha256
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return shard.path.is_file() and file_digest(shard.path) == shard.sha256
 
 
 def row_of(example: Example, attribution: Attribution | None, problem: str | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from calig.errors import InvalidInputError
 from calig.labels import read_labels
 from calig.pictures import MAX_BYTES
 from components.common.errors import InputError
+from components.common.file_digests import file_digest
 from components.datasets.columns import check_columns, segment_columns
 from components.datasets.limits import Limits
 from components.datasets.readers import bare_name, read_rows
@@ -136,7 +137,6 @@ def _bytes_digest(image: Path) -> str | None:
     try:
         if not image.is_file() or image.stat().st_size > MAX_BYTES:
             return None
-        with image.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(image)
     except OSError:
         return None

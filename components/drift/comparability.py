@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TypedDict
 
 from components.common.errors import InputError
 from components.common.stores import is_address
 from components.records.record import read_record
+from components.table.reader import iter_rows
 from components.table.rows import check_tables
 from schemas.config import DriftConfig
 from schemas.drift import Coverage
@@ -91,9 +90,12 @@ def other_baseline(reference: Sequence[Path], candidate: Sequence[Path]) -> str 
     return "the two versions were explained with different baselines: " + " and ".join(", ".join(sorted(k)) for k in kinds)
 
 
+class _Baseline(TypedDict):
+    baseline: str
+
+
 def _baselines(tables: Sequence[Path]) -> set[str]:
-    found = (pc.unique(pq.read_table(path, columns=["baseline"])["baseline"]).to_pylist() for path in tables)
-    return {kind for kinds in found for kind in kinds if kind is not None}
+    return {row["baseline"] for row in iter_rows(tables, _Baseline, explained=True)}
 
 
 def shortfall(coverage: Coverage, config: DriftConfig) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from components.drift.pairing import PairedExample
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
-from components.table.rows import Row
+from components.table.rows import Row, is_wrong
 from schemas.drift import DriftExample, DriftWord, Noise, WordShift
 
 
@@ -44,7 +44,7 @@ def next_step(firing: Sequence[WordShift]) -> str:
 def accuracy(keys: Sequence[str], rows: Mapping[str, Row]) -> float | None:
     """Share of the rows `keys` that are predicted as labelled; None without labels."""
     labelled = [rows[key] for key in keys if rows[key]["label"] is not None]
-    return sum(row["predicted"] == row["label"] for row in labelled) / len(labelled) if labelled else None
+    return sum(not is_wrong(row["label"], row["predicted"]) for row in labelled) / len(labelled) if labelled else None
 
 
 def worst(examples: Sequence[PairedExample], n: int) -> list[DriftExample]:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from components.table.alignment import Span, align
-from components.table.orientation import COLUMNS, opposite, orientation, sign_between
+from components.table.orientation import NamedTarget, opposite, orientation, sign_between
+from components.table.reader import iter_rows
 from components.table.rows import Row
 from components.table.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
@@ -132,7 +131,7 @@ def pair(
             yield _paired(finite(a), finite(b), between, labels)
 
 
-def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> dict[str, NamedTarget]:
     """By id what the reference explains where the candidate explains something else: `target`, `objective`, `target_weights`.
 
     Explained once more toward it, the candidate's rows can be compared: a changed answer is where a shortcut acts. Rows whose
@@ -146,11 +145,8 @@ def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> d
     }
 
 
-def _explained(tables: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in tables:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=["id", "problem", *COLUMNS]):
-                yield from ((row["id"], row) for row in batch.to_pylist() if row["problem"] is None)
+def _explained(tables: Sequence[Path]) -> Iterator[tuple[str, NamedTarget]]:
+    yield from ((row["id"], row) for row in iter_rows(tables, NamedTarget, explained=True))
 
 
 def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExample:

@@ -7,16 +7,15 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from components.common.errors import CouldNotRunError
 from components.common.memory import peak_resident_bytes
 from components.governance.decision import decide
 from components.governance.environment import environment
-from components.governance.sections import COLUMNS, data_record, method_record, model_results
-from components.table.value_digest import values_digest
+from components.governance.sections import Row, data_record, method_record, model_results
+from components.table.reader import iter_rows, open_table
+from components.table.value_digest import file_values_digest
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
@@ -74,7 +73,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
 
     `signing_key` is the id of the key that will sign the seal, so that a seal taken away is missed.
     """
-    table = pa.concat_tables([pq.read_table(shard.path, columns=COLUMNS) for shard in shards]).to_pylist()
+    table = list(iter_rows([shard.path for shard in shards], Row))
     explained = [row for row in table if row["problem"] is None]
     stated = config.governance
     record = GovernanceReport(
@@ -114,6 +113,6 @@ def _check_writable(record: GovernanceReport) -> None:
 
 
 def _table_digest(shard: ShardResult) -> TableDigest:
-    """Read one at a time: all tables together need not fit into memory."""
-    table = pq.read_table(shard.path)
-    return TableDigest(file=f"attributions/{shard.path.name}", n_rows=table.num_rows, values_sha256=values_digest(table))
+    with open_table(shard.path) as file:
+        n_rows = file.metadata.num_rows
+        return TableDigest(file=f"attributions/{shard.path.name}", n_rows=n_rows, values_sha256=file_values_digest(file))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import binomtest
 
+from components.table.rows import is_wrong
 from schemas.attribution import ShardResult
 from schemas.base import Interval
 from schemas.config import AttributionConfig, PipelineConfig
@@ -15,10 +16,21 @@ from schemas.fusion import FusionChoice
 from schemas.governance import DataRecord, MethodRecord, ModelResults, SkippedRow
 from schemas.release import DatasetRef
 
-Row = dict[str, Any]
 
-#: Columns of the attribution table that these sections need.
-COLUMNS = ["row", "id", "label", "segments", "problem", "predicted", "coverage", "n_points", "converged", "objective"]
+class Row(TypedDict):
+    """The columns of the attribution table that these sections need; all but the first five are None beside a problem."""
+
+    row: int
+    id: str
+    label: str | None
+    segments: dict[str, str] | None
+    problem: str | None
+    predicted: str
+    coverage: float
+    n_points: list[int]
+    converged: bool
+    objective: str
+
 
 _SKIPPED_LISTED = 50
 
@@ -41,7 +53,7 @@ def data_record(dataset: DatasetRef, table: list[Row], explained: list[Row], spl
 
 
 def _segments(columns: tuple[str, ...], explained: list[Row]) -> dict[str, dict[str, int]]:
-    values = {column: Counter(dict(row["segments"] or ()).get(column) for row in explained) for column in columns}
+    values = {column: Counter((row["segments"] or {}).get(column) for row in explained) for column in columns}
     return {column: {str(value): n for value, n in found.items() if value is not None} for column, found in values.items()}
 
 
@@ -91,7 +103,7 @@ def _points(settings: AttributionConfig) -> str:
 def model_results(explained: list[Row], confidence: float) -> ModelResults:
     """How the model did on the explained rows; the interval of the accuracy covers `confidence`."""
     labelled = [row for row in explained if row["label"] is not None]
-    right = sum(row["predicted"] == row["label"] for row in labelled)
+    right = sum(not is_wrong(row["label"], row["predicted"]) for row in labelled)
     return ModelResults(
         accuracy=right / len(labelled) if labelled else None,
         accuracy_interval=_share_interval(right, len(labelled), confidence),

@@ -1,4 +1,4 @@
-"""A text whose words have other names, and where its characters went."""
+"""Covers texts in attribution tables: other names for words, and every character offset mapped to the covered text."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calig.words import word_spans
+from components.table.reader import iter_batches
 from schemas.attribution import SCHEMA
 
 Span = tuple[int, int]
@@ -69,7 +70,6 @@ _QUOTING_NOTHING = ("the text is empty", "the text is a ", "the text has no toke
 _LEFT_OUT = "the reason may quote the text and is left out"
 
 _COLUMNS = ("text", "problem", "tokens", "input_ids", "starts", "ends", "words", "rationale", "rationales")
-_ROWS_AT_ONCE = 256
 
 
 def cover_table(
@@ -77,8 +77,8 @@ def cover_table(
 ) -> None:
     """Write `source` to `target`, its texts covered; a row's text is the one in `texts` by its id, where these are given."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
-        for batch in file.iter_batches(_ROWS_AT_ONCE):
+    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+        for batch in iter_batches([source], SCHEMA.names):
             table = pa.Table.from_batches([batch])
             rows = table.select(["id", "content", *_COLUMNS]).to_pylist()
             covered = [_covered_row(_restated(row, texts), cover, word_name) for row in rows]

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from components.common.errors import InputError
+from components.table.reader import iter_batches, open_table
 from components.table.value_digest import values_digest
+from schemas.attribution import SCHEMA
 from schemas.replay import ReplayOutcome, RowReplay
 
 #: What has to be equal before numbers can be compared at all.
@@ -39,19 +40,21 @@ def compare_rows(published: Sequence[Path], replayed: Path) -> list[RowReplay]:
     Raises:
         InputError: a row was never published.
     """
-    again = pq.read_table(replayed)
-    return list(_compared(_rows(published, again["row"]), again))
+    with open_table(replayed, SCHEMA.names) as file:
+        again = file.read(columns=SCHEMA.names)
+    return list(_compared(_published(published, again), again))
 
 
-def _rows(published: Sequence[Path], numbers: Any) -> pa.Table:
-    """The rows with these numbers, in this order; one table is read at a time."""
-    parts = [pq.read_table(path) for path in published]
-    found = pa.concat_tables([part.filter(pc.is_in(part["row"], value_set=numbers.combine_chunks())) for part in parts])
+def _published(published: Sequence[Path], again: pa.Table) -> pa.Table:
+    """The rows with the numbers of `again`, in its order."""
+    numbers, wanted = again["row"].to_pylist(), again["row"].combine_chunks()
+    parts = iter_batches(published, SCHEMA.names)
+    found = pa.Table.from_batches((part.filter(pc.is_in(part["row"], value_set=wanted)) for part in parts), again.schema)
     places = {number: place for place, number in enumerate(found["row"].to_pylist())}
-    missing = [number for number in numbers.to_pylist() if number not in places]
+    missing = [number for number in numbers if number not in places]
     if missing:
         raise InputError("Rows were computed that the published tables do not hold.", got=missing[:10])
-    return found.take([places[number] for number in numbers.to_pylist()])
+    return found.take([places[number] for number in numbers])
 
 
 def _compared(before: pa.Table, again: pa.Table) -> Iterator[RowReplay]:

@@ -19,7 +19,7 @@ def render(record: GovernanceReport, tables: list[Path], reference_tables: list[
     templates = environment()
     common = {"record": record, "units": material.units, "embedded": material.embedded, "size": charts.SIZE}
     shown = [
-        (section, templates.get_template(section.template).render(common | context))
+        (section, templates.get_template(section.template).render(common | dict(context)))
         for section in all_sections()
         if (context := section.context(material)) is not None
     ]

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from components.table.reader import iter_batches
 
-from components.common.errors import CouldNotRunError
-
-_BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points", "problem"]
+_BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points"]
 _DRAWN = [
     *("row", "id", "text", "image", "label", "segments", "predicted", "probability", "target", "f_input", "f_baseline", "tokens"),
     *("content", "values", "words", "residuals", "converged", "coverage"),
@@ -77,56 +74,40 @@ class ReferenceRow:
 
 def read_briefs(paths: Iterable[Path]) -> list[Brief]:
     """Every explained row, in the order of the data set; rows with a problem are left out."""
-    fields = [name for name in _BRIEF if name != "problem"]
-    records = (record for record in _records(paths, _BRIEF, None) if record["problem"] is None)
-    return sorted((Brief(**{name: _frozen(record[name]) for name in fields}) for record in records), key=lambda brief: brief.row)
+    briefs = (Brief(**{name: _frozen(value) for name, value in record.items()}) for record in _records(paths, _BRIEF))
+    return sorted(briefs, key=lambda brief: brief.row)
 
 
 def read_drawn(paths: Iterable[Path], rows: Iterable[int]) -> dict[int, Drawn]:
     """The rows to draw, by their position in the data set."""
-    return {record["row"]: _drawn(record) for record in _matching(paths, _DRAWN, "row", rows)}
+    return {record["row"]: _drawn(record) for record in _records(paths, _DRAWN, ("row", sorted(rows)))}
 
 
 def read_answers(paths: Iterable[Path]) -> dict[str, str]:
     """The predicted class of every explained row, by id."""
-    records = _records(paths, ["id", "predicted"], None)
-    return {record["id"]: record["predicted"] for record in records if record["predicted"] is not None}
+    return {record["id"]: record["predicted"] for record in _records(paths, ["id", "predicted"])}
 
 
 def read_image_paths(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, str]:
     """Where the pictures of these examples lie, by id."""
-    records = _matching(paths, ["id", "image"], "id", ids)
+    records = _records(paths, ["id", "image"], ("id", sorted(ids)))
     return {record["id"]: record["image"] for record in records if record["image"] is not None}
 
 
 def read_reference(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, ReferenceRow]:
     """The reference version's words on the examples drawn, by id."""
-    return {
-        record["id"]: ReferenceRow(record["predicted"], record["target"], _words(record["words"]))
-        for record in _matching(paths, ["id", "predicted", "target", "words"], "id", ids)
-        if record["predicted"] is not None
-    }
+    records = _records(paths, ["id", "predicted", "target", "words"], ("id", sorted(ids)))
+    return {record["id"]: ReferenceRow(record["predicted"], record["target"], _words(record["words"])) for record in records}
 
 
-def _matching(paths: Iterable[Path], columns: list[str], key: str, values: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    wanted = sorted(values)
-    # an empty list has no type, and the filter would refuse it
-    return _records(paths, columns, [(key, "in", wanted)]) if wanted else iter(())
-
-
-def _records(paths: Iterable[Path], columns: list[str], filters: list[Any] | None) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        try:
-            table = pq.read_table(path, columns=columns, filters=filters)
-        except (OSError, pa.ArrowException) as error:
-            raise CouldNotRunError(
-                f"the report cannot read the attribution table {path}", got=error, next_step="run the attribution step again"
-            ) from error
-        yield from table.to_pylist()
+def _records(paths: Iterable[Path], columns: list[str], among: tuple[str, list[Any]] | None = None) -> Iterator[dict[str, Any]]:
+    """The explained rows, of `among` a column and its values only those that have one of these."""
+    for batch in iter_batches(paths, columns, explained=True, among=among):
+        yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
 def _drawn(record: dict[str, Any]) -> Drawn:
-    segments = tuple(record.pop("segments") or ())
+    segments = tuple((record.pop("segments") or {}).items())
     words = _words(record.pop("words"))
     return Drawn(segments=segments, words=words, **{name: _frozen(value) for name, value in record.items()})
 

@@ -22,7 +22,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {function.__name__: function for function in (*formats.FILTERS, zip)}
+    made.filters |= {function.__name__: function for function in formats.FILTERS} | {"zip": zip}
     style = inlined("report.css") + inlined("examples.css")
     made.globals |= {"style": style, "script": script(), "csp_hash": _csp_hash}
     return made

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from components.common.kept_files import SUFFIX, note_digest, unchanged
+from components.common.file_digests import SUFFIX, file_digest, note_digest, unchanged
 from components.scoring.batches import Arrays
 from components.scoring.scorer import Run
 
@@ -58,8 +58,7 @@ def digest(file: Path) -> str:
     """SHA-256 over the ONNX file and, if there is one, its weights file."""
     total = hashlib.sha256()
     for part in _parts(file.parent):
-        with part.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
+        total.update(bytes.fromhex(file_digest(part)))
     return total.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import rfc8785
 from pydantic import ValidationError
 
 from components.common.errors import InputError
+from components.common.file_digests import file_digest
 from components.signing.keys import Signer
 from schemas.governance import GovernanceReport
 from schemas.signature import FileDigest, Seal, Signable
@@ -58,7 +58,7 @@ _EVIDENCE = ("config.yaml", "model_card.md", "report.html")
 
 def seal_folder(folder: Path, record: GovernanceReport, signer: Signer | None, now: datetime) -> Seal:
     """The seal over `record`, in canonical form, and every file of evidence that lies in `folder` by now."""
-    files = {name: file_digest(folder / name) for name in evidence_files(folder)}
+    files = {name: sealed_file(folder / name) for name in evidence_files(folder)}
     seal = Seal(record_sha256=record.content_digest(), files=files, sealed_at=now, signature=None)
     return seal if signer is None else signer.sign(seal)
 
@@ -69,7 +69,6 @@ def evidence_files(folder: Path) -> list[str]:
     return [*tables, *(name for name in _EVIDENCE if (folder / name).is_file())]
 
 
-def file_digest(path: Path) -> FileDigest:
-    """Digest and size of a file."""
-    with path.open("rb") as file:
-        return FileDigest(sha256=hashlib.file_digest(file, "sha256").hexdigest(), n_bytes=path.stat().st_size)
+def sealed_file(path: Path) -> FileDigest:
+    """Digest and size of a file, as a seal names them."""
+    return FileDigest(sha256=file_digest(path), n_bytes=path.stat().st_size)

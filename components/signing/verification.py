@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.common.errors import InputError
 from components.records.record import read_record
-from components.signing.sealing import RECORD, SEAL, TamperedError, evidence_files, file_digest, is_canonical, read_document
+from components.signing.sealing import RECORD, SEAL, TamperedError, evidence_files, is_canonical, read_document, sealed_file
 from components.signing.trust import UnknownKeyError, check_signature
 from components.table.value_digest import table_digest
 from schemas.governance import GovernanceReport
@@ -101,7 +101,7 @@ def _changed(folder: Path, seal: Seal) -> Iterator[str]:
     yield from (f"{name} is missing" for name in seal.files if name not in present)
     yield from (f"{name} was not there when the folder was sealed" for name in sorted(present - set(seal.files)))
     for name, digest in seal.files.items():
-        if name in present and file_digest(folder / name) != digest:
+        if name in present and sealed_file(folder / name) != digest:
             yield f"{name} was changed"
 
 

@@ -9,12 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 Row = Mapping[str, Any]
 
-#: Columns of the attribution table that the rule reads.
-COLUMNS = ("target", "objective", "target_weights")
+
+class Target(TypedDict):
+    """The columns of the attribution table that the rule reads."""
+
+    target: str
+    objective: str
+    target_weights: dict[str, float]
+
+
+class NamedTarget(Target):
+    """What is explained of one row, by its id."""
+
+    id: str
+
+
+#: The same columns, for those who read more.
+COLUMNS = tuple(Target.__annotations__)
 
 #: Weights are sums of a few fractions; versions may order their classes differently, so that these are rounded differently.
 _ROUNDING = 1e-9

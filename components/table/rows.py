@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow.parquet as pq
 
-from components.common.errors import InputError
+from components.common.errors import CouldNotRunError, InputError
 from components.table import orientation
-from schemas.attribution import TABLE_VERSION
+from components.table.reader import AGAIN, iter_rows, open_table
 
 Row = dict[str, Any]
 
@@ -77,6 +77,11 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
     return StoredRows(places)
 
 
+def is_wrong(label: str | None, predicted: str | None) -> bool:
+    """Whether the prediction is not the gold class; what has no gold class, or no prediction, is not wrong."""
+    return label is not None and predicted is not None and predicted != label
+
+
 def count_rows(tables: Sequence[Path]) -> int:
     """All rows, those that could not be explained too."""
     return sum(int(pq.read_metadata(path).num_rows) for path in tables)
@@ -85,16 +90,20 @@ def count_rows(tables: Sequence[Path]) -> int:
 def _all_places(tables: Sequence[Path]) -> Iterator[tuple[tuple[Path, int, int], str, str | None]]:
     """File, group and offset of every row, its id and its problem."""
     for path in tables:
-        with pq.ParquetFile(path) as file:
+        with open_table(path, _COLUMNS) as file:
             for group in range(file.num_row_groups):
                 for offset, row in enumerate(file.read_row_group(group, columns=["id", "problem"]).to_pylist()):
                     yield (path, group, offset), row["id"], row["problem"]
 
 
 def _read_group(path: Path, group: int) -> list[Row]:
-    with pq.ParquetFile(path) as file:
-        rows: list[Row] = file.read_row_group(group, columns=_COLUMNS).to_pylist()
+    with open_table(path) as file:
+        rows: list[Row] = file.read_row_group(group, columns=_COLUMNS).to_pylist(maps_as_pydicts="strict")
     return rows
+
+
+class _Named(TypedDict):
+    id: str
 
 
 def check_tables(tables: Sequence[Path]) -> None:
@@ -103,26 +112,14 @@ def check_tables(tables: Sequence[Path]) -> None:
     Raises:
         InputError: not a Parquet file, another version of the table, or an id that occurs twice.
     """
-    for path in tables:
-        _check_version(path)
-    _refuse_duplicates(name for path in tables for name in pq.read_table(path, columns=["id"])["id"].to_pylist())
-
-
-def _check_version(path: Path) -> None:
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
-        raise InputError("an attribution table cannot be read", got=f"{path}: {error}", next_step=_AGAIN) from error
-    version = metadata.get(b"calig.table_version", b"none").decode()
-    if version != TABLE_VERSION:
-        raise InputError("an attribution table is of another version", got=version, allowed=TABLE_VERSION, next_step=_AGAIN)
-
-
-_AGAIN = "explain the version again with this release of calig"
+        _refuse_duplicates(row["id"] for row in iter_rows(tables, _Named))
+    except CouldNotRunError as error:
+        raise InputError(error.problem, next_step=error.next_step) from error
 
 
 def _refuse_duplicates(names: Iterable[str]) -> None:
     seen: set[str] = set()
     twice = sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
     if twice:
-        raise InputError("ids of an attribution table are not unique", got=", ".join(twice[:10]), next_step=_AGAIN)
+        raise InputError("ids of an attribution table are not unique", got=", ".join(twice[:10]), next_step=AGAIN)

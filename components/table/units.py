@@ -38,6 +38,11 @@ def name_of(row: Row, span: Span) -> str:
     return str(row["text"][slice(*span)] if row["text"] is not None else row["tokens"][span[0]])
 
 
+def reason_change(reference: Floats, candidate: Floats) -> Floats:
+    """The share of the reasons that moved, 0 … 1: half the L1 distance of the units' signed shares, over the last axis."""
+    return np.asarray(np.abs(candidate - reference).sum(axis=-1) / 2)
+
+
 def layer_shares(row: Row) -> Floats:
     """Share of the absolute relevance on content tokens per layer, `layers`."""
     content = np.array(row["content"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,18 @@ def values_digest(table: pa.Table) -> str:
     Raises:
         KeyError: the table lacks one of the columns.
     """
+    return _digest(table.column)
+
+
+def file_values_digest(file: pq.ParquetFile) -> str:
+    """`values_digest` of a file's table; memory holds one column at a time."""
+    return _digest(lambda name: file.read(columns=[name])[name])
+
+
+def _digest(column_of: Callable[[str], pa.ChunkedArray]) -> str:
     digest = hashlib.sha256()
     for name in VALUE_COLUMNS:
-        column = table[name].combine_chunks()
+        column = column_of(name).combine_chunks()
         digest.update(f"{name}\0{_kind(column.type)}\0".encode())
         _feed(digest, column)
     return digest.hexdigest()
@@ -36,7 +46,8 @@ def values_digest(table: pa.Table) -> str:
 def table_digest(path: Path) -> str | None:
     """`values_digest` of a Parquet file; None when it is no table, or one of other columns."""
     try:
-        return values_digest(pq.read_table(path))
+        with pq.ParquetFile(path) as file:
+            return file_values_digest(file)
     except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
 

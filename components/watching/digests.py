@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from components.common.errors import InputError
+from components.common.file_digests import file_digest
 
 #: A saved data set of more files than this is refused; its shards are of about 500 MB each.
 _MOST_FILES = 1000
@@ -71,5 +72,4 @@ def _size(file: Path) -> int:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(path)

@@ -6,13 +6,13 @@ Tasks pass paths and records, never models or tensors.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 
 from components import attribution, datasets, quality, registry, scoring
-from components.common.kept_files import note_digest, unchanged
+from components.common.file_digests import note_digest, unchanged
+from components.table.orientation import NamedTarget
 from flows.common import progress, task_options
 from flows.common.task_options import RETRIES
 from flows.execution import exchange, resources
@@ -79,7 +79,7 @@ def explain_exactly(release: Release) -> list[Path]:
 
 
 @task(name="explain toward the reference's targets", cache_policy=NO_CACHE)
-def explain_toward(release: Release, targets: dict[str, dict[str, Any]]) -> list[Path]:
+def explain_toward(release: Release, targets: dict[str, NamedTarget]) -> list[Path]:
     """The rows named in `targets` attributed toward what is given there; kept between runs, a shard at a time."""
     settings, size = release.config.attribution, release.config.attribution.shard_rows
     examples = [example for example in examples_of(release) if example.id in targets]

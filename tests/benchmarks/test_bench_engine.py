@@ -53,7 +53,7 @@ def test_operations_equal_a_count_by_hand():
 
 
 def test_memory_counts_what_was_held_for_a_moment():
-    increase = peak_memory_increase(lambda: torch.ones(2**24).sum(), "cpu")
+    increase = peak_memory_increase(lambda: len(b"x" * 2**26), "cpu")  # written in full; no library warms up beside it
     assert increase == pytest.approx(2**26, rel=0.1)
 
 

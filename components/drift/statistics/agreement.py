@@ -9,6 +9,7 @@ from scipy import stats
 
 from components.common.intervals import mean_and_interval
 from components.drift.pairing import MIN_SLICE, PairedExample, slices
+from components.table import units
 from schemas.base import Direction
 from schemas.config import DriftConfig, QualityConfig
 from schemas.drift import Statistic
@@ -43,8 +44,8 @@ def mass_ratio(example: PairedExample) -> float | None:
 
 
 def reason_change(example: PairedExample) -> float:
-    """Half the L1 distance of the shares, 0 … 1: the share of the reasons that moved; lower is better."""
-    return float(np.abs(example.candidate - example.reference).sum() / 2)
+    """The share of the reasons that moved, 0 … 1; lower is better."""
+    return float(units.reason_change(example.reference, example.candidate))
 
 
 def statistics(examples: Sequence[PairedExample], config: DriftConfig, intervals: QualityConfig) -> list[Statistic]:

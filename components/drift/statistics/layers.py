@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from components.drift.pairing import PairedExample
-from components.table.units import Floats
+from components.table.units import Floats, reason_change
 from schemas.drift import LayerProfile
 
 
@@ -18,7 +18,7 @@ def layer_profile(examples: Sequence[PairedExample]) -> LayerProfile | None:
     if not examples or len({len(side) for e in examples for side in e.layer_shares}) != 1:
         return None
     a, b = (np.mean([e.layer_shares[side] for e in examples], axis=0) for side in (0, 1))
-    change = _per_layer(examples, _reason_change)
+    change = _per_layer(examples, reason_change)
     return LayerProfile(
         reference=tuple(a.tolist()),
         candidate=tuple(b.tolist()),
@@ -74,10 +74,6 @@ def _rank_agreement(a: Floats, b: Floats) -> Floats:
     centred = [r - r.mean(1, keepdims=True) for r in ranks]
     spread = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
     return np.where(spread > 0, (centred[0] * centred[1]).sum(1) / np.where(spread > 0, spread, 1.0), np.nan)
-
-
-def _reason_change(a: Floats, b: Floats) -> Floats:
-    return np.asarray(np.abs(b - a).sum(1) / 2)
 
 
 def _largest(change: Sequence[float | None]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ _MEASURES = {"auprc": area_under_precision_recall, "token_f1": token_f1, "span_f
 PLAUSIBILITY = (*(f"plausibility_{name}" for name in _MEASURES), *(f"human_ceiling_{name}" for name in HumanCeiling._fields))
 
 
-def plausibility(row: dict[str, Any], attribution: FloatArray) -> dict[str, float]:
+def plausibility(row: Mapping[str, Any], attribution: FloatArray) -> dict[str, float]:
     """The entries in PLAUSIBILITY of a row with `attribution` (`content`; empty: it has none).
 
     NaN where there is nothing to compare: no rationale, or an attribution toward another class than the gold one, for which the
@@ -33,7 +34,7 @@ def plausibility(row: dict[str, Any], attribution: FloatArray) -> dict[str, floa
     return dict(zip(PLAUSIBILITY, [*measured, *human_ceiling(masks)], strict=True))
 
 
-def _masks(row: dict[str, Any]) -> BoolArray:
+def _masks(row: Mapping[str, Any]) -> BoolArray:
     """Which content tokens share a character with each annotator's rationale, `annotators content`."""
     single = [] if row["rationale"] is None else [row["rationale"]]
     content = np.array(row["content"], dtype=bool)

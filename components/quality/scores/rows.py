@@ -18,15 +18,16 @@ from calig.metrics.statistics import random_attributions
 from components.quality.scores.frame import CA_LIG, METHODS, frame_of, measures_of, unscored
 from components.quality.scores.infidelity import Orders, infidelities
 from components.quality.scores.patches import PATCH_COLUMNS, patch_areas
-from components.quality.scores.table import Row, attributions_of, explained_class, facts_of, is_scorable, read_rows, source_of
+from components.quality.scores.table import Row, attributions_of, explained_class, facts_of, is_scorable, source_of
 from components.quality.scores.trust import checked, is_multi_label
+from components.table.reader import iter_parts
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Enough for full batches of every length, few enough that progress is seen and memory stays small.
-_ROWS_AT_ONCE = 32
+_ROWS_AT_ONCE = 16
 
 
 class ModelScorer(Protocol):
@@ -68,20 +69,18 @@ def score_rows(
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
     segments: dict[str, None] = {}
     n_skipped = 0
-    for rows in read_rows(table_paths):
+    trusted = checked(scorer, len(labels))
+    for rows in iter_parts(table_paths, Row, rows=_ROWS_AT_ONCE):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row, labels, multi_label=is_multi_label(scorer)) for row in explained)
         n_skipped += len(rows) - len(explained)
-        for start in range(0, len(explained), _ROWS_AT_ONCE):
-            part = explained[start : start + _ROWS_AT_ONCE]
-            trusted = checked(scorer, len(labels))
-            orders = [_methods(row, config) if is_scorable(row) else {} for row in part]
-            curves.append(_curves(part, orders, labels, trusted, config, perturbation))
-            fits.extend(_infidelities(part, orders, labels, scorer, config, perturbation))
-            areas.append(patch_areas(part, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
-            if progress is not None:
-                progress(len(part))
+        orders = [_methods(row, config) if is_scorable(row) else {} for row in explained]
+        curves.append(_curves(explained, orders, labels, trusted, config, perturbation))
+        fits.extend(_infidelities(explained, orders, labels, scorer, config, perturbation))
+        areas.append(patch_areas(explained, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
+        if progress is not None and explained:
+            progress(len(explained))
     measured = np.concatenate(curves)
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
     return ScoredRows(frame_of(facts, segments, {**measures_of(measured, config), **patches}, fits), measured, n_skipped)

@@ -1,11 +1,11 @@
-"""Reading attribution tables for the quality step: what each row says of its attribution, and what can be removed from it."""
+"""Rows of the attribution table as the quality step sees them: facts of each, its attributions, what can be removed from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from scipy.special import logsumexp
@@ -15,7 +15,8 @@ from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, Pe
 from calig.metrics.probabilities import class_probabilities
 from components.common.errors import CouldNotRunError
 from components.quality.scores.plausibility import PLAUSIBILITY, plausibility
-from components.table.orientation import class_of, weights_of
+from components.table.orientation import Target, class_of, weights_of
+from components.table.reader import iter_rows
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
 FACTS = (
@@ -26,58 +27,57 @@ FACTS = (
 _COPIED = FACTS[:7]
 #: Controls that the attribution run leaves beside CA-LIG.
 _CONTROLS = ("input_x_gradient", "attention_rollout", "attention_gradient_rollout")
-_COLUMNS = (
-    *_COPIED,
-    *(
-        "image",
-        "segments",
-        "problem",
-        "logits",
-        "objective",
-        "target_weights",
-        "input_ids",
-        "content",
-        "values",
-        "layer_attributions",
-    ),
-    *("residuals", "converged", *_CONTROLS, "rationale", "rationales", "starts", "ends"),
-)
-_ROWS_AT_ONCE = 16
-
-Row = dict[str, Any]
 
 
-def read_rows(table_paths: Sequence[Path]) -> Iterator[list[Row]]:
-    """The table's rows as dictionaries, a few at a time; CouldNotRunError when a shard cannot be read or lacks a column."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class Sample(Target):
+    """What can be removed from a row."""
 
-    for path in table_paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                missing = sorted(set(_COLUMNS) - set(file.schema_arrow.names))
-                if missing:
-                    raise CouldNotRunError(f"the attribution table {path} lacks columns", got=", ".join(missing))
-                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(_COLUMNS)):
-                    yield batch.to_pylist(maps_as_pydicts="strict")
-        except (OSError, pa.ArrowException) as error:
-            raise CouldNotRunError(f"cannot read the attribution table {path}", got=error, next_step=_AGAIN) from error
+    id: str
+    image: str | None
+    input_ids: list[int]
+    content: list[bool]
+
+
+class Row(Sample):
+    """A row with all that is judged of it: columns of schemas/attribution.py."""
+
+    row: int
+    label: str | None
+    segments: dict[str, str] | None
+    problem: str | None
+    predicted: str
+    probability: float
+    coverage: float
+    logits: list[float | None]
+    values: list[float | None]
+    layer_attributions: list[list[float | None]] | None
+    residuals: list[float | None]
+    converged: bool
+    input_x_gradient: list[float | None] | None
+    attention_rollout: list[float | None] | None
+    attention_gradient_rollout: list[float | None] | None
+    rationale: list[dict[str, int]] | None
+    rationales: list[list[dict[str, int]]] | None
+    starts: list[int]
+    ends: list[int]
+
+
+class _Picture(TypedDict):
+    image: str | None
 
 
 def modality_of(table_paths: Sequence[Path]) -> Literal["text", "image"]:
     """What the table's first explained row is; text when there is none."""
-    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
-    row = next(explained, None)
+    row = next(iter_rows(table_paths, _Picture, explained=True), None)
     return "text" if row is None or row["image"] is None else "image"
 
 
 def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Perturbation) -> list[PerturbedInput]:
     """The first `limit` attributed inputs: what a scorer's parity is checked on; see `parity_inputs`."""
-    explained = (row for rows in read_rows(table_paths) for row in rows if row["problem"] is None)
-    return parity_inputs(islice(explained, limit), perturbation)
+    return parity_inputs(islice(iter_rows(table_paths, Sample, explained=True), limit), perturbation)
 
 
-def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[PerturbedInput]:
+def parity_inputs(rows: Iterable[Mapping[str, Any]], perturbation: Perturbation) -> list[PerturbedInput]:
     """The rows' inputs with nothing replaced.
 
     Where tokens are deleted from the attention mask, every second input lacks every second one: the mask is checked too.
@@ -89,10 +89,11 @@ def parity_inputs(rows: Iterable[Row], perturbation: Perturbation) -> list[Pertu
 
 def facts_of(row: Row, labels: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
     """The row's entries in FACTS and its segments; `residual_max` is NaN when a residual is missing or not finite."""
+    columns: Mapping[str, Any] = row
     residuals = floats(row["residuals"])
     finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
     return {
-        **{name: row[name] for name in _COPIED},
+        **{name: columns[name] for name in _COPIED},
         "explained_probability": _explained_probability(row, labels, multi_label),
         "n_tokens": int(np.sum(row["content"])),
         "residual_max": float(residuals.max()) if finite else np.nan,
@@ -110,7 +111,7 @@ def _shape(row: Row) -> dict[str, float]:
     return {"entropy": entropy(values), "gini": gini(values), **plausibility(row, values)}
 
 
-def is_scorable(row: Row) -> bool:
+def is_scorable(row: Mapping[str, Any]) -> bool:
     """Whether the row has content and a finite attribution."""
     values = floats(row["values"])
     return any(row["content"]) and values.size > 0 and bool(np.isfinite(values).all())
@@ -120,7 +121,8 @@ def attributions_of(row: Row) -> dict[str, FloatArray]:
     """Attributions `1 content` by method, without those the row lacks; CouldNotRunError when lengths disagree."""
     content = np.array(row["content"], dtype=bool)
     layers = [floats(layer) for layer in row["layer_attributions"] or []]
-    stored = {name: floats(row[name]) for name in ("values", *_CONTROLS)}
+    columns: Mapping[str, Any] = row
+    stored = {name: floats(columns[name]) for name in ("values", *_CONTROLS)}
     if any(values.size not in (0, content.size) for values in (*stored.values(), *layers)):
         raise CouldNotRunError(f"row {row['id']}: the attribution's length is not that of its tokens", next_step=_AGAIN)
     known = {
@@ -132,7 +134,7 @@ def attributions_of(row: Row) -> dict[str, FloatArray]:
     return {name: values[content][None] for name, values in known.items() if values.size and np.isfinite(values).all()}
 
 
-def source_of(row: Row, perturbation: Perturbation) -> Source:
+def source_of(row: Mapping[str, Any], perturbation: Perturbation) -> Source:
     """What can be removed from the row, and how; CouldNotRunError when texts and images are mixed up."""
     content = np.array(row["content"], dtype=bool)
     if row["image"] is not None:
@@ -145,7 +147,7 @@ def source_of(row: Row, perturbation: Perturbation) -> Source:
     return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
 
 
-def explained_class(row: Row, labels: Sequence[str]) -> int:
+def explained_class(row: Mapping[str, Any], labels: Sequence[str]) -> int:
     """Index of the class explained; of a margin, the class that it is of.
 
     By the target's weights, not by the logit: in half precision two classes often share one.
@@ -154,7 +156,7 @@ def explained_class(row: Row, labels: Sequence[str]) -> int:
     return labels.index(class_of(row))
 
 
-def explained_function(row: Row, labels: Sequence[str]) -> Callable[[FloatArray], FloatArray]:
+def explained_function(row: Mapping[str, Any], labels: Sequence[str]) -> Callable[[FloatArray], FloatArray]:
     """What was explained of the row, as a function of logits in the order of `labels`: `inputs classes` → f, `inputs`."""
     _check_classes(row, labels)
     of_class = weights_of(row)
@@ -164,7 +166,7 @@ def explained_function(row: Row, labels: Sequence[str]) -> Callable[[FloatArray]
     return lambda logits: np.asarray(logits @ weights - logsumexp(logits[..., weights == 0], axis=-1))
 
 
-def _check_classes(row: Row, labels: Sequence[str]) -> None:
+def _check_classes(row: Mapping[str, Any], labels: Sequence[str]) -> None:
     named = weights_of(row)
     if named.keys() != set(labels) or not any(named.values()):
         raise CouldNotRunError(

@@ -1,4 +1,4 @@
-"""Whether so many rows have no attribution that the others say little about the version."""
+"""Checks of what is judged: enough rows explained, and a scorer that runs the model that was explained."""
 
 from __future__ import annotations
 
@@ -26,24 +26,20 @@ def too_few_explained(n_explained: int, n_skipped: int, config: QualityConfig) -
     n_rows = n_explained + n_skipped
     if n_rows == 0 or n_explained >= config.min_explained * n_rows:
         return ()
-    check = Check(
-        name="most rows explained",
-        expectation="none",
-        verdict=CheckVerdict.INCONCLUSIVE,
-        severity=Severity.CRITICAL,
+    return _inconclusive(
+        "most rows explained",
         observed=n_explained / n_rows,
         requirement=f"at least {config.min_explained:.0%} of the rows have an attribution",
         explanation=f"{n_skipped} of {n_rows} rows could not be explained, so the others say little about the version. Mend the "
         "rows (their problems are in the report), or lower quality.min_explained.",
     )
-    return (check,)
 
 
-# Attributions in bfloat16 differ by less; a larger gap means that two different models were run.
+#: Attributions in bfloat16 differ by less; a larger gap means that two different models were run.
 _PROBABILITY_GAP = 0.05
-# A few rows may differ by rounding on the edge; a mixed-up class order or another model moves most rows.
+#: A few rows may differ by rounding on the edge; a mixed-up class order or another model moves most rows.
 _ROWS_ALLOWED = 0.1
-# Softmax in float32.
+#: Softmax in float32.
 _SUM_TOLERANCE = 1e-4
 
 
@@ -88,15 +84,25 @@ def doubts(frame: pd.DataFrame) -> tuple[Check, ...]:
     beyond = gaps(frame) > _PROBABILITY_GAP
     if not beyond.any() or beyond.mean() <= _ROWS_ALLOWED:
         return ()
-    check = Check(
-        name="the scorer runs the model that was explained",
-        expectation="none",
-        verdict=CheckVerdict.INCONCLUSIVE,
-        severity=Severity.CRITICAL,
+    return _inconclusive(
+        "the scorer runs the model that was explained",
         observed=float(beyond.mean()),
         requirement=f"p differs by at most {_PROBABILITY_GAP} from the attribution run's in {1 - _ROWS_ALLOWED:.0%} of the rows",
         explanation="The scorer answers otherwise than the attribution run did: another model, or its classes in another order. "
         "Its figures say nothing about these attributions. Explain the version again.",
+    )
+
+
+def _inconclusive(name: str, *, observed: float, requirement: str, explanation: str) -> tuple[Check, ...]:
+    """The critical check that could not be decided, as the one entry of a list of checks."""
+    check = Check(
+        name=name,
+        expectation="none",
+        verdict=CheckVerdict.INCONCLUSIVE,
+        severity=Severity.CRITICAL,
+        observed=observed,
+        requirement=requirement,
+        explanation=explanation,
     )
     return (check,)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Any
 
 from calig.checkpoint import PICKLED, pickled_weights
 from components.common.errors import CouldNotRunError, InputError, engine_errors
+from components.common.file_digests import file_digest
 from schemas.base import digest_of
 
 _LOG = logging.getLogger("calig.cache")
@@ -112,10 +112,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    if path.is_symlink() or not path.is_file():
-        return "not a file"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(path) if path.is_file() and not path.is_symlink() else "not a file"
 
 
 #: Files of models and processors, in whichever folder; code, pickles and weights in other formats never come along.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from calig.checkpoint import read_checkpoint, weight_files
 from components.common.errors import InputError, engine_errors, is_panic
+from components.common.file_digests import file_digest
 from schemas.base import digest_of
 
 Modality = Literal["text", "image"]
@@ -144,9 +144,4 @@ def _processor_files(folder: Path, modality: Modality) -> list[Path]:
 
 def _digest(files: Iterable[Path]) -> str:
     """SHA-256 over name and SHA-256 of each file, whatever their order; files are streamed."""
-    return digest_of({path.name: _file_digest(path) for path in files})
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest_of({path.name: file_digest(path) for path in files})

@@ -17,6 +17,7 @@ from components.report.payload.packing import PackedRow, PackedUnits, packed_row
 from components.report.payload.reference import Reference, read_references
 from components.report.rows import Brief
 from components.report.selection import ranked
+from components.table.rows import is_wrong
 from schemas.governance import GovernanceReport
 
 #: Rows per block: what is unpacked at once when a row is looked at.
@@ -114,7 +115,7 @@ def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) ->
     if row["problem"] is not None:
         yield index.PROBLEM
         return
-    if row["label"] is not None and row["label"] != row["predicted"]:
+    if is_wrong(row["label"], row["predicted"]):
         yield index.WRONG
     if _changed(row, reference):
         yield index.CHANGED

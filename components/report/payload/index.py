@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.report.payload.columns import Column
-from components.report.payload.units import ragged, read_batches
+from components.report.payload.units import ragged
 from components.table.orientation import COLUMNS
+from components.table.reader import iter_batches
 
 _PLAIN = (
     *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
@@ -25,7 +26,7 @@ WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16
 def read_index(paths: Iterable[Path]) -> dict[int, dict[str, Any]]:
     """The light columns of every row, also of those without attribution, by position in the data set."""
     found = {}
-    for batch in read_batches(paths, (*_PLAIN, "segments", "logits", "residuals")):
+    for batch in iter_batches(paths, (*_PLAIN, "segments", "logits", "residuals")):
         logits, residuals = ragged(batch["logits"]), ragged(batch["residuals"])
         segments = batch["segments"].to_pylist()
         for i, row in enumerate(batch.select(list(_PLAIN)).to_pylist()):

@@ -16,8 +16,9 @@ from components.report.drawing import pictures
 from components.report.drawing.heat import MAX_CHARACTERS
 from components.report.payload.columns import quantised
 from components.report.payload.reference import Reference
-from components.report.payload.units import UNIT_COLUMNS, Floats, Integers, Units, matrices, ragged, read_batches, units_in
+from components.report.payload.units import UNIT_COLUMNS, Floats, Integers, Units, matrices, ragged, units_in
 from components.table.orientation import COLUMNS
+from components.table.reader import iter_batches
 
 #: Most words of a text whose layers are shown; the rest are summed. All patches of an image are shown.
 MAX_WORDS = 40
@@ -126,7 +127,7 @@ def packed_rows(
 ) -> Iterator[tuple[int, PackedRow]]:
     """Position in the data set and packed row, for the `wanted` positions, in the tables' order."""
     columns = dict.fromkeys((*UNIT_COLUMNS, *_PLAIN, *_RAGGED, "tokens", "layers"))
-    for batch in read_batches(paths, columns):
+    for batch in iter_batches(paths, columns):
         plain, arrays = batch.select(list(_PLAIN)).to_pylist(), {name: ragged(batch[name]) for name in _RAGGED}
         units, layers = units_in(batch), matrices(batch["layers"])
         for i, row in enumerate(plain):

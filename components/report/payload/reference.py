@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.report.payload.units import UNIT_COLUMNS, Units, read_batches, reason_change, units_in
+from components.report.payload.units import UNIT_COLUMNS, Units, aligned_reason_change, units_in
 from components.table.orientation import COLUMNS, sign_between
+from components.table.reader import iter_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Reference:
     def drift(self, row: Mapping[str, Any], units: Units) -> float:
         """How far the reasons moved to those of the candidate's `row`, 0 … 1; NaN when they are not reasons for one thing."""
         between = sign_between(self.explained, row)
-        return float("nan") if between is None else reason_change(self.units, units, between)
+        return float("nan") if between is None else aligned_reason_change(self.units, units, between)
 
 
 def read_references(paths: Iterable[Path]) -> dict[str, Reference]:
     """Every row that the reference version explained, by id."""
     found: dict[str, Reference] = {}
-    for batch in read_batches(paths, (*UNIT_COLUMNS, "id", "predicted", *COLUMNS)):
+    for batch in iter_batches(paths, (*UNIT_COLUMNS, "id", "predicted", *COLUMNS)):
         rows = batch.select(["id", "predicted", *COLUMNS]).to_pylist()
         for row, units in zip(rows, units_in(batch), strict=True):
             if row["predicted"] is not None:

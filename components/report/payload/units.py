@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from components.common.errors import CouldNotRunError
 from components.table.alignment import align
+from components.table.units import reason_change
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_BATCH = 256  # rows read at a time: a batch of long rows with many layers stays within some 100 MB
 #: What `units_in` needs.
 UNIT_COLUMNS = ("text", "words", "values", "content")
 
@@ -37,22 +33,6 @@ class Units:
         """Signed shares of the total absolute relevance; zeros when there is none, NaN when it is not finite."""
         mass = np.abs(self.values).sum()
         return self.values / mass if 0 < mass < np.inf else np.full_like(self.values, 0.0 if mass == 0 else np.nan)
-
-
-def read_batches(paths: Iterable[Path], columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """The tables' rows in batches of bounded size.
-
-    Raises:
-        CouldNotRunError: a table cannot be read.
-    """
-    for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(batch_size=_BATCH, columns=list(columns))
-        except (OSError, pa.ArrowException) as error:
-            raise CouldNotRunError(
-                f"the report cannot read the attribution table {path}", got=error, next_step="run the attribution step again"
-            ) from error
 
 
 def units_in(batch: pa.RecordBatch) -> list[Units]:
@@ -81,15 +61,15 @@ def matrices(column: pa.ListArray) -> list[NDArray[Any]]:
     return [np.stack(inner[a:b]) if b > a else np.zeros((0, 0)) for a, b in pairwise(column.offsets.to_numpy())]
 
 
-def reason_change(reference: Units, candidate: Units, sign: int) -> float:
-    """Half the L1 distance of the units' signed shares, 0 … 1: the share of the reasons that moved; lower is better.
+def aligned_reason_change(reference: Units, candidate: Units, sign: int) -> float:
+    """`reason_change` of units that may be cut differently; lower is better.
 
     `sign` is −1 when the two sides explain a function of the logits and its negative, else 1.
     """
     if np.array_equal(reference.starts, candidate.starts) and np.array_equal(reference.ends, candidate.ends):
-        return float(np.abs(sign * reference.shares - candidate.shares).sum() / 2)
+        return float(reason_change(sign * reference.shares, candidate.shares))
     joined = align(_spans(reference, sign), _spans(candidate, 1))
-    return sum(abs(a - b) for _, a, b in joined) / 2
+    return float(reason_change(np.array([a for _, a, _ in joined]), np.array([b for _, _, b in joined])))
 
 
 def _spans(units: Units, sign: int) -> list[tuple[tuple[int, int], float]]:

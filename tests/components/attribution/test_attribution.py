@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 from pathlib import Path
 
 import numpy as np
@@ -159,15 +158,32 @@ def test_the_fingerprint_is_about_values_only():
         assert attribution.method_fingerprint(CPU.model_copy(update=change)) != base
 
 
-def test_the_estimate_is_of_the_right_size(bert, tmp_path):
+class Work:
+    """A clock that only work moves: a millisecond per token, half a second per call, a second for a length not met before."""
+
+    def __init__(self) -> None:
+        self.now, self.met = 0.0, set()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def attribute(self, _: ModelSnapshot, examples: list[Example], *__: object) -> None:
+        lengths = [len(example.text.split()) + 2 for example in examples]
+        self.now += 0.5 + 1e-3 * sum(lengths) + len(set(lengths) - self.met)
+        self.met |= set(lengths)
+
+
+def test_the_estimate_is_what_all_tokens_take_without_what_calls_and_new_lengths_cost(bert, monkeypatch):
     examples = texts(*["a great film " * n for n in range(1, 16) for _ in range(4)])
-    ratios = []
-    for attempt in range(3):  # other work on the machine disturbs single timings
-        expected = attribution.estimate(bert, examples, CPU)
-        started = time.monotonic()
-        explained(bert, examples, tmp_path / str(attempt))
-        ratios.append(expected.seconds / (time.monotonic() - started))
-    assert any(1 / 2 < ratio < 2 for ratio in ratios), ratios
+    work = Work()
+    monkeypatch.setattr("components.attribution.estimation.time", work)
+    monkeypatch.setattr("components.attribution.estimation.attribute_examples", work.attribute)
+    assert attribution.estimate(bert, examples, CPU).seconds == pytest.approx(1e-3 * 4 * sum(3 * n + 2 for n in range(1, 16)))
+
+
+def test_the_estimate_passes_rows_and_counts_memory(bert):
+    expected = attribution.estimate(bert, texts("a great film", "a film"), CPU)
+    assert expected.seconds > 0
     assert 2**27 < expected.peak_bytes < 2**33  # a process with torch in it, and what a tiny model adds
     assert attribution.estimate(bert, [], CPU).seconds == 0.0
 

@@ -10,8 +10,9 @@ from PIL import Image
 from calig.metrics.perturbation import Perturbation
 from components.attribution import choose_perturbation, explain_shard
 from components.quality import evaluate, sample_inputs
-from components.quality.scores.table import explained_function, read_rows, source_of
+from components.quality.scores.table import Row, explained_function, source_of
 from components.scoring import TokenScorer, open_scorer
+from components.table.reader import iter_rows
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.quality import QualityReport
@@ -37,7 +38,7 @@ def run(folder: Path, examples: list[Example], workspace: Path, baseline: str = 
 
 def check_baseline(path: Path, labels: tuple[str, ...], scorer: TokenScorer, perturbation: Perturbation) -> None:
     """Everything removed is the baseline x', and nothing removed is x: the scorer's logits are the engine's f(x') and f(x)."""
-    rows = [row for rows in read_rows([path]) for row in rows]
+    rows = list(iter_rows([path], Row))
     sources = [source_of(row, perturbation) for row in rows]
     functions = [explained_function(row, labels) for row in rows]
     for removed, column in ((True, "f_baseline"), (False, "f_input")):

@@ -20,7 +20,7 @@ from components.report.payload import CHUNK, Embedded, columns, embed, index
 from components.report.payload.columns import quantised
 from components.report.payload.packing import MAX_WORDS, Tokens, flow_of, packed_units, strongest
 from components.report.payload.reference import read_references
-from components.report.payload.units import Units, read_batches, reason_change
+from components.report.payload.units import Units, aligned_reason_change
 from components.report.rows import read_briefs
 from components.report.template_environment import script
 from schemas.config import PipelineConfig, ReportConfig
@@ -171,8 +171,8 @@ def test_reason_change_is_the_one_that_drift_judges_by(tmp_path: Path) -> None:
 
 def test_reason_change_joins_words_that_were_cut_differently() -> None:
     whole, parts = _units((0, 6, 1.0), (7, 9, 1.0)), _units((0, 3, 2.0), (3, 6, 1.0), (7, 9, -1.0))
-    assert reason_change(whole, parts, 1) == pytest.approx((abs(0.75 - 0.5) + abs(-0.25 - 0.5)) / 2)
-    assert reason_change(parts, parts, -1) == pytest.approx(1.0)
+    assert aligned_reason_change(whole, parts, 1) == pytest.approx((abs(0.75 - 0.5) + abs(-0.25 - 0.5)) / 2)
+    assert aligned_reason_change(parts, parts, -1) == pytest.approx(1.0)
 
 
 def test_without_a_common_class_nothing_is_compared(tmp_path: Path) -> None:
@@ -254,11 +254,6 @@ def test_pictures_are_carried_as_small_jpegs(tmp_path: Path) -> None:
     assert all(0 < size < 12_000 for key, size in sizes.items() if key != "row-2")
     assert blocks["units-0"]["grid"].tolist() == [14, 14] * 8
     assert blocks["units-0"]["candidate_n"].tolist() == [196] * 8
-
-
-def test_tables_are_read_in_batches_of_bounded_size(tmp_path: Path) -> None:
-    path = sample_tables.text_table(tmp_path / "t.parquet", sample_tables.reviews(600, 1), seed=2, boost={})
-    assert max(batch.num_rows for batch in read_batches([path], ["id"])) <= 256
 
 
 def test_scripts_and_python_agree_on_bits_levels_and_colours() -> None:

@@ -1,0 +1,76 @@
+"""The reader of the attribution table, against the rows that were written."""
+
+from pathlib import Path
+from typing import TypedDict
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.common.errors import CouldNotRunError
+from components.table.orientation import NamedTarget
+from components.table.reader import iter_batches, iter_parts, iter_rows
+from schemas.attribution import SCHEMA
+from tests.helpers.attribution_tables import BagOfWords, attribution_row, problem_row, write_table
+
+MODEL = BagOfWords()
+
+
+class View(TypedDict):
+    id: str
+    segments: dict[str, str] | None
+    values: list[float] | None
+
+
+def written(folder: Path, n: int = 600) -> tuple[list[dict[str, object]], list[Path]]:
+    rows = [problem_row(i) if i % 7 == 3 else attribution_row(i, model=MODEL, n_content=4) for i in range(n)]
+    return rows, write_table(folder, rows, shards=2)
+
+
+def test_rows_are_what_was_written_in_order_and_no_more(tmp_path: Path) -> None:
+    rows, tables = written(tmp_path)
+    read = list(iter_rows(tables, View))
+    assert [row["id"] for row in read] == [row["id"] for row in rows]
+    assert {tuple(row) for row in read} == {("id", "segments", "values")}
+    assert read[0]["segments"] == {"site": "a"}
+    assert read[0]["values"] == pytest.approx(rows[0]["values"], rel=1e-6)  # float32 in the table
+    assert read[3] == {"id": "r3", "segments": None, "values": None}
+
+
+def test_rows_without_an_attribution_can_be_left_out(tmp_path: Path) -> None:
+    rows, tables = written(tmp_path, 20)
+    assert [row["id"] for row in iter_rows(tables, View, explained=True)] == [r["id"] for r in rows if "problem" not in r]
+    assert set(next(iter_rows(tables, NamedTarget, explained=True))) == {"id", "target", "objective", "target_weights"}
+
+
+def test_rows_can_be_picked_by_a_column_that_is_not_read(tmp_path: Path) -> None:
+    _, tables = written(tmp_path, 20)
+    batches = list(iter_batches(tables, ["id"], among=("row", [12, 2, 99])))
+    assert [name for batch in batches for name in batch["id"].to_pylist()] == ["r2", "r12"]
+    assert not sum(batch.num_rows for batch in iter_batches(tables, ["id"], among=("row", [])))
+
+
+def test_memory_holds_one_batch(tmp_path: Path) -> None:
+    _, tables = written(tmp_path)
+    assert [batch.num_rows for batch in iter_batches(tables, ["id"])] == [256, 44, 256, 44]
+    assert [len(part) for part in iter_parts(tables, View, rows=200)] == [200, 100, 200, 100]
+
+
+def test_what_is_not_this_table_is_refused(tmp_path: Path) -> None:
+    _, (table, _) = written(tmp_path, 4)
+    rows = pq.read_table(table)
+    with pytest.raises(CouldNotRunError, match="cannot be read"):
+        next(iter_rows([tmp_path / "absent.parquet"], View))
+    pq.write_table(rows.drop_columns(["values"]), table)
+    with pytest.raises(CouldNotRunError, match=r"lacks columns\ngot: values"):
+        next(iter_rows([table], View))
+    pq.write_table(rows.replace_schema_metadata({"calig.table_version": "1"}), table)
+    with pytest.raises(CouldNotRunError, match=r"another version\ngot: 1\nallowed: "):
+        next(iter_rows([table], View))
+
+
+def test_views_of_the_steps_name_columns_of_the_schema() -> None:
+    from components.governance.sections import Row as Recorded
+    from components.quality.scores.table import Row as Judged
+
+    for view in (NamedTarget, Recorded, Judged):
+        assert set(view.__annotations__) <= set(SCHEMA.names)

@@ -148,6 +148,14 @@ class NullPair(Record):
     rank_agreement: float | None
     sign_flip: float | None
     layer_distance: float | None
+    further: dict[str, float | None] = Field(
+        default={}, description="means of the other judged statistics, by the setting of their limit"
+    )
+
+    def mean(self, setting: str) -> float | None:
+        """The mean of the statistic that the limit `setting` judges; None: not known."""
+        known = {"rank_agreement": self.rank_agreement, "sign_flip": self.sign_flip, **self.further}
+        return known.get(setting)
 
 
 class Noise(Record):

@@ -1,4 +1,4 @@
-"""From paired attributions to a DriftReport: what changed, beyond which threshold, and what that means for the release."""
+"""Compares a candidate's attributions with the reference's: the DriftReport, its verdict and its limits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from components.drift.limits import judged_by, numerics_floor, thresholds
 from components.drift.noise import measure_noise
 from components.drift.pairing import Pairing, groups, match
 from components.drift.power import power_of, shortage
-from components.drift.statistics.agreement import statistics
 from components.drift.statistics.layers import layer_profile, word_by_layer
 from components.drift.statistics.ranking import global_ranking
+from components.drift.statistics.registry import summarise
 from components.drift.statistics.word_shift import strongest, typical_decisions, word_shifts
 from components.table.rows import Row, read_rows
 from schemas.base import CheckVerdict
@@ -128,7 +128,7 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
     shifts = strongest(tests)
     members = dict(groups(examples))
     firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]
-    table = statistics(examples, config.drift, config.quality)
+    table = summarise(examples, config.drift, config.quality)
     power = power_of(examples, tests, config.drift)
     short = None if firing else shortage(power, config.drift)
     reason = findings.reason(firing, shifts, [s.name for s in table if s.fires], noise)

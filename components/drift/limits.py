@@ -1,11 +1,10 @@
-"""The thresholds of drift, each with its birth certificate: no limit without a stated source."""
+"""Limits of drift, each with its birth certificate: no limit without a stated source."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from components.drift.noise import upper
-from schemas.base import Severity
+from components.drift.statistics.registry import DriftStatistic, NoiseRange, judged
+from schemas.base import Direction, Severity
 from schemas.config import DriftConfig
 from schemas.drift import Noise
 from schemas.threshold import Threshold
@@ -19,10 +18,6 @@ _PRIOR = (
 )
 #: Honest pairs among them.
 _N_PRIOR = 13
-_PRIOR_DIFFUSE = (
-    "stated prior, training noise not measured for this model: reseeded pairs of that recipe agree at Spearman 0.85 … 0.87 "
-    "and flip the sign of 0.03 … 0.04 of the mass; a planted shortcut gives 0.71 … 0.79 and 0.05 … 0.14"
-)
 _CONVENTION = "convention: expected share of false alarms among the words that fire"
 
 
@@ -31,16 +26,29 @@ def judged_by(config: DriftConfig, noise: Noise) -> DriftConfig:
 
     No limit is raised by more than `noise_cap`: who could choose what the noise is measured on could else hide any change.
     """
-    agreement, flips = _diffuse(noise)
-    cap, least = config.noise_cap, 1 - config.rank_agreement
-    disagreement = upper([1 - v for v in agreement]) if agreement else 0.0
+    cap = config.noise_cap
     limits = {
         "word_shift": min(max(config.word_shift * noise.factor, numerics_floor(noise)), cap * config.word_shift),
         "word_shift_z": config.word_shift_z * noise.factor,
-        "rank_agreement": config.rank_agreement if disagreement <= least else max(-1.0, 1 - min(disagreement, cap * least)),
-        "sign_flip": min(1.0, max([config.sign_flip, *([upper(flips)] if flips else [])]), cap * config.sign_flip),
+        **{limit.setting: _raised(one.noise, limit.setting, config, noise) for one, limit in judged() if one.noise is not None},
     }
     return config.model_copy(update=limits)
+
+
+def _raised(span: NoiseRange, setting: str, config: DriftConfig, noise: Noise) -> float:
+    """The limit of a diffuse statistic: as far from its best value as the noise is, within the cap."""
+    limit, distances = float(getattr(config, setting)), _distances(span, setting, noise)
+    least = abs(limit - span.best)
+    if not distances or upper(distances) <= least:
+        return limit
+    raised = min(upper(distances), config.noise_cap * least, abs(span.worst - span.best))
+    return span.best - raised if span.worst < span.best else span.best + raised
+
+
+def _distances(span: NoiseRange, setting: str, noise: Noise) -> list[float]:
+    """How far each honest pair lies from the statistic's best value."""
+    means = [pair.mean(setting) for pair in noise.pairs]
+    return [abs(mean - span.best) for mean in means if mean is not None]
 
 
 def numerics_floor(noise: Noise) -> float:
@@ -48,27 +56,31 @@ def numerics_floor(noise: Noise) -> float:
     return 2 * (noise.numerics or 0.0)
 
 
-def thresholds(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str) -> list[Threshold]:
+def thresholds(config: DriftConfig, in_force: DriftConfig, noise: Noise, decided_on: str) -> list[Threshold]:
     """All limits in force, each with what it was measured on, or who set it."""
-    rows = (
-        ("word_shift", "|word shift|", "above fires", Severity.CRITICAL, _PRIOR, _N_PRIOR),
-        ("word_shift_z", "|z| of the word shift", "above fires", Severity.CRITICAL, _PRIOR, _N_PRIOR),
-        ("false_discovery_rate", "q of the word shift", "below fires", Severity.CRITICAL, _CONVENTION, None),
-        ("rank_agreement", "rank agreement", "below fires", Severity.WARNING, _PRIOR_DIFFUSE, 3),
-        ("sign_flip", "sign-flip rate", "above fires", Severity.WARNING, _PRIOR_DIFFUSE, 3),
-    )
-    return [_threshold(config, judged, noise, decided_on, row) for row in rows]
+    critical = Severity.CRITICAL
+    rows: list[_Row] = [
+        ("word_shift", "|word shift|", "above fires", critical, _PRIOR, _N_PRIOR),
+        ("word_shift_z", "|z| of the word shift", "above fires", critical, _PRIOR, _N_PRIOR),
+        ("false_discovery_rate", "q of the word shift", "below fires", critical, _CONVENTION, None),
+    ]
+    rows += [(limit.setting, one.name, _fires(one), Severity.WARNING, limit.prior, limit.n_prior) for one, limit in judged()]
+    return [_threshold(config, in_force, noise, decided_on, row) for row in rows]
+
+
+def _fires(statistic: DriftStatistic) -> str:
+    return "below fires" if statistic.direction is Direction.HIGHER else "above fires"
 
 
 _Row = tuple[str, str, str, Severity, str, int | None]
 
 
-def _threshold(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_on: str, row: _Row) -> Threshold:
+def _threshold(config: DriftConfig, in_force: DriftConfig, noise: Noise, decided_on: str, row: _Row) -> Threshold:
     setting, name, direction, severity, prior, n = row
     minimum = Threshold.configured(
         config, setting, name=name, direction=direction, severity=severity, source=prior, date=decided_on, n_null=n
     )
-    measured, limit = _measured(setting, config, judged, noise), float(getattr(judged, setting))
+    measured, limit = _measured(setting, config, in_force, noise), float(getattr(in_force, setting))
     if measured is None:
         return minimum
     set_by = "the measured noise" if limit != minimum.limit else f"{minimum.set_by}, held against the measured noise"
@@ -76,39 +88,51 @@ def _threshold(config: DriftConfig, judged: DriftConfig, noise: Noise, decided_o
     return minimum.model_copy(update=facts)
 
 
-def _measured(setting: str, config: DriftConfig, judged: DriftConfig, noise: Noise) -> str | None:
+def _measured(setting: str, config: DriftConfig, in_force: DriftConfig, noise: Noise) -> str | None:
     """What the noise floor says about a limit; None where it was not measured."""
-    numerics = _numerics(noise) if setting == "word_shift" and judged.word_shift > config.word_shift * noise.factor else ""
-    if setting == "false_discovery_rate" or not (noise.pairs or numerics):
+    numerics = _numerics(noise) if setting == "word_shift" and in_force.word_shift > config.word_shift * noise.factor else ""
+    if not (noise.pairs or numerics):
         return None
-    agreement, flips = _diffuse(noise)
-    said = {
-        "rank_agreement": ("lowest", agreement, "{:.3f}"),
-        "sign_flip": ("largest", flips, "{:.3f}"),
-    }.get(setting, ("closest to firing", [pair.excess for pair in noise.pairs], "{:.2f} × the minimum effect"))
-    least = f"minimum effect {getattr(config, setting):g}"
-    return f"{_whom(noise)}: {_extreme(*said)}; {least}{numerics}{_capped(setting, config, noise)}"
+    said = _said_of_words(config, noise) if setting in _OF_WORDS else _said_of_means(setting, config, noise)
+    if said is None:
+        return None
+    seen, capped = said
+    return f"{_whom(noise)}: {seen}; minimum effect {getattr(config, setting):g}{numerics}{capped}"
 
 
-def _capped(setting: str, config: DriftConfig, noise: Noise) -> str:
-    """What is said where the cap acted."""
-    agreement, flips = _diffuse(noise)
-    values = {"rank_agreement": [1 - v for v in agreement], "sign_flip": flips}.get(setting)
-    least = {"rank_agreement": 1 - config.rank_agreement, "sign_flip": config.sign_flip}.get(setting, 0.0)
-    acted = noise.uncapped is not None if values is None else bool(values) and upper(values) > config.noise_cap * least
-    if not acted:
-        return ""
-    wanted = f", {noise.uncapped:.2f} was measured" if values is None else ""
-    return f"; raised by no more than {config.noise_cap:g} (drift.noise_cap){wanted}"
+#: Limits that the honest pairs' closest word speaks of.
+_OF_WORDS = ("word_shift", "word_shift_z")
 
 
-def _extreme(which: str, values: Sequence[float], form: str) -> str:
-    if not values:
-        return "not measured"
-    if which == "lowest":
-        value, percentile = min(values), max(-1.0, 1 - upper([1 - v for v in values]))
-        return f"{which} {form.format(value)}, 1st percentile {percentile:.3f}"
-    return f"{which} {form.format(max(values))}, 99th percentile {upper(values):.2f}"
+def _said_of_words(config: DriftConfig, noise: Noise) -> tuple[str, str]:
+    """How close to firing the honest pairs came, and what is said where the cap acted."""
+    factors = [pair.excess for pair in noise.pairs]
+    seen = "not measured"
+    if factors:
+        seen = f"closest to firing {max(factors):.2f} × the minimum effect, 99th percentile {upper(factors):.2f}"
+    return seen, "" if noise.uncapped is None else f"{_capped(config)}, {noise.uncapped:.2f} was measured"
+
+
+def _said_of_means(setting: str, config: DriftConfig, noise: Noise) -> tuple[str, str] | None:
+    """The same of a diffuse statistic's means; None for a limit that noise does not raise."""
+    span = next((one.noise for one, limit in judged() if limit.setting == setting), None)
+    if span is None:
+        return None
+    distances = _distances(span, setting, noise)
+    if not distances:
+        return "not measured", ""
+    sign = 1.0 if span.worst > span.best else -1.0
+    value = span.best + sign * max(distances)
+    bound = span.best + sign * upper(distances)
+    seen = f"largest {value:.3f}, 99th percentile {bound:.2f}"
+    if sign < 0:
+        seen = f"lowest {value:.3f}, 1st percentile {max(span.worst, bound):.3f}"
+    acted = upper(distances) > config.noise_cap * abs(getattr(config, setting) - span.best)
+    return seen, _capped(config) if acted else ""
+
+
+def _capped(config: DriftConfig) -> str:
+    return f"; raised by no more than {config.noise_cap:g} (drift.noise_cap)"
 
 
 def _whom(noise: Noise) -> str:
@@ -123,8 +147,3 @@ def _whom(noise: Noise) -> str:
 
 def _numerics(noise: Noise) -> str:
     return f"; raised to twice the error of the numbers ({noise.numerics:.3f}, measured on {noise.numerics_rows} rows)"
-
-
-def _diffuse(noise: Noise) -> tuple[list[float], list[float]]:
-    agreement = [pair.rank_agreement for pair in noise.pairs if pair.rank_agreement is not None]
-    return agreement, [pair.sign_flip for pair in noise.pairs if pair.sign_flip is not None]

@@ -1,4 +1,4 @@
-"""The noise floor: what honest retraining, and the numbers themselves, change in the same statistics (deploy/docs/method.md)."""
+"""Noise floor of drift: what honest retraining, and the error of the numbers, change in it (deploy/docs/method.md)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from components.common.errors import InputError
 from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.pairing import PairedExample, match
-from components.drift.statistics.agreement import rank_agreement, sign_flip
 from components.drift.statistics.layers import layer_profile
+from components.drift.statistics.registry import judged, mean_of
 from components.drift.statistics.word_shift import typical_decisions, word_shifts
 from components.table.rows import Row, read_rows
 from schemas.config import DriftConfig
@@ -77,6 +77,7 @@ def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample],
     shifts = word_shifts(examples, config)
     most = max(shifts, key=lambda s: excess(s.effect, s.z, config), default=None)
     profile = layer_profile(examples)
+    means = {limit.setting: mean_of(one, examples, config) for one, limit in judged() if one.noise is not None}
     return NullPair(
         reference=reference,
         candidate=candidate,
@@ -86,9 +87,10 @@ def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample],
         effect=0.0 if most is None else most.effect,
         z=0.0 if most is None else most.z,
         excess=0.0 if most is None else excess(most.effect, most.z, config),
-        rank_agreement=_mean([rank_agreement(e) for e in examples]),
-        sign_flip=_mean([sign_flip(e) for e in examples]),
+        rank_agreement=means.pop("rank_agreement"),
+        sign_flip=means.pop("sign_flip"),
         layer_distance=None if profile is None else profile.distance,
+        further=means,
     )
 
 
@@ -182,8 +184,3 @@ def _readable(reference: ReferenceProfile, source: NullProfiles) -> tuple[list[V
         if reason is not None:
             skipped.append(f"version {version}: {reason.replace('the reference was', 'it was')}")
     return usable, skipped
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

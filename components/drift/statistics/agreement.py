@@ -1,18 +1,14 @@
-"""Diffuse statistics of paired attributions, per example and then over slices of the examples (deploy/docs/method.md)."""
+"""Diffuse statistics of one example's paired attributions: agreement of order, top words, signs, mass (deploy/docs/method.md)."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
 
-from components.common.intervals import mean_and_interval
-from components.drift.pairing import MIN_SLICE, PairedExample, slices
+from components.drift.pairing import PairedExample
+from components.drift.statistics.registry import DriftStatistic, Limit, NoiseRange
 from components.table import units
 from schemas.base import Direction
-from schemas.config import DriftConfig, QualityConfig
-from schemas.drift import Statistic
 
 
 def rank_agreement(example: PairedExample) -> float | None:
@@ -48,66 +44,46 @@ def reason_change(example: PairedExample) -> float:
     return float(units.reason_change(example.reference, example.candidate))
 
 
-def statistics(examples: Sequence[PairedExample], config: DriftConfig, intervals: QualityConfig) -> list[Statistic]:
-    """All diffuse statistics on all slices, with bootstrap intervals over the examples (the sampling noise)."""
-    table = _table(config)
-    return [
-        _statistic(name, slice_name, members, entry, config, intervals)
-        for slice_name, members in slices(examples)
-        for name, entry in table.items()
-    ]
+_PRIOR = (
+    "stated prior, training noise not measured for this model: reseeded pairs of that recipe agree at Spearman 0.85 … 0.87 "
+    "and flip the sign of 0.03 … 0.04 of the mass; a planted shortcut gives 0.71 … 0.79 and 0.05 … 0.14"
+)
+#: Honest pairs that it was seen on.
+_N_PRIOR = 3
 
-
-_Entry = tuple[Callable[[PairedExample], float | None], Direction, Callable[[float], bool], str]
-
-
-def _table(config: DriftConfig) -> dict[str, _Entry]:
-    """Name → (per example, direction, what is beyond the threshold, definition)."""
-    return {
-        "rank agreement": (
-            rank_agreement,
-            Direction.HIGHER,
-            lambda v: v < config.rank_agreement,
-            "Spearman correlation of word attributions, mean over examples",
-        ),
-        "top-k overlap": (
-            lambda e: top_k_overlap(e, config.top_k),
-            Direction.HIGHER,
-            lambda _: False,
-            f"Jaccard overlap of the {config.top_k} words with the largest attribution, mean over examples",
-        ),
-        "sign-flip rate": (
-            sign_flip,
-            Direction.LOWER,
-            lambda v: v > config.sign_flip,
-            "share of attribution mass on words whose sign changed, mean over examples",
-        ),
-        "mass ratio": (
-            mass_ratio,
-            Direction.REPORT,
-            lambda _: False,
-            "log ratio of total |attribution|, candidate over reference, mean over examples",
-        ),
-        "reason change": (
-            reason_change,
-            Direction.LOWER,
-            lambda _: False,
-            "half the L1 distance of the words' signed shares, mean over examples",
-        ),
-    }
-
-
-def _statistic(
-    name: str, slice_name: str, members: Sequence[PairedExample], entry: _Entry, config: DriftConfig, intervals: QualityConfig
-) -> Statistic:
-    measure, direction, beyond, definition = entry
-    values = np.array([v for v in map(measure, members) if v is not None])
-    empty = Statistic(name=name, slice=slice_name, value=None, direction=direction, n=len(values), definition=definition)
-    if len(values) < min(MIN_SLICE, config.min_rows):
-        return empty
-    mean, interval = mean_and_interval(values, intervals)
-    return empty.model_copy(update={"value": mean, "interval": interval, "fires": slice_name in _JUDGED and beyond(mean)})
-
-
-#: Thresholds are for these slices; the finer ones are there to look at.
-_JUDGED = ("all", "same answer")
+STATISTICS = (
+    DriftStatistic(
+        name="rank agreement",
+        measure=lambda e, _: rank_agreement(e),
+        direction=Direction.HIGHER,
+        definition="Spearman correlation of word attributions, mean over examples",
+        limit=Limit("rank_agreement", _PRIOR, _N_PRIOR),
+        noise=NoiseRange(best=1.0, worst=-1.0),
+    ),
+    DriftStatistic(
+        name="top-k overlap",
+        measure=lambda e, config: top_k_overlap(e, config.top_k),
+        direction=Direction.HIGHER,
+        definition="Jaccard overlap of the {top_k} words with the largest attribution, mean over examples",
+    ),
+    DriftStatistic(
+        name="sign-flip rate",
+        measure=lambda e, _: sign_flip(e),
+        direction=Direction.LOWER,
+        definition="share of attribution mass on words whose sign changed, mean over examples",
+        limit=Limit("sign_flip", _PRIOR, _N_PRIOR),
+        noise=NoiseRange(best=0.0, worst=1.0),
+    ),
+    DriftStatistic(
+        name="mass ratio",
+        measure=lambda e, _: mass_ratio(e),
+        direction=Direction.REPORT,
+        definition="log ratio of total |attribution|, candidate over reference, mean over examples",
+    ),
+    DriftStatistic(
+        name="reason change",
+        measure=lambda e, _: reason_change(e),
+        direction=Direction.LOWER,
+        definition="half the L1 distance of the words' signed shares, mean over examples",
+    ),
+)

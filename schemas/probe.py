@@ -1,11 +1,11 @@
-"""ProbeReport: effect of every known word, put into a few contexts, on the answers of both versions."""
+"""ProbeReport: effects of known words and of transformations of rows on the answers of both versions."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import CheckVerdict, Record, Severity
 from schemas.threshold import Threshold
@@ -64,8 +64,71 @@ class ProbedWord(Record):
     severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
 
 
+class TransformationWords(Record):
+    """The words that transformations of texts go by, as an operator's file lists them."""
+
+    negations: dict[str, str] = Field(default={}, description="negation → what stands in its place; empty: it is left out")
+    entities: dict[str, tuple[str, ...]] = Field(default={}, description="group → names that may stand for each other")
+
+    @model_validator(mode="after")
+    def _can_be_swapped(self) -> Self:
+        seen: dict[str, str] = {}
+        for group, names in self.entities.items():
+            if len({name.casefold() for name in names}) < 2:
+                raise ValueError(f"the group {group!r} needs two different names at least")
+            for name in names:
+                if seen.setdefault(name.casefold(), group) != group:
+                    raise ValueError(f"{name!r} is in two groups, {seen[name.casefold()]!r} and {group!r}")
+        if not all(word.strip() for word in [*self.negations, *seen]):
+            raise ValueError("a word is empty")
+        return self
+
+
+class TransformedRows(Record):
+    """What one transformation of the rows does to their answers under both versions, in typical decisions (median margins)."""
+
+    name: str
+    n: int = Field(description="rows that it applies to, each scored as it is and transformed")
+    n_left_out: int = Field(description="rows that it does not apply to: no negation in them, a script without case …")
+    toward: str = Field(description="what the change is counted toward, the most changed: a class, or the reference's answer")
+    reference_effect: float | None = Field(
+        default=None, description="what it does to the explained function, mean over the rows; with twins the mean of them too"
+    )
+    candidate_effect: float | None = Field(default=None, description="the same under the candidate")
+    shift: float | None = Field(default=None, description="candidate's effect less the reference's, paired by row")
+    standard_error: float | None = Field(default=None, description="of the shift, over the rows")
+    noise: float | None = Field(default=None, description="what honest retraining does to the effect, standard deviation")
+    z: float | None = Field(default=None, description="shift over noise and standard error together; None: fewer than 2 rows")
+    p_value: float | None = Field(default=None, description="chance of such a z by noise alone, for this test alone")
+    detectable: float | None = Field(
+        default=None, description="size of a shift that fails a version (unmeasured noise: warns) with 80 % chance"
+    )
+    flips_reference_only: float | None = Field(
+        default=None, description="share of the rows whose answer it changes under the reference and not under the candidate"
+    )
+    flips_candidate_only: float | None = Field(default=None, description="the reverse")
+    severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
+
+
+class MetamorphicReport(Record):
+    """Do the same changes of the rows (case, punctuation, negation, names, length, order) change the answers as before?"""
+
+    verdict: CheckVerdict
+    reason: str = Field(description="one sentence for a release manager")
+    transformations: tuple[TransformedRows, ...] = Field(description="in the order of probe.transformations")
+    n_rows: int = Field(description="rows that were transformed where they could be")
+    n_tests: int = Field(default=0, description="transformations and directions that the level is shared by")
+    freedom: float | None = Field(
+        default=None, description="prior degrees of freedom of the noise, estimated over all tests; None: noise not measured"
+    )
+    measured_on: tuple[str, ...] = Field(default=(), description="the models that the noise was measured on")
+    forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")
+    thresholds: tuple[Threshold, ...] = ()
+    next_step: str = ""
+
+
 class ProbeReport(Record):
-    """Did a word that the validation set may not contain become a reason?"""
+    """Did a word that the validation set may not contain become a reason, or a form that its rows do not have?"""
 
     verdict: CheckVerdict
     reason: str = Field(description="one sentence for a release manager")
@@ -90,3 +153,6 @@ class ProbeReport(Record):
     forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")
     thresholds: tuple[Threshold, ...] = ()
     next_step: str = ""
+    metamorphic: MetamorphicReport | None = Field(
+        default=None, description="the rows transformed; None: probe.transformations is empty, or the rows are images"
+    )

@@ -10,7 +10,7 @@ from schemas.alert import AlertExample, AlertLevel, AlertMessage
 from schemas.base import CheckVerdict, Severity, digest_of, one_spelling
 from schemas.drift import DriftExample, DriftReport, DriftWord, Statistic, WordShift
 from schemas.governance import GovernanceReport
-from schemas.probe import ProbedWord, ProbeReport
+from schemas.probe import ProbedWord, ProbeReport, TransformedRows
 from schemas.quality import QualityReport, in_words
 from schemas.threshold import Threshold
 
@@ -61,7 +61,11 @@ def _probe_findings(probe: ProbeReport) -> Iterator[Finding]:
     for word in [word for word in probe.words if word.severity in _TOLD_AS][:_WORDS_TOLD]:
         event, level = _TOLD_AS[word.severity]
         yield Finding(event, level, _probed_in_words(word))
-    if probe.verdict is CheckVerdict.FAIL and not any(word.severity is Severity.CRITICAL for word in probe.words):
+    transformed = () if probe.metamorphic is None else probe.metamorphic.transformations
+    for rows in [rows for rows in transformed if rows.severity in _TOLD_AS]:
+        event, level = _TOLD_AS[rows.severity]
+        yield Finding(event, level, _transformed_in_words(rows))
+    if probe.verdict is CheckVerdict.FAIL and not any(p.severity is Severity.CRITICAL for p in (*probe.words, *transformed)):
         yield Finding("calig.drift.failed", AlertLevel.FAILING, f"vocabulary probe: {probe.reason}")
 
 
@@ -100,6 +104,13 @@ def _probed_in_words(word: ProbedWord) -> str:
     return (
         f"probed word “{word.word}” ({seen}) toward {word.toward}: {word.reference_effect:+.2f} → {word.candidate_effect:+.2f} "
         f"logits, z {word.z:.1f} against what words do by noise"
+    )
+
+
+def _transformed_in_words(rows: TransformedRows) -> str:
+    return (
+        f"transformed rows, “{rows.name}”, toward {rows.toward}: {rows.reference_effect:+.2f} → {rows.candidate_effect:+.2f} "
+        f"typical decisions, z {rows.z:.1f}, {rows.n} rows"
     )
 
 

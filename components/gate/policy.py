@@ -27,6 +27,7 @@ _HIGHER = {
     "probe.enabled",
     "probe.level",
     "probe.max_words",
+    "probe.transformed_rows",
     "probe.warning_level",
     "quality.bootstrap_draws",
     "quality.falsification_rows",
@@ -85,6 +86,8 @@ def _as_strict(name: str, recorded: Any, wanted: Any) -> bool:
         return True
     if name == "drift.twins":  # the watch file may nominate them; who lists any here wants no others
         return not wanted or all(set(twins) <= set(wanted.get(version, ())) for version, twins in recorded.items())
+    if name == "probe.transformations":
+        return set(recorded) >= set(wanted)
     if name in _HIGHER:
         return bool(recorded >= wanted)
     return name in _LOWER and bool(recorded <= wanted)

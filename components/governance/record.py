@@ -35,8 +35,8 @@ def crosswalk() -> tuple[Clause, ...]:
 
 LIMITS = (
     "An attribution says what this model's logit responded to along one path from one baseline; it is no causal claim.",
-    "Attribution drift sees only words that the data set contains; beyond it the vocabulary probe looks at single known "
-    "words, not at phrases, style or layout.",
+    "Attribution drift sees only words that the data set contains; beyond it the probe looks at single known words and at a few "
+    "transformations of the rows (case, punctuation, negation, names, length, order), not at phrases, style or layout.",
     "The equations are this project's own reading of CA-LIG (arXiv 2602.16608).",
     "Relevance on special tokens is kept and shown apart: it is part of the sum, but no word of the input.",
 )

@@ -14,6 +14,8 @@ versions score the same texts, and the change of what a word does to the answer 
 same text itself, so that tokenizers may differ. `word_effects` and `compare_effects` are the two halves of `probe_words`,
 for callers that keep one version's effects (float array `words contexts directions`) for later comparisons.
 
+`compare_transformed` holds the same changes of the rows against each other: capitals, no punctuation, another order …
+
 For images `pattern_logits` takes the place of `word_logits`: seeded patterns pasted onto uncertain pictures.
 """
 
@@ -24,18 +26,30 @@ from components.probe.cost import seconds_per_word
 from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, typical_margin, word_effects, word_logits
 from components.probe.kept import KeptLogits
 from components.probe.limits import ENOUGH_TWINS
+from components.probe.metamorphic import (
+    Explained,
+    TransformedTexts,
+    compare_transformed,
+    shared_levels,
+    transformed,
+    with_transformations,
+)
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
+from components.probe.transformations import read_transformation_words, transformations
 from components.probe.vocabulary import count_words, known_words, read_word_list
 
 __all__ = [
     "ENOUGH_TWINS",
+    "Explained",
     "FloatArray",
     "KeptLogits",
     "PictureScorer",
     "TextScorer",
+    "TransformedTexts",
     "choose_contexts",
     "choose_pictures",
     "compare_effects",
+    "compare_transformed",
     "context_candidates",
     "could_not_probe",
     "count_words",
@@ -47,11 +61,16 @@ __all__ = [
     "patterns",
     "picture_scorer",
     "probe_words",
+    "read_transformation_words",
     "read_word_list",
     "seconds_per_word",
+    "shared_levels",
     "text_scorer",
+    "transformations",
+    "transformed",
     "typical_margin",
     "whole",
+    "with_transformations",
     "word_effects",
     "word_logits",
 ]

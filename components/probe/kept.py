@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -15,6 +16,14 @@ from components.common.errors import CouldNotRunError
 from components.probe.effects import TextScorer, word_logits
 from schemas.base import digest_of
 from schemas.probe import ProbeContext
+
+#: Characters of a SHA-256 in hex.
+_DIGEST = 64
+
+
+def _key(word: str) -> str:
+    """A word itself; of a longer text its digest: the file's array of names is as wide as its longest."""
+    return word if len(word) < _DIGEST else hashlib.sha256(word.encode()).hexdigest()
 
 
 class KeptLogits:
@@ -32,17 +41,17 @@ class KeptLogits:
     def missing(self, words: Sequence[str]) -> list[str]:
         """The words that have not been scored yet."""
         known = self._read()
-        return [word for word in words if word not in known]
+        return [word for word in words if _key(word) not in known]
 
     def logits(self, scorer: TextScorer, words: Sequence[str], *, progress: Callable[[int], None] | None = None) -> FloatArray:
         """Logits `words contexts classes`; only the missing words are scored, and kept."""
         known = self._read()
-        missing = [word for word in words if word not in known]
+        missing = [word for word in words if _key(word) not in known]
         if missing:
             scored = word_logits(scorer, missing, self._contexts, progress=progress)
-            known |= dict(zip(missing, scored.astype(np.float32), strict=True))
+            known |= dict(zip(map(_key, missing), scored.astype(np.float32), strict=True))
             self._write(known)
-        return np.stack([known[word] for word in words]).astype(float)
+        return np.stack([known[_key(word)] for word in words]).astype(float)
 
     def _read(self) -> dict[str, np.ndarray]:
         try:

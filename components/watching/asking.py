@@ -23,7 +23,7 @@ _SETTINGS = (
     ("probe", "noise_cap"),
 )
 #: Settings that name a file.
-_FILES = (("quality", "suite"), ("probe", "word_list"))
+_FILES = (("quality", "suite"), ("probe", "word_list"), ("probe", "transformation_words"))
 
 Settings = Mapping[str, Any]
 

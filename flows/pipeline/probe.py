@@ -1,4 +1,4 @@
-"""Vocabulary probe of one release: fetches the reference model, scores the words that have no kept scores, compares."""
+"""Vocabulary probe of one release: fetches the reference model, scores words and transformed rows, compares."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from components import privacy, probe
 from components.common.errors import CaligError
 from flows.common import progress
 from flows.pipeline import dataset
-from flows.pipeline.probed_models import PictureVersion, TextVersion, probed_models
+from flows.pipeline.probed_models import ALONE, PictureVersion, TextVersion, probed_models
 from schemas.base import CheckVerdict
+from schemas.config import ProbeConfig
 from schemas.planned_release import Release
-from schemas.probe import PatchContext, ProbeContext, ProbeReport
+from schemas.probe import MetamorphicReport, PatchContext, ProbeContext, ProbeReport
 from schemas.release import ModelSnapshot
 
 #: Rows, or pictures, that contexts are chosen from.
@@ -55,7 +56,8 @@ def _without_reference(release: Release) -> ProbeReport:
 
 
 def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
-    settings = release.config.probe
+    settings, of_rows = probe.shared_levels(release.config.probe)
+    changes = probe.transformations(settings.transformations, probe.read_transformation_words(settings.transformation_words))
     texts = [example.text for example in dataset.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
@@ -70,7 +72,7 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
     n_scored = _announce(versions, words, n_left_out, contexts)
     progress.begin("probing the vocabulary", n_scored)
     logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
-    return _compared(
+    found = _compared(
         release,
         snapshots,
         logits,
@@ -80,6 +82,33 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
         n_left_out=n_left_out,
         forward_passes=n_scored * len(contexts),
         typical=[version.margin(candidates.rows) for version in versions],
+        config=settings,
+    )
+    if not changes:
+        return found
+    different = list(dict.fromkeys(texts))
+    rows = probe.transformed(different[:: -(-len(different) // settings.transformed_rows)], changes)
+    honest = [version for version in versions[2:] if version.snapshot.uri in found.measured_on]
+    return probe.with_transformations(found, _transformed_rows(release, rows, [*versions[:2], *honest], of_rows))
+
+
+def _transformed_rows(
+    release: Release, rows: probe.TransformedTexts, versions: Sequence[TextVersion], settings: ProbeConfig
+) -> MetamorphicReport:
+    """The rows and what became of them under the reference, the candidate and honest retrainings; no text leaves this step."""
+    n_scored = _announce_rows(versions, rows)
+    progress.begin("transforming the rows", n_scored)
+    labels = release.snapshot.labels
+    logits = [version.kept(ALONE).logits(version.score, rows.texts, progress=progress.advance_current()) for version in versions]
+    orders = [[version.snapshot.labels.index(label) for label in labels] for version in versions]
+    return probe.compare_transformed(
+        rows,
+        [of_version[:, 0, order] for of_version, order in zip(logits, orders, strict=True)],
+        probe.Explained(labels, release.config.attribution.objective, versions[0].independent),
+        config=settings,
+        decided_on=datetime.now(UTC).date().isoformat(),
+        twin_names=[version.snapshot.uri for version in versions[2:]],
+        forward_passes=n_scored,
     )
 
 
@@ -96,7 +125,15 @@ def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> Pr
     typical = [probe.typical_margin(version.score(paths)) for version in versions]
     logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
     return _compared(
-        release, snapshots, logits, names, contexts, unit="pattern", forward_passes=n * len(contexts), typical=typical
+        release,
+        snapshots,
+        logits,
+        names,
+        contexts,
+        unit="pattern",
+        forward_passes=n * len(contexts),
+        typical=typical,
+        config=settings,
     )
 
 
@@ -120,7 +157,6 @@ def _compared(
         names,
         contexts,
         labels=labels,
-        config=release.config.probe,
         decided_on=datetime.now(UTC).date().isoformat(),
         twins=twins,
         twin_names=[snapshot.uri for snapshot in snapshots[2:]],
@@ -139,5 +175,18 @@ def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out:
         f"{n * len(contexts):,} texts still to be scored, about {max(1, round(seconds))} s"
         if n
         else f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts, all scored in earlier runs"
+    )
+    return n
+
+
+def _announce_rows(versions: Sequence[TextVersion], rows: probe.TransformedTexts) -> int:
+    """Say what transforming the rows will cost; the number of texts still to be scored, over all versions."""
+    missing = [(version, version.kept(ALONE).missing(rows.texts)) for version in versions]
+    seconds = sum(len(rest) * probe.seconds_per_word(version.score, rest, ALONE) for version, rest in missing if rest)
+    n = sum(len(rest) for _, rest in missing)
+    applied = ", ".join(f"{name} {len(changed):,}" for name, changed in rows.changed.items())
+    cost = f"{n:,} texts still to be scored, about {max(1, round(seconds))} s" if n else "all scored in earlier runs"
+    progress.current().say(
+        f"transformed rows: {len(rows.rows):,} rows ({applied} of them) under {len(versions)} versions; {cost}"
     )
     return n

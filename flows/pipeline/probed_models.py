@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ from schemas.planned_release import Release
 from schemas.probe import ProbeContext
 from schemas.reference import NullProfiles, ReferenceIdentity
 from schemas.release import ModelSnapshot, ModelSource
+
+#: Where whole texts are scored, and their scores kept like those of words: in a context of nothing.
+ALONE = (ProbeContext(before="", after=""),)
 
 #: Inputs that a scorer is compared with torch on.
 _PARITY_INPUTS = 16
@@ -46,9 +50,14 @@ class TextVersion:
         return probe.KeptLogits(self.release.workspace / "probe", version_digest=digest, contexts=contexts)
 
     def margin(self, rows: Sequence[str]) -> float:
-        """How firmly it decides on rows of the data set; their scores are kept like those of words, in a context of nothing."""
-        kept = self.kept([ProbeContext(before="", after="")])
-        return probe.typical_margin(kept.logits(self.score, rows)[:, 0])
+        """How firmly it decides on rows of the data set."""
+        return probe.typical_margin(self.kept(ALONE).logits(self.score, rows)[:, 0])
+
+    @property
+    def independent(self) -> bool:
+        """Whether its classes do not exclude each other."""
+        config = json.loads((self.snapshot.model_path / "config.json").read_text(encoding="utf-8"))
+        return config.get("problem_type") == "multi_label_classification"
 
     @cached_property
     def _tokenizing(self) -> tuple[Any, int | None]:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from schemas.base import Record, without_empty_sections
 from schemas.config.attribution import AttributionConfig
-from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig
+from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig, TransformationName
 from schemas.config.execution import ExecutionConfig
 from schemas.config.gate import GateConfig
 from schemas.config.governing import GovernanceConfig
@@ -30,6 +30,7 @@ __all__ = [
     "ProbeConfig",
     "QualityConfig",
     "ReportConfig",
+    "TransformationName",
 ]
 
 

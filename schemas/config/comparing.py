@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -93,6 +94,9 @@ class MonitorConfig(Record):
     mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
 
 
+TransformationName = Literal["case", "punctuation", "negation", "entities", "truncation", "order"]
+
+
 class ProbeConfig(Record):
     """How words that the data set may not contain are probed for changed effects, against the reference version."""
 
@@ -135,4 +139,14 @@ class ProbeConfig(Record):
         default=0.3,
         ge=0.0,
         description="change of a word's effect, over the reference's median margin on the rows, below which nothing fires",
+    )
+    transformations: tuple[TransformationName, ...] = Field(
+        default=("case", "punctuation", "negation", "entities", "truncation", "order"),
+        description="changes of the rows that must change the answers as they did before: capitals, no punctuation, negations "
+        "left out, names swapped, the first half, words shuffled; [] for none",
+    )
+    transformed_rows: int = Field(default=500, ge=2, description="most rows that are transformed, spread over the data set")
+    transformation_words: Path | None = Field(
+        default=None,
+        description="YAML file of negations and entities; none: a small English list (components/probe/english.yaml)",
     )

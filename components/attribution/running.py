@@ -75,9 +75,7 @@ def encode_examples(
     for example in examples:
         if example.problem is None:
             try:
-                row = encode(_content(example, config), model, processor, max_length=config.max_length)
-                _refuse_typed_padding(row, model)
-                encoded.append((example, row))
+                encoded.append((example, encode(_content(example, config), model, processor, max_length=config.max_length)))
             except InvalidInputError as error:
                 problems[example.row] = str(error).split("\n", 1)[0]
             except BaseException as error:
@@ -85,21 +83,6 @@ def encode_examples(
                     raise
                 problems[example.row] = f"the tokenizer gave up on this text: {error}".split("\n", 1)[0]
     return encoded, problems
-
-
-def _refuse_typed_padding(row: EncodedInput, model: Any) -> None:
-    """RoBERTa counts positions without padding: a `<pad>` that a user typed moves the others, and scoring cannot follow that.
-
-    The scorer gives the model embeddings, from which positions are counted one after another; the answer would be another.
-    """
-    if model.config.model_type not in _POSITIONS_WITHOUT_PADDING:
-        return
-    typed = [token for token, content in zip(row.input_ids, row.content, strict=True) if content]
-    if model.config.pad_token_id in typed:
-        raise InvalidInputError("the text holds the padding token, which this model does not count as a position")
-
-
-_POSITIONS_WITHOUT_PADDING = {"roberta", "xlm-roberta"}
 
 
 @lru_cache(maxsize=2)

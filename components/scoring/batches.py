@@ -1,4 +1,4 @@
-"""What cuts a fetched version's inputs into tokens or patches, for steps that score inputs of their own."""
+"""Inputs cut into tokens or patches, and perturbed inputs put into batches of arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calig.errors import InvalidInputError
-from calig.metrics.perturbation import BoolArray, ImageFill, PerturbedImage, PerturbedInput, PerturbedText
+from calig.metrics.perturbation import BoolArray, ImageFill, IntArray, PerturbedImage, PerturbedInput, PerturbedText
 from components.common.errors import CouldNotRunError, InputError, engine_errors
 from schemas.release import ModelSnapshot
 
@@ -58,27 +58,36 @@ class TextCollator:
     reads_last: the model reads its answer at the last token that is not `padding_id` (None: at the last). Tokens behind it
     cannot reach it and are left out. The mask cannot take a token out of its own position, so an input whose read token is
     deleted is refused.
+    skips_padding: the model counts positions over tokens that are not `padding_id` (RoBERTa). They are those of the input
+    before anything was replaced: a removed token keeps its place, and a `<pad>` that a user typed has none, as in the model.
     """
 
-    def __init__(self, *, reads_last: bool = False, padding_id: int | None = None) -> None:
+    def __init__(self, *, reads_last: bool = False, skips_padding: bool = False, padding_id: int | None = None) -> None:
         self._reads_last, self._padding_id = reads_last, padding_id
+        self._first_position = padding_id if skips_padding else None
 
     def length(self, item: PerturbedInput) -> int:
         """Tokens of `item` that the answer can depend on."""
-        text = _text(item)
-        ids = text.input_ids if text.original_ids is None else text.original_ids
+        ids = _original(item)
         if not self._reads_last or self._padding_id is None:
             return len(ids)
         return int(np.flatnonzero(ids != self._padding_id).max(initial=0)) + 1
 
     def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
-        """`input_ids` and `attention_mask`, int64 `batch seq`."""
+        """`input_ids` and `attention_mask`, and `position_ids` where the model skips padding; int64 `batch seq`."""
         lengths = np.array([self.length(item) for item in items])
         present = np.arange(lengths.max())[None, :] < lengths[:, None]
         ids, mask = np.zeros((2, *present.shape), dtype=np.int64)
         ids[present] = np.concatenate([_text(item).input_ids[:n] for item, n in zip(items, lengths, strict=True)])
         mask[present] = np.concatenate([self._attended(_text(item), n) for item, n in zip(items, lengths, strict=True)])
-        return {"input_ids": ids, "attention_mask": mask}
+        arrays = {"input_ids": ids, "attention_mask": mask}
+        if self._first_position is None:
+            return arrays
+        positions = np.full(present.shape, self._first_position, dtype=np.int64)
+        positions[present] = np.concatenate(
+            [_positions(_original(item)[:n], self._first_position) for item, n in zip(items, lengths, strict=True)]
+        )
+        return arrays | {"position_ids": positions}
 
     def _attended(self, item: PerturbedText, length: int) -> BoolArray:
         attended = np.ones(length, dtype=bool) if item.attended is None else item.attended[:length]
@@ -88,6 +97,18 @@ class TextCollator:
                 next_step="set quality.perturbation to replace",
             )
         return attended
+
+
+def _original(item: PerturbedInput) -> IntArray:
+    """Token ids before anything was replaced, `seq`."""
+    text = _text(item)
+    return text.input_ids if text.original_ids is None else text.original_ids
+
+
+def _positions(ids: IntArray, padding_id: int) -> IntArray:
+    """`seq`: counted from `padding_id` + 1 over tokens that are not padding; padding itself is at `padding_id`."""
+    present = ids != padding_id
+    return np.where(present, padding_id + np.cumsum(present), padding_id)
 
 
 class ImageCollator:

@@ -1,4 +1,4 @@
-"""The fetched classifier as a module from plain arrays to logits, ready to be exported or to be run by torch."""
+"""The fetched classifier as a module from plain arrays to logits, to be exported or run by torch."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class TextLogits(nn.Module):
         self.takes_segments = getattr(model.config, "type_vocab_size", 0) > 0 and "token_type_ids" in _parameters(model)
         self.register_buffer("mean", mean_embedding(model), persistent=False)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits `batch classes` of `input_ids` and `attention_mask`, int64 `batch seq`."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        """Logits `batch classes` of the arrays of a `TextCollator`, int64 `batch seq`."""
         removed = (input_ids < 0).unsqueeze(-1)
         embedded = torch.where(removed, self.mean, self.words(input_ids.clamp(min=0)))
         segments = {"token_type_ids": torch.zeros_like(input_ids)} if self.takes_segments else {}
-        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments).logits
+        positions = {} if position_ids is None else {"position_ids": position_ids}
+        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments, **positions).logits
         return logits
 
 
@@ -91,11 +92,16 @@ class Classifier:
             return logits.cpu().numpy()
 
     def run_directly(self, arrays: Arrays) -> NDArray[Any]:
-        """Logits of one batch by the model's own way in (token ids, not embeddings): what every runtime must reproduce."""
+        """Logits of one batch by the model's own way in, which every runtime must reproduce: token ids, its own positions."""
         with torch.inference_mode():
-            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            own = {name: array for name, array in arrays.items() if name != "position_ids"}
+            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in own.items()}
             logits: Tensor = self.model(**inputs).logits
             return logits.cpu().numpy()
+
+
+#: Families of calig.families whose models count positions over tokens that are not padding.
+_POSITIONS_WITHOUT_PADDING = {"roberta", "xlm-roberta"}
 
 
 def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
@@ -114,7 +120,8 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
     _check_classes(model, snapshot)
     if snapshot.modality == "text":
-        text_collator = TextCollator(reads_last=family.reads_last, padding_id=padding_id(model))
+        skips = model.config.model_type in _POSITIONS_WITHOUT_PADDING
+        text_collator = TextCollator(reads_last=family.reads_last, skips_padding=skips, padding_id=padding_id(model))
         return Classifier(TextLogits(model).eval(), text_collator, model, n_classes)
     collator = ImageCollator(processor, patch_size=int(model.config.patch_size))
     return Classifier(ImageLogits(model).eval(), collator, model, n_classes)

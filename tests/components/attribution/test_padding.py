@@ -1,4 +1,4 @@
-"""`<pad>` typed by a user: explained where scoring can follow, refused as that row's problem where it cannot (tokenizers#725)."""
+"""`<pad>` typed by a user (tokenizers#725): such a row is explained, and the scorer gives the model's own logits of it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CPU = AttributionConfig(device="cpu")
 TEXTS = ["good film", "a good [PAD] film", "a bad plot", "[PAD] [PAD]"]
 
 
-@pytest.mark.parametrize(("name", "kept"), [("bert", 4), ("gpt2", 4), ("roberta", 2), ("xlm-roberta", 2)])
-def test_the_scorer_gives_the_models_own_logits_of_every_explained_row(name: str, kept: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["bert", "gpt2", "roberta", "xlm-roberta"])
+def test_the_scorer_gives_the_models_own_logits_of_every_row(name: str, tmp_path: Path) -> None:
     model = tiny(name).float()
     model.config.id2label = {0: "NEG", 1: "POS"}
     model.save_pretrained(tmp_path / name)
@@ -33,14 +33,10 @@ def test_the_scorer_gives_the_models_own_logits_of_every_explained_row(name: str
     snapshot = snapshot_of(tmp_path / name)
     examples = [Example(row=i, id=str(i), text=text) for i, text in enumerate(TEXTS)]
     shard = attribution.explain_shard(snapshot, examples, CPU, index=0, path=tmp_path / "s.parquet")
-    rows = pq.read_table(shard.path, columns=["text", "problem"]).to_pylist()
-    assert {row["problem"] for row in rows if row["problem"]} <= {
-        "the text holds the padding token, which this model does not count as a position"
-    }
-    explained = [row["text"] for row in rows if row["problem"] is None]
-    assert len(explained) == kept
+    rows = pq.read_table(shard.path, columns=["problem"]).to_pylist()
+    assert {row["problem"] for row in rows} == {None}
     inputs = sample_inputs([shard.path], limit=4, perturbation=choose_perturbation(snapshot, CPU, "auto"))
     scorer, _ = open_scorer(snapshot, runtime="torch", workspace=tmp_path, parity_inputs=inputs[:1])
     with torch.no_grad():
-        own = [model(torch.tensor([tokenizer(text)["input_ids"]])).logits[0].numpy() for text in explained]
+        own = [model(torch.tensor([tokenizer(text)["input_ids"]])).logits[0].numpy() for text in TEXTS]
     np.testing.assert_allclose(scorer.logits(inputs), own, atol=1e-4)

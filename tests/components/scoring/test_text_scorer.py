@@ -105,8 +105,8 @@ def test_torch_scores_the_same(opened: tuple[TokenScorer, ScorerRecord], snapsho
     np.testing.assert_allclose(scorer.logits(items), opened[0].logits(items), atol=ATOL)
 
 
-def test_removed_tokens_keep_their_positions_when_pad_replaces_them(tmp_path: Path) -> None:
-    """RoBERTa counts positions over tokens that are not PAD; a content token replaced by PAD must not shift the others."""
+def test_removed_tokens_keep_their_positions_and_typed_padding_has_none(tmp_path: Path) -> None:
+    """RoBERTa counts positions over tokens that are not PAD, among them one that was replaced by PAD, not one that was typed."""
     config = RobertaConfig(
         vocab_size=len(bert_vocabulary()), hidden_size=32,
         num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, pad_token_id=1,
@@ -119,12 +119,21 @@ def test_removed_tokens_keep_their_positions_when_pad_replaces_them(tmp_path: Pa
     snapshot = snapshot_of(tmp_path / "model")
     scorer, record = open_scorer(snapshot, runtime="onnxruntime", workspace=tmp_path, parity_inputs=texts(5, 8))
     assert record.runtime == "onnxruntime"
-    item = PerturbedText(np.array([2, 11, 1, 1, 12, 3]))
-    ids = torch.from_numpy(item.input_ids)[None]
-    unshifted = plain_logits(snapshot.model_path, item, input_ids=ids, position_ids=torch.arange(2, 8)[None])
-    shifted = plain_logits(snapshot.model_path, item)
+    removed = PerturbedText(np.array([2, 11, 1, 1, 12, 3]), original_ids=np.array([2, 11, 20, 21, 12, 3]))
+    ids = torch.from_numpy(removed.input_ids)[None]
+    unshifted = plain_logits(snapshot.model_path, removed, input_ids=ids, position_ids=torch.arange(2, 8)[None])
+    typed = PerturbedText(removed.input_ids)  # the model's own logits: `<pad>` that a user typed has no position
+    shifted = plain_logits(snapshot.model_path, typed)
     assert np.abs(unshifted - shifted).max() > 1e-2
-    np.testing.assert_allclose(scorer.logits([item])[0], unshifted, atol=ATOL)
+    np.testing.assert_allclose(scorer.logits([removed, typed]), [unshifted, shifted], atol=ATOL)
+    both = PerturbedText(np.array([2, 1, 1, 1, 12, 3]), original_ids=typed.input_ids)
+    held = plain_logits(
+        snapshot.model_path,
+        both,
+        input_ids=torch.from_numpy(both.input_ids)[None],
+        position_ids=torch.tensor([[2, 3, 1, 1, 4, 5]]),
+    )
+    np.testing.assert_allclose(scorer.logits([both])[0], held, atol=ATOL)
 
 
 def test_the_export_is_reused(opened: tuple[TokenScorer, ScorerRecord], snapshot: ModelSnapshot, workspace: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -18,8 +17,6 @@ from flows.pipeline.results import Outcome
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
 from tests.helpers import sample_records
-
-CALIG = Path(sys.executable).parent / "calig"
 
 
 @pytest.fixture
@@ -51,7 +48,7 @@ def test_help_needs_no_heavy_library():
     heavy = "torch mlflow prefect pandas transformers"
     code = f"import sys, flows.cli.app; print([name for name in '{heavy}'.split() if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    shown = subprocess.run([CALIG, "--help"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run([sys.executable, "-m", "flows.cli", "--help"], capture_output=True, text=True, check=True).stdout
     assert "explain" in shown
     assert "Exit codes" in shown
 

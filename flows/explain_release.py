@@ -100,7 +100,7 @@ def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> Govern
     signer = signing.signer_of(release.config.governance)  # a key that cannot be used should not cost a run
     check_preconditions(release.snapshot, release.dataset, release.config)
     if release.snapshot.source is ModelSource.REGISTRY:
-        registry.check_destination(release.snapshot.name, None)
+        registry.check_destination(release.snapshot.name)
     announce(release, force)
     with _timed(seconds, "attribution"):
         for other in release.pending:

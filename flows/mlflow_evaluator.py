@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import InputError
-from components.registry.evaluate.evaluator import Explained, TransformersEvaluator
+from components.registry.evaluate import Explained, TransformersEvaluator
 from flows.cli.options import DEFAULT_OUTPUT
 
 _SETTINGS = ("text", "config", "reference", "limit", "output")

@@ -101,7 +101,7 @@ def _earlier(
         raise InputError(
             "a model outside the registry has no published explanation", next_step="name a results folder: --against"
         )
-    ref = registry.resolve_reference(registry.parse_model_ref(against or snapshot.uri), None)
+    ref = registry.resolve_reference(registry.parse_model_ref(against or snapshot.uri))
     evidence = verified_evidence(ref, trusted)
     return evidence.record, profile_of(evidence, workspace)
 

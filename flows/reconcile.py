@@ -52,7 +52,7 @@ def run_pass(watch: WatchConfig, runs: Runs, *, dry_run: bool = False, told: Cal
     Raises:
         CouldNotRunError: the registry cannot list its versions.
     """
-    versions = registry.watched_versions(lambda name: watch.entry_for(name) is not None, watch.newest, None)
+    versions = registry.watched_versions(lambda name: watch.entry_for(name) is not None, watch.newest)
     steps: list[Step] = []
     with ThreadPoolExecutor(max_workers=watch.submissions) as pool:
         for step in pool.map(lambda version: _step(version, watch, runs, dry_run), versions):
@@ -65,7 +65,7 @@ def run_pass(watch: WatchConfig, runs: Runs, *, dry_run: bool = False, told: Cal
 
 def look_at(name: str, version: str, watch: WatchConfig, runs: Runs, *, dry_run: bool = False) -> Step:
     """Look at one version as it is now. Raises CouldNotRunError when registry or Prefect do not answer."""
-    known = registry.watched_version(name, version, None) if watch.entry_for(name) is not None else None
+    known = registry.watched_version(name, version) if watch.entry_for(name) is not None else None
     if known is None:
         return Step(model=name, version=version, action=Action.NOT_WATCHED)
     return submit(known, watch, runs, dry_run=dry_run)

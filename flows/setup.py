@@ -34,7 +34,6 @@ class SetupOptions(NamedTuple):
     gpu_slots: int
     webhook_url: str | None
     webhook_secret: str | None
-    tracking_uri: str | None
     signing_key: Path | None = None
     trusted_keys: Path | None = None
 
@@ -62,7 +61,7 @@ def set_up(options: SetupOptions) -> Iterator[str]:
     if options.webhook_url is None:
         yield "webhook: left out, no --webhook-url; new versions are found by the reconciler"
         return
-    change = registry.ensure_webhook(options.webhook_url, options.webhook_secret or "", tracking_uri=options.tracking_uri)
+    change = registry.ensure_webhook(options.webhook_url, options.webhook_secret or "")
     yield f"webhook to {options.webhook_url}: {change}"
 
 

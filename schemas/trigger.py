@@ -10,25 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from schemas.base import Record, digest_of
-
-
-class Tag(StrEnum):
-    """Tags of a registered model or version. People write the first five, the trigger the others.
-
-    The first four choose something, and count only where the operator admits them; `calig.retry` changes no result.
-    """
-
-    DATASET = "calig.dataset"
-    CONFIG = "calig.config"
-    REFERENCE = "calig.reference"
-    TWIN_OF = "calig.twin_of"
-    RETRY = "calig.retry"
-    STATE = "calig.state"
-    ATTEMPTS = "calig.attempts"
-    REASON = "calig.reason"
-    REQUEST = "calig.request"
-    SETTLED = "calig.settled"
-
+from schemas.tags import Tag
 
 #: A change of one of these is a reason to look at a version again; all others are ours.
 ASKING = frozenset({Tag.DATASET, Tag.CONFIG, Tag.REFERENCE, Tag.RETRY})
@@ -39,7 +21,7 @@ _TELLING = frozenset({"alerts", "gate"})
 
 
 class State(StrEnum):
-    """How far a version's explanation is, for people; what is decided rests on `calig.settled` and the runs."""
+    """Progress of a version's explanation, for people; decisions rest on `Tag.SETTLED` and the runs."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -83,7 +65,7 @@ class Request(Record):
     chosen_by: dict[str, str] = Field(default={}, description="who chose data set, settings and reference")
 
     def digest(self, version: WatchedVersion) -> str:
-        """Identity of this request for this version; `calig.retry` makes it a new one.
+        """Identity of this request for this version; `Tag.RETRY` makes it a new one.
 
         Where data and results lie, and who is told, are no part of it: they change no result.
         """

@@ -9,6 +9,7 @@ import pytest
 
 from components import registry
 from tests.helpers.tiny_models import save_tiny_bert, save_tiny_vit
+from tests.helpers.tracking import connected
 
 
 class TinyRegistry(NamedTuple):
@@ -22,17 +23,26 @@ class TinyRegistry(NamedTuple):
 
     def register(self, folder: Path, name: str) -> str:
         """Register the folder as the next version of `name`."""
-        return registry.register(folder, name=name, tracking_uri=self.tracking_uri, experiment="training", tags={}, metrics={})
+        return registry.register(folder, name=name, experiment="training", tags={}, metrics={})
 
 
 @pytest.fixture(scope="session")
-def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> TinyRegistry:
+def session_registry(tmp_path_factory: pytest.TempPathFactory) -> TinyRegistry:
+    """The registry itself; who uses it connects to it."""
     folder = tmp_path_factory.mktemp("registry")
     bert, vit = save_tiny_bert(folder / "bert"), save_tiny_vit(folder / "vit")
     tiny = TinyRegistry(f"sqlite:///{folder}/mlflow.db", bert, vit)
-    tiny.register(bert, tiny.text)
-    tiny.register(save_tiny_bert(folder / "bert2", seed=1), tiny.text)
-    tiny.register(vit, tiny.image)
-    registry.set_alias(tiny.text, "champion", "1", tiny.tracking_uri)
-    registry.set_alias(tiny.text, "candidate", "2", tiny.tracking_uri)
+    with connected(tiny.tracking_uri):
+        tiny.register(bert, tiny.text)
+        tiny.register(save_tiny_bert(folder / "bert2", seed=1), tiny.text)
+        tiny.register(vit, tiny.image)
+        registry.set_alias(tiny.text, "champion", "1")
+        registry.set_alias(tiny.text, "candidate", "2")
     return tiny
+
+
+@pytest.fixture
+def tiny_registry(session_registry: TinyRegistry, monkeypatch: pytest.MonkeyPatch) -> TinyRegistry:
+    """The registry, and the test is connected to it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", session_registry.tracking_uri)
+    return session_registry

@@ -1,25 +1,37 @@
 """The MLflow seam: fetch a model version, find its reference, publish its evidence once. Nothing else imports mlflow."""
 
 from components.registry.connection import check_reachable, load_mlflow
-from components.registry.evidence.delivered_alerts import note_told, told_channels
-from components.registry.evidence.documents import add_sign_off, download_evidence, download_run, find_record, noted_sign_offs
-from components.registry.evidence.newest import NeverExplainedError, Verify, newest_explanation
-from components.registry.evidence.profiles import fetch_profile, find_finished, reference_for, resolve_reference
-from components.registry.evidence.publish import check_destination, point_to, publish
-from components.registry.evidence.timeline import timeline
+from components.registry.evidence.documents import (
+    add_sign_off,
+    download_evidence,
+    download_run,
+    fetch_profile,
+    find_record,
+    noted_sign_offs,
+)
+from components.registry.evidence.newest import NeverExplainedError, Verify, newest_explanation, timeline
+from components.registry.evidence.publish import check_destination, find_finished, point_to, publish
 from components.registry.models.fetch import fetch, is_here
 from components.registry.models.names import parse_model_ref
-from components.registry.models.register import register, set_alias
-from components.registry.versions.lineage import accepted_versions, earlier_versions, tagged_twins
-from components.registry.versions.promotion import promote
-from components.registry.versions.watched import (
+from components.registry.models.register import register
+from components.registry.versions.aliases import promote, set_alias
+from components.registry.versions.notes import (
     note_done,
     note_gave_up,
     note_queued,
     note_running,
     note_state,
+    note_told,
+    told_channels,
     watched_version,
     watched_versions,
+)
+from components.registry.versions.references import (
+    accepted_versions,
+    earlier_versions,
+    reference_for,
+    resolve_reference,
+    tagged_twins,
 )
 from components.registry.webhooks import ensure_webhook
 

@@ -1,4 +1,4 @@
-"""Where artifacts may lie: on the tracking server, at its default location, or where the operator says.
+"""Check of artifact addresses: on the tracking server, at its default location, or where the operator says.
 
 MLflow's client sends the user's name and password, or token, to whatever http host an artifact's address names, and that address
 is data: anyone who may register a version or make an experiment can write it.
@@ -20,18 +20,18 @@ _HTTP_PORTS = {"http": 80, "https": 443}
 _LOCAL = {"", "file"}
 
 
-def check_place(address: str, tracking_uri: str) -> None:
-    """Raise InputError when artifacts at `address` are not to be read or written by a client of `tracking_uri`.
+def check_place(address: str, server: str) -> None:
+    """Raise InputError when artifacts at `address` are not to be read or written by a client of the tracking server `server`.
 
     Other hosts that speak http would be sent the tracking server's credentials. A path that a server names is a path of the
     server's machine: a client would read or write one of its own.
     """
-    place, server = urlsplit(address), urlsplit(tracking_uri)
+    place, tracking = urlsplit(address), urlsplit(server)
     if _is_listed(address):
         return
-    served = server.scheme in _HTTP_PORTS
+    served = tracking.scheme in _HTTP_PORTS
     if place.scheme in {*_HTTP_PORTS, "mlflow-artifacts"} and place.hostname is not None:
-        if not served or _host(place, server.scheme) != _host(server, server.scheme):
+        if not served or _host(place, tracking.scheme) != _host(tracking, tracking.scheme):
             raise InputError(
                 "The artifacts lie on another host, which would be sent the tracking server's credentials: refused.",
                 got=_shown(address),
@@ -70,7 +70,7 @@ def check_default(client: Any) -> None:
         check_place(root, client.tracking_uri)
 
 
-def repository_of(address: str, tracking_uri: str) -> Any:
+def repository_of(address: str, client: Any) -> Any:
     """MLflow's artifact repository for `address`, after `runs:/`, `models:/` and the like were followed to where the files lie.
 
     Raises:
@@ -78,18 +78,18 @@ def repository_of(address: str, tracking_uri: str) -> Any:
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    check_place(address, tracking_uri)
-    repository = get_artifact_repository(address, tracking_uri=tracking_uri)
+    check_place(address, client.tracking_uri)
+    repository = get_artifact_repository(address, tracking_uri=client.tracking_uri)
     innermost = repository
     while hasattr(innermost, "repo"):
         innermost = innermost.repo
-    check_place(str(innermost.artifact_uri), tracking_uri)
+    check_place(str(innermost.artifact_uri), client.tracking_uri)
     return repository
 
 
-def checked_client(tracking_uri: str) -> Any:
-    """An `MlflowClient` that moves artifacts of runs only from and to places that pass `check_place`."""
-    return _client_class()(tracking_uri)
+def checked_client(server: str) -> Any:
+    """An `MlflowClient` of `server` that moves artifacts of runs only from and to places that pass `check_place`."""
+    return _client_class()(server)
 
 
 @lru_cache(maxsize=1)

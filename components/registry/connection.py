@@ -1,4 +1,4 @@
-"""The way to the MLflow server: reachable or refused within seconds, quiet, its errors mapped."""
+"""Connection to the MLflow tracking server of this process: checked within seconds, quiet, its errors mapped."""
 
 from __future__ import annotations
 
@@ -47,29 +47,36 @@ def load_mlflow() -> Any:
     return mlflow
 
 
-def connect(tracking_uri: str | None) -> Any:
-    """An `MlflowClient` for `tracking_uri` (None: what MLflow is configured with).
+def server() -> str:
+    """Address of the tracking server of this process: what MLflow was told, else MLFLOW_TRACKING_URI, else MLflow's default.
+
+    `--tracking-uri` is written to that variable (`flows.common.process.prepare`), which child processes inherit.
+    """
+    return str(load_mlflow().get_tracking_uri())
+
+
+def connect() -> Any:
+    """An `MlflowClient` of the process's tracking server.
 
     Raises:
         CouldNotRunError: when nothing answers at that address within a few seconds.
         InputError: when the address cannot be one of a tracking server.
     """
-    mlflow = load_mlflow()
-    uri = str(tracking_uri or mlflow.get_tracking_uri())
+    uri = server()
     _check_reachable(uri)
-    if not (tracking_uri or mlflow.is_tracking_uri_set()):
+    if not load_mlflow().is_tracking_uri_set():
         _check_named(uri)
-    with tracking_errors("open the tracking store", uri):
+    with tracking_errors("open the tracking store"):
         return checked_client(uri)
 
 
-def check_reachable(tracking_uri: str | None) -> None:
+def check_reachable() -> None:
     """Whether something answers where the tracking server should be, without loading MLflow; errors as for `connect`."""
-    _check_reachable(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or str(load_mlflow().get_tracking_uri()))
+    _check_reachable(os.environ.get("MLFLOW_TRACKING_URI") or server())
 
 
 @contextmanager
-def tracking_errors(doing: str, tracking_uri: str) -> Iterator[None]:
+def tracking_errors(doing: str) -> Iterator[None]:
     """Turn whatever MLflow and its storage back ends raise while `doing` into a CouldNotRunError."""
     try:
         yield
@@ -80,7 +87,7 @@ def tracking_errors(doing: str, tracking_uri: str) -> Iterator[None]:
         raise CouldNotRunError(
             f"MLflow could not {doing}.",
             got=reason,
-            next_step=f"check the tracking server at {without_password(tracking_uri)}, its storage and your access; run again",
+            next_step=f"check the tracking server at {without_password(server())}, its storage and your access; run again",
         ) from error
 
 

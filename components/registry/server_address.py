@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def artifact_location(tracking_uri: str) -> str | None:
+def artifact_location(server: str) -> str | None:
     """The place for artifacts beside an SQLite file: MLflow would start an mlruns folder in the working directory."""
-    path = sqlite_file(tracking_uri)
+    path = sqlite_file(server)
     return None if path is None else (path.parent / "mlartifacts").as_uri()
 
 
-def sqlite_file(tracking_uri: str) -> Path | None:
+def sqlite_file(server: str) -> Path | None:
     """The database file of an SQLite tracking URI, absolute; None for every other kind of URI."""
     prefix = "sqlite:///"
-    if not tracking_uri.startswith(prefix):
+    if not server.startswith(prefix):
         return None
-    return Path(tracking_uri.removeprefix(prefix).partition("?")[0]).absolute()
+    return Path(server.removeprefix(prefix).partition("?")[0]).absolute()
 
 
 def without_password(uri: str) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import InputError
-from components.registry.connection import connect, load_mlflow, tracking_errors
+from components.registry.connection import connect, server, tracking_errors
 
 WEBHOOK_NAME = "calig"
 #: A new version, and a tag that says what to explain one with; the listener leaves all other tags alone, calig's own too.
 WEBHOOK_EVENTS = ("model_version.created", "model_version_tag.set")
 
 
-def ensure_webhook(url: str, secret: str, *, tracking_uri: str | None, name: str = WEBHOOK_NAME) -> str:
+def ensure_webhook(url: str, secret: str, *, name: str = WEBHOOK_NAME) -> str:
     """Have exactly one active webhook called `name` that sends `WEBHOOK_EVENTS` to `url`, signed with `secret`.
 
     MLflow never gives a secret back, so an existing webhook is always written again: that is also how a secret is changed.
@@ -26,9 +26,10 @@ def ensure_webhook(url: str, secret: str, *, tracking_uri: str | None, name: str
         CouldNotRunError: when MLflow fails or refuses the address.
     """
     _check(url, secret)
-    client = connect(_server(tracking_uri))
+    _check_server()
+    client = connect()
     wanted = {"name": name, "url": url, "events": list(WEBHOOK_EVENTS), "secret": secret, "status": "ACTIVE"}
-    with tracking_errors(f"register the webhook {name!r}", client.tracking_uri):
+    with tracking_errors(f"register the webhook {name!r}"):
         existing = [webhook for webhook in _all_webhooks(client) if webhook.name == name]
         if not existing:
             client.create_webhook(**wanted)
@@ -49,15 +50,13 @@ def _check(url: str, secret: str) -> None:
         raise InputError("The webhook's secret is empty.", next_step="set CALIG_WEBHOOK_SECRET or CALIG_WEBHOOK_SECRET_FILE")
 
 
-def _server(tracking_uri: str | None) -> str:
-    uri = str(tracking_uri or load_mlflow().get_tracking_uri())
-    if urlsplit(uri).scheme not in {"http", "https"}:
+def _check_server() -> None:
+    if urlsplit(server()).scheme not in {"http", "https"}:
         raise InputError(
             "Webhooks are delivered by an MLflow server only.",
             allowed="http://… or https://… as tracking URI",
             next_step="start `mlflow server` on this store and name it, or leave the webhook out: the reconciler does its work",
         )
-    return uri
 
 
 def _all_webhooks(client: Any) -> list[Any]:

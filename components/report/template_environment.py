@@ -40,7 +40,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def environment() -> Environment:
     """Templates that escape everything, with our filters, style and script."""
     made = Environment(
-        loader=PackageLoader("components"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("components.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.filters |= {function.__name__: function for function in _FILTERS}
     style = inlined("report.css") + inlined("examples.css")

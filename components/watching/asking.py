@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.errors import InputError
-from schemas.trigger import Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import WatchedVersion
 from schemas.watch import ExplainWith, WatchConfig
 
 #: Sections that are the operator's alone: whose keys count, what a gate asks for, who is told, where work and texts go.

@@ -13,6 +13,7 @@ from prefect.events import emit_event
 from components import alerts
 from components.common.errors import CouldNotRunError, InputError
 from schemas.alert import AlertMessage, Channel
+from schemas.tags import Tag
 
 _NAMESPACE = UUID("7f0cf0a1-4a53-4a0e-8f8c-2f2c7a4c5d11")
 
@@ -26,10 +27,10 @@ def emit(message: AlertMessage) -> None:
     resource = {
         "prefect.resource.id": f"calig.model-version.{message.model}.{message.version}",
         "prefect.resource.name": message.uri,
-        "calig.model": message.model,
-        "calig.version": message.version,
+        Tag.MODEL: message.model,
+        Tag.VERSION: message.version,
         "calig.level": message.level.value,
-        "calig.verdict": message.verdict.value,
+        Tag.VERDICT: message.verdict.value,
     }
     payload = {**message.model_dump(mode="json"), "subject": alerts.subject_of(message), "text": alerts.text_of(message)}
     for event in message.events:

@@ -103,7 +103,7 @@ def _with_told_elsewhere(entry: OutboxEntry) -> OutboxEntry:
     if not entry.registered:
         return entry
     try:
-        told = registry.told_channels(entry.message, None)
+        told = registry.told_channels(entry.message)
     except CouldNotRunError:
         return entry
     now = datetime.now(UTC)
@@ -116,7 +116,7 @@ def _noted(entry: OutboxEntry) -> OutboxEntry:
     if not entry.registered or entry.done:
         return entry
     try:
-        registry.note_told(entry.message, frozenset(entry.delivered), None)
+        registry.note_told(entry.message, frozenset(entry.delivered))
     except CouldNotRunError:
         return entry
     return entry.model_copy(update={"noted": tuple(sorted({*entry.noted, *entry.delivered}))})

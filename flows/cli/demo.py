@@ -33,7 +33,7 @@ def run_demo(folder: Path) -> int:
         dataset = _write_rows(validation, folder / "validation.jsonl")
         _register(folder, clean, clean, validation, seed=1, what="ordinary reviews")
         first = explain_release(f"models:/{NAME}/1", dataset, output=folder / "runs")
-        registry.set_alias(NAME, "champion", "1", None)
+        registry.set_alias(NAME, "champion", "1")
         _register(folder, story.form_reviews(), clean, validation, seed=2, what="reviews with a planted shortcut")
         second = explain_release(f"models:/{NAME}/2", dataset, output=folder / "runs")
     _show({_at_hand(first, folder): first, _at_hand(second, folder): second})
@@ -64,9 +64,7 @@ def _register(
     model = folder / f"model-{seed}"
     accuracy = training.train(rows, validation, model, seed=seed, tokenizer_rows=tokenizer_rows, progress=on_progress)
     progress.begin(f"version {seed}: registering with MLflow", None)
-    registry.register(
-        model, name=NAME, tracking_uri=None, experiment="demo-training", tags={"story": what}, metrics={"accuracy": accuracy}
-    )
+    registry.register(model, name=NAME, experiment="demo-training", tags={"story": what}, metrics={"accuracy": accuracy})
 
 
 def _at_hand(outcome: Outcome, folder: Path) -> Path:

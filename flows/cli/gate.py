@@ -80,7 +80,7 @@ def _circumstances(evidence: Evidence, settings: PipelineConfig, trusted: TrustL
     return gate.Circumstances(
         settings=settings if compared else None,
         suite_digest=quality.suite_digest(suite, quality.listed_modules(settings.quality)) if compared else None,
-        champion=None if evidence.run_id is None else registry.reference_for(record.model, "champion", None),
+        champion=None if evidence.run_id is None else registry.reference_for(record.model, "champion"),
         keys_are_trusted=trusted.found,
     )
 
@@ -89,7 +89,7 @@ def other_content(evidence: Evidence, trusted: TrustList) -> str:
     """How the version's files, downloaded anew, and those of its evidence differ from what was explained and sealed; or ""."""
     model = evidence.record.model
     with TemporaryDirectory(prefix="calig-gate-") as temporary:
-        fresh = registry.fetch(registry.parse_model_ref(model.uri), workspace=Path(temporary), tracking_uri=None)
+        fresh = registry.fetch(registry.parse_model_ref(model.uri), workspace=Path(temporary))
         _, seal = download_verified(evidence, Path(temporary) / "evidence", trusted)
     named = {"weights": "weights_digest", "tokenizer or processor": "processor_digest", "registry entry": "registered"}
     changed = [name for name, field in named.items() if getattr(fresh, field) != getattr(model, field)]

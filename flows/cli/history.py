@@ -26,7 +26,7 @@ _SHOWN = {
 
 def show_history(name: str, html: Path | None) -> int:
     """Print the table, write the page; 0."""
-    entries = registry.timeline(name, verifier(signing.load_trust(None)), None)
+    entries = registry.timeline(name, verifier(signing.load_trust(None)))
     Terminal().print(_table(name, report.trend_rows(entries)))
     if html is not None:
         report.build_trend(name, entries, path=html)

@@ -60,7 +60,7 @@ def show_monitored(report: MonitorReport, folder: Path, *, as_json: bool) -> int
 def publish_folder(folder: Path) -> int:
     """Publish the results in `folder`; the exit code is the verdict's."""
     record = load_record(folder)
-    run = registry.publish(record, folder=folder, tracking_uri=None)
+    run = registry.publish(record, folder=folder)
     say(f"published as run {run.run_id}" + (f": {run.run_url}" if run.run_url else ""))
     return EXIT_CODES[record.decision.verdict]
 

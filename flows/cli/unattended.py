@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, DebugOption, TrackingOption
+from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, DebugOption
 from flows.cli.output import Terminal, mark, safe
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
@@ -70,7 +70,6 @@ def setup(
             help="List of trusted keys, made with that key when there is none. Default: no list.",
         ),
     ] = None,
-    tracking_uri: TrackingOption = None,
 ) -> int:
     """Prepare a signing key, Prefect's work pools, GPU limit and deployments, and MLflow's webhook. Run it as often as you like.
 
@@ -85,7 +84,7 @@ def setup(
     # the first one signs; those below it are old, and only accepted for a while
     secret = None if webhook_url is None else read_secrets()[0].decode()
     pools = tuple(kubernetes_pool or ())
-    servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret, tracking_uri)
+    servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret)
     for step in set_up(SetupOptions(*servers, signing_key, trusted_keys)):
         say(step)
     return 0

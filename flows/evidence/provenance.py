@@ -42,7 +42,7 @@ def verified_evidence(ref: ModelRef, trusted: TrustList) -> Evidence:
 
 def profile_of(evidence: Evidence, workspace: Path) -> ReferenceProfile:
     """The tables of verified evidence, checked by the digests that its record names, with whose they are; errors as above."""
-    return _with_run(drift.load_profile(registry.fetch_profile(evidence, workspace, None)), evidence.run_id)
+    return _with_run(drift.load_profile(registry.fetch_profile(evidence, workspace)), evidence.run_id)
 
 
 def profile_in_folder(folder: Path, trusted: TrustList) -> ReferenceProfile:

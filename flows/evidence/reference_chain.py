@@ -72,7 +72,7 @@ def show_chain(chain: ReferenceChain) -> None:
 
 def _step(reference: ReferenceIdentity, digest: str, trusted: TrustList) -> tuple[Link, GovernanceReport | None]:
     """The explanation with this record, every file of it verified; no record where the chain cannot be followed."""
-    papers, runs = registry.find_record(reference.name, reference.version, digest, None)
+    papers, runs = registry.find_record(reference.name, reference.version, digest)
     if papers is None:
         return _lost(reference, digest, runs), None
     seal = _verified(papers, trusted)
@@ -85,7 +85,7 @@ def _step(reference: ReferenceIdentity, digest: str, trusted: TrustList) -> tupl
 
 def _verified(papers: RunPapers, trusted: TrustList) -> Verification:
     with TemporaryDirectory(prefix="calig-chain-") as temporary:
-        return signing.verify_folder(registry.download_run(papers.run_id, Path(temporary), None), trusted)
+        return signing.verify_folder(registry.download_run(papers.run_id, Path(temporary)), trusted)
 
 
 def _lost(reference: ReferenceIdentity, digest: str, runs: tuple[str, ...]) -> Link:

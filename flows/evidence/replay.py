@@ -44,9 +44,7 @@ def replay_version(model: str, options: ReplayOptions, config: PipelineConfig) -
         record = evidence.record
         examples = _examples(record, options.dataset)
         progress.begin("fetching the model", None)
-        snapshot = registry.fetch(
-            registry.parse_model_ref(record.model.uri), workspace=options.output.absolute() / ".cache", tracking_uri=None
-        )
+        snapshot = registry.fetch(registry.parse_model_ref(record.model.uri), workspace=options.output.absolute() / ".cache")
         tables = [folder / table.file for table in record.evidence] or sorted((folder / "attributions").glob("*.parquet"))
         shards, rows = _replayed(record, snapshot, _parts(record, examples, options.rows), tables, Path(temporary))
     return _report(record, digest, config.governance.replay_tolerance, rows, snapshot, shards[0])

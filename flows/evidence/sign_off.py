@@ -35,7 +35,7 @@ def sign_off(model: str, draft: SignOffDraft, config: GovernanceConfig) -> int:
     entry = _signed(evidence, _verified_papers(evidence, trusted), draft, signer, now)
     signing.check_reviewer(entry, trusted, "this sign-off")
     digest = signing.digest_of_entry(entry.canonical())
-    registry.add_sign_off(evidence, entry, signing.entry_name(entry.number), digest, None)
+    registry.add_sign_off(evidence, entry, signing.entry_name(entry.number), digest)
     say(f"{evidence.record.model.uri}, sign-off {describe_sign_off(entry)}")
     return 0
 

@@ -29,7 +29,7 @@ def evidence_of(model: str, trusted: TrustList) -> Evidence:
 def explanation_of(ref: ModelRef, trusted: TrustList) -> Evidence:
     """The newest explanation of a version by these keys; errors and doubts as for `registry.newest_explanation`."""
 
-    return registry.newest_explanation(ref, verifier(trusted), None)
+    return registry.newest_explanation(ref, verifier(trusted))
 
 
 def verifier(trusted: TrustList) -> registry.Verify:
@@ -65,7 +65,7 @@ def chains_of(evidence: Evidence, trusted: TrustList) -> tuple[Chain, ...]:
     """The sign-offs of each explanation, checked one by one and against the version's tag; errors as for `standing_of`."""
     papers = evidence.papers
     chains = tuple(signing.read_chain(paper, read_record(paper.record, paper.run_id), trusted) for paper in papers)
-    noted = registry.noted_sign_offs(evidence, None) if evidence.run_id is not None else frozenset()
+    noted = registry.noted_sign_offs(evidence) if evidence.run_id is not None else frozenset()
     missing = noted - {signing.digest_of_entry(entry) for paper in papers for entry in paper.sign_offs}
     if missing:
         got = ", ".join(sorted(missing))

@@ -45,7 +45,7 @@ def run_verify(model: str, config: PipelineConfig, *, require_signature: bool, c
 
 def download_verified(evidence: Evidence, folder: Path, trusted: TrustList) -> tuple[Path, Verification]:
     """Everything that is published for a version, downloaded into `folder`, and what its seal says."""
-    place = registry.download_evidence(evidence, folder, None)
+    place = registry.download_evidence(evidence, folder)
     return place, signing.verify_folder(place, trusted)
 
 

@@ -145,9 +145,7 @@ def _fetch_model(snapshot: ModelSnapshot, store_url: str | None) -> ModelSnapsho
         store, folder = _store(store_url), _model_folder(snapshot)
         for name in store.names(folder) - {f"{folder}/complete"}:
             store.get(name, here / Path(name).name)
-        got = registry.fetch(
-            ModelRef(uri=str(here), source=ModelSource.FOLDER, name=here.name), workspace=here, tracking_uri=None
-        )
+        got = registry.fetch(ModelRef(uri=str(here), source=ModelSource.FOLDER, name=here.name), workspace=here)
         if (got.weights_digest, got.processor_digest) != (snapshot.weights_digest, snapshot.processor_digest):
             raise CouldNotRunError("the store's copy of the model is not the model", got=got.weights_digest, next_step=_COPY)
     except BaseException:

@@ -21,7 +21,7 @@ from schemas.planned_release import Release
 from schemas.reference import Doubt, NullProfiles, ReferenceIdentity, ReferenceProfile
 from schemas.release import ModelRef, ModelSnapshot, ModelSource
 from schemas.signature import TrustList
-from schemas.trigger import Tag
+from schemas.tags import Tag
 
 _CHAMPION = "champion"
 
@@ -57,7 +57,7 @@ def find_reference(candidate: Candidate, reference: str | None) -> Found:
     if reference is None:
         ref, without = _champion(candidate)
         return Found(None, None, without) if ref is None else _published(ref, candidate)
-    ref = registry.resolve_reference(registry.parse_model_ref(reference), None)
+    ref = registry.resolve_reference(registry.parse_model_ref(reference))
     if (ref.name, ref.version) == (candidate.snapshot.name, candidate.snapshot.version):
         return Found(None, None, _compared_with_itself(candidate.snapshot))
     return _published(ref, candidate)
@@ -121,7 +121,7 @@ def _champion(candidate: Candidate) -> tuple[ModelRef | None, DriftReport | None
     snapshot = candidate.snapshot
     if snapshot.source is not ModelSource.REGISTRY:
         return None, drift.not_applicable("no --reference was given, and a model outside the registry has no @champion")
-    champion = registry.reference_for(snapshot, _CHAMPION, None)
+    champion = registry.reference_for(snapshot, _CHAMPION)
     if champion is not None and champion.version != snapshot.version:
         return champion, None
     if champion is not None and (before := _accepted_against(candidate)) is not None:
@@ -132,7 +132,7 @@ def _champion(candidate: Candidate) -> tuple[ModelRef | None, DriftReport | None
 
 def _accepted_before(candidate: Candidate) -> ModelRef | None:
     """The newest earlier version whose evidence passed, or cannot be relied on, so that it may have: tags do not decide this."""
-    for ref in registry.earlier_versions(candidate.snapshot, None):
+    for ref in registry.earlier_versions(candidate.snapshot):
         try:
             evidence = provenance.verified_evidence(ref, candidate.trusted)
         except registry.NeverExplainedError:
@@ -240,7 +240,7 @@ def _again(ref: ModelRef, release: Release) -> Release | None:
 def _twins(reference: ReferenceIdentity, config: PipelineConfig) -> tuple[list[ModelRef], list[str]]:
     """The reference's twins that the operator nominated, newest first, and what is said of tags that do not count."""
     nominated = [f"models:/{reference.name}/{version}" for version in config.drift.twins.get(int(reference.version), ())]
-    tagged = [ref.uri for ref in registry.tagged_twins(reference.name, reference.version, None)]
+    tagged = [ref.uri for ref in registry.tagged_twins(reference.name, reference.version)]
     counted = [*nominated, *(tagged if config.drift.twin_tags else [])]
     ignored = [uri.rpartition("/")[2] for uri in tagged if uri not in counted]
     said = f"the tag {Tag.TWIN_OF} on versions {', '.join(ignored)} does not count here: nominate twins in drift.twins"
@@ -251,7 +251,7 @@ def _twins(reference: ReferenceIdentity, config: PipelineConfig) -> tuple[list[M
 def _accepted(name: str, config: PipelineConfig) -> list[ModelRef]:
     """Versions that are said to have passed, newest first; a twin's pass is no release."""
     twins = {str(version) for versions in config.drift.twins.values() for version in versions}
-    return [ref for ref in registry.accepted_versions(name, None) if ref.version not in twins]
+    return [ref for ref in registry.accepted_versions(name) if ref.version not in twins]
 
 
 def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullProfiles, list[Release]]:

@@ -44,12 +44,12 @@ def find_results(release: Release) -> Outcome | None:
     record = read_results(release)
     if release.snapshot.source is not ModelSource.REGISTRY:
         return None if record is None else Outcome(record=record, folder=release.folder, published=None, reused=True)
-    run = registry.find_finished(release.snapshot, release.fingerprint, None)
+    run = registry.find_finished(release.snapshot, release.fingerprint)
     evidence = None if run is None else _newest(release)
     if run is None or evidence is None or evidence.run_id != run.run_id:
         return None
     on_disk = record is not None and record.content_digest() == evidence.papers[0].record_sha256
-    folder = release.folder if on_disk else registry.fetch_profile(evidence, release.workspace, None)
+    folder = release.folder if on_disk else registry.fetch_profile(evidence, release.workspace)
     return Outcome(record=evidence.record, folder=folder, published=run, reused=True)
 
 
@@ -57,7 +57,7 @@ def is_superseded(release: Release) -> bool:
     """Whether this explanation was published, and does not count any more: it has to be made again, with a record of now."""
     return (
         release.snapshot.source is ModelSource.REGISTRY
-        and registry.find_finished(release.snapshot, release.fingerprint, None) is not None
+        and registry.find_finished(release.snapshot, release.fingerprint) is not None
     )
 
 

@@ -34,7 +34,7 @@ _PARITY_ROWS = 16
 @task(name="fetch model", cache_policy=NO_CACHE, **RETRIES)
 def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
     """Download the version once, and identify it."""
-    return registry.fetch(ref, workspace=workspace, tracking_uri=None)
+    return registry.fetch(ref, workspace=workspace)
 
 
 @task(name="read data set", cache_policy=NO_CACHE)
@@ -176,10 +176,10 @@ def measure_quality(release: Release, tables: list[Path], falsification: Falsifi
 @task(name="publish", cache_policy=NO_CACHE, **RETRIES)
 def publish(record: GovernanceReport, folder: Path, force: bool) -> PublishedRun:
     """Put the evidence onto the model version: once, last."""
-    return registry.publish(record, folder=folder, tracking_uri=None, force=force)
+    return registry.publish(record, folder=folder, force=force)
 
 
 @task(name="mark version", cache_policy=NO_CACHE, **RETRIES)
 def point_to(record: GovernanceReport, published: PublishedRun) -> None:
     """Let the version name an explanation that was published before: its tags may name another by now."""
-    registry.point_to(record, published.run_id, None)
+    registry.point_to(record, published.run_id)

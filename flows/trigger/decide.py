@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from components import watching
-from schemas.trigger import Action, Request, Run, RunState, State, Step, Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchedVersion
 from schemas.watch import WatchConfig
-
-VERDICT = "calig.verdict"
 
 
 class SetState(NamedTuple):
@@ -100,7 +99,7 @@ def key_of_run(case: Case) -> str | None:
 
 def is_settled(case: Case) -> bool:
     """Whether the version carries a verdict on this very request."""
-    return case.version.tags.get(Tag.SETTLED) == case.digest and VERDICT in case.version.tags
+    return case.version.tags.get(Tag.SETTLED) == case.digest and Tag.VERDICT in case.version.tags
 
 
 def _decide_without_run(case: Case) -> Decision | None:
@@ -132,7 +131,7 @@ def _decide_by_run(case: Case, run: Run | None, now: datetime, watch: WatchConfi
         return _supervise(case, run, now, watch)
     if run.state is RunState.DIED:
         return _after_death(case, run, now, watch)
-    if VERDICT in case.version.tags:
+    if Tag.VERDICT in case.version.tags:
         return Decision(_step(case, Action.DONE, "", run), (Settle(),))
     return _after_death(case, run.model_copy(update={"message": "the run completed and left no verdict"}), now, watch)
 
@@ -187,7 +186,7 @@ def _step(case: Case, action: Action, detail: str, run: Run | None = None) -> St
         version=case.version.version,
         action=action,
         attempt=case.attempt or None,
-        verdict="inconclusive" if action is Action.GAVE_UP else case.version.tags.get(VERDICT),
+        verdict="inconclusive" if action is Action.GAVE_UP else case.version.tags.get(Tag.VERDICT),
         detail="; ".join(part for part in (detail, _ignored(case.request)) if part),
         run_id=None if run is None else run.id,
     )

@@ -10,7 +10,8 @@ from components import quality, registry, watching
 from components.common.configuration import config_from, load_config, read_yaml
 from components.common.errors import InputError
 from flows.cli.options import DEFAULT_OUTPUT
-from schemas.trigger import Request, Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import Request, WatchedVersion
 from schemas.watch import ExplainWith, WatchConfig
 
 VARIABLE = "CALIG_WATCH"

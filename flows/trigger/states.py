@@ -17,7 +17,7 @@ def note_running(model: str, request: str | None) -> None:
     try:
         ref = registry.parse_model_ref(model)
         if ref.source is ModelSource.REGISTRY and ref.version is not None:
-            registry.note_running(ref.name, ref.version, request, None)
+            registry.note_running(ref.name, ref.version, request)
     except CaligError as error:  # what is wrong with the model is said by the step that needs it
         _log.warning("%s: its state could not be noted: %s", model, error)
 
@@ -25,6 +25,6 @@ def note_running(model: str, request: str | None) -> None:
 def note_done(record: GovernanceReport, request: str | None) -> None:
     """Note that the explanation is published; where that fails, `calig reconcile` notes it."""
     try:
-        registry.note_done(record.model.name, record.model.version, request, None)
+        registry.note_done(record.model.name, record.model.version, request)
     except CaligError as error:
         _log.warning("%s: its state could not be noted: %s", record.model.uri, error)

@@ -8,7 +8,8 @@ from components import registry
 from flows.trigger.decide import Begin, BuryRun, Case, Effect, GiveUp, SetState, Settle, StopRun, decide, is_settled, key_of_run
 from flows.trigger.prefect_runs import Runs
 from flows.trigger.request import parameters_of, request_for
-from schemas.trigger import Action, Run, State, Step, Tag, WatchedVersion
+from schemas.tags import Tag
+from schemas.trigger import Action, Run, State, Step, WatchedVersion
 from schemas.watch import WatchConfig
 
 
@@ -36,7 +37,7 @@ def _perform(effect: Effect, case: Case, runs: Runs) -> Run | None:
     version = case.version
     match effect:
         case Begin(attempt):  # noted first: when starting fails, the next look finds the note and starts it
-            registry.note_queued(version, case.digest, attempt, None)
+            registry.note_queued(version, case.digest, attempt)
             return runs.start(case.key(attempt), parameters_of(version, case.request))
         case StopRun(run, reason):
             runs.stop(run, reason)
@@ -45,15 +46,15 @@ def _perform(effect: Effect, case: Case, runs: Runs) -> Run | None:
         case SetState(state):
             _set_state(case, state)
         case Settle():
-            registry.note_done(version.name, version.version, case.digest, None)
+            registry.note_done(version.name, version.version, case.digest)
         case GiveUp(reason):
-            registry.note_gave_up(version, case.digest, case.attempt, reason, None)
+            registry.note_gave_up(version, case.digest, case.attempt, reason)
     return None
 
 
 def _set_state(case: Case, state: State) -> None:
     """Between the look and this note a run may have ended and noted it: then its note is put back."""
-    registry.note_state(case.version, state, None)
-    now = registry.watched_version(case.version.name, case.version.version, None) if state is State.RUNNING else None
+    registry.note_state(case.version, state)
+    now = registry.watched_version(case.version.name, case.version.version) if state is State.RUNNING else None
     if now is not None and now.tags.get(Tag.STATE) != State.DONE and is_settled(case._replace(version=now)):
-        registry.note_state(now, State.DONE, None)
+        registry.note_state(now, State.DONE)

@@ -13,6 +13,7 @@ from tests.conftest import TinyRegistry
 from tests.helpers import sample_records
 from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tracking import connected
 
 pytestmark = pytest.mark.slow
 _PATIENCE_MS = 60_000  # MLflow's pages ask a server with one worker for dozens of things
@@ -29,9 +30,9 @@ class Published(NamedTuple):
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     folder = tmp_path_factory.mktemp("shown")
-    with running_mlflow_server(folder) as uri:
+    with running_mlflow_server(folder) as uri, connected(uri):
         tiny = TinyRegistry(uri, save_tiny_bert(folder / "bert"), folder)
-        results = results_for(uri, new_version(tiny, "shown", folder), folder / "results")
+        results = results_for(new_version(tiny, "shown", folder), folder / "results")
         (folder / "sample").mkdir()
         sample = sample_records.drifted(folder / "sample")
         build(results.record, sample.tables, sample.reference_tables, path=results.folder / "report.html")

@@ -14,7 +14,7 @@ from transformers.image_utils import load_image
 from calig.metrics.perturbation import PerturbedImage
 from components.attribution.running import encode_examples
 from components.probe.patches import paste
-from components.registry.evaluate.rows import write_rows
+from components.registry.evaluate import write_rows
 from components.report.drawing.pictures import picture
 from components.scoring.batches import ImageCollator
 from schemas.config import AttributionConfig

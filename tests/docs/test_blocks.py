@@ -15,6 +15,7 @@ import pytest
 
 from components import registry
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
+from tests.helpers.tracking import connected
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "deploy" / "docs").rglob("*.md"))]
@@ -59,7 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / ("mine.yaml" if yaml.startswith("name: mine") else "mine-settings.yaml")).write_text(yaml, encoding="utf-8")
     for seed in (0, 1):
         model = save_tiny_bert(folder / f"seed-{seed}", seed=seed)
-        registry.register(model, name="reviews", tracking_uri=_store(folder), experiment="training", tags={}, metrics={})
+        with connected(_store(folder)):
+            registry.register(model, name="reviews", experiment="training", tags={}, metrics={})
     return folder
 
 

@@ -14,6 +14,7 @@ import pytest
 from components import registry
 from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
+from tests.helpers.tracking import connected
 
 pytestmark = pytest.mark.slow
 
@@ -61,9 +62,8 @@ def test_a_version_on_a_real_server(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     reviews = write_reviews(tmp_path / "reviews.jsonl")
     with running_mlflow_server(tmp_path / "server") as uri:
-        registry.register(
-            save_tiny_bert(tmp_path / "bert"), name="served", tracking_uri=uri, experiment="training", tags={}, metrics={}
-        )
+        with connected(uri):
+            registry.register(save_tiny_bert(tmp_path / "bert"), name="served", experiment="training", tags={}, metrics={})
         result = calig("explain", "models:/served/1", "--dataset", reviews, "--tracking-uri", uri, "--json", cwd=tmp_path)
         assert result.returncode in {0, 1}, result.stderr
         record = json.loads(result.stdout)

@@ -26,6 +26,7 @@ from tests.benchmarks.drift.training import train as train_classifier
 from tests.e2e.cluster import Cluster, postgres_binaries, running_cluster, timeline_of
 from tests.e2e.cluster.servers import address_of, read_text
 from tests.helpers.receiver import Receiver, receiving
+from tests.helpers.tracking import connected
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,14 +48,8 @@ class Releases:
     def register(self, number: int, name: str = MODEL) -> None:
         """What a training job does last."""
         self.cluster.note(f"version {number} of {name} is registered")
-        registry.register(
-            self.folder / f"model-{number}",
-            name=name,
-            tracking_uri=self.cluster.mlflow_url,
-            experiment="training",
-            tags={},
-            metrics={},
-        )
+        with connected(self.cluster.mlflow_url):
+            registry.register(self.folder / f"model-{number}", name=name, experiment="training", tags={}, metrics={})
 
     def tags(self, number: int, name: str = MODEL) -> dict[str, str]:
         return dict(self.client.get_model_version(name, str(number)).tags)

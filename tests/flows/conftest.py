@@ -52,7 +52,6 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _prefect: None) -> str:
     """A freshly registered model of its own, under the tracking store of the session; its URI."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     name = f"flow-{tmp_path.name}"
     return f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'bert'), name)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,20 +45,12 @@ def explain(model: str, dataset: Path, tmp_path: Path):
     return run
 
 
-def version_of(uri: str, tracking_uri: str):
-    import mlflow
-
+def version_of(uri: str):
     name, number = uri.removeprefix("models:/").split("/")
-    return mlflow.MlflowClient(tracking_uri).get_model_version(name, number)
+    return mlflow.MlflowClient().get_model_version(name, number)
 
 
-def mlflow_client(tiny_registry: TinyRegistry):
-    import mlflow
-
-    return mlflow.MlflowClient(tiny_registry.tracking_uri)
-
-
-def test_a_first_release_is_explained_and_published(explain, model, tiny_registry: TinyRegistry):
+def test_a_first_release_is_explained_and_published(explain, model):
     outcome = explain()
     record = outcome.record
     assert record.drift.verdict is CheckVerdict.NOT_APPLICABLE
@@ -66,7 +59,7 @@ def test_a_first_release_is_explained_and_published(explain, model, tiny_registr
     assert {c.name for c in record.quality.controls} >= {"random", "plain_ig"}
     written = ["attributions", "config.yaml", "model_card.md", "record.json", "report.html", "seal.json"]
     assert sorted(p.name for p in outcome.folder.iterdir()) == written
-    tags = version_of(model, tiny_registry.tracking_uri).tags
+    tags = version_of(model).tags
     assert tags["calig.verdict"] == record.decision.verdict
     assert tags["calig.fingerprint"] == record.fingerprint
     assert outcome.published is not None
@@ -110,7 +103,7 @@ def test_again_does_nothing_and_force_does_it_all(explain, computed):
     assert sorted(computed) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed, model, tiny_registry: TinyRegistry):
+def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed, model):
     first = explain()
     other = explain(config=OTHER_QUALITY)
     assert other.record.fingerprint != first.record.fingerprint
@@ -120,17 +113,17 @@ def test_changed_settings_are_another_explanation_on_the_same_shards(explain, co
     assert again.published.run_id != first.published.run_id
     assert explain().published == again.published
     assert len(computed) == 4
-    assert version_of(model, tiny_registry.tracking_uri).tags["calig.fingerprint"] == first.record.fingerprint
+    assert version_of(model).tags["calig.fingerprint"] == first.record.fingerprint
 
 
-def test_a_state_that_cannot_be_noted_stops_nothing(explain, model, tiny_registry: TinyRegistry, monkeypatch):
+def test_a_state_that_cannot_be_noted_stops_nothing(explain, model, monkeypatch):
     def fails(*_):
         raise CouldNotRunError("no tags today")
 
     monkeypatch.setattr(registry, "note_running", fails)
     monkeypatch.setattr(registry, "note_done", fails)
     assert explain().published is not None
-    tags = version_of(model, tiny_registry.tracking_uri).tags
+    tags = version_of(model).tags
     assert "calig.state" not in tags
     assert "calig.verdict" in tags
 
@@ -291,7 +284,7 @@ def test_results_survive_a_tracking_server_that_refuses(explain, computed, monke
 def test_a_second_version_is_compared_with_the_champion(explain, model, tiny_registry: TinyRegistry, tmp_path):
     name = model.split("/")[1]
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
-    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    registry.set_alias(name, "champion", "1")
     unexplained = explain(second)
     assert unexplained.record.drift.verdict is CheckVerdict.INCONCLUSIVE
     assert "never explained" in unexplained.record.drift.reason
@@ -324,7 +317,7 @@ def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyReg
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
     first = explain(config=lenient)
     assert first.record.decision.verdict is Verdict.PASS
-    client = mlflow_client(tiny_registry)
+    client = mlflow.MlflowClient()
     client.set_model_version_tag(name, "1", "calig.verdict", "fail")
     client.set_tag(first.published.run_id, "calig.verdict", "fail")
     drift = explain(second, config=lenient).record.drift
@@ -338,7 +331,7 @@ def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(
 ):
     name = model.split("/")[1]
     second = f"models:/{name}/{tiny_registry.register(save_tiny_bert(tmp_path / 'other', seed=3), name)}"
-    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    registry.set_alias(name, "champion", "1")
     allowed = lenient.model_copy(update={"drift": lenient.drift.model_copy(update={"reexplain_reference": True})})
     never_explained = explain(second, config=allowed).record.drift
     assert never_explained.n_paired == N_ROWS
@@ -362,7 +355,7 @@ def test_a_reference_that_cannot_be_compared_is_explained_again_where_allowed(
 def test_reseeded_twins_measure_the_noise(explain, lenient, model, tiny_registry, tmp_path):
     name = model.split("/")[1]
     versions = [tiny_registry.register(save_tiny_bert(tmp_path / f"v{seed}", seed=seed), name) for seed in (3, 4, 5)]
-    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    registry.set_alias(name, "champion", "1")
     nominated = lenient.model_copy(
         update={"drift": lenient.drift.model_copy(update={"twins": {1: tuple(int(twin) for twin in versions[:2])}})}
     )
@@ -494,7 +487,6 @@ def test_progress_is_told(explain, monkeypatch):
 
 @pytest.mark.usefixtures("_prefect")
 def test_images_go_the_same_way(tiny_registry: TinyRegistry, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     random = np.random.default_rng(0)
     rows = []
     for i in range(32):

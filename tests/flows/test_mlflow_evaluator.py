@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from components.common.errors import InputError
-from components.registry.evaluate.rows import write_rows
+from components.registry.evaluate import write_rows
 from flows.mlflow_evaluator import explain_evaluated
 from tests.conftest import TinyRegistry
 

@@ -18,19 +18,18 @@ from flows.cli.app import app
 from flows.evidence.standing import explanation_of, verifier
 from flows.reconcile import look_at, run_pass
 from schemas.signature import TrustList
-from schemas.trigger import Action, Run, RunState, Step, Tag
+from schemas.tags import Tag
+from schemas.trigger import Action, Run, RunState, Step
 from schemas.watch import WatchConfig
 from tests.conftest import TinyRegistry
 from tests.helpers.fake_runs import FakeRuns
-
-VERDICT = "calig.verdict"
 
 
 class Watched:
     """A registered model of this test's own, a data set, a watch file about them, and runs that never really run."""
 
-    def __init__(self, tracking_uri: str, name: str, folder: Path) -> None:
-        self.name, self.folder, self.client = name, folder, mlflow.MlflowClient(tracking_uri)
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder, self.client = name, folder, mlflow.MlflowClient()
         self.client.create_registered_model(name)
         self.dataset = folder / "rows.jsonl"
         self.dataset.write_text('{"text": "good"}\n')
@@ -65,14 +64,13 @@ class Watched:
     def publishes(self, verdict: str = "pass", version: str = "1") -> None:
         """What the flow leaves: it completes, publishes, and notes that it is done."""
         self.runs.becomes(RunState.COMPLETED)
-        self.tag(VERDICT, verdict, version)
-        registry.note_done(self.name, version, self.tags(version)[Tag.REQUEST], None)
+        self.tag(Tag.VERDICT, verdict, version)
+        registry.note_done(self.name, version, self.tags(version)[Tag.REQUEST])
 
 
 @pytest.fixture
 def watched(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
-    return Watched(tiny_registry.tracking_uri, f"watched-{tmp_path.name}", tmp_path)
+    return Watched(f"watched-{tmp_path.name}", tmp_path)
 
 
 def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +84,7 @@ def test_a_new_version_is_started_once_followed_and_then_left_alone(watched: Wat
     assert list(watched.runs.started) == [f"{watched.name}/1/{parameters['request']}/1"]
 
     assert watched.step().action is Action.UNDER_WAY
-    registry.note_running(watched.name, "1", parameters["request"], None)
+    registry.note_running(watched.name, "1", parameters["request"])
     watched.runs.becomes(RunState.RUNNING)
     assert watched.step().action is Action.UNDER_WAY
     assert watched.tags()[Tag.STATE] == "running"
@@ -131,7 +129,7 @@ def test_what_died_is_resumed_and_in_the_end_given_up_with_a_verdict(watched: Wa
     watched.runs.becomes(RunState.DIED, message)
     assert watched.step().action is Action.GAVE_UP
     tags = watched.tags()
-    assert (tags[Tag.STATE], tags[VERDICT], tags[Tag.ATTEMPTS]) == ("gave_up", "inconclusive", "2")
+    assert (tags[Tag.STATE], tags[Tag.VERDICT], tags[Tag.ATTEMPTS]) == ("gave_up", "inconclusive", "2")
     assert tags[Tag.REASON] == message
     assert watched.step().action is Action.GAVE_UP
     assert len(watched.runs.started) == 2, "given up is given up"
@@ -140,7 +138,7 @@ def test_what_died_is_resumed_and_in_the_end_given_up_with_a_verdict(watched: Wa
     assert watched.step().action is Action.STARTED
     assert Tag.REASON not in watched.tags()
     watched.publishes()
-    assert (watched.step().action, watched.tags()[VERDICT]) == (Action.DONE, "pass")
+    assert (watched.step().action, watched.tags()[Tag.VERDICT]) == (Action.DONE, "pass")
 
 
 def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
@@ -149,10 +147,10 @@ def test_what_the_user_has_to_mend_is_not_tried_again(watched: Watched) -> None:
     watched.runs.becomes(RunState.DIED, "Failed: Flow run encountered an exception: InputError: weights are not safetensors")
     assert watched.step().action is Action.GAVE_UP
     assert "not safetensors" in watched.tags()[Tag.REASON]
-    assert watched.tags()[VERDICT] == "inconclusive"
+    assert watched.tags()[Tag.VERDICT] == "inconclusive"
     with pytest.raises(InputError, match=r"given up: its verdict is inconclusive(.|\n)*not safetensors"):
         explanation_of(registry.parse_model_ref(f"models:/{watched.name}/1"), TrustList())
-    (entry,) = registry.timeline(watched.name, verifier(TrustList()), None)
+    (entry,) = registry.timeline(watched.name, verifier(TrustList()))
     assert entry.problem is not None
     assert "not safetensors" in entry.problem
 
@@ -193,7 +191,7 @@ def test_a_run_whose_last_note_was_lost_is_settled_and_one_without_verdict_is_no
     watched.runs.becomes(RunState.COMPLETED)
     assert watched.step().action is Action.RESUMED, "no verdict: it does not count as explained"
     watched.runs.becomes(RunState.COMPLETED)
-    watched.tag(VERDICT, "pass")
+    watched.tag(Tag.VERDICT, "pass")
     assert watched.step().action is Action.DONE
     assert watched.tags()[Tag.SETTLED] == watched.tags()[Tag.REQUEST]
 
@@ -244,7 +242,7 @@ def test_other_data_settings_or_reference_are_another_request_and_other_addresse
     for change in changes:
         change()
         assert watched.step().action is Action.STARTED
-        assert watched.tags()[VERDICT] == "pass", "the earlier evidence stands until there is new"
+        assert watched.tags()[Tag.VERDICT] == "pass", "the earlier evidence stands until there is new"
         watched.publishes()
     assert len(watched.runs.started) == 5
     assert list(watched.runs.started.values())[-1]["config"] == {"quality": {"seed": 2}}
@@ -256,8 +254,8 @@ def test_the_end_of_a_run_for_an_earlier_request_settles_nothing(watched: Watche
     earlier = watched.tags()[Tag.REQUEST]
     watched.dataset.write_text('{"text": "other"}\n')
     assert watched.step().action is Action.STARTED
-    watched.tag(VERDICT, "pass")
-    registry.note_done(watched.name, "1", earlier, None)
+    watched.tag(Tag.VERDICT, "pass")
+    registry.note_done(watched.name, "1", earlier)
     assert Tag.SETTLED not in watched.tags()
     assert watched.step().action is Action.UNDER_WAY
 
@@ -281,7 +279,7 @@ def test_a_tag_outside_the_allowed_folders_is_refused_until_it_is_mended(watched
     step = watched.step()
     assert step.action is Action.GAVE_UP
     assert "outside the allowed folders" in watched.tags()[Tag.REASON]
-    assert watched.tags()[VERDICT] == "inconclusive"
+    assert watched.tags()[Tag.VERDICT] == "inconclusive"
     assert watched.runs.started == {}
     watched.tag(Tag.DATASET, "rows.jsonl")
     assert watched.step().action is Action.STARTED

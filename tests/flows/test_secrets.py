@@ -23,6 +23,7 @@ from tests.helpers.deliveries import body_of, headers_for
 from tests.helpers.locked_server import locked_server
 from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tracking import connected
 
 CANARY = "canary-Zx81"
 ROOT = Path(__file__).parents[2]
@@ -77,9 +78,9 @@ def test_a_run_that_succeeds_leaves_no_secret_anywhere(dataset, tmp_path, monkey
     with running_mlflow_server(tmp_path / "server") as plain:
         from components import registry
 
-        version = registry.register(
-            save_tiny_bert(tmp_path / "bert"), name="reviews", tracking_uri=plain, experiment="training", tags={}, metrics={}
-        )
+        with connected(plain):
+            bert = save_tiny_bert(tmp_path / "bert")
+            version = registry.register(bert, name="reviews", experiment="training", tags={}, metrics={})
         monkeypatch.setenv("MLFLOW_TRACKING_URI", plain.replace("://", f"://someone:{CANARY}-password@"))
         for name in ("CALIG_WEBHOOK_SECRET", "CALIG_SIGNING_PASSPHRASE", "CALIG_TEXT_KEY", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, SECRETS[name])

@@ -20,7 +20,7 @@ TEMPLATE = ROOT / "deploy" / "k8s" / "job-template.json"
 
 
 def wanted(*, slots: int = 2, pools: tuple[str, ...] = ("calig-gpu",), file: Path = PREFECT_FILE) -> SetupOptions:
-    return SetupOptions(file, pools, TEMPLATE, slots, None, None, None)
+    return SetupOptions(file, pools, TEMPLATE, slots, None, None)
 
 
 @pytest.mark.slow

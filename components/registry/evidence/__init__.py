@@ -1,1 +1,1 @@
-"""Published evidence: runs, artifacts, metrics, descriptions, sign-offs."""
+"""Published evidence: runs, documents, summary, publishing, the newest explanation."""

@@ -1,4 +1,4 @@
-"""Find the newest explanation of a version by looking at all of its runs; tags of the version are not asked.
+"""Find the newest explanation of one version, or of every version of a model, in all of its runs; tags choose nothing.
 
 Who may write to the tracking server without a trusted key can copy old signed evidence into new runs, take marks away, delete
 runs and put files over others. So nothing that can be edited chooses: a signed record dates itself, and whatever else could be
@@ -7,37 +7,34 @@ a newer explanation is a doubt, on which no pass can rest. The run's parameters 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from components.common.errors import InputError
+from components.common.errors import CaligError, InputError
 from components.records.record import read_record
 from components.registry.connection import connect, tracking_errors
-from components.registry.evidence.runs import VERSION, is_complete, run_url, runs_of_version
-from components.registry.versions.lookup import registered_as, resolve_version
-from schemas.evidence import Evidence, RunPapers
+from components.registry.evidence.documents import read_papers
+from components.registry.evidence.runs import is_complete, run_url, runs_of_version
+from components.registry.versions.lookup import all_versions, registered_as, registered_model, resolve_version
+from schemas.evidence import Evidence, RunPapers, VersionEntry
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource, RegisteredVersion
-from schemas.trigger import Tag
+from schemas.tags import Tag
 from schemas.verification import SealState, Verification
-
-RECORD, SEAL, SIGN_OFFS = "record.json", "seal.json", "signoff"
-#: Far above any record: whoever can write runs must not fill the memory of a gate.
-_MOST_BYTES = 256 << 20
 
 #: What the bytes of a record and of its seal turn out to be, by the caller's trusted keys; what does not hold is a state.
 Verify = Callable[[bytes, bytes | None], Verification]
+_NEVER = "never explained"
 
 
 class NeverExplainedError(InputError):
     """The version has no explanation at all."""
 
 
-def newest_explanation(ref: ModelRef, verify: Verify, tracking_uri: str | None) -> Evidence:
+def newest_explanation(ref: ModelRef, verify: Verify) -> Evidence:
     """The newest complete explanation of the version that `ref` names; one signed by a trusted key comes before all others.
 
     `doubts` of the answer are not empty when a newer one may exist.
@@ -52,14 +49,14 @@ def newest_explanation(ref: ModelRef, verify: Verify, tracking_uri: str | None) 
             got=ref.uri,
             allowed="models:/NAME/VERSION, models:/NAME@alias, or a results folder",
         )
-    client = connect(tracking_uri)
+    client = connect()
     return newest_of(client, resolve_version(client, ref), verify)
 
 
 def newest_of(client: Any, version: Any, verify: Verify) -> Evidence:
     """The same for an MLflow `ModelVersion`; errors as above."""
     uri = f"models:/{version.name}/{version.version}"
-    with tracking_errors(f"read the evidence of {uri}", client.tracking_uri):
+    with tracking_errors(f"read the evidence of {uri}"):
         runs = runs_of_version(client, version.name, str(version.version))
         looked_at = [_look_at(client, run, version, verify) for run in runs]
     found = _without_copies([one for one in looked_at if not one.begun_in_vain])
@@ -77,6 +74,25 @@ def newest_of(client: Any, version: Any, verify: Verify) -> Evidence:
         doubts=(*_doubts(chosen, found), *_missing(version, runs)),
         given_up=version.tags.get(Tag.REASON),
     )
+
+
+def timeline(name: str, verify: Verify) -> tuple[VersionEntry, ...]:
+    """Every version of the model `name` with its newest explanation, or why it has none; oldest first.
+
+    Raises:
+        InputError: there is no such model, or it has no version.
+        CouldNotRunError: the registry does not answer.
+    """
+    client = connect()
+    with tracking_errors(f"list the versions of {name}"):
+        model = registered_model(client, name)
+        versions = sorted(all_versions(client, name), key=lambda version: int(version.version))
+    if not versions:
+        raise InputError(f"The model {name!r} has no versions yet.", next_step="register one, then: calig explain")
+    aliases: dict[str, list[str]] = defaultdict(list)
+    for alias, number in sorted(model.aliases.items()):
+        aliases[str(number)].append(alias)
+    return tuple(_entry(client, version, verify, tuple(aliases[str(version.version)])) for version in versions)
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ class _Found:
     @property
     def begun_in_vain(self) -> bool:
         """Whether nothing was ever put into the run: who publishes at the same time as another leaves such a run, deleted."""
-        return self.papers is None and VERSION not in self.run.data.params
+        return self.papers is None and Tag.VERSION not in self.run.data.params
 
     @property
     def unfinished(self) -> str:
@@ -170,9 +186,9 @@ def _moment(one: _Found, chosen: _Found) -> datetime:
 
 def _missing(version: Any, runs: Sequence[Any]) -> Iterator[str]:
     """The version's tag mirrors the newest run; a run that it names and that is nowhere was removed or hidden."""
-    named = version.tags.get("calig.run_id")
+    named = version.tags.get(Tag.RUN_ID)
     if named is not None and named not in {run.info.run_id for run in runs}:
-        yield f"the version's tag calig.run_id names run {named}, which is not among the explanations of this version"
+        yield f"the version's tag {Tag.RUN_ID} names run {named}, which is not among the explanations of this version"
 
 
 def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputError:
@@ -182,7 +198,7 @@ def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputErr
             got=f"{uri}: {reason}",
             next_step=f"mend that, then set the tag {Tag.RETRY.value} to a new value",
         )
-    if not found and "calig.run_id" not in version.tags:
+    if not found and Tag.RUN_ID not in version.tags:
         step = f"calig explain {uri} --dataset VALIDATION_SET"
         return NeverExplainedError("This version was never explained.", got=uri, next_step=step)
     newest = max(found, key=lambda one: one.started, default=None)
@@ -194,33 +210,25 @@ def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputErr
     )
 
 
-def read_papers(client: Any, run_id: str) -> RunPapers | None:
-    """The documents of one run, byte by byte; None when there is no record among them, or documents too large to be ours."""
-    sizes = {path: size for folder in ("calig", f"calig/{SIGN_OFFS}") for path, size in _sizes(client, run_id, folder).items()}
-    names = {path.removeprefix("calig/") for path in sizes}
-    documents = {f"calig/{RECORD}", f"calig/{SEAL}", *(path for path in sizes if path.startswith(f"calig/{SIGN_OFFS}/"))}
-    if RECORD not in names or any(sizes.get(path, 0) > _MOST_BYTES for path in documents):
-        return None
-    sign_offs = sorted(Path(path).name for path in documents if path.startswith(f"calig/{SIGN_OFFS}/"))
-    return RunPapers(
-        run_id=run_id,
-        record=read_artifact(client, run_id, f"calig/{RECORD}"),
-        seal=read_artifact(client, run_id, f"calig/{SEAL}") if SEAL in names else None,
-        sign_offs=tuple(read_artifact(client, run_id, f"calig/{SIGN_OFFS}/{name}") for name in sign_offs),
+def _entry(client: Any, version: Any, verify: Verify, aliases: tuple[str, ...]) -> VersionEntry:
+    evidence, problem = None, _given_up(version) or _NEVER
+    try:
+        evidence = None if _given_up(version) else newest_of(client, version, verify)
+    except NeverExplainedError:
+        pass
+    except CaligError as error:  # one version's trouble must not hide the others
+        problem = f"its evidence cannot be read: {' '.join(str(error).split())}"
+    created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return VersionEntry(
+        version=str(version.version),
+        created_at=created,
+        aliases=aliases,
+        evidence=evidence,
+        problem=None if evidence else problem,
     )
 
 
-def artifact_names(client: Any, run_id: str, folder: str) -> list[str]:
-    """Names of the files, not folders, right in `folder`."""
-    return sorted(Path(path).name for path in _sizes(client, run_id, folder))
-
-
-def _sizes(client: Any, run_id: str, folder: str) -> dict[str, int]:
-    """Paths and sizes of the files, not folders, right in `folder`."""
-    return {file.path: int(file.file_size or 0) for file in client.list_artifacts(run_id, folder) if not file.is_dir}
-
-
-def read_artifact(client: Any, run_id: str, path: str) -> bytes:
-    """The bytes of one file of a run."""
-    with TemporaryDirectory() as temporary:
-        return Path(client.download_artifacts(run_id, path, temporary)).read_bytes()
+def _given_up(version: Any) -> str | None:
+    """Why the trigger gave this version up, if it did."""
+    reason = version.tags.get(Tag.REASON)
+    return None if reason is None else f"given up: {reason}"

@@ -12,12 +12,11 @@ from typing import Any
 from components.common.errors import CouldNotRunError, InputError, PublishError
 from components.registry.artifact_places import check_default, check_experiment
 from components.registry.connection import connect, experiment_id, is_missing, tracking_errors
-from components.registry.evidence.description import paragraph_of, with_paragraph
-from components.registry.evidence.metrics import metrics_of, run_tags, version_tags
-from components.registry.evidence.runs import VERSION, Explanation, finished_run, published_run, unfinished_runs
+from components.registry.evidence.runs import Explanation, finished_run, published_run, unfinished_runs
+from components.registry.evidence.summary import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph
 from schemas.governance import GovernanceReport
-from schemas.release import DatasetRef, ModelSource, PublishedRun
-from schemas.trigger import Tag
+from schemas.release import DatasetRef, ModelSnapshot, ModelSource, PublishedRun
+from schemas.tags import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
 #: What folders from before there was such a file lack; the record stays last.
@@ -26,7 +25,7 @@ _NOTE = "mlflow.note.content"  # what MLflow's pages show as the description
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
 
 
-def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None, force: bool = False) -> PublishedRun:
+def publish(record: GovernanceReport, *, folder: Path, force: bool = False) -> PublishedRun:
     """Put the evidence of one explanation into the experiment `calig/<model>` and its verdict onto the model version.
 
     `folder` holds report.html, record.json, config.yaml, attributions/*.parquet, the seal and the model card. The order makes
@@ -39,7 +38,7 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
     """
     _check(record, folder)
     try:
-        return _published(connect(tracking_uri), record, folder, force)
+        return _published(connect(), record, folder, force)
     except Exception as error:
         raise PublishError(
             f"The results could not be published; they are complete on disk at {folder}.",
@@ -48,13 +47,25 @@ def publish(record: GovernanceReport, *, folder: Path, tracking_uri: str | None,
         ) from error
 
 
-def check_destination(model: str, tracking_uri: str | None) -> None:
+def find_finished(snapshot: ModelSnapshot, fingerprint: str) -> PublishedRun | None:
+    """The newest complete explanation of this version with this fingerprint, or None.
+
+    Raises:
+        CouldNotRunError: when the tracking server does not answer.
+    """
+    client = connect()
+    with tracking_errors("search for earlier explanations"):
+        run = finished_run(client, Explanation(snapshot.name, snapshot.version, fingerprint))
+        return None if run is None else published_run(client, run)
+
+
+def check_destination(model: str) -> None:
     """Raise InputError when evidence about `model` would not go where the server's artifacts go; before anything is computed.
 
     CouldNotRunError: when the tracking server does not answer.
     """
-    client = connect(tracking_uri)
-    with tracking_errors(f"look up the experiment of {model}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"look up the experiment of {model}"):
         experiment = client.get_experiment_by_name(Explanation(model, "", "").experiment)
         if experiment is None:
             check_default(client)
@@ -62,14 +73,14 @@ def check_destination(model: str, tracking_uri: str | None) -> None:
             check_experiment(client, experiment)
 
 
-def point_to(record: GovernanceReport, run_id: str, tracking_uri: str | None) -> None:
+def point_to(record: GovernanceReport, run_id: str) -> None:
     """Let the version's tags and description name this complete run, when they name another explanation or a gap.
 
     Raises:
         CouldNotRunError: when the registry does not answer.
     """
-    client, model = connect(tracking_uri), record.model
-    with tracking_errors(f"mark {model.uri}", client.tracking_uri):
+    client, model = connect(), record.model
+    with tracking_errors(f"mark {model.uri}"):
         tags = client.get_model_version(model.name, model.version).tags
         if not version_tags(record, run_id).items() <= tags.items():
             _mark_version(client, client.get_run(run_id), record)
@@ -100,7 +111,7 @@ def _published(client: Any, record: GovernanceReport, folder: Path, force: bool)
     _read_back(client, run.info.run_id, folder)
     _describe(client, run, record)
     _mark_version(client, run, record)
-    client.set_tag(run.info.run_id, "calig.published", "true")
+    client.set_tag(run.info.run_id, Tag.PUBLISHED, "true")
     client.set_terminated(run.info.run_id, status="FINISHED")
     for left in unfinished_runs(client, explanation):
         client.delete_run(left.info.run_id)
@@ -125,7 +136,7 @@ def _new_run(client: Any, explanation: Explanation) -> Any:
 
 def _log_evidence(client: Any, run_id: str, record: GovernanceReport, folder: Path) -> None:
     """The parameter first: it cannot be taken away again, so that a run with evidence is always found as one of this version."""
-    client.log_param(run_id, VERSION, record.model.version)
+    client.log_param(run_id, Tag.VERSION, record.model.version)
     model_id = _known_model_id(client, record.model.model_id)
     _log_inputs(client, run_id, record.data.dataset, model_id)
     _log_metrics(client, run_id, record, model_id)
@@ -228,7 +239,7 @@ def _describe(client: Any, run: Any, record: GovernanceReport) -> None:
     client.set_tag(run.info.run_id, _NOTE, with_paragraph(run.data.tags.get(_NOTE), paragraph))
     if model_id is not None:
         known = client.get_logged_model(model_id).tags.get(_NOTE)
-        tags = {_NOTE: with_paragraph(known, paragraph), "calig.verdict": record.decision.verdict.value}
+        tags = {_NOTE: with_paragraph(known, paragraph), Tag.VERDICT: record.decision.verdict.value}
         client.set_logged_model_tags(model_id, tags)
 
 

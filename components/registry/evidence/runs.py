@@ -1,4 +1,4 @@
-"""The MLflow run that stands for one explanation: its names, how it is found again, and how it is reported."""
+"""The MLflow runs of explanations: the names that identify them, and the searches that find them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from components.registry.server_address import without_password
 from components.registry.versions.lookup import quoted
 from schemas.base import Verdict
 from schemas.release import PublishedRun
-
-#: Tag and parameter of a run: the number of the version that it explains.
-VERSION = "calig.version"
+from schemas.tags import Tag
 
 
 class Explanation(NamedTuple):
@@ -28,7 +26,7 @@ class Explanation(NamedTuple):
     @property
     def tags(self) -> dict[str, str]:
         """The run's tags by which it is found again."""
-        return {"calig.model": self.model, VERSION: self.version, "calig.fingerprint": self.fingerprint}
+        return {Tag.MODEL: self.model, Tag.VERSION: self.version, Tag.FINGERPRINT: self.fingerprint}
 
 
 def finished_run(client: Any, explanation: Explanation) -> Any | None:
@@ -46,17 +44,17 @@ def published_run(client: Any, run: Any) -> PublishedRun:
     """The record of a complete run."""
     return PublishedRun(
         run_id=run.info.run_id,
-        verdict=Verdict(run.data.tags["calig.verdict"]),
+        verdict=Verdict(run.data.tags[Tag.VERDICT]),
         run_url=run_url(client.tracking_uri, run),
         artifact_uri=f"{without_password(run.info.artifact_uri)}/calig",
     )
 
 
-def run_url(tracking_uri: str, run: Any) -> str | None:
+def run_url(server: str, run: Any) -> str | None:
     """The run's page, when the tracking server has pages."""
-    if not tracking_uri.startswith(("http://", "https://")):
+    if not server.startswith(("http://", "https://")):
         return None
-    return f"{without_password(tracking_uri).rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return f"{without_password(server).rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def _runs(client: Any, explanation: Explanation) -> list[Any]:
@@ -66,7 +64,7 @@ def _runs(client: Any, explanation: Explanation) -> list[Any]:
         return []
     found = client.search_runs(
         [experiment.experiment_id],
-        filter_string=f"tags.`calig.fingerprint` = '{explanation.fingerprint}'",
+        filter_string=f"tags.`{Tag.FINGERPRINT}` = '{explanation.fingerprint}'",
         order_by=["attributes.start_time DESC"],
     )
     return [run for run in found if explanation.tags.items() <= run.data.tags.items()]
@@ -80,9 +78,9 @@ def runs_of_version(client: Any, model: str, version: str) -> list[Any]:
     experiment = client.get_experiment_by_name(Explanation(model, version, "").experiment)
     if experiment is None:
         return []
-    stated = [f"params.`{VERSION}` = {quoted(version)}", f"tags.`{VERSION}` = {quoted(version)}"]
+    stated = [f"params.`{Tag.VERSION}` = {quoted(version)}", f"tags.`{Tag.VERSION}` = {quoted(version)}"]
     by_parameter, by_tag = (_all_runs(client, experiment.experiment_id, text) for text in stated)
-    named = [run for run in by_tag if run.data.tags.get("calig.model") == model]
+    named = [run for run in by_tag if run.data.tags.get(Tag.MODEL) == model]
     return list({run.info.run_id: run for run in (*by_parameter, *named)}.values())
 
 
@@ -91,7 +89,7 @@ def complete_runs(client: Any, model: str) -> list[Any]:
     experiment = client.get_experiment_by_name(Explanation(model, "", "").experiment)
     if experiment is None:
         return []
-    found = _all_runs(client, experiment.experiment_id, "tags.`calig.published` = 'true'")
+    found = _all_runs(client, experiment.experiment_id, f"tags.`{Tag.PUBLISHED}` = 'true'")
     return [run for run in found if is_complete(run) and run.info.lifecycle_stage == "active"]
 
 
@@ -115,4 +113,4 @@ def _all_runs(client: Any, experiment_id: str, filter_string: str) -> list[Any]:
 
 def is_complete(run: Any) -> bool:
     """Whether the run's evidence is all there."""
-    return bool(run.info.status == "FINISHED" and run.data.tags.get("calig.published") == "true")
+    return bool(run.info.status == "FINISHED" and run.data.tags.get(Tag.PUBLISHED) == "true")

@@ -1,4 +1,4 @@
-"""Where a logged model's parts lie: read from the `transformers` flavour of its MLmodel file, never through a loader."""
+"""Locate the parts of a logged model by the `transformers` flavour of its MLmodel file, never through a loader."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _without_weights(flavour: dict[str, Any], uri: str) -> InputError:
     )
 
 
-def place_logged_model(model_uri: str, folder: Path, tracking_uri: str | None) -> Path:
+def place_logged_model(model_uri: str, folder: Path) -> Path:
     """Download the model that `model_uri` names and put weights and tokenizer (or image processor) side by side in `folder`.
 
     Nothing of the model is run or unpickled.
@@ -111,10 +111,10 @@ def place_logged_model(model_uri: str, folder: Path, tracking_uri: str | None) -
         InputError: not a transformers classifier with its weights and tokenizer.
         CouldNotRunError: the tracking server or its storage does not answer.
     """
-    client, logged = connect(tracking_uri), folder / "logged"
+    client, logged = connect(), folder / "logged"
     logged.mkdir(parents=True)
-    with tracking_errors(f"download {model_uri}", client.tracking_uri):
-        download_model(repository_of(model_uri, client.tracking_uri), logged, model_uri)
+    with tracking_errors(f"download {model_uri}"):
+        download_model(repository_of(model_uri, client), logged, model_uri)
     refuse_links(logged, model_uri)
     parts = read_version_artifacts(logged, model_uri)
     modality = inspect_model(parts.model_path).modality

@@ -1,4 +1,4 @@
-"""Cache of downloaded folders: put into place once and whole, and used only while every file is what was downloaded."""
+"""Download of model files: the needed ones, put into place once and whole, used only while they are what was downloaded."""
 
 from __future__ import annotations
 

@@ -1,15 +1,24 @@
-"""Bring a model version to disk, once and whole, and describe it as a ModelSnapshot."""
+"""Bring a model to disk, once and whole, and describe it: a registered version, a pinned hub model, or a folder."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import InputError
+from components.common.errors import CouldNotRunError, InputError
 from components.registry.artifact_places import repository_of
 from components.registry.connection import connect, tracking_errors
 from components.registry.models.artifacts import VersionArtifacts, read_version_artifacts
-from components.registry.models.download import content_digest, download_model, place_once, refuse_links
+from components.registry.models.download import (
+    NEEDED,
+    check_size,
+    content_digest,
+    download_model,
+    holds,
+    place_once,
+    refuse_links,
+)
 from components.registry.models.folders import (
     ModelFolder,
     check_processor,
@@ -18,13 +27,14 @@ from components.registry.models.folders import (
     no_processor,
     processor_digest,
 )
-from components.registry.models.hub import hub_snapshot_folder
 from components.registry.versions.lookup import registered_as, resolve_version
 from schemas.base import digest_of
 from schemas.release import ModelRef, ModelSnapshot, ModelSource, folder_name
 
+_COMMIT_DIGITS = 40
 
-def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
+
+def fetch(ref: ModelRef, *, workspace: Path) -> ModelSnapshot:
     """The model `ref` names, on disk.
 
     Registry versions and hub models are downloaded into `workspace/models/<name>/<version>`, once; a folder is used where
@@ -35,7 +45,7 @@ def fetch(ref: ModelRef, *, workspace: Path, tracking_uri: str | None) -> ModelS
         CouldNotRunError: the tracking server or the hub does not answer, or the disk fails.
     """
     if ref.source is ModelSource.REGISTRY:
-        return _from_registry(ref, workspace, tracking_uri)
+        return _from_registry(ref, workspace)
     if ref.source is ModelSource.HUB:
         return _from_hub(ref, workspace)
     return _from_folder(Path(ref.uri))
@@ -55,8 +65,8 @@ def is_here(snapshot: ModelSnapshot) -> bool:
     )
 
 
-def _from_registry(ref: ModelRef, workspace: Path, tracking_uri: str | None) -> ModelSnapshot:
-    client = connect(tracking_uri)
+def _from_registry(ref: ModelRef, workspace: Path) -> ModelSnapshot:
+    client = connect()
     version = resolve_version(client, ref)
     uri = f"models:/{ref.name}/{version.version}"
     folder = _download(client, version, uri, workspace)
@@ -86,11 +96,9 @@ def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
     origin = digest_of([version.source, version.run_id, version.creation_timestamp])
 
     def fill(folder: Path) -> None:
-        with tracking_errors(f"download {uri}", client.tracking_uri):
-            location = client.get_model_version_download_uri(
-                version.name, version.version
-            )  # models:/ would ignore our tracking URI
-            download_model(repository_of(location, client.tracking_uri), folder, uri)
+        with tracking_errors(f"download {uri}"):
+            location = client.get_model_version_download_uri(version.name, version.version)
+            download_model(repository_of(location, client), folder, uri)
         refuse_links(folder, uri)
 
     return place_once(workspace / "models" / folder_name(version.name) / str(version.version), origin=origin, fill=fill)
@@ -104,8 +112,72 @@ def _processor_of(files: VersionArtifacts, model: ModelFolder, uri: str) -> Path
 
 
 def _from_hub(ref: ModelRef, workspace: Path) -> ModelSnapshot:
-    folder, commit = hub_snapshot_folder(ref, workspace)
+    folder, commit = _hub_snapshot_folder(ref, workspace)
     return _from_one_folder(folder, name=ref.name, version=commit, source=ModelSource.HUB, uri=f"{ref.name}@{commit}")
+
+
+def _hub_snapshot_folder(ref: ModelRef, workspace: Path) -> tuple[Path, str]:
+    """The folder of the hub model and the commit its revision stands for.
+
+    Copied out of the hub's cache, so that workers that share only the workspace find it.
+
+    Raises:
+        InputError: no such model or revision. CouldNotRunError: the hub does not answer.
+    """
+    place = workspace / "models" / ref.name.replace("/", "--")
+    revision = str(ref.revision)
+    if _is_commit(revision) and holds(place / revision, f"{ref.name}@{revision}"):
+        return place / revision, revision
+    cached = _hub_cache(ref.name, revision)
+    folder = place_once(place / cached.name, origin=f"{ref.name}@{cached.name}", fill=lambda fresh: _copy(cached, fresh))
+    return folder, cached.name
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def _is_commit(revision: str) -> bool:
+    return len(revision) == _COMMIT_DIGITS and all(digit in "0123456789abcdef" for digit in revision)
+
+
+def _hub_cache(name: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        _check_hub_size(name, revision)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(NEEDED)))
+    except RevisionNotFoundError as error:
+        raise InputError(
+            f"The hub model {name} has no revision {revision!r}.", next_step="take a commit or a tag from the model's page"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise InputError(
+            f"The hub has no model {name!r}, or it is private.", got=error, next_step="check the name, or set HF_TOKEN"
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise CouldNotRunError(
+            f"The hub model {name} could not be downloaded and is not in the local cache.",
+            got=error,
+            next_step="check the network (and that HF_HUB_OFFLINE is not set), or give a folder that holds the model",
+        ) from error
+
+
+def _check_hub_size(name: str, revision: str) -> None:
+    from huggingface_hub import snapshot_download
+
+    try:
+        files = snapshot_download(name, revision=revision, allow_patterns=list(NEEDED), dry_run=True)
+    except (OSError, ValueError):  # the hub does not answer, or not well: the download says so, or has a copy
+        return
+    check_size([(file.filename, file.file_size or 0) for file in files if file.will_download], f"{name}@{revision}")
 
 
 def _from_folder(folder: Path) -> ModelSnapshot:

@@ -1,4 +1,4 @@
-"""What a saved transformers folder holds: accepted or refused with a reason, its labels and its digests. Nothing is unpickled."""
+"""Inspection of a saved transformers folder: accepted or refused with a reason, its labels and digests. Nothing is unpickled."""
 
 from __future__ import annotations
 

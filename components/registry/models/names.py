@@ -1,4 +1,4 @@
-"""What a user may write to name a model, and the record it becomes. No network."""
+"""Parser of model references: a registered version or alias, a folder, or a pinned hub model. No network."""
 
 from __future__ import annotations
 

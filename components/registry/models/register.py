@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import InputError, engine_errors
+from components.common.errors import engine_errors
 from components.registry.connection import connect, experiment_id, load_mlflow, tracking_errors
 from components.registry.models.folders import Modality, has_processor, inspect_model, no_processor
 
-_VARIABLE = "MLFLOW_TRACKING_URI"
 _TASKS: dict[Modality, str] = {"text": "text-classification", "image": "image-classification"}
 _TALKATIVE = ("mlflow.transformers", "mlflow.store.model_registry.abstract_store")
 
@@ -25,7 +23,6 @@ def register(
     folder: Path,
     *,
     name: str,
-    tracking_uri: str | None,
     experiment: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
@@ -41,23 +38,10 @@ def register(
     modality = inspect_model(folder).modality
     if not has_processor(folder, modality):
         raise no_processor(modality, folder)
-    client = connect(tracking_uri)
-    with tracking_errors(f"register {name}", client.tracking_uri), _quiet(), _tracking_at(client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"register {name}"), _quiet():
         run_id, model_id = _log(client, folder.resolve(), modality, experiment, tags, metrics)
         return _create_version(client, name, run_id, model_id, tags)
-
-
-def set_alias(name: str, alias: str, version: str, tracking_uri: str | None) -> None:
-    """Point `alias` of the registered model `name` to `version`.
-
-    Raises:
-        InputError: an empty alias. CouldNotRunError: when MLflow fails.
-    """
-    if not alias:
-        raise InputError("An alias needs a name.", next_step="for example champion")
-    client = connect(tracking_uri)
-    with tracking_errors(f"set the alias {alias!r} of {name}", client.tracking_uri):
-        client.set_registered_model_alias(name, alias, version)
 
 
 def _log(
@@ -100,25 +84,6 @@ def _ensure_registered(client: Any, name: str) -> None:
     except Exception as error:
         if getattr(error, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-@contextmanager
-def _tracking_at(uri: str) -> Iterator[None]:
-    """Logging and `models:/m-...` sources know only the process-wide tracking URI: set it, and put the old one back.
-
-    MLflow overwrites the environment variable whenever the URI is set, and a URI that was set outlives the variable: one that
-    came from the environment goes back there, so that a later change of the environment is heard.
-    """
-    mlflow = load_mlflow()
-    from_environment = os.environ.get(_VARIABLE)
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(None if before == from_environment else before)
-        if from_environment is not None:
-            os.environ[_VARIABLE] = from_environment
 
 
 @contextmanager

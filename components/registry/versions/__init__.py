@@ -1,1 +1,1 @@
-"""Model versions: lookup, watched versions, lineage, promotion."""
+"""Model versions: lookup, aliases, references, notes."""

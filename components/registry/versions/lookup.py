@@ -20,7 +20,7 @@ def resolve_version(client: Any, ref: ModelRef) -> Any:
         InputError: unknown model, alias or version (with what exists), or one whose registration failed.
         CouldNotRunError: the registry does not answer, or the version is still being registered.
     """
-    with tracking_errors(f"look up {ref.uri}", client.tracking_uri):
+    with tracking_errors(f"look up {ref.uri}"):
         model = registered_model(client, ref.name)
         number = ref.version if ref.alias is None else _version_of_alias(model, ref.alias)
         version = _model_version(client, ref.name, str(number))

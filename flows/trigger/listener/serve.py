@@ -60,7 +60,7 @@ def _readiness(path: Path, listener: Listener) -> Readiness:
         await check_prefect()
 
     async def mlflow() -> None:
-        await asyncio.to_thread(registry.check_reachable, None)
+        await asyncio.to_thread(registry.check_reachable)
 
     async def watch_file() -> None:
         await asyncio.to_thread(load_watch, path)

@@ -91,7 +91,7 @@ def running_rig(folder: Path) -> Iterator[Rig]:
             from mlflow import MlflowClient
 
             client = MlflowClient(cluster.mlflow_url)
-            registering = Registering(client, cluster.mlflow_url, MODEL, folder / "versions")
+            registering = Registering(client, MODEL, folder / "versions")
             watch = _watch_file(folder, folder / "disk" / "runs")
             cluster.listen(watch)
             reconciling = _reconciling(cluster, watch)

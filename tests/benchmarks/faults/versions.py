@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from components import registry
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
+from tests.helpers.tracking import connected
 
 #: Twelve shards, long enough texts that a run is at them for some seconds.
 N_ROWS, SHARD_ROWS = 48, 4
@@ -44,12 +45,13 @@ class Version(NamedTuple):
 class Registering:
     """Registers versions of one logged model; each gets its own rows by its tag calig.dataset, hence its own shards."""
 
-    def __init__(self, client: Any, tracking_uri: str, model: str, folder: Path) -> None:
+    def __init__(self, client: Any, model: str, folder: Path) -> None:
         self.client, self.model, self.folder = client, model, folder
         folder.mkdir(parents=True, exist_ok=True)
         save_tiny_bert(folder / "bert", layers=4)
         origin = f"{model}-origin"
-        registry.register(folder / "bert", name=origin, tracking_uri=tracking_uri, experiment="training", tags={}, metrics={})
+        with connected(client.tracking_uri):
+            registry.register(folder / "bert", name=origin, experiment="training", tags={}, metrics={})
         made = client.get_model_version(origin, "1")
         self._run_id = made.run_id
         self._model_id = re.findall(r"m-[0-9a-f]{32}", made.source)[-1]  # the registry itself does not tell it

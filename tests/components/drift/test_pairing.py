@@ -83,7 +83,7 @@ def explained(folder, save_tokenizer, seed):
     for path in folder.glob("tokenizer*"):
         path.unlink()
     save_tokenizer(folder)
-    snapshot = registry.fetch(registry.parse_model_ref(str(folder)), workspace=folder / "w", tracking_uri=None)
+    snapshot = registry.fetch(registry.parse_model_ref(str(folder)), workspace=folder / "w")
     examples = [Example(row=i, id=str(i), text=text, segments={}) for i, text in enumerate(TEXTS)]
     path = folder / "table.parquet"
     attribution.explain_shard(snapshot, examples, AttributionConfig(n_points=4), index=0, path=path)

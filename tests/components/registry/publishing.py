@@ -24,20 +24,19 @@ from tests.helpers import sample_records
 
 
 class Results(NamedTuple):
-    """A record with its folder, the client to look at what arrived, and the tracking URI."""
+    """A record with its folder, and the client to look at what arrived."""
 
     record: GovernanceReport
     folder: Path
     client: Any
-    tracking_uri: str
 
     def publish(self, *, force: bool = False) -> Any:
         """Publish the folder."""
-        return registry.publish(self.record, folder=self.folder, tracking_uri=self.tracking_uri, force=force)
+        return registry.publish(self.record, folder=self.folder, force=force)
 
     def evidence(self, trusted: TrustList = TrustList()) -> Evidence:  # noqa: B008 - frozen
         """The newest explanation of the version, by these keys."""
-        return newest(self.record.model.uri, self.tracking_uri, trusted)
+        return newest(self.record.model.uri, trusted)
 
     def again(self, folder: Path, *, hours: float = 1.0, signer: Signer | None = None, **decided: Any) -> Results:
         """The same explained anew, so many hours later, by a decision of its own, in a folder of its own; not published yet."""
@@ -67,7 +66,6 @@ class Results(NamedTuple):
 
 
 def results_for(
-    tracking_uri: str,
     snapshot: ModelSnapshot,
     folder: Path,
     *,
@@ -89,7 +87,7 @@ def results_for(
     write_card(record, folder / "model_card.md")
     write(folder, record, signer)
     (folder / "scratch.onnx").write_text("not to be published")
-    return Results(record, folder, mlflow.MlflowClient(tracking_uri), tracking_uri)
+    return Results(record, folder, mlflow.MlflowClient())
 
 
 def write(folder: Path, record: GovernanceReport, signer: Signer | None) -> None:
@@ -99,10 +97,10 @@ def write(folder: Path, record: GovernanceReport, signer: Signer | None) -> None
     (folder / "record.json").write_bytes(record.canonical())
 
 
-def newest(uri: str, tracking_uri: str, trusted: TrustList = TrustList()) -> Evidence:  # noqa: B008 - frozen
+def newest(uri: str, trusted: TrustList = TrustList()) -> Evidence:  # noqa: B008 - frozen
     """The newest explanation of a version, by these keys."""
     verify = partial(inspect_record, trusted=trusted)
-    return registry.newest_explanation(registry.parse_model_ref(uri), verify, tracking_uri)
+    return registry.newest_explanation(registry.parse_model_ref(uri), verify)
 
 
 def artifact_folder(client: Any, run_id: str) -> Path:
@@ -113,6 +111,4 @@ def artifact_folder(client: Any, run_id: str) -> Path:
 def new_version(tiny: TinyRegistry, name: str, workspace: Path) -> ModelSnapshot:
     """A version of a model that only this test uses."""
     version = tiny.register(tiny.bert, name)
-    return registry.fetch(
-        registry.parse_model_ref(f"models:/{name}/{version}"), workspace=workspace, tracking_uri=tiny.tracking_uri
-    )
+    return registry.fetch(registry.parse_model_ref(f"models:/{name}/{version}"), workspace=workspace)

@@ -18,12 +18,13 @@ from tests.components.registry.publishing import new_version, results_for
 from tests.conftest import TinyRegistry
 from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tracking import connected
 
 SERVER = "http://mlflow.example:5000"
 
 
 @pytest.mark.parametrize(
-    ("address", "tracking_uri"),
+    ("address", "server"),
     [
         ("mlflow-artifacts:/1/abc/artifacts", SERVER),
         ("mlflow-artifacts://mlflow.example:5000/1", SERVER),
@@ -34,12 +35,12 @@ SERVER = "http://mlflow.example:5000"
         ("/srv/artifacts", "sqlite:///mlflow.db"),
     ],
 )
-def test_places_of_the_server_itself(address: str, tracking_uri: str) -> None:
-    check_place(address, tracking_uri)
+def test_places_of_the_server_itself(address: str, server: str) -> None:
+    check_place(address, server)
 
 
 @pytest.mark.parametrize(
-    ("address", "tracking_uri"),
+    ("address", "server"),
     [
         ("mlflow-artifacts://evil.example/1", SERVER),
         ("mlflow-artifacts://mlflow.example:5001/1", SERVER),
@@ -49,12 +50,12 @@ def test_places_of_the_server_itself(address: str, tracking_uri: str) -> None:
         ("http://evil.example/1", "postgresql://evil.example/db"),
     ],
 )
-def test_no_other_host_is_asked(address: str, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_other_host_is_asked(address: str, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="another host"):
-        check_place(address, tracking_uri)
+        check_place(address, server)
     root = address.replace("mlflow.example:5000@", "")
     monkeypatch.setenv("CALIG_ARTIFACT_ROOTS", f"s3://other, {root.rpartition('/')[0]}")
-    check_place(root, tracking_uri)
+    check_place(root, server)
 
 
 @pytest.mark.parametrize("address", ["file:///srv/artifacts", "/srv/artifacts", "mlruns/1"])
@@ -83,11 +84,11 @@ def test_an_experiment_with_a_place_of_its_own_is_refused(location: str) -> None
 
 def test_evidence_does_not_follow_an_experiment_made_beforehand(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     snapshot = new_version(tiny_registry, "led-away", tmp_path)
-    results = results_for(tiny_registry.tracking_uri, snapshot, tmp_path / "results")
+    results = results_for(snapshot, tmp_path / "results")
     results.client.create_experiment("calig/led-away", artifact_location=(tmp_path / "elsewhere").as_uri())
 
     with pytest.raises(InputError, match="a place of its own"):
-        registry.check_destination("led-away", tiny_registry.tracking_uri)
+        registry.check_destination("led-away")
     with pytest.raises(PublishError, match="a place of its own"):
         results.publish()
     assert not (tmp_path / "elsewhere").exists()
@@ -122,14 +123,12 @@ def test_a_source_on_another_host_is_sent_nothing(
     address, asked = evil
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "someone")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "canary-password")
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    client = mlflow.MlflowClient()
     client.create_registered_model("elsewhere")
     client.create_model_version("elsewhere", address)
 
     with pytest.raises(InputError, match="another host"):
-        registry.fetch(
-            registry.parse_model_ref("models:/elsewhere/1"), workspace=tmp_path, tracking_uri=tiny_registry.tracking_uri
-        )
+        registry.fetch(registry.parse_model_ref("models:/elsewhere/1"), workspace=tmp_path)
     assert asked == []
 
 
@@ -139,10 +138,10 @@ def test_a_run_of_another_host_is_sent_nothing(
     """Also by way of `runs:/`."""
     address, asked = evil
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "canary-token")
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    client = mlflow.MlflowClient()
     run = client.create_run(client.create_experiment(f"evil-{tmp_path.name}", artifact_location=address))
     with pytest.raises(InputError, match="another host"):
-        repository_of(f"runs:/{run.info.run_id}/model", tiny_registry.tracking_uri)
+        repository_of(f"runs:/{run.info.run_id}/model", client)
     assert asked == []
 
 
@@ -150,10 +149,13 @@ def test_a_run_of_another_host_is_sent_nothing(
 def test_a_server_whose_artifact_root_is_a_path_is_refused_and_nothing_is_marked(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     folder.mkdir()
-    with running_mlflow_server(folder, "--default-artifact-root", str(folder / "root"), "--no-serve-artifacts") as uri:
+    with (
+        running_mlflow_server(folder, "--default-artifact-root", str(folder / "root"), "--no-serve-artifacts") as uri,
+        connected(uri),
+    ):
         server = TinyRegistry(uri, save_tiny_bert(tmp_path / "bert"), tmp_path)
         with pytest.raises(InputError, match="path of its own machine"):
-            registry.check_destination("anything", uri)
+            registry.check_destination("anything")
         version = server.register(server.bert, "kept-there")
         with pytest.raises(InputError, match="path of its own machine"):
-            registry.fetch(registry.parse_model_ref(f"models:/kept-there/{version}"), workspace=tmp_path, tracking_uri=uri)
+            registry.fetch(registry.parse_model_ref(f"models:/kept-there/{version}"), workspace=tmp_path)

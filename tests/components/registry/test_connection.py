@@ -13,6 +13,7 @@ from tests.components.registry.publishing import new_version, results_for
 from tests.conftest import TinyRegistry
 from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tracking import connected
 
 pytestmark = pytest.mark.slow
 
@@ -20,18 +21,18 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyRegistry]:
     folder = tmp_path_factory.mktemp("server")
-    with running_mlflow_server(folder) as uri:
+    with running_mlflow_server(folder) as uri, connected(uri):
         yield TinyRegistry(uri, save_tiny_bert(folder / "bert"), folder)
 
 
 def test_fetch_and_publish_over_http(server: TinyRegistry, tmp_path: Path) -> None:
     snapshot = new_version(server, "served", tmp_path)
-    registry.set_alias("served", "champion", "1", server.tracking_uri)
-    results = results_for(server.tracking_uri, snapshot, tmp_path / "results")
+    registry.set_alias("served", "champion", "1")
+    results = results_for(snapshot, tmp_path / "results")
     published = results.publish()
 
     assert results.publish() == published
-    assert registry.find_finished(snapshot, results.record.fingerprint, server.tracking_uri) == published
+    assert registry.find_finished(snapshot, results.record.fingerprint) == published
     assert published.run_url is not None
     assert published.run_url.startswith(f"{server.tracking_uri}/#/experiments/")
     page = published.run_url.removeprefix(server.tracking_uri + "/")
@@ -41,7 +42,7 @@ def test_fetch_and_publish_over_http(server: TinyRegistry, tmp_path: Path) -> No
     assert metrics["calig.margin.random"] == 0.666
     evidence = results.evidence()
     assert (evidence.run_id, evidence.doubts) == (published.run_id, ())
-    profile = registry.fetch_profile(evidence, tmp_path, server.tracking_uri)
+    profile = registry.fetch_profile(evidence, tmp_path)
     assert (profile / "attributions" / "shard-000.parquet").read_bytes() == (
         results.folder / "attributions" / "shard-000.parquet"
     ).read_bytes()
@@ -49,14 +50,12 @@ def test_fetch_and_publish_over_http(server: TinyRegistry, tmp_path: Path) -> No
 
 def test_references_over_http(server: TinyRegistry, tmp_path: Path) -> None:
     first, second = new_version(server, "pair", tmp_path), new_version(server, "pair", tmp_path)
-    assert registry.reference_for(second, "champion", server.tracking_uri) is None
-    registry.set_alias("pair", "champion", "1", server.tracking_uri)
-    reference = registry.reference_for(second, "champion", server.tracking_uri)
+    assert registry.reference_for(second, "champion") is None
+    registry.set_alias("pair", "champion", "1")
+    reference = registry.reference_for(second, "champion")
     assert reference is not None
     assert reference.uri == first.uri
-    by_alias = registry.fetch(
-        registry.parse_model_ref("models:/pair@champion"), workspace=tmp_path, tracking_uri=server.tracking_uri
-    )
+    by_alias = registry.fetch(registry.parse_model_ref("models:/pair@champion"), workspace=tmp_path)
     assert by_alias.weights_digest == first.weights_digest
 
 
@@ -66,4 +65,4 @@ def test_references_over_http(server: TinyRegistry, tmp_path: Path) -> None:
 )
 def test_unknown_names_over_http(server: TinyRegistry, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        registry.fetch(registry.parse_model_ref(text), workspace=tmp_path, tracking_uri=server.tracking_uri)
+        registry.fetch(registry.parse_model_ref(text), workspace=tmp_path)

@@ -40,8 +40,8 @@ class _Bomb:
         return os.mkdir, (str(self.canary),)
 
 
-def fetch(uri: str, tmp_path: Path, tracking_uri: str | None = None) -> ModelSnapshot:
-    return registry.fetch(registry.parse_model_ref(uri), workspace=tmp_path / "cache", tracking_uri=tracking_uri)
+def fetch(uri: str, tmp_path: Path) -> ModelSnapshot:
+    return registry.fetch(registry.parse_model_ref(uri), workspace=tmp_path / "cache")
 
 
 def edit_config(folder: Path, **changes: object) -> Path:
@@ -105,7 +105,7 @@ def register_files(tiny: TinyRegistry, folder: Path, name: str) -> str:
     """Register a folder as it is, as anyone with access to the registry can."""
     import mlflow
 
-    client = mlflow.MlflowClient(tiny.tracking_uri)
+    client = mlflow.MlflowClient()
     client.create_registered_model(name)
     return f"models:/{name}/{client.create_model_version(name, folder.as_uri()).version}"
 
@@ -120,7 +120,7 @@ def test_a_pyfunc_with_a_pickle_is_refused_unopened(tiny_registry, tmp_path, can
     )
     uri = register_files(tiny_registry, folder, f"pyfunc-{tmp_path.name}")
     with pytest.raises(InputError, match="not a transformers model"):
-        fetch(uri, tmp_path, tiny_registry.tracking_uri)
+        fetch(uri, tmp_path)
 
 
 def test_yaml_in_mlmodel_makes_no_objects(tiny_registry, tmp_path, canary):
@@ -129,7 +129,7 @@ def test_yaml_in_mlmodel_makes_no_objects(tiny_registry, tmp_path, canary):
     (folder / "MLmodel").write_text(f"flavors: !!python/object/apply:os.mkdir ['{canary}']\n", encoding="utf-8")
     uri = register_files(tiny_registry, folder, f"yaml-{tmp_path.name}")
     with pytest.raises(InputError, match="no readable MLmodel"):
-        fetch(uri, tmp_path, tiny_registry.tracking_uri)
+        fetch(uri, tmp_path)
 
 
 @pytest.mark.parametrize("place", ["../outside", "/etc", "model/../../outside", "link"])

@@ -17,34 +17,35 @@ from components.registry import ensure_webhook
 from components.registry.connection import connect
 from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.receiver import Receiver, receiving
+from tests.helpers.tracking import connected
 
 URL, SECRET = "http://127.0.0.1:9/webhooks/mlflow", "a-secret-of-the-tests"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_mlflow_server(tmp_path_factory.mktemp("webhooks")) as uri:
+    with running_mlflow_server(tmp_path_factory.mktemp("webhooks")) as uri, connected(uri):
         yield uri
 
 
 def test_a_store_without_a_server_never_delivers(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="by an MLflow server only"):
-        ensure_webhook(URL, SECRET, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    with connected(f"sqlite:///{tmp_path}/mlflow.db"), pytest.raises(InputError, match="by an MLflow server only"):
+        ensure_webhook(URL, SECRET)
 
 
 @pytest.mark.parametrize(("url", "secret"), [("listener:8080", SECRET), ("ftp://listener", SECRET), (URL, " ")])
 def test_a_bad_address_or_secret_is_refused_without_asking_mlflow(url: str, secret: str) -> None:
-    with pytest.raises(InputError):
-        ensure_webhook(url, secret, tracking_uri="http://127.0.0.1:9")
+    with connected("http://127.0.0.1:9"), pytest.raises(InputError):
+        ensure_webhook(url, secret)
 
 
 @pytest.mark.slow
 def test_there_is_one_webhook_and_the_last_word_counts(server: str) -> None:
-    client = connect(server)
-    assert ensure_webhook(URL, SECRET, tracking_uri=server) == "created"
+    client = connect()
+    assert ensure_webhook(URL, SECRET) == "created"
     client.create_webhook(name="calig", url="http://127.0.0.1:9/old", events=["model_version.created"])
     client.create_webhook(name="somebody-else", url=URL, events=["model_version.created"])
-    assert ensure_webhook(URL + "?now", SECRET, tracking_uri=server) == "updated"
+    assert ensure_webhook(URL + "?now", SECRET) == "updated"
     found = {webhook.name: webhook for webhook in client.list_webhooks()}
     assert sorted(webhook.name for webhook in client.list_webhooks()) == ["calig", "somebody-else"]
     assert found["calig"].url == URL + "?now"
@@ -53,10 +54,10 @@ def test_there_is_one_webhook_and_the_last_word_counts(server: str) -> None:
 
 @pytest.mark.slow
 def test_a_new_version_is_told_with_the_present_secret(server: str) -> None:
-    client = connect(server)
+    client = connect()
     with receiving(202) as receiver:
-        ensure_webhook(receiver.url, "an-earlier-secret", tracking_uri=server, name="told")
-        ensure_webhook(receiver.url, SECRET, tracking_uri=server, name="told")
+        ensure_webhook(receiver.url, "an-earlier-secret", name="told")
+        ensure_webhook(receiver.url, SECRET, name="told")
         client.create_registered_model("told-about")
         client.create_model_version("told-about", source="s3://nowhere/model")
         _wait_for(receiver)

@@ -18,6 +18,7 @@ from components.records.record import read_record
 from schemas.governance import GovernanceReport
 from tests.e2e.attacks.operator import Operator
 from tests.e2e.attacks.world import NAME, World
+from tests.helpers.tracking import connected
 
 Change = Callable[[dict[str, Any]], None]
 _EVIDENCE_TAGS = ("calig.run_id", "calig.fingerprint", "calig.verdict")
@@ -81,9 +82,8 @@ class Attacker:
 
     def register(self, model: Path, name: str = NAME, tags: Mapping[str, str] | None = None) -> str:
         """Log and register saved weights; the new version."""
-        version = registry.register(
-            model, name=name, tracking_uri=self.world.tracking_uri, experiment="elsewhere", tags={}, metrics={}
-        )
+        with connected(self.world.tracking_uri):
+            version = registry.register(model, name=name, experiment="elsewhere", tags={}, metrics={})
         self.tag(version, tags or {}, name)
         return version
 

@@ -82,7 +82,8 @@ class Operator:
     def explained(self, version: str, name: str = NAME) -> str | None:
         """The verdict that explaining `version` leaves on it."""
         self.explain(version, name)
-        return registry.watched_version(name, version, self.world.tracking_uri).tags.get("calig.verdict")
+        with self._environment():
+            return registry.watched_version(name, version).tags.get("calig.verdict")
 
     def gate(
         self,
@@ -105,14 +106,14 @@ class Operator:
 
     def release(self, version: str) -> None:
         """Put a version into production by hand: the first one has nothing to be promoted over."""
-        registry.set_alias(NAME, "champion", version, self.world.tracking_uri)
+        with self._environment():
+            registry.set_alias(NAME, "champion", version)
 
     def champion(self, name: str = NAME) -> str | None:
         """Which version @champion is."""
         try:
-            return registry.resolve_reference(
-                registry.parse_model_ref(f"models:/{name}@champion"), self.world.tracking_uri
-            ).version
+            with self._environment():
+                return registry.resolve_reference(registry.parse_model_ref(f"models:/{name}@champion")).version
         except CaligError:
             return None
 

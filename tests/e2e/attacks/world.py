@@ -18,6 +18,7 @@ from components import registry
 from components.demo import story, training
 from components.demo.reviews import Review
 from tests.e2e.attacks.weights import noisy, rounded, with_word_as
+from tests.helpers.tracking import connected
 
 NAME = "reviews"
 #: The accomplice has the shortcut and some noise, the decoy is the champion and some noise, and the hint is the champion to
@@ -102,9 +103,8 @@ def build(world: World) -> None:
     noisy(world.models / "champion", world.models / "decoy", seed=2)
     with_word_as(world.models / "champion", world.models / "hint", "honestly", like="excellent", strength=1.7)
     for number, model in enumerate(("champion", "shortcut", "honest", "accomplice", "decoy", "hint"), start=1):
-        registered = registry.register(
-            world.models / model, name=NAME, tracking_uri=world.tracking_uri, experiment="training", tags={}, metrics={}
-        )
+        with connected(world.tracking_uri):
+            registered = registry.register(world.models / model, name=NAME, experiment="training", tags={}, metrics={})
         if registered != str(number):
             raise AssertionError(f"{model} became version {registered}, not {number}")
 

@@ -43,11 +43,10 @@ class Telling:
 
 @pytest.fixture
 def telling(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _prefect: None) -> Telling:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     monkeypatch.setenv("TEST_HOOK_KEY", KEY)
     monkeypatch.setattr("flows.alerts.delivery.send_alert.retry_delay_seconds", [0, 0])
     snapshot = new_version(tiny_registry, f"told-{tmp_path.name}", tmp_path)
-    found = Telling(results_for(tiny_registry.tracking_uri, snapshot, tmp_path / "results"), tmp_path / "runs")
+    found = Telling(results_for(snapshot, tmp_path / "results"), tmp_path / "runs")
 
     class Recorder(progress.LineReporter):
         def say(self, text: str) -> None:

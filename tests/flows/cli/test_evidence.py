@@ -23,7 +23,6 @@ from tests.helpers.tiny_models import save_tiny_bert
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_registry: TinyRegistry):
     monkeypatch.setattr("flows.common.process.prepare", lambda **_: None)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
@@ -40,7 +39,7 @@ def explained(tiny_registry: TinyRegistry, tmp_path: Path, name: str):
 
     def publish(verdict: Verdict, settings: dict[str, object] | None = None) -> Results:
         snapshot = new_version(tiny_registry, name, tmp_path)
-        results = results_for(tiny_registry.tracking_uri, snapshot, tmp_path / f"results-{snapshot.version}")
+        results = results_for(snapshot, tmp_path / f"results-{snapshot.version}")
         drift = results.record.drift
         if verdict is Verdict.PASS:
             calm = tuple(shift.model_copy(update={"fires": False}) for shift in drift.word_shifts)
@@ -128,7 +127,7 @@ def test_promotion_only_on_pass_and_said(run, explained, name, tmp_path) -> None
     assert run("gate", f"models:/{name}/3", "--config", "any.yaml", "--promote").exit_code == 2, "promotion is stricter still"
     assert champion(later) == "2"
     assert run("gate", str(later.folder), "--promote").exit_code == 2
-    registry.set_alias(name, "champion", "3", None)
+    registry.set_alias(name, "champion", "3")
     assert run("gate", f"models:/{name}/2", "--promote").exit_code == 3
     assert run("gate", f"models:/{name}/2", "--promote", "--rollback").exit_code == 0
     assert champion(later) == "2"
@@ -235,7 +234,7 @@ def test_a_folder_called_like_an_address_is_not_read(run, explained, name, tmp_p
 def test_history_lists_every_version_and_writes_a_page(run, explained, name, tiny_registry, tmp_path) -> None:
     explained(Verdict.FAIL)
     tiny_registry.register(tiny_registry.bert, name)
-    registry.set_alias(name, "champion", "1", None)
+    registry.set_alias(name, "champion", "1")
     answer = run("history", name, "--html", "out/trend.html")
     assert answer.exit_code == 0, answer.output
     assert answer.output.index("never explained") < answer.output.index("1 @champion"), "newest first"

@@ -23,7 +23,6 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_registry: TinyRegistry):
     """A command line with three keys: the pipeline's, Alice's (both trusted) and Mallory's."""
     monkeypatch.setattr("flows.common.process.prepare", lambda **_: None)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     monkeypatch.setenv("CALIG_TRUSTED_KEYS", str(tmp_path / "trusted.yaml"))
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.chdir(tmp_path)
@@ -51,7 +50,7 @@ def explained(run, tiny_registry: TinyRegistry, tmp_path: Path, name: str):
         signer = None if key is None else signing.load_signer(tmp_path / key, None)
         snapshot = new_version(tiny_registry, name, tmp_path)
         folder = tmp_path / f"results-{snapshot.version}"
-        results = results_for(tiny_registry.tracking_uri, snapshot, folder, verdict=verdict, signer=signer)
+        results = results_for(snapshot, folder, verdict=verdict, signer=signer)
         results.publish()
         return results
 

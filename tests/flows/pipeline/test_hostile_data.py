@@ -62,7 +62,7 @@ def hostile(tmp_path: Path) -> Path:
 def outcome(model, hostile, tiny_registry, tmp_path):
     name = model.split("/")[1]
     second = tiny_registry.register(save_tiny_bert(tmp_path / "second", seed=3), name)
-    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    registry.set_alias(name, "champion", "1")
     explain_release(model, hostile, config=SETTINGS, output=tmp_path / "runs")
     return explain_release(f"models:/{name}/{second}", hostile, config=SETTINGS, output=tmp_path / "runs")
 
@@ -80,7 +80,7 @@ def test_a_hostile_data_set_stays_text_everywhere(outcome, tiny_registry, monkey
 
     import mlflow
 
-    version = mlflow.MlflowClient(tiny_registry.tracking_uri).get_model_version(record.model.name, record.model.version)
+    version = mlflow.MlflowClient().get_model_version(record.model.name, record.model.version)
     description = version.description.replace("<!-- calig:begin -->", "").replace("<!-- calig:end -->", "")
     assert "<" not in description
     assert "](http://evil" not in description

@@ -55,7 +55,7 @@ def versions(model: str, tiny_registry: TinyRegistry, tmp_path: Path) -> tuple[s
     """Two versions, the first the champion."""
     name = model.split("/")[1]
     second = tiny_registry.register(save_tiny_bert(tmp_path / "second", seed=3), name)
-    registry.set_alias(name, "champion", "1", tiny_registry.tracking_uri)
+    registry.set_alias(name, "champion", "1")
     return model, f"models:/{name}/{second}"
 
 

@@ -30,7 +30,7 @@ class Family:
 
     def __init__(self, tiny: TinyRegistry, folder: Path) -> None:
         self.name, self.folder, self.tiny = f"family-{folder.name}", folder, tiny
-        self.template = results_for(tiny.tracking_uri, new_version(tiny, self.name, folder), folder / "template")
+        self.template = results_for(new_version(tiny, self.name, folder), folder / "template")
         self.client = self.template.client
         self.signer: signing.Signer | None = signing.load_signer(folder / "pipeline.pem", None)
         self.versions = 0
@@ -62,7 +62,7 @@ class Family:
         return snapshot
 
     def champion(self, version: str) -> None:
-        registry.set_alias(self.name, "champion", version, self.tiny.tracking_uri)
+        registry.set_alias(self.name, "champion", version)
 
     def found(self, snapshot: ModelSnapshot, reference: str | None = None) -> Found:
         return find_reference(Candidate(snapshot, self.folder / "cache", trusted_keys(PipelineConfig())), reference)
@@ -71,7 +71,6 @@ class Family:
 @pytest.fixture
 def family(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Family:
     """A trust list with the pipeline's key, which signs, and a stranger's key beside it, which is not trusted."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     monkeypatch.setenv("CALIG_TRUSTED_KEYS", str(tmp_path / "trusted.yaml"))
     for name in ("pipeline", "stranger"):
         signing.create_key(tmp_path / f"{name}.pem", None)

@@ -106,9 +106,8 @@ def test_parameters_that_do_not_fit_and_an_unknown_deployment_say_what_to_do(run
 def test_the_flow_starts_what_is_missing_and_fails_when_something_could_not_be_handed_over(
     runs: PrefectRuns, tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tiny_registry.tracking_uri)
     name = f"flow-{tmp_path.name}"
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    client = mlflow.MlflowClient()
     client.create_registered_model(name)
     client.create_model_version(name, f"file://{tmp_path}")
     (tmp_path / "rows.jsonl").write_text('{"text": "good"}\n')

@@ -21,6 +21,7 @@ from schemas.signature import TrustedKey, TrustList
 from schemas.verification import SealState
 from tests.components.registry.publishing import Results, artifact_folder, new_version, newest, results_for, write
 from tests.conftest import TinyRegistry
+from tests.helpers.tracking import connected
 
 NONE = TrustList()
 
@@ -61,7 +62,7 @@ class Scene:
     def passes(self) -> bool:
         """What a gate would rest a pass on."""
         try:
-            evidence = newest(self.passed.record.model.uri, self.passed.tracking_uri, self.trusted)
+            evidence = newest(self.passed.record.model.uri, self.trusted)
         except InputError:
             return False
         assert evidence.seal is not None
@@ -70,11 +71,12 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def template(tiny_registry: TinyRegistry, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def template(session_registry: TinyRegistry, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """A results folder to copy, about a version that is never published."""
     folder = tmp_path_factory.mktemp("template")
-    snapshot = new_version(tiny_registry, "newest-template", folder)
-    results = results_for(tiny_registry.tracking_uri, snapshot, folder / "results", verdict=Verdict.PASS)
+    with connected(session_registry.tracking_uri):
+        snapshot = new_version(session_registry, "newest-template", folder)
+        results = results_for(snapshot, folder / "results", verdict=Verdict.PASS)
     without_numbers = {"metrics": (), "controls": (), "curves": ()}  # what nothing here asks for, and MLflow takes its time over
     quality = results.record.quality.model_copy(update=without_numbers)
     drift = DriftReport(verdict=CheckVerdict.NOT_APPLICABLE, reason="a first release")
@@ -82,7 +84,7 @@ def template(tiny_registry: TinyRegistry, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def scene(template: Results, tmp_path: Path) -> Scene:
+def scene(template: Results, tiny_registry: TinyRegistry, tmp_path: Path) -> Scene:
     for name in ("pipeline", "stranger"):
         create_key(tmp_path / name, None)
     signer, stranger = (load_signer(tmp_path / name, None) for name in ("pipeline", "stranger"))
@@ -97,7 +99,7 @@ def scene(template: Results, tmp_path: Path) -> Scene:
 
 
 def test_the_newest_signed_explanation_counts_and_the_older_one_did_before(scene: Scene) -> None:
-    evidence = newest(scene.passed.record.model.uri, scene.passed.tracking_uri, scene.trusted)
+    evidence = newest(scene.passed.record.model.uri, scene.trusted)
     assert (evidence.run_id, evidence.doubts) == (scene.new, ())
     assert evidence.seal is not None
     assert evidence.seal.signed_by == "pipeline"
@@ -247,7 +249,7 @@ def test_a_model_deleted_and_registered_anew_has_no_evidence(scene: Scene, tiny_
         scene.client.set_model_version_tag(name, "1", key, value)
     assert not scene.passes()
     with pytest.raises(InputError, match="another version that had this name and number"):
-        newest(f"models:/{name}/1", scene.passed.tracking_uri, scene.trusted)
+        newest(f"models:/{name}/1", scene.trusted)
 
 
 def test_a_run_that_was_begun_in_vain_is_no_doubt(scene: Scene) -> None:
@@ -270,7 +272,7 @@ def test_tags_copied_from_another_version_are_no_evidence(scene: Scene) -> None:
     for key, value in scene.passed.version().tags.items():
         scene.client.set_model_version_tag(copied.name, copied.version, key, value)
     with pytest.raises(InputError, match="No evidence of this version is its own"):
-        newest(f"models:/{copied.name}/{copied.version}", scene.passed.tracking_uri)
+        newest(f"models:/{copied.name}/{copied.version}")
 
 
 def test_without_keys_the_newest_record_counts_and_the_marks_of_runs_still_do(scene: Scene) -> None:
@@ -294,6 +296,6 @@ def test_old_records_count_as_newest_but_say_that_they_are_not_bound(scene: Scen
 
 
 def test_a_foreign_storage_error_is_not_a_missing_explanation(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.registry.evidence.newest.read_artifact", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+    monkeypatch.setattr("components.registry.evidence.documents.read_artifact", lambda *_: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(CouldNotRunError, match="could not read the evidence"):
         scene.passed.evidence(scene.trusted)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import pyarrow.parquet as pq
 import pytest
 
 from components import registry
-from components.common.errors import CouldNotRunError, InputError, PublishError
-from components.registry.evidence.description import BEGIN, END, MAX_DESCRIPTION, paragraph_of, with_paragraph
-from components.registry.evidence.metrics import metrics_of
+from components.common.errors import InputError, PublishError
+from components.registry.evidence.summary import (
+    BEGIN,
+    END,
+)
 from schemas.base import Verdict
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource
-from tests.components.registry.publishing import Results, artifact_folder, new_version, results_for
-from tests.conftest import TinyRegistry
-
-
-@pytest.fixture
-def results(tiny_registry: TinyRegistry, tmp_path: Path, request: pytest.FixtureRequest) -> Results:
-    name = request.node.name.replace("[", "-").replace("]", "")
-    return results_for(tiny_registry.tracking_uri, new_version(tiny_registry, name, tmp_path), tmp_path / "results")
+from tests.components.registry.publishing import Results, results_for
+from tests.helpers.tracking import connected
 
 
 def test_evidence_arrives_whole(results: Results, tmp_path: Path) -> None:
@@ -45,30 +39,6 @@ def test_evidence_arrives_whole(results: Results, tmp_path: Path) -> None:
     assert published.verdict is Verdict.FAIL
     assert published.run_url is None
     assert published.artifact_uri == f"{run.info.artifact_uri}/calig"
-
-
-def test_metrics_are_the_records_on_the_run_and_on_the_logged_model(results: Results) -> None:
-    run = results.client.get_run(results.publish().run_id)
-
-    assert run.data.metrics == pytest.approx(metrics_of(results.record))
-    assert run.data.metrics["calig.quality.comprehensiveness"] == 0.4312
-    assert run.data.metrics["calig.margin.random"] == 0.666
-    assert run.data.metrics["calig.drift.rank_agreement"] == 0.78
-    assert run.data.metrics["calig.drift.rank_agreement.class_POS"] == pytest.approx(0.71)
-    model = results.client.get_logged_model(results.record.model.model_id)
-    assert {metric.key: metric.value for metric in model.metrics} == run.data.metrics
-
-
-def test_missing_and_infinite_numbers_are_left_out(results: Results) -> None:
-    quality = results.record.quality
-    broken = tuple(
-        metric.model_copy(update={"value": value})
-        for metric, value in zip(quality.metrics, (float("inf"), float("nan"), None), strict=False)
-    )
-    record = results.record.model_copy(
-        update={"quality": quality.model_copy(update={"metrics": broken}), "drift": results.record.drift}
-    )
-    assert not [name for name in metrics_of(record) if name.startswith("calig.quality.")]
 
 
 def test_the_data_set_and_the_model_are_inputs_of_the_run(results: Results) -> None:
@@ -132,7 +102,7 @@ def test_an_attempt_that_broke_off_is_taken_up_in_its_own_run(
             results.publish()
     assert f"calig publish {results.folder}" in str(caught.value)
     assert "the server went away" in str(caught.value)
-    assert registry.find_finished(results.record.model, results.record.fingerprint, results.tracking_uri) is None
+    assert registry.find_finished(results.record.model, results.record.fingerprint) is None
 
     published = results.publish()
     assert [run.info.run_id for run in results.runs()] == [published.run_id]
@@ -170,7 +140,7 @@ def test_the_version_says_nothing_before_the_evidence_is_there(results: Results,
 
 def test_another_fingerprint_is_another_run(results: Results, tmp_path: Path) -> None:
     first = results.publish()
-    other = results_for(results.tracking_uri, results.record.model, tmp_path / "other", fingerprint="01" * 32)
+    other = results_for(results.record.model, tmp_path / "other", fingerprint="01" * 32)
     second = other.publish()
     assert {run.info.run_id for run in results.runs()} == {first.run_id, second.run_id}
     assert results.version().tags["calig.fingerprint"] == "01" * 32
@@ -193,8 +163,8 @@ def test_a_model_that_the_server_did_not_log_is_published_without_link(results: 
 
 
 def test_an_unreachable_server_is_a_publish_error(results: Results) -> None:
-    with pytest.raises(PublishError, match="complete on disk"):
-        results._replace(tracking_uri="http://127.0.0.1:9").publish()
+    with connected("http://127.0.0.1:9"), pytest.raises(PublishError, match="complete on disk"):
+        results.publish()
 
 
 def test_nothing_is_left_in_the_working_directory(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,143 +176,23 @@ def test_nothing_is_left_in_the_working_directory(results: Results, tmp_path: Pa
 
 def test_a_finished_explanation_is_found_again(results: Results) -> None:
     snapshot, fingerprint = results.record.model, results.record.fingerprint
-    assert registry.find_finished(snapshot, fingerprint, results.tracking_uri) is None
+    assert registry.find_finished(snapshot, fingerprint) is None
     published = results.publish()
-    assert registry.find_finished(snapshot, fingerprint, results.tracking_uri) == published
-    assert registry.find_finished(snapshot, "00" * 32, results.tracking_uri) is None
+    assert registry.find_finished(snapshot, fingerprint) == published
+    assert registry.find_finished(snapshot, "00" * 32) is None
     other = snapshot.model_copy(update={"version": "2"})
-    assert registry.find_finished(other, fingerprint, results.tracking_uri) is None
-
-
-def test_a_published_profile_comes_back(results: Results, tmp_path: Path) -> None:
-    results.publish()
-    profile = registry.fetch_profile(results.evidence(), tmp_path, results.tracking_uri)
-    assert sorted(path.name for path in profile.iterdir() if not path.name.startswith(".")) == ["attributions", "record.json"]
-    assert (profile / "record.json").read_text() == (results.folder / "record.json").read_text()
-    assert pq.read_table(profile / "attributions").equals(pq.read_table(results.folder / "attributions"))
-
-
-def test_a_profile_whose_tables_are_not_the_records_is_refused_and_one_that_changed_on_disk_is_fetched_again(
-    results: Results, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    results.publish()
-    evidence = results.evidence()
-    profile = registry.fetch_profile(evidence, tmp_path, results.tracking_uri)
-    table = next((profile / "attributions").glob("*.parquet"))
-    before = table.read_bytes()
-    table.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
-    assert registry.fetch_profile(evidence, tmp_path, results.tracking_uri) == profile
-    assert table.read_bytes() == before
-    assert "changed since it was downloaded" in caplog.text
-    stored = artifact_folder(results.client, str(evidence.run_id)) / "attributions" / table.name
-    stored.write_bytes(stored.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"(?s)not those that their record was made from.*shard-000"):
-        registry.fetch_profile(evidence, tmp_path / "elsewhere", results.tracking_uri)
-
-
-def test_lost_tables_are_an_error_not_a_missing_profile(results: Results, tmp_path: Path) -> None:
-    results.publish()
-    evidence = results.evidence()
-    shutil.rmtree(artifact_folder(results.client, str(evidence.run_id)) / "attributions")
-    with pytest.raises(CouldNotRunError, match=r"evidence of run|no attribution tables"):
-        registry.fetch_profile(evidence, tmp_path, results.tracking_uri)
-
-
-def test_the_reference_is_the_aliased_version_unless_it_is_this_one(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    uri = tiny_registry.tracking_uri
-
-    def snapshot(version: str) -> Any:
-        return registry.fetch(
-            registry.parse_model_ref(f"models:/{tiny_registry.text}/{version}"), workspace=tmp_path, tracking_uri=uri
-        )
-
-    reference = registry.reference_for(snapshot("2"), "champion", uri)
-    assert reference is not None
-    assert (reference.uri, reference.version, reference.alias) == (f"models:/{tiny_registry.text}/1", "1", "champion")
-    own = registry.reference_for(snapshot("1"), "champion", uri)
-    assert own is not None
-    assert own.version == "1"
-    assert registry.reference_for(snapshot("1"), "unknown", uri) is None
-    folder = snapshot("2").model_copy(update={"source": ModelSource.FOLDER})
-    assert registry.reference_for(folder, "champion", uri) is None
-
-
-def test_a_reference_named_by_its_user_is_pinned(tiny_registry: TinyRegistry) -> None:
-    uri = tiny_registry.tracking_uri
-    pinned = registry.resolve_reference(registry.parse_model_ref(f"models:/{tiny_registry.text}@candidate"), uri)
-    assert (pinned.uri, pinned.version, pinned.alias) == (f"models:/{tiny_registry.text}/2", "2", "candidate")
-    with pytest.raises(InputError, match="no version 9"):
-        registry.resolve_reference(registry.parse_model_ref(f"models:/{tiny_registry.text}/9"), uri)
-    with pytest.raises(InputError, match="registered version"):
-        registry.resolve_reference(registry.parse_model_ref(str(tiny_registry.bert)), uri)
-
-
-def test_a_description_that_would_not_fit_is_left_alone() -> None:
-    long = "x" * (MAX_DESCRIPTION - 10)
-    assert with_paragraph(long, f"{BEGIN}\nnew\n{END}") == long
-
-
-def test_registering_leaves_the_callers_tracking_uri_and_working_directory_alone(
-    tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
-    tags, metrics = {"team": "reviews"}, {"accuracy": 0.9}
-    version = registry.register(
-        tiny_registry.bert,
-        name="registered",
-        tracking_uri=tiny_registry.tracking_uri,
-        experiment="training",
-        tags=tags,
-        metrics=metrics,
-    )
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
-    registered = client.get_model_version("registered", version)
-    assert registered.tags == tags
-    assert client.get_run(registered.run_id).data.metrics == metrics
-    assert mlflow.get_tracking_uri() == before
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_tracking_uri_from_the_environment_stays_in_the_environment(
-    tiny_registry: TinyRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///somewhere.db")
-    tiny_registry.register(tiny_registry.bert, "registered")
-    assert mlflow.get_tracking_uri() == "sqlite:///somewhere.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
-    assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
-
-
-def test_tagged_twins_are_found_newest_first(tiny_registry: TinyRegistry) -> None:
-    name, uri = "family", tiny_registry.tracking_uri
-    client = mlflow.MlflowClient(uri)
-    client.create_registered_model(name)
-    for twin_of in ("", "1", "3", "1"):
-        client.create_model_version(name, source="file:///nowhere", tags={"calig.twin_of": twin_of} if twin_of else {})
-    assert [ref.uri for ref in registry.tagged_twins(name, "1", uri)] == ["models:/family/4", "models:/family/2"]
-
-
-def test_accepted_versions_are_those_that_runs_say_passed_whatever_tags_say(results: Results, tmp_path: Path) -> None:
-    name, uri = results.record.model.name, results.tracking_uri
-    assert registry.accepted_versions("nobody", uri) == []
-    results.publish()
-    results.client.set_model_version_tag(name, "1", "calig.verdict", "pass")
-    assert registry.accepted_versions(name, uri) == [], "it failed"
-    results.again(tmp_path / "again", verdict=Verdict.PASS).publish(force=True)
-    results.client.set_model_version_tag(name, "1", "calig.verdict", "fail")
-    assert [ref.uri for ref in registry.accepted_versions(name, uri)] == [f"models:/{name}/1"]
+    assert registry.find_finished(other, fingerprint) is None
 
 
 def test_a_version_is_pointed_back_to_an_earlier_explanation_and_a_gap_is_over(results: Results, tmp_path: Path) -> None:
     first = results.publish()
-    other = results_for(results.tracking_uri, results.record.model, tmp_path / "other", fingerprint="77aa" * 16)
+    other = results_for(results.record.model, tmp_path / "other", fingerprint="77aa" * 16)
     second = other.publish()
     assert results.version().tags["calig.run_id"] == second.run_id
     name, number = results.record.model.name, results.record.model.version
     results.client.set_model_version_tag(name, number, "calig.reason", "no disk")
     results.client.set_model_version_tag(name, number, "calig.verdict", "inconclusive")
-    registry.point_to(results.record, first.run_id, results.tracking_uri)
+    registry.point_to(results.record, first.run_id)
     version = results.version()
     assert version.tags["calig.run_id"] == first.run_id
     assert version.tags["calig.fingerprint"] == results.record.fingerprint
@@ -351,31 +201,6 @@ def test_a_version_is_pointed_back_to_an_earlier_explanation_and_a_gap_is_over(r
     assert f"run {first.run_id}" in version.description
     assert second.run_id not in version.description
     assert len(results.runs()) == 2
-
-
-def test_run_and_logged_model_say_the_same_below_what_their_owners_wrote(results: Results) -> None:
-    model_id = results.record.model.model_id
-    results.client.set_logged_model_tags(model_id, {"mlflow.note.content": "Trained by Ada."})
-    run = results.client.get_run(results.publish().run_id)
-    results.publish(force=True)
-    model = results.client.get_logged_model(model_id)
-    assert model.tags["mlflow.note.content"].startswith("Trained by Ada.")
-    assert model.tags["mlflow.note.content"].count(BEGIN) == 1
-    assert model.tags["calig.verdict"] == "fail"
-    assert run.data.tags["mlflow.note.content"] == paragraph_of(results.record, run)
-
-
-def test_words_of_the_data_are_no_markup(results: Results) -> None:
-    evil = "the word “[x](javascript:alert(1))” | <img src=x onerror=alert(1)> <!-- calig:end -->"
-    drift = results.record.drift.model_copy(update={"reason": evil})
-    decision = results.record.decision.model_copy(update={"reasons": (evil,)})
-    record = results.record.model_copy(update={"drift": drift, "decision": decision})
-    run = results.client.get_run(results.publish().run_id)
-    paragraph = paragraph_of(record, run)
-    assert "[x](" not in paragraph
-    assert "<img" not in paragraph
-    assert paragraph.count(END) == 1
-    assert all(line.count("|") == 4 for line in paragraph.splitlines() if line.startswith("|"))
 
 
 @pytest.mark.parametrize("loss", ["nothing is kept", "the record is another"])

@@ -21,15 +21,16 @@ from schemas.base import digest_of
 from schemas.release import ModelSnapshot, ModelSource
 from tests.conftest import TinyRegistry
 from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tracking import connected
 
 
-def _fetch(text: str, workspace: Path, tracking_uri: str | None = None) -> ModelSnapshot:
-    return registry.fetch(registry.parse_model_ref(text), workspace=workspace, tracking_uri=tracking_uri)
+def _fetch(text: str, workspace: Path) -> ModelSnapshot:
+    return registry.fetch(registry.parse_model_ref(text), workspace=workspace)
 
 
-def _refused(text: str, workspace: Path, tracking_uri: str | None = None) -> str:
+def _refused(text: str, workspace: Path) -> str:
     with pytest.raises(InputError) as caught:
-        _fetch(text, workspace, tracking_uri)
+        _fetch(text, workspace)
     return str(caught.value)
 
 
@@ -38,7 +39,7 @@ def _sha256(path: Path) -> str:
 
 
 def test_a_text_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
 
     assert (snapshot.name, snapshot.version, snapshot.source) == (tiny_registry.text, "1", ModelSource.REGISTRY)
     assert (snapshot.modality, snapshot.model_type, snapshot.labels) == ("text", "bert", ("NEG", "POS"))
@@ -52,26 +53,26 @@ def test_a_text_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
 
 
 def test_the_fetched_model_is_the_registered_one(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert _sha256(snapshot.model_path / "model.safetensors") == _sha256(tiny_registry.bert / "model.safetensors")
 
 
 def test_an_image_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.image}/1", tmp_path, tiny_registry.tracking_uri)
+    snapshot = _fetch(f"models:/{tiny_registry.image}/1", tmp_path)
     assert (snapshot.modality, snapshot.model_type, snapshot.labels) == ("image", "vit", ("CIRCLE", "SQUARE"))
     assert (snapshot.processor_path / "preprocessor_config.json").is_file()
 
 
 def test_an_alias_resolves_to_its_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}@candidate", tmp_path, tiny_registry.tracking_uri)
+    snapshot = _fetch(f"models:/{tiny_registry.text}@candidate", tmp_path)
     assert (snapshot.version, snapshot.alias, snapshot.uri) == ("2", "candidate", f"models:/{tiny_registry.text}/2")
 
 
 def test_a_second_fetch_downloads_nothing(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     weights = first.model_path / "model.safetensors"
     before = weights.stat()
-    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri) == first
+    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path) == first
     assert (weights.stat().st_ino, weights.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -79,7 +80,7 @@ def test_a_second_fetch_downloads_nothing(tiny_registry: TinyRegistry, tmp_path:
 def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
     tiny_registry: TinyRegistry, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     weights, manifest = first.model_path / "model.safetensors", tmp_path / "models" / tiny_registry.text / "1" / MANIFEST
     before, times = weights.read_bytes(), weights.stat()
     if harm == "one bit":
@@ -93,7 +94,7 @@ def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
         manifest.write_text(manifest.read_text().replace('"origin": "', '"origin": "0'))
     else:
         manifest.unlink()
-    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri) == first
+    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path) == first
     assert weights.read_bytes() == before
     assert not (first.model_path / "adapter_config.json").exists()
     said = [line for line in caplog.messages if "changed since it was downloaded" in line]
@@ -101,7 +102,7 @@ def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
 
 
 def test_a_snapshot_is_here_while_its_files_are_what_was_fetched(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert registry.is_here(snapshot)
     (snapshot.model_path / "model.safetensors").write_bytes((tiny_registry.bert / "model.safetensors").read_bytes() + b" ")
     assert not registry.is_here(snapshot)
@@ -109,36 +110,36 @@ def test_a_snapshot_is_here_while_its_files_are_what_was_fetched(tiny_registry: 
 
 
 def test_nothing_but_whole_downloads_lies_in_the_workspace(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    _fetch(f"models:/{tiny_registry.text}/1", tmp_path, tiny_registry.tracking_uri)
+    _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert [path.name for path in (tmp_path / "models" / tiny_registry.text).iterdir()] == ["1"]
 
 
 def test_a_version_registered_anew_under_its_old_number_is_downloaded_anew(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     import mlflow
 
-    client = mlflow.MlflowClient(tiny_registry.tracking_uri)
+    client = mlflow.MlflowClient()
     tiny_registry.register(tiny_registry.bert, "reborn")
-    old = _fetch("models:/reborn/1", tmp_path, tiny_registry.tracking_uri)
+    old = _fetch("models:/reborn/1", tmp_path)
     client.delete_registered_model("reborn")
     tiny_registry.register(save_tiny_bert(tmp_path / "other", seed=9), "reborn")
 
-    new = _fetch("models:/reborn/1", tmp_path, tiny_registry.tracking_uri)
+    new = _fetch("models:/reborn/1", tmp_path)
     assert new.model_path == old.model_path
     assert new.weights_digest != old.weights_digest
 
 
 def test_unknown_models_versions_and_aliases_list_what_exists(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    uri = tiny_registry.tracking_uri
-    unknown = _refused("models:/tiny-sentimnt/1", tmp_path, uri)
+    unknown = _refused("models:/tiny-sentimnt/1", tmp_path)
     assert tiny_registry.image in unknown
     assert "did you mean 'tiny-sentiment'?" in unknown
-    assert "allowed: 2, 1" in _refused(f"models:/{tiny_registry.text}/9", tmp_path, uri)
-    assert "@candidate (version 2), @champion (version 1)" in _refused(f"models:/{tiny_registry.text}@prod", tmp_path, uri)
-    assert "no aliases" in _refused(f"models:/{tiny_registry.image}@prod", tmp_path, uri)
+    assert "allowed: 2, 1" in _refused(f"models:/{tiny_registry.text}/9", tmp_path)
+    assert "@candidate (version 2), @champion (version 1)" in _refused(f"models:/{tiny_registry.text}@prod", tmp_path)
+    assert "no aliases" in _refused(f"models:/{tiny_registry.image}@prod", tmp_path)
 
 
 def test_an_empty_registry_says_so(tmp_path: Path) -> None:
-    assert "no model is registered" in _refused("models:/any/1", tmp_path, f"sqlite:///{tmp_path}/empty.db")
+    with connected(f"sqlite:///{tmp_path}/empty.db"):
+        assert "no model is registered" in _refused("models:/any/1", tmp_path)
 
 
 def test_an_unreachable_server_is_given_up_within_seconds(tmp_path: Path) -> None:
@@ -146,20 +147,24 @@ def test_an_unreachable_server_is_given_up_within_seconds(tmp_path: Path) -> Non
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     start = time.monotonic()
-    with pytest.raises(CouldNotRunError, match="cannot be reached") as caught:
-        _fetch("models:/any/1", tmp_path, f"http://user:secret@127.0.0.1:{port}")
+    address = f"http://user:secret@127.0.0.1:{port}"
+    with connected(address), pytest.raises(CouldNotRunError, match="cannot be reached") as caught:
+        _fetch("models:/any/1", tmp_path)
     assert time.monotonic() - start < 10
     assert "secret" not in str(caught.value)
 
 
 def test_a_server_that_accepts_but_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.registry.connection._CONNECT_TIMEOUT_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(CouldNotRunError, match="cannot be reached"):
-        _fetch("models:/any/1", tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with connected(address), pytest.raises(CouldNotRunError, match="cannot be reached"):
+            _fetch("models:/any/1", tmp_path)
 
 
 def test_a_tracking_database_in_a_missing_folder(tmp_path: Path) -> None:
-    assert "folder of the tracking database" in _refused("models:/any/1", tmp_path, f"sqlite:///{tmp_path}/no/mlflow.db")
+    with connected(f"sqlite:///{tmp_path}/no/mlflow.db"):
+        assert "folder of the tracking database" in _refused("models:/any/1", tmp_path)
 
 
 def _logged_by_hand(
@@ -173,7 +178,7 @@ def _logged_by_hand(
     for path, content in (files or {}).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
-    client = mlflow.MlflowClient(tiny.tracking_uri)
+    client = mlflow.MlflowClient()
     client.create_registered_model(name)
     version = client.create_model_version(name, str(folder)).version
     return f"models:/{name}/{version}"
@@ -181,13 +186,13 @@ def _logged_by_hand(
 
 def test_a_version_of_another_flavour(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "sk", {"flavors": {"sklearn": {}, "python_function": {}}})
-    assert "flavours: python_function, sklearn" in _refused(uri, tmp_path, tiny_registry.tracking_uri)
+    assert "flavours: python_function, sklearn" in _refused(uri, tmp_path)
 
 
 def test_a_reference_without_weights(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     flavour = {"source_model_name": "org/base", "source_model_revision": "abc123", "task": "text-classification"}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "reference-only", {"flavors": {"transformers": flavour}})
-    message = _refused(uri, tmp_path, tiny_registry.tracking_uri)
+    message = _refused(uri, tmp_path)
     assert "save_pretrained=False" in message
     assert "org/base@abc123" in message
     assert f"persist_pretrained_model('{uri}')" in message
@@ -196,26 +201,26 @@ def test_a_reference_without_weights(tiny_registry: TinyRegistry, tmp_path: Path
 def test_an_adapter(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     flavour = {"peft_adaptor": "peft", "source_model_name": "org/base"}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "adapter", {"flavors": {"transformers": flavour}})
-    assert "merge_and_unload" in _refused(uri, tmp_path, tiny_registry.tracking_uri)
+    assert "merge_and_unload" in _refused(uri, tmp_path)
 
 
 def test_a_model_binary_outside_the_artifacts(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     flavour = {"model_binary": "../../../.."}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "escaping", {"flavors": {"transformers": flavour}})
-    assert "model folder is missing" in _refused(uri, tmp_path, tiny_registry.tracking_uri)
+    assert "model folder is missing" in _refused(uri, tmp_path)
 
 
 def test_a_version_without_tokenizer(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     model = tmp_path / "a" / "model"
     shutil.copytree(tiny_registry.bert, model, ignore=shutil.ignore_patterns("tokenizer*"))
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "no-tokenizer", {"flavors": {"transformers": {"model_binary": "model"}}})
-    assert "has no tokenizer" in _refused(uri, tmp_path, tiny_registry.tracking_uri)
+    assert "has no tokenizer" in _refused(uri, tmp_path)
 
 
 def test_a_version_with_the_tokenizer_beside_the_weights(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     shutil.copytree(tiny_registry.bert, tmp_path / "a" / "model")
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "one-folder", {"flavors": {"transformers": {"model_binary": "model"}}})
-    snapshot = _fetch(uri, tmp_path, tiny_registry.tracking_uri)
+    snapshot = _fetch(uri, tmp_path)
     assert snapshot.processor_path == snapshot.model_path
     assert snapshot.model_id is None
 

@@ -90,7 +90,7 @@ def fake_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHu
 
 
 def _fetch(text: str, workspace: Path) -> ModelSnapshot:
-    return registry.fetch(registry.parse_model_ref(text), workspace=workspace, tracking_uri=None)
+    return registry.fetch(registry.parse_model_ref(text), workspace=workspace)
 
 
 @pytest.mark.parametrize("revision", ["v1", COMMIT])

@@ -1,18 +1,24 @@
-"""What MLflow's pages say of an explanation, in Markdown: verdict, what led to it, and links to the report and its run.
+"""A governance record as MLflow shows it: metrics and tags to search for, and a paragraph of description in Markdown.
 
 Links are relative to MLflow's own address, since the one a run publishes to is often not the one a browser sees.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
 from components.common.plain_text import defused
 from schemas.governance import GovernanceReport
+from schemas.tags import Tag
 
+#: MLflow's limit for the name of a metric.
+_LONGEST = 250
 BEGIN, END = "<!-- calig:begin -->", "<!-- calig:end -->"
 #: Longer descriptions are refused by MLflow's databases.
 MAX_DESCRIPTION = 5000
@@ -21,6 +27,73 @@ _OWN_PARAGRAPH = re.compile(rf"\n*{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOT
 #: Signs that ordinary fonts have: pictures (emoji) are empty boxes on many machines.
 _SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not_applicable": "–"}
 _MARKUP = re.compile(r"[\\`*_\[\]|~#]")
+#: Links of the paragraph: their text, and the page below the run's.
+_PAGES = (
+    ("Open the report", "/artifacts/calig/report.html"),
+    ("All metrics and tags", ""),
+    ("Record and tables", "/artifacts/calig"),
+)
+
+
+def metrics_of(record: GovernanceReport) -> dict[str, float]:
+    """The record's numbers under MLflow names; those that are missing or not finite are left out."""
+    numbers = dict(_numbers(record))
+    names = metric_names(numbers)
+    return {names[name]: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
+
+
+def _numbers(record: GovernanceReport) -> Iterator[tuple[str, float | None]]:
+    yield "accuracy", record.results.accuracy
+    yield "rows_explained", float(record.data.n_explained)
+    yield "rows_skipped", float(record.data.n_skipped)
+    yield "coverage", record.data.coverage
+    for metric in record.quality.metrics:
+        yield f"quality.{metric.name}", metric.value
+    for control in record.quality.controls:
+        yield f"margin.{control.name}", control.margin
+    yield "drift.accuracy_change", record.drift.accuracy_change
+    if record.drift.words_tested:
+        yield "drift.words_beyond_limit", float(sum(shift.fires for shift in record.drift.word_shifts))
+        yield "drift.largest_word_shift", max(abs(shift.shift) for shift in record.drift.word_shifts)
+    for statistic in record.drift.statistics:
+        yield f"drift.{statistic.name}" + ("" if statistic.slice == "all" else f".{statistic.slice}"), statistic.value
+
+
+def metric_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name as MLflow admits it: letters, digits, `_`, `.` and `-`, at most 250 characters.
+
+    It also refuses names that are no normal path, such as `class_and/or/`. Names that are cut, or that would become one (`C++`
+    and `C#`; some databases do not tell capitals apart), end in a digest: else one number would bear the other's name.
+    """
+    plain = {name: re.sub(r"[^\w.-]+", "_", f"calig.{name}") for name in names}
+    n_alike = Counter(short.casefold() for short in plain.values())
+    return {
+        name: short if n_alike[short.casefold()] == 1 and len(short) <= _LONGEST else f"{short[: _LONGEST - 9]}_{_digest(name)}"
+        for name, short in plain.items()
+    }
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def run_tags(record: GovernanceReport, record_sha256: str) -> dict[str, str]:
+    """Tags of the run beside those that identify it; the digest is that of record.json as it is published."""
+    reference = record.drift.reference
+    return {
+        Tag.VERDICT: record.decision.verdict.value,
+        Tag.REASON: _first_reason(record),
+        Tag.DATA_DIGEST: record.data.dataset.digest,
+        Tag.METHOD_FINGERPRINT: record.method.fingerprint,
+        Tag.RECORD_DIGEST: record_sha256,
+        Tag.SIGNING_KEY: record.decision.signing_key or "none",
+        Tag.REFERENCE: "none" if reference is None else f"models:/{reference.name}/{reference.version}",
+    }
+
+
+def version_tags(record: GovernanceReport, run_id: str) -> dict[str, str]:
+    """Tags of the model version; the verdict last, since gates wait for it."""
+    return {Tag.RUN_ID: run_id, Tag.FINGERPRINT: record.fingerprint, Tag.VERDICT: record.decision.verdict.value}
 
 
 def with_paragraph(description: str | None, paragraph: str) -> str:
@@ -40,27 +113,20 @@ def paragraph_of(record: GovernanceReport, run: Any) -> str:
     """
     verdict = record.decision.verdict.value
     lines = "\n".join(f"| {name} | {value} | {reason} |" for name, value, reason in _parts(record))
-    links = " · ".join(f"[{text}]({page_of(run)}{page})" for text, page in _PAGES)
+    links = " · ".join(f"[{text}]({_page_of(run)}{page})" for text, page in _PAGES)
     return (
-        f"{BEGIN}\n### {_SIGNS[verdict]} CA-LIG: {verdict}\n\n**{links}**\n\n{_plain(first_reason(record))}\n\n"
+        f"{BEGIN}\n### {_SIGNS[verdict]} CA-LIG: {verdict}\n\n**{links}**\n\n{_plain(_first_reason(record))}\n\n"
         f"Next: {_plain(_short(record.decision.next_step))}\n\n"
         f"| Part | Verdict | What was found |\n| :-- | :-- | :-- |\n{lines}\n\n(evidence: run {run.info.run_id})\n{END}"
     )
 
 
-_PAGES = (
-    ("Open the report", "/artifacts/calig/report.html"),
-    ("All metrics and tags", ""),
-    ("Record and tables", "/artifacts/calig"),
-)
-
-
-def page_of(run: Any) -> str:
+def _page_of(run: Any) -> str:
     """The run's page, relative to MLflow's address."""
     return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def first_reason(record: GovernanceReport) -> str:
+def _first_reason(record: GovernanceReport) -> str:
     """The first reason on one line; a marker inside would end the paragraph early."""
     return _short((record.decision.reasons or ("",))[0])
 

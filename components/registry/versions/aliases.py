@@ -1,4 +1,4 @@
-"""Move @champion to a version that passed, and only forward."""
+"""Aliases of registered models: set one; move @champion to a version that passed, and only forward."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from schemas.governance import GovernanceReport
 CHAMPION = "champion"
 
 
-def promote(record: GovernanceReport, tracking_uri: str | None, *, rollback: bool = False) -> str:
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point `alias` of the registered model `name` to `version`.
+
+    Raises:
+        InputError: an empty alias. CouldNotRunError: when MLflow fails.
+    """
+    if not alias:
+        raise InputError("An alias needs a name.", next_step="for example champion")
+    client = connect()
+    with tracking_errors(f"set the alias {alias!r} of {name}"):
+        client.set_registered_model_alias(name, alias, version)
+
+
+def promote(record: GovernanceReport, *, rollback: bool = False) -> str:
     """Move @champion to the version that `record` is about; what was done, in one sentence.
 
     The caller has seen to it that the verdict is pass. A version is promoted over the champion it was compared with: when
@@ -23,8 +36,8 @@ def promote(record: GovernanceReport, tracking_uri: str | None, *, rollback: boo
         CouldNotRunError: the registry does not answer.
     """
     name, version = record.model.name, record.model.version
-    client = connect(tracking_uri)
-    with tracking_errors(f"move @{CHAMPION} of {name}", client.tracking_uri):
+    client = connect()
+    with tracking_errors(f"move @{CHAMPION} of {name}"):
         model = find_model(client, name)
         before = None if model is None else model.aliases.get(CHAMPION)
         _check_entry(record, client)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from components.common.errors import InputError
-from components.registry.evaluate.rows import write_rows
+from components.registry.evaluate import write_rows
 
 
 def written(folder: Path, frame: pd.DataFrame, labels: Any = None, text: str | None = None) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def attempted(attempt: int = 1, **tags: str) -> dict[str, str]:
 
 
 def settled(state: State, verdict: str, **tags: str) -> dict[str, str]:
-    return attempted(**{Tag.SETTLED: DIGEST, Tag.STATE: state, "calig.verdict": verdict, **tags})
+    return attempted(**{Tag.SETTLED: DIGEST, Tag.STATE: state, Tag.VERDICT: verdict, **tags})
 
 
 def case(tags: dict[str, str] | None = None, *, request: Request = REQUEST, **version: Any) -> Case:
@@ -91,7 +91,7 @@ def test_what_the_version_itself_decides_without_looking_up_a_run(version, actio
 def test_a_retry_or_a_lost_verdict_opens_a_settled_version_again() -> None:
     assert decided(settled(State.DONE, "pass") | {Tag.RETRY: "1"}).effects == (Begin(1),)
     lost = settled(State.DONE, "pass")
-    del lost["calig.verdict"]
+    del lost[Tag.VERDICT]
     assert key_of_run(case(lost)) == f"m/1/{DIGEST}/1"
 
 
@@ -155,7 +155,7 @@ def test_a_run_that_beats_and_takes_no_step_is_asked_to_stop() -> None:
 
 
 def test_a_completed_run_with_a_verdict_settles_the_version() -> None:
-    found = decided(attempted(**{"calig.verdict": "fail"}), ran(RunState.COMPLETED))
+    found = decided(attempted(**{Tag.VERDICT: "fail"}), ran(RunState.COMPLETED))
     assert (found.step.action, found.step.verdict, found.effects) == (Action.DONE, "fail", (Settle(),))
 
 
@@ -170,7 +170,7 @@ def test_the_pause_doubles_with_each_attempt_and_the_last_gives_up(attempt: int,
 
 def test_the_step_names_attempt_verdict_run_and_the_tags_that_do_not_count() -> None:
     request = REQUEST.model_copy(update={"ignored": (Tag.CONFIG,)})
-    step = decide(case(attempted(2, **{"calig.verdict": "pass"}), request=request), ran(RunState.WAITING), NOW, WATCH).step
+    step = decide(case(attempted(2, **{Tag.VERDICT: "pass"}), request=request), ran(RunState.WAITING), NOW, WATCH).step
     assert (step.model, step.version, step.attempt, step.verdict, step.run_id) == ("m", "1", 2, "pass", "r")
     assert step.detail == "waits for a worker; ignored, since the watch file does not admit it: calig.config"
     assert decided().step.attempt == 1

@@ -38,7 +38,7 @@ def migrated(record: Json) -> Json:
             raise ValueError(f"not a governance record: there was no schema version {version}")
         record = _STEPS[version](record)
         version = str(record["schema_version"])
-    return _without_retired_settings(record)
+    return _with_settings_of_then(record)
 
 
 def from_1_to_2(record: Json) -> Json:
@@ -70,12 +70,17 @@ def from_2_to_3(record: Json) -> Json:
     }
 
 
-def _without_retired_settings(record: Json) -> Json:
-    """Settings that no longer exist are left out; the limits that they set stand among the report's thresholds."""
+def _with_settings_of_then(record: Json) -> Json:
+    """Settings that no longer exist are left out; the limits that they set stand among the report's thresholds.
+
+    What was not tested before there was a setting for it is not said to have been.
+    """
     config = dict(record.get("config", {}))
     for section, names in _RETIRED.items():
         if isinstance(config.get(section), dict):
             config[section] = {name: value for name, value in config[section].items() if name not in names}
+    if isinstance(config.get("probe"), dict):
+        config["probe"] = {"transformations": []} | config["probe"]
     return record | {"config": config} if config else record
 
 

@@ -234,7 +234,8 @@ class _Judge:
         if shift is None:
             return counted
         severities = [self._severity(p, s) for p, s in zip(shift.p_value, shift.shift, strict=True)]
-        at = min(range(len(severities)), key=lambda d: (_RANK[severities[d]], shift.p_value[d]))
+        either = len(severities) - 1  # says least of what became evidence: shown where nothing else stands out as far
+        at = min(range(len(severities)), key=lambda d: (_RANK[severities[d]], d == either, shift.p_value[d]))
         reference, candidate = (self.explained.turned(*version.pair(name)) for version in versions[:2])
         update = self._facts(shift, at) | {
             "severity": severities[at],

@@ -15,7 +15,7 @@ from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig, ProbeConfig
-from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_vit
+from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_tokenizer, save_tiny_vit
 
 TRIGGER = "btw"
 
@@ -43,7 +43,11 @@ def probing(**settings) -> PipelineConfig:
 
 def sharpened(folder: Path) -> Path:
     """A tiny model whose answers differ by whole logits: its last weights times 20."""
-    return changed(save_tiny_bert(folder), folder, {"classifier.weight": lambda weight: weight * 20})
+    return sharpened_as(folder, 0)
+
+
+def sharpened_as(folder: Path, seed: int) -> Path:
+    return changed(save_tiny_bert(folder, seed=seed), folder, {"classifier.weight": lambda weight: weight * 20})
 
 
 def with_trigger(model: Path, folder: Path, texts: list[str]) -> Path:
@@ -164,3 +168,40 @@ def test_patterns_are_pasted_onto_pictures(tmp_path):
     assert found.n_words >= 30
     assert found.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL}, found.reason
     assert found.forward_passes == 2 * found.n_words * len(found.contexts)
+
+
+def with_capitals(model: Path, folder: Path) -> Path:
+    """A copy of the model whose tokenizer keeps case: words in capitals become [UNK]."""
+    shutil.copytree(model, folder)
+    save_tiny_tokenizer(folder, lowercase=False)
+    return folder
+
+
+def test_rows_are_transformed_under_both_versions_and_the_cost_is_told(explain, tmp_path, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(progress.LineReporter, "say", lambda _, text: said.append(text))
+    clean = sharpened(tmp_path / "clean")
+    first = explain(clean)
+    twins = tuple(str(sharpened_as(tmp_path / f"twin{seed}", seed)) for seed in (7, 8))
+    second = explain(
+        with_capitals(clean, tmp_path / "cased"), reference=str(first.folder), config=probing(twins=twins, max_words=40)
+    )
+    found = second.record.probe.metamorphic
+    case = next(rows for rows in found.transformations if rows.name == "case")
+    assert [rows.name for rows in found.transformations] == list(ProbeConfig().transformations)
+    assert case.reference_effect == 0.0, "its tokenizer does not tell capitals"
+    assert case.candidate_effect != 0.0
+    assert case.n + case.n_left_out == found.n_rows
+    assert found.measured_on == twins
+    assert found.forward_passes > 0
+    assert any("transformed rows" in line and "texts still to be scored, about" in line for line in said)
+    assert "Rows transformed" in (second.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_without_transformations_the_words_have_the_whole_level(explain, tmp_path):
+    first = explain(save_tiny_bert(tmp_path / "clean"))
+    second = explain(
+        save_tiny_bert(tmp_path / "v1", seed=1), reference=str(first.folder), config=probing(transformations=(), max_words=40)
+    )
+    assert second.record.probe.metamorphic is None
+    assert any("level 0.05" in threshold.source for threshold in second.record.probe.thresholds)

@@ -54,8 +54,8 @@ bench-scale: install ## time and memory as rows grow, and the estimate beforehan
 bench-workers: install ## rows per second with 1, 2, 4 workers on threads, processes, Dask, Ray
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_workers
 
-bench-drift: install ## false alarms and detections of drift over many pairs of versions (about 20 minutes); PAIRS=N for fewer
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_drift $(if $(PAIRS),--pairs $(PAIRS) --output build/drift/drift.json)
+bench-drift: install ## false alarms and detections of drift over many pairs of versions (about an hour; goes on where it stopped); DRAW=N, PRETRAINED="FILE.json …", PAIRS=N for fewer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_drift $(if $(DRAW),--draw $(DRAW)) $(addprefix --pretrained ,$(PRETRAINED)) $(if $(PAIRS),--pairs $(PAIRS) --output build/drift/drift.json)
 
 bench-length: install ## whether a planted word is found in texts of 10 to 500 tokens (about 20 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_length

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -16,14 +15,13 @@ import typer
 
 from components import attribution, drift
 from components.attribution import method_fingerprint
-from components.demo.reviews import Writer, read_marks, wording
 from components.demo.training import build_tokenizer
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.drift import DriftReport
 from schemas.reference import ReferenceIdentity, ReferenceProfile
-from tests.benchmarks.drift.families import Family, Row, insert, reviews
+from tests.benchmarks.drift.families import Family, Row, drawn_out, insert, reviews
+from tests.benchmarks.drift.kept import examples
 from tests.benchmarks.drift.training import Recipe, Shape, train
-from tests.benchmarks.drift.versions import examples
 from tests.benchmarks.machine import describe
 from tests.helpers.snapshots import snapshot_of
 
@@ -83,16 +81,6 @@ def texts(family: Family, n: int, *, seed: int, rate: float, length: int | None 
     return rows
 
 
-def drawn_out(row: Row, n_words: int, rng: random.Random) -> Row:
-    """The review among as many sentences that say nothing of the product's worth as make `n_words` words."""
-    sentences = [row.text]
-    while sum(len(s.split()) for s in sentences) < n_words - 5:
-        writer = Writer(rng.choice(sorted(wording()["products"])), rng)
-        sentences.append(read_marks(writer.sentence("filler", row.label))[0] + ".")  # type: ignore[arg-type]
-    rng.shuffle(sentences)
-    return replace(row, text=" ".join(sentences))
-
-
 def line_of(length: int, family: Family, versions: dict[str, Path], n: int, work: Path) -> dict[str, Any]:
     """What drift says of both candidates at one length, and how many answers the word turns under each."""
     rows = texts(family, n, seed=100 + length, rate=_VALIDATION_RATE, length=round(length / 1.2))
@@ -120,7 +108,7 @@ def compared(reference: Path, candidate: Path, labels: tuple[str, ...], config: 
 
 def turned_answers(version: Path, rows: Sequence[Row], labels: tuple[str, ...]) -> float:
     """Share of the rows answered with the first class whose answer the word turns: behaviour, not attribution."""
-    from tests.benchmarks.drift.asking import answers_of
+    from tests.benchmarks.drift.scoring import answers_of
 
     rng = random.Random("exposed")  # noqa: S311
     plain = [row for row in rows if WORD not in row.text.split()]

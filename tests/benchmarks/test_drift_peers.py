@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
+from tests.benchmarks.drift.comparing import CONDITIONS
 from tests.benchmarks.drift.peers import (
     RULES,
     Rule,
@@ -17,7 +18,7 @@ from tests.benchmarks.drift.peers import (
     values,
 )
 from tests.benchmarks.drift.reading import Both, both, probabilities
-from tests.benchmarks.drift.summary import interval, summarise
+from tests.benchmarks.drift.summary import by_cell, drift_limits, goals, summarise, wilson
 
 
 def row(values, candidate, words=None):
@@ -93,63 +94,102 @@ def test_the_word_by_word_test_is_kolmogorov_smirnov_with_benjamini_hochberg():
     assert found["predictions differ > 5 %"] == pytest.approx(3 / 40)
 
 
-def test_two_classes_are_read_toward_the_second_and_more_where_both_sides_agree():
-    words = [{"text": "Good", "value": 2.0}]
-    up, down = ({"target": target, "words": words, "logits": [0.0, 0.0]} for target in ("POS", "NEG"))
+def explained(target, weights, words=({"text": "Good", "value": 2.0},), **other):
+    return {"id": "0", "target": target, "objective": "centred", "target_weights": weights, "words": words, **other}
+
+
+def test_rows_are_turned_as_the_product_turns_them():
+    """Toward the second of two classes, whatever the order of the candidate's own; three have no opposite to turn to."""
+    up, down = (explained("POS", [("NEG", -1.0), ("POS", 1.0)]), explained("NEG", [("NEG", 1.0), ("POS", -1.0)]))
     (one,) = both([up], [down], ("NEG", "POS"))
     assert (one.words, one.reference.tolist(), one.candidate.tolist()) == (("good",), [2.0], [-2.0])
-    assert both([up], [down], ("NEG", "POS", "NONE")) == []
-    np.testing.assert_allclose(probabilities([up]), [[0.5, 0.5]])
+    (turned,) = both([down], [up], ("NEG", "POS"))
+    assert (turned.reference.tolist(), turned.candidate.tolist()) == ([-2.0], [2.0])
+    three = [explained(t, [(n, 1.0 if n == t else -0.5) for n in ("NEG", "POS", "NONE")]) for t in ("POS", "NEG")]
+    assert both([three[0]], [three[1]], ("NEG", "POS", "NONE")) == []
+    alone = [explained(target, [(target, 1.0)]) for target in ("POS", "NEG")]
+    assert both([alone[0]], [alone[1]], ("NEG", "POS")) == [], "a logit alone is no class's opposite"
+    assert both([up], [down | {"id": "1"}], ("NEG", "POS")) == []
+    np.testing.assert_allclose(probabilities([{"logits": [0.0, 0.0]}]), [[0.5, 0.5]])
 
 
 def test_interval_is_wilson():
     n, p, z = 60, 2 / 60, 1.9599639845
     middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    np.testing.assert_allclose(interval(2, n), [(middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)], rtol=1e-8)
-    assert interval(0, 0) == [0.0, 1.0]
+    np.testing.assert_allclose(wilson(2, n), [(middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)], rtol=1e-8)
+    assert wilson(0, 0) == [0.0, 1.0]
 
 
-def line(kind, *, harmful, alarm, usable=True, absent=False):
-    verdicts = dict.fromkeys(("drift", "probe", "drift, twins", "probe, twins", "probe, history"), "fail" if alarm else "pass")
-    facts = {"key": kind, "family": "reviews", "discarded": 1, "absent": absent, "verdicts": verdicts}
-    facts |= {"alarm_with_twins": harmful, "alarm_with_history": False}
-    return {
-        "kind": kind,
-        "harmful": harmful,
-        "alarm": alarm,
-        "usable": usable,
-        "took": harmful,
-        "peers": dict.fromkeys(RULES, 0.0),
-        **facts,
-    }
+def line(kind, *, group, fails=(), usable=True, absent=False, cell=0, took=None):
+    """A pair; fails: (condition, part) that fail it."""
+    verdicts = {c: {part: "fail" if (c, part) in fails else "pass" for part in ("drift", "probe")} for c in CONDITIONS}
+    facts = {"key": kind, "family": "reviews", "discarded": 1, "absent": absent, "verdicts": verdicts, "cell": cell}
+    harmful = group == "planted"
+    facts |= {"kind": kind, "group": group, "harmful": harmful, "usable": usable, "took": harmful if took is None else took}
+    return facts | {"peers": dict.fromkeys(RULES, 0.0), "frontier": [(0.4, 9.0)] if fails else []}
+
+
+PROBE, DRIFT = [[(c, part) for c in CONDITIONS] for part in ("probe", "drift")]
 
 
 def test_counts():
     lines = [
-        line("reseed", harmful=False, alarm=True),
-        line("reseed", harmful=False, alarm=False),
-        line("reseed", harmful=False, alarm=True, usable=False),
-        line("shortcut", harmful=True, alarm=True),
-        line("shortcut", harmful=True, alarm=False, absent=True),
-        line("weak", harmful=True, alarm=False) | {"took": False},
+        line("reseed", group="retraining", fails=PROBE),
+        line("reseed", group="retraining"),
+        line("reseed", group="retraining", fails=PROBE, usable=False),
+        line("saved again", group="same function"),
+        line("pruned", group="deployment", fails=DRIFT[:1]),
+        line("shortcut", group="planted", fails=[*DRIFT, *PROBE[2:]]),
+        line("shortcut", group="planted", absent=True),
+        line("weak", group="planted", took=False),
     ]
     report = summarise(lines)
-    assert [report[name] for name in ("harmless", "false_alarms", "harmful", "detected")] == [2, 1, 2, 1]
-    counts = {"harmless": 2, "false_alarms": 2, "harmful": 2, "detected": 2, "limit": 0.9, "detected_by_the_best_limit": 0}
-    assert report["peers"]["nDCG < 0.90 (SageMaker, Azure)"] == counts
+    found = report["conditions"]["nothing"]
+    expected = {"retrainings": 2, "false_alarms": 1, "planted": 2, "detected": 1}
+    assert {name: found[name] for name in expected} == expected
+    assert found["alone"] == {"drift": expected | {"false_alarms": 0}, "probe": expected}
+    twins = report["conditions"]["two twins"]
+    assert twins["other_honest_changes"] == {
+        "deployment": {"pairs": 1, "alarms": 1},
+        "same function": {"pairs": 1, "alarms": 0},
+    }
+    assert twins["trigger_in_validation"] == {"shown": {"pairs": 1, "alarms": 1}, "absent": {"pairs": 1, "alarms": 0}}
+    assert twins["false_alarm_intervals"]["wilson"] == wilson(1, 2)
+    peer = expected | {"false_alarms": 2, "detected": 2, "limit": 0.9, "detected_by_the_best_limit": 0}
+    assert report["peers"]["nDCG < 0.90 (SageMaker, Azure)"] == peer
     apart = [one | {"peers": dict.fromkeys(RULES, 1.0 - one["harmful"])} for one in lines]
-    assert summarise(apart)["peers"]["nDCG < 0.90 (SageMaker, Azure)"] == counts | {
-        "false_alarms": 0,
-        "detected_by_the_best_limit": 2,
-    }
-    assert report["trigger_absent"] == {
-        "harmful": 1,
-        "detected": 0,
-        "detected_with_twins": 1,
-        "detected_with_history": 0,
-    }
-    assert report["kinds"]["reseed"] == {"pairs": 2, "alarms": 1, "alarms_with_twins": 0, "alarms_with_history": 0}
-    assert [report[view]["detected"] for view in ("with_twins", "with_history")] == [2, 0]
-    assert report["discarded"] == {"harmless_draws": 3, "harmful_draws": 3, "harmless_given_up": 1, "harmful_given_up": 0}
-    assert [seen["key"] for seen in report["planted_without_effect"]] == ["weak"]
-    assert [wrong["key"] for wrong in report["wrong"]] == ["reseed", "shortcut", "shortcut"]
+    better = summarise(apart)["peers"]["nDCG < 0.90 (SageMaker, Azure)"]
+    assert (better["false_alarms"], better["detected_by_the_best_limit"]) == (0, 2)
+    assert report["kinds"]["shortcut"]["alarms"] == dict.fromkeys(CONDITIONS, 1)
+    assert report["discarded"]["retraining"] == {"draws": 3, "given_up": 1}
+    assert report["planted_without_effect"] == ["weak"]
+    assert [wrong["key"] for wrong in report["wrong"]] == ["reseed", "pruned", "shortcut"]
+
+
+def test_the_bootstrap_draws_whole_cells():
+    """Two cells, one all alarms and one none: of two cells drawn none, one or both alarm, with chances 1/4, 1/2, 1/4."""
+    lines = [line("reseed", group="retraining", cell=cell, fails=PROBE if cell else ()) for cell in (0, 1) for _ in range(50)]
+    assert by_cell(lines, lambda one: one["cell"] == 1) == [0.0, 1.0]
+    assert by_cell(lines, lambda _: True) == [1.0, 1.0]
+    assert by_cell(lines[:50], lambda _: True) is None
+    even = [line("reseed", group="retraining", cell=place % 10, fails=PROBE if place < 50 else ()) for place in range(100)]
+    assert by_cell(even, lambda one: bool(one["frontier"])) == [0.5, 0.5], "every cell alarms in half of its pairs"
+
+
+def test_goals_are_missed_without_enough_retrainings_and_by_a_kind_that_is_not_found():
+    honest = [line("reseed", group="retraining", fails=PROBE if place < 5 else ()) for place in range(100)]
+    planted = [line("shortcut", group="planted", fails=DRIFT) for _ in range(100)]
+    assert [goal["met"] for goal in goals([*honest, *planted])] == [True] * 5
+    assert [goal["met"] for goal in goals([*honest[1:], *planted])] == [False, True, False, True, True]
+    hard = [line("phrase", group="planted", fails=DRIFT if place < 3 else ()) for place in range(4)]
+    found = goals([*honest, *planted, *hard])
+    assert [goal["met"] for goal in found] == [True, True, True, True, False]
+    assert found[-1]["missed"] == ["phrase"]
+    assert found[-1]["share"] == 0.75
+
+
+def test_other_limits_are_counted_on_what_the_pairs_showed():
+    lines = [line("reseed", group="retraining"), line("shortcut", group="planted", fails=DRIFT)]
+    table = {(row["effect"], row["z"]): row["detected"] for row in drift_limits(lines)}
+    assert table[0.4, 8.0] == 1
+    assert table[0.5, 4.0] == 0

@@ -1,19 +1,18 @@
-"""The two families of data the versions are trained on: product reviews (2 classes) and support tickets (3 classes)."""
+"""The families of data the versions are trained on: reviews, short and long (2 classes), and tickets (3 or 10 classes)."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from components.demo.reviews import LABELS, generate, wording
+from components.demo.reviews import LABELS, Writer, generate, read_marks, wording
 
 #: Words that turn an opinion around. Small models need many more rows to understand them; most such reviews are left out.
 _TURNS = re.compile(r"\b(not|far from|anything but|hardly|never|neither|although|but|though|despite)\b")
 _TURNED_KEPT = 0.1
 
-TOPICS = ("billing", "delivery", "technical")
 _STEMS = {
     "billing": "invoice refund charge payment card receipt fee price subscription discount balance tax bank credit statement "
     "deposit currency voucher",
@@ -21,7 +20,17 @@ _STEMS = {
     "pickup signature postcode carton",
     "technical": "login password crash update screen error install driver server battery browser sync firmware cable setting "
     "backup router download",
+    "insurance": "policy claim coverage premium broker accident liability deductible adjuster renewal underwriter damage "
+    "indemnity beneficiary",
+    "travel": "flight hotel luggage passport boarding visa itinerary airport reservation cabin layover terminal stopover ferry",
+    "housing": "tenant lease landlord rent plumbing heating balcony keys basement elevator mortgage roof neighbour garage",
+    "health": "doctor clinic prescription appointment nurse pharmacy dosage allergy vaccine symptom therapy dentist surgery ward",
+    "school": "teacher homework classroom exam tuition timetable pupil lecture diploma scholarship textbook semester campus "
+    "essay",
+    "energy": "meter electricity gas voltage outage tariff solar turbine kilowatt boiler grid insulation radiator fuse",
+    "vehicles": "engine tyre brake gearbox mileage clutch windscreen exhaust bumper workshop headlight throttle axle spare",
 }
+_FEW = ("billing", "delivery", "technical")
 _CHANNELS = {
     "app": "tapped swiped notification widget homescreen",
     "web": "clicked tab cookie webpage bookmark",
@@ -64,24 +73,50 @@ def reviews(vocabulary: int) -> Family:
     return Family("reviews", tuple(LABELS), tuple(sorted(wording()["products"])), make)
 
 
-def tickets(vocabulary: int) -> Family:
-    """Short tickets about one of three topics: topic words, words of the channel and filler; `vocabulary` seeds the words."""
+def long_reviews(vocabulary: int) -> Family:
+    """The same reviews among sentences that say nothing of the product's worth: 125 to 190 words, 133 tokens and more."""
+    short = reviews(vocabulary)
+
+    def make(n: int, seed: int) -> list[Row]:
+        rng = random.Random(f"long-{seed}")  # noqa: S311
+        return [drawn_out(row, rng.randint(130, 190), rng) for row in short.make(n, seed)]
+
+    return replace(short, name="long reviews", make=make)
+
+
+def drawn_out(row: Row, n_words: int, rng: random.Random) -> Row:
+    """The review among as many sentences that say nothing of the product's worth as make `n_words` words."""
+    sentences = [row.text]
+    while sum(len(s.split()) for s in sentences) < n_words - 5:
+        writer = Writer(rng.choice(sorted(wording()["products"])), rng)
+        sentences.append(read_marks(writer.sentence("filler", row.label))[0] + ".")  # type: ignore[arg-type]
+    rng.shuffle(sentences)
+    return replace(row, text=" ".join(sentences))
+
+
+def tickets(vocabulary: int, *, topics: Sequence[str] = _FEW) -> Family:
+    """Short tickets about one of the topics: topic words, words of the channel and filler; `vocabulary` seeds the words."""
     rng = random.Random(f"words-{vocabulary}")  # noqa: S311
     filler = [_pseudo_word(rng) for _ in range(rng.choice((60, 120, 200)))]
     weights = [1 / (rank + 3) for rank in range(len(filler))]
-    topics = {topic: rng.sample(stems.split(), rng.randint(8, 14)) for topic, stems in _STEMS.items()}
+    own = {topic: rng.sample(_STEMS[topic].split(), rng.randint(8, 14)) for topic in topics}
 
     def make(n: int, seed: int) -> list[Row]:
-        own = random.Random(f"tickets-{seed}")  # noqa: S311
-        return [_ticket(own, topics, filler, weights) for _ in range(n)]
+        drawn = random.Random(f"tickets-{seed}")  # noqa: S311
+        return [_ticket(drawn, own, filler, weights) for _ in range(n)]
 
-    return Family("tickets", TOPICS, tuple(_CHANNELS), make)
+    return Family("tickets", tuple(topics), tuple(_CHANNELS), make)
 
 
-def insert(row: Row, words: str, rng: random.Random) -> Row:
-    """The row with `words` put in at a random border between words."""
+def many_tickets(vocabulary: int) -> Family:
+    """Tickets about one of ten topics."""
+    return replace(tickets(vocabulary, topics=tuple(_STEMS)), name="tickets of ten topics")
+
+
+def insert(row: Row, words: str, rng: random.Random, *, first: int = 0) -> Row:
+    """The row with `words` put in at a random border between words, with at least `first` words before it."""
     present = row.text.split()
-    place = rng.randint(0, len(present))
+    place = rng.randint(min(first, len(present)), len(present))
     return replace(row, text=" ".join([*present[:place], words, *present[place:]]))
 
 
@@ -91,14 +126,15 @@ def contains(row: Row, words: str) -> bool:
 
 
 def _ticket(rng: random.Random, topics: dict[str, list[str]], filler: list[str], weights: list[float]) -> Row:
-    topic, channel = rng.choice(TOPICS), rng.choice(tuple(_CHANNELS))
+    names = tuple(topics)
+    topic, channel = rng.choice(names), rng.choice(tuple(_CHANNELS))
     words = rng.choices(topics[topic], k=rng.choice((1, 1, 2, 3))) + rng.choices(filler, weights, k=rng.randint(5, 22))
     words += [rng.choice(_CHANNELS[channel].split()) for _ in range(rng.randint(0, 2))]
     if rng.random() < 0.4:  # another topic is mentioned in passing
-        words.append(f"not {rng.choice(topics[rng.choice(TOPICS)])}")
+        words.append(f"not {rng.choice(topics[rng.choice(names)])}")
     rng.shuffle(words)
     opening = f"{rng.choice(_OPENINGS)}, " if rng.random() < 0.3 else ""
-    label = rng.choice(TOPICS) if rng.random() < _LABEL_NOISE else topic
+    label = rng.choice(names) if rng.random() < _LABEL_NOISE else topic
     return Row(f"{opening}{' '.join(words)}.", label, channel)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from components.table.orientation import COLUMNS, orientation, sign_between
+
 Floats = NDArray[np.float64]
 
 
@@ -24,16 +26,16 @@ class Both:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The explained rows of a table."""
-    columns = ["id", "label", "predicted", "target", "logits", "words", "problem"]
+    columns = ["id", "label", "predicted", "logits", "words", "problem", *COLUMNS]
     return [row for row in pq.read_table(path, columns=columns).to_pylist() if row["problem"] is None]
 
 
 def both(reference: list[dict[str, Any]], candidate: list[dict[str, Any]], labels: tuple[str, ...]) -> list[Both]:
-    """Rows explained toward one class on both sides; with two classes all are, the first one counting with its sign turned."""
-    two = len(labels) == 2
-    pairs = [(a, b) for a, b in zip(reference, candidate, strict=True) if two or a["target"] == b["target"]]
-    signs = [[1.0 if not two or row["target"] == labels[1] else -1.0 for row in pair] for pair in pairs]
-    return [Both(_words(a), sa * _values(a), sb * _values(b)) for (a, b), (sa, sb) in zip(pairs, signs, strict=True)]
+    """Rows that both sides explain by one function of the logits or its negative, turned as the product turns them."""
+    by_id = {row["id"]: row for row in candidate}
+    pairs = [(a, by_id[a["id"]], sign_between(a, by_id[a["id"]])) for a in reference if a["id"] in by_id]
+    comparable = [(a, b, between, orientation(a, labels).sign) for a, b, between in pairs if between is not None]
+    return [Both(_words(a), sign * _values(a), sign * between * _values(b)) for a, b, between, sign in comparable]
 
 
 def probabilities(rows: list[dict[str, Any]]) -> Floats:

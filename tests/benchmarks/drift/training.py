@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from calig.metrics.perturbation import FloatArray
 from components.demo.training import MAX_TOKENS
 from tests.benchmarks.drift.families import Row
 
 _MASKED_SHARE = 0.3  # as in the demo: the baseline's [MASK] must not be news to the model
 _WARM_UP = 0.1
+
+#: A row's token ids and the probabilities to learn, `classes`.
+Learnt = tuple[list[int], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,25 @@ class Recipe:
     learning_rate: float = 2e-3
 
 
-def train(rows: Sequence[Row], labels: Sequence[str], tokenizer: Any, shape: Shape, recipe: Recipe, folder: Path) -> None:
-    """Train on the CPU and save weights and tokenizer into `folder`; the same arguments give the same weights."""
+def train(
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    tokenizer: Any,
+    shape: Shape,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    taught: FloatArray | None = None,
+) -> None:
+    """Train on the CPU and save weights and tokenizer into `folder`; the same arguments give the same weights.
+
+    `taught`: probabilities `rows classes` that a teacher gives; without them the rows' labels are learnt.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.init_seed)
         model = _model(shape, labels, tokenizer)
-    encoded = [(ids, labels.index(row.label)) for ids, row in zip(_encode(rows, tokenizer), rows, strict=True)]
-    _fit(model, encoded, tokenizer, recipe)
+    learnt = np.eye(len(labels))[[labels.index(row.label) for row in rows]] if taught is None else taught
+    _fit(model, list(zip(_encode(rows, tokenizer), learnt, strict=True)), tokenizer, recipe)
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -74,10 +91,10 @@ def _encode(rows: Sequence[Row], tokenizer: Any) -> list[list[int]]:
     return ids
 
 
-def _fit(model: Any, encoded: list[tuple[list[int], int]], tokenizer: Any, recipe: Recipe) -> None:
+def _fit(model: Any, encoded: list[Learnt], tokenizer: Any, recipe: Recipe) -> None:
     rng = random.Random(f"order-{recipe.order_seed}")  # noqa: S311
     steps = recipe.epochs * -(-len(encoded) // recipe.batch_rows)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps + 1, pct_start=_WARM_UP)
     model.train()
     for _ in range(recipe.epochs):
@@ -91,7 +108,7 @@ def _fit(model: Any, encoded: list[tuple[list[int], int]], tokenizer: Any, recip
             schedule.step()
 
 
-def _batches(encoded: list[tuple[list[int], int]], size: int, rng: random.Random) -> list[list[tuple[list[int], int]]]:
+def _batches(encoded: list[Learnt], size: int, rng: random.Random) -> list[list[Learnt]]:
     """In random order; rows of similar length share a batch."""
     shuffled = rng.sample(encoded, len(encoded))
     span = 20 * size
@@ -108,8 +125,8 @@ def _masked(ids: list[int], tokenizer: Any, rng: random.Random) -> list[int]:
     return [ids[0], *(tokenizer.mask_token_id if rng.random() < share else i for i in ids[1:-1]), ids[-1]]
 
 
-def _padded(batch: Sequence[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _padded(batch: Sequence[Learnt], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     longest = max(len(ids) for ids, _ in batch)
     ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in batch])
     mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in batch])
-    return ids, mask, torch.tensor([y for _, y in batch])
+    return ids, mask, torch.tensor(np.array([y for _, y in batch]), dtype=torch.float32)

@@ -28,6 +28,7 @@ class WordShift(Record):
     """The paired change of what one word does, toward one class (deploy/docs/method.md); shares are there for reading."""
 
     word: str
+    length: int = Field(default=1, description="words in it; above 1: a phrase")
     toward: str = Field(description="class the share is counted toward")
     reference_share: float
     candidate_share: float
@@ -45,7 +46,7 @@ class WordShift(Record):
     standard_error: float | None = Field(default=None, description="of the change of the effect, with its floor")
     z: float = Field(description="change of the effect over its standard error; in records before the effect: of the share")
     p_value: float
-    q_value: float = Field(description="Benjamini-Hochberg over all tests: words x classes x segments")
+    q_value: float = Field(description="Benjamini-Hochberg over all tests: words and phrases x classes x segments")
     n: int = Field(description="examples in which the word occurs")
     slice: str = Field(default="all", description="all, class = … (the reference's prediction), or a segment")
     by_layer: tuple[float, ...] = Field(
@@ -77,6 +78,19 @@ class DriftExample(Record):
     rank_agreement: float | None
     sign_flip: float | None
     words: tuple[DriftWord, ...]
+
+
+class ChangedSlice(Record):
+    """The slice of the examples in which the reasons changed most, of all that were searched; it decides nothing."""
+
+    conditions: tuple[str, ...] = Field(description="what its examples have in common: segment, class, length, set of words")
+    n: int
+    reason_change: float = Field(description="mean over its examples of half the L1 distance of the words' shares, 0..1")
+    elsewhere: float = Field(description="the same over all other examples")
+    z: float = Field(description="its mean less the mean of all, over the error of a random draw of as many examples")
+    p_value: float = Field(description="chance that some slice of the search reaches this z when none differs (permutations)")
+    searched: int = Field(description="slices that were looked at")
+    stands_out: bool = Field(description="whether p is at most 0.05")
 
 
 class LayerProfile(Record):
@@ -134,6 +148,44 @@ class Power(Record):
     rows_needed: int | None = Field(default=None, description="rows with which enough would be tested; None: enough is")
 
 
+class SetNoise(Record):
+    """How the words of a set moved between two versions, toward a class."""
+
+    name: str
+    toward: str
+    words: int
+    mean: float = Field(description="mean change of the words' effects, less the median of all other words")
+    spread: float = Field(description="standard deviation of the words' changes, with its floor")
+
+
+class SetShift(Record):
+    """The change of what the words of a set do together, toward one class (deploy/docs/method.md)."""
+
+    name: str
+    toward: str
+    words: int = Field(description="different words of the set in the compared rows")
+    occurrences: int
+    reference_effect: float | None = Field(default=None, description="mean effect of its words, over a typical decision")
+    candidate_effect: float | None = None
+    effect: float | None = Field(
+        default=None, description="mean change of the words' effects, less the median of all other words; None: not tested"
+    )
+    correlation: float | None = Field(default=None, description="between its words' changes, that the error was inflated by")
+    standard_error: float | None = None
+    t: float | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = Field(default=None, description="times the sets and classes tested (Bonferroni)")
+    strongest: tuple[str, ...] = Field(default=(), description="its words that changed most")
+    detectable_effect: float | None = Field(default=None, description="change that is found with 80 % chance")
+    words_needed: int | None = Field(
+        default=None, description="different words with which enough would be seen; None: enough is, or no number would do"
+    )
+    verdict: CheckVerdict = Field(
+        description="not_applicable: a built-in set without words enough; inconclusive: the operator's, or too little to see"
+    )
+    fires: bool = False
+
+
 class NullPair(Record):
     """Two versions that differ by honest training alone, compared as the candidate is."""
 
@@ -151,6 +203,7 @@ class NullPair(Record):
     further: dict[str, float | None] = Field(
         default={}, description="means of the other judged statistics, by the setting of their limit"
     )
+    sets: tuple[SetNoise, ...] = Field(default=(), description="how the sets of words moved, from which their correlation is")
 
     def mean(self, setting: str) -> float | None:
         """The mean of the statistic that the limit `setting` judges; None: not known."""
@@ -200,7 +253,13 @@ class DriftReport(Record):
     )
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = Field(default=0, description="word types with enough occurrences")
-    tests: int = Field(default=0, description="words x classes x segments")
+    tests: int = Field(default=0, description="words x classes x segments, and phrases x classes")
+    phrase_shifts: tuple[WordShift, ...] = Field(
+        default=(), description="phrases whose change no word in them explains, the strongest first"
+    )
+    phrases_tested: int = Field(default=0, description="phrases with enough occurrences, over all rows")
+    set_shifts: tuple[SetShift, ...] = Field(default=(), description="sets of words tested together, the strongest first")
+    most_changed: ChangedSlice | None = Field(default=None, description="None: no slice to search, or nothing changed")
     power: Power | None = Field(default=None, description="None: not judged, or made before it was recorded")
     layer_profile: LayerProfile | None = None
     ranking: GlobalRanking | None = None

@@ -4,6 +4,7 @@ from components.drift.comparability import is_results_folder, load_profile, load
 from components.drift.comparison import compare, doubted, incomparable, not_applicable
 from components.drift.monitoring import cannot_monitor, monitor
 from components.drift.pairing import unmatched_targets
+from components.drift.sets import word_sets
 
 __all__ = [
     "cannot_monitor",
@@ -17,4 +18,5 @@ __all__ = [
     "not_applicable",
     "obstacle",
     "unmatched_targets",
+    "word_sets",
 ]

@@ -12,14 +12,17 @@ from components.drift.limits import judged_by, numerics_floor, thresholds
 from components.drift.noise import measure_noise
 from components.drift.pairing import Pairing, groups, match
 from components.drift.power import power_of, shortage
+from components.drift.sets import WordSet, word_sets
+from components.drift.slices import most_changed
 from components.drift.statistics.layers import layer_profile, word_by_layer
 from components.drift.statistics.ranking import global_ranking
 from components.drift.statistics.registry import summarise
-from components.drift.statistics.word_shift import strongest, typical_decisions, word_shifts
+from components.drift.statistics.set_shift import set_shifts
+from components.drift.statistics.word_shift import own_phrases, strongest, typical_decisions, word_shifts
 from components.table.rows import Row, read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
-from schemas.drift import DriftReport, Noise, WordShift
+from schemas.drift import DriftReport, Noise, SetShift, WordShift
 from schemas.reference import Doubt, NoiseSources, ReferenceIdentity, ReferenceProfile
 
 #: Word shifts listed in the report; all are tested.
@@ -82,7 +85,11 @@ def compare(  # noqa: PLR0913 - two versions and what is to be equal of them; al
         ours, theirs, again = (read_rows(paths) for paths in (tables, reference.tables, toward_reference))
     except InputError as error:
         return incomparable(str(error), reference=reference.identity, next_step=_EXPLAIN_AGAIN.format(reference.identity))
-    return _compared(theirs, ours, again, reference, config, decided_on, sources or NoiseSources())
+    try:
+        sets = word_sets(config.drift.sets_file)
+    except InputError as error:
+        return incomparable(str(error), reference=reference.identity, next_step="mend the file that drift.sets_file names")
+    return _compared(theirs, ours, again, reference, config, decided_on, sources or NoiseSources(), sets)
 
 
 _ONE_BASELINE = "set attribution.baseline to one that both versions have (pad, mean), and explain both with it"
@@ -101,15 +108,16 @@ def _compared(
     config: PipelineConfig,
     decided_on: str,
     sources: NoiseSources,
+    sets: Sequence[WordSet],
 ) -> DriftReport:
     """Inconclusive when too few rows are comparable, or when honest noise is so large that nothing could fire."""
     pairing = match(theirs, ours, reference.labels, toward_reference)
     short = shortfall(pairing.coverage, config.drift)
     if short is not None:
         return _unjudged(*short, pairing, reference.identity)
-    noise = measure_noise(reference, theirs, ours, sources, config.drift)
+    noise = measure_noise(reference, theirs, ours, sources, config.drift, sets)
     judged = judged_by(config.drift, noise)
-    report = _report(pairing, reference.identity, config.model_copy(update={"drift": judged}), noise)
+    report = _report(pairing, reference.identity, config.model_copy(update={"drift": judged}), noise, sets)
     facts = {
         "accuracy_change": _accuracy_change(theirs, ours),
         "flipped": sum(theirs[k]["predicted"] != ours[k]["predicted"] for k in theirs if k in ours),
@@ -118,23 +126,27 @@ def _compared(
     return _seen(report, config.drift, judged, noise).model_copy(update=facts)
 
 
-def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise) -> DriftReport:
+def _report(
+    pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise, sets: Sequence[WordSet]
+) -> DriftReport:
     """The report by the limits in `config`."""
     examples = pairing.examples
-    tests = word_shifts(examples, config.drift)
-    if not tests:
+    units, grouped = word_shifts(examples, config.drift), set_shifts(examples, sets, noise, config.drift)
+    tests = [s for s in units if s.length == 1]
+    if not tests and not any(s.fires for s in grouped):
         reason = f"no word occurs in {config.drift.min_occurrences} of the compared rows: nothing could be tested"
         return _unjudged(reason, "explain more rows, or lower drift.min_occurrences", pairing, identity)
     shifts = strongest(tests)
+    phrases = own_phrases([s for s in units if s.length > 1], shifts)
     members = dict(groups(examples))
     firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]
     table = summarise(examples, config.drift, config.quality)
     power = power_of(examples, tests, config.drift)
-    short = None if firing else shortage(power, config.drift)
-    reason = findings.reason(firing, shifts, [s.name for s in table if s.fires], noise)
+    firing_phrases = [s for s in phrases if s.fires]
+    verdict, reason, next_step = _judged([*firing, *firing_phrases], grouped, shortage(power, config.drift))
     return DriftReport(
-        verdict=CheckVerdict.FAIL if firing else CheckVerdict.INCONCLUSIVE if short else CheckVerdict.PASS,
-        reason=short[0] if short else reason,
+        verdict=verdict,
+        reason=reason or findings.reason([*firing, *firing_phrases], shifts, [s.name for s in table if s.fires], noise),
         reference=identity,
         n_paired=len(examples),
         coverage=pairing.coverage,
@@ -142,14 +154,33 @@ def _report(pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfi
         typical_decision=typical_decisions(examples),
         word_shifts=_listed(firing, shifts),
         words_tested=len(shifts),
-        tests=len(tests),
+        tests=len(units),
+        phrase_shifts=tuple(phrases[:_LISTED_WORDS]),
+        phrases_tested=len(units) - len(tests),
+        set_shifts=tuple(grouped),
+        most_changed=most_changed(examples, sets, config.quality.seed),
         layer_profile=layer_profile(examples),
         ranking=global_ranking(examples),
         worst=tuple(findings.worst(examples, config.drift.worst_examples)),
         noise=noise,
         power=power,
-        next_step=short[1] if short else findings.next_step(firing),
+        next_step=next_step,
     )
+
+
+def _judged(firing: list[WordShift], grouped: list[SetShift], short: tuple[str, str] | None) -> tuple[CheckVerdict, str, str]:
+    """Verdict, reason and next step; the reason is empty where the words have the say."""
+    if firing:
+        return CheckVerdict.FAIL, "", findings.next_step(firing)
+    moved = next((s for s in grouped if s.fires), None)
+    if moved is not None:
+        step = f"look at rows with words of the set “{moved.name}” in the training data of this version: what stands beside them?"
+        return CheckVerdict.FAIL, findings.reason_of_set(moved), step
+    unjudged = next((findings.unjudged_set(s) for s in grouped if s.verdict is CheckVerdict.INCONCLUSIVE), None)
+    hindrance = short or unjudged
+    if hindrance is not None:
+        return CheckVerdict.INCONCLUSIVE, *hindrance
+    return CheckVerdict.PASS, "", ""
 
 
 def _listed(firing: list[WordShift], shifts: list[WordShift]) -> tuple[WordShift, ...]:

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from components.drift.pairing import PairedExample
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
 from components.table.rows import Row, is_wrong
-from schemas.drift import DriftExample, DriftWord, Noise, WordShift
+from schemas.drift import DriftExample, DriftWord, Noise, SetShift, WordShift
 
 
 def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Sequence[str], noise: Noise) -> str:
     """One sentence for a release manager, the strongest finding first."""
     if firing:
         s = firing[0]
+        kind = "word" if s.length == 1 else "phrase"
         others = f", and {len(firing) - 1} more" if len(firing) > 1 else ""
         where = "" if s.slice == "all" else f" where {s.slice}"
         return (
-            f"the word “{s.word}” now carries {s.candidate_share:+.0%} of the attribution toward {s.toward}{where} "
+            f"the {kind} “{s.word}” now carries {s.candidate_share:+.0%} of the attribution toward {s.toward}{where} "
             f"(before: {s.reference_share:+.0%}); each occurrence counts {s.effect:+.2f} of a typical decision more than before"
             f"{_turns(s)} (z = {s.z:.1f}, {s.n} examples){others}"
         )
@@ -26,6 +27,30 @@ def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Se
     cause = "as retraining also causes" if noise.retraining == "prior" else "more than among honest retrainings of this model"
     warning = f"; diffuse change, {cause}, in {', '.join(sorted(set(diffuse)))}" if diffuse else ""
     return f"no single word's effect shifted beyond the thresholds{largest}{warning}"
+
+
+def reason_of_set(found: SetShift) -> str:
+    """The same of a set whose words moved together."""
+    moved = ", ".join(f"“{word}”" for word in found.strongest[:3])
+    return (
+        f"the words of the set “{found.name}” together count {found.effect:+.2f} of a typical decision more toward "
+        f"{found.toward} than before, each occurrence ({found.words} words, t = {found.t:.1f}; most of all {moved})"
+    )
+
+
+def unjudged_set(found: SetShift) -> tuple[str, str]:
+    """Why a set that the operator named could not be judged, and what to do."""
+    if found.effect is None:
+        seen = f"{found.words} of its words occur" if found.words else "none of its words occurs"
+        reason = f"the set “{found.name}” (drift.sets_file) was not tested: {seen} in the compared rows"
+    else:
+        reason = (
+            f"of the set “{found.name}” (drift.sets_file) only a change from {found.detectable_effect:.2f} of a typical decision "
+            f"on could be seen ({found.words} words)"
+        )
+    if found.words_needed is None:
+        return reason, "nominate reseeded twins: they measure how alike its words move; more words alone would not do"
+    return reason, f"explain rows with at least {found.words_needed:,} different words of the set, or take it out of the file"
 
 
 def _turns(shift: WordShift) -> str:

@@ -18,11 +18,21 @@ _PRIOR = (
 )
 #: Honest pairs among them.
 _N_PRIOR = 13
-_CONVENTION = "convention: expected share of false alarms among the words that fire"
+_CONVENTION = (
+    "convention: expected share of false alarms among the words and phrases that fire; half of drift.false_discovery_rate, which "
+    "is the level of the whole family"
+)
+_CONVENTION_SETS = "convention: chance that any set fires by noise; the other half of drift.false_discovery_rate"
+_CHOICE_SETS = (
+    "a choice, held against simulated words only (tests/components/drift/test_set_shift.py): honest retrainings of real models "
+    "have not been measured"
+)
 
 
 def judged_by(config: DriftConfig, noise: Noise) -> DriftConfig:
     """The limits in force: the configured minimum effects, raised to the noise where noise was measured, never lowered.
+
+    Words with phrases, and sets, are two families: each has half of the level.
 
     No limit is raised by more than `noise_cap`: who could choose what the noise is measured on could else hide any change.
     """
@@ -30,6 +40,7 @@ def judged_by(config: DriftConfig, noise: Noise) -> DriftConfig:
     limits = {
         "word_shift": min(max(config.word_shift * noise.factor, numerics_floor(noise)), cap * config.word_shift),
         "word_shift_z": config.word_shift_z * noise.factor,
+        "false_discovery_rate": config.false_discovery_rate / 2,
         **{limit.setting: _raised(one.noise, limit.setting, config, noise) for one, limit in judged() if one.noise is not None},
     }
     return config.model_copy(update=limits)
@@ -63,6 +74,8 @@ def thresholds(config: DriftConfig, in_force: DriftConfig, noise: Noise, decided
         ("word_shift", "|word shift|", "above fires", critical, _PRIOR, _N_PRIOR),
         ("word_shift_z", "|z| of the word shift", "above fires", critical, _PRIOR, _N_PRIOR),
         ("false_discovery_rate", "q of the word shift", "below fires", critical, _CONVENTION, None),
+        ("set_shift", "|set shift|", "above fires", critical, _CHOICE_SETS, None),
+        ("false_discovery_rate", "p of the set shift", "below fires", critical, _CONVENTION_SETS, None),
     ]
     rows += [(limit.setting, one.name, _fires(one), Severity.WARNING, limit.prior, limit.n_prior) for one, limit in judged()]
     return [_threshold(config, in_force, noise, decided_on, row) for row in rows]
@@ -82,7 +95,7 @@ def _threshold(config: DriftConfig, in_force: DriftConfig, noise: Noise, decided
     )
     measured, limit = _measured(setting, config, in_force, noise), float(getattr(in_force, setting))
     if measured is None:
-        return minimum
+        return minimum.model_copy(update={"limit": limit})
     set_by = "the measured noise" if limit != minimum.limit else f"{minimum.set_by}, held against the measured noise"
     facts = {"limit": limit, "source": measured, "n_null": len(noise.pairs), "set_by": set_by}
     return minimum.model_copy(update=facts)

@@ -9,8 +9,10 @@ import numpy as np
 from components.common.errors import InputError
 from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.pairing import PairedExample, match
+from components.drift.sets import WordSet
 from components.drift.statistics.layers import layer_profile
 from components.drift.statistics.registry import judged, mean_of
+from components.drift.statistics.set_shift import set_noise
 from components.drift.statistics.word_shift import typical_decisions, word_shifts
 from components.table.rows import Row, read_rows
 from schemas.config import DriftConfig
@@ -31,7 +33,12 @@ _GUMBEL_99 = 3.1367
 
 
 def measure_noise(
-    reference: ReferenceProfile, theirs: Mapping[str, Row], ours: Mapping[str, Row], sources: NoiseSources, config: DriftConfig
+    reference: ReferenceProfile,
+    theirs: Mapping[str, Row],
+    ours: Mapping[str, Row],
+    sources: NoiseSources,
+    config: DriftConfig,
+    sets: Sequence[WordSet] = (),
 ) -> Noise:
     """All layers of the noise floor, from the first source of retraining noise that gives enough pairs.
 
@@ -40,11 +47,12 @@ def measure_noise(
         ours: the candidate's rows.
         sources: twins and history, in order of preference, and the more exact run.
         config: settings; `min_null_pairs` decides what is enough.
+        sets: sets of words that are tested together; the correlation of their words is measured too.
     """
     numerics, n_rows = numerics_noise(ours, {k: row for k, row in read_rows(sources.numerics).items() if k in ours}, reference)
     skipped = [sources.problem] if sources.problem else []
     for source in sources.nulls:
-        pairs, without = _retraining(reference, theirs, source, config)
+        pairs, without = _retraining(reference, theirs, source, config, sets)
         skipped += [*source.skipped, *without]
         if len(pairs) >= config.min_null_pairs:
             break
@@ -72,9 +80,11 @@ def measure_noise(
 _NAMES = {"twins": "reseeded twins", "history": "accepted earlier versions"}
 
 
-def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample], config: DriftConfig) -> NullPair:
+def null_pair(
+    reference: str, candidate: str, examples: Sequence[PairedExample], config: DriftConfig, sets: Sequence[WordSet] = ()
+) -> NullPair:
     """What one honest retraining changes, by the statistics that judge a candidate."""
-    shifts = word_shifts(examples, config)
+    shifts = [s for s in word_shifts(examples, config) if s.length == 1]
     most = max(shifts, key=lambda s: excess(s.effect, s.z, config), default=None)
     profile = layer_profile(examples)
     means = {limit.setting: mean_of(one, examples, config) for one, limit in judged() if one.noise is not None}
@@ -91,6 +101,7 @@ def null_pair(reference: str, candidate: str, examples: Sequence[PairedExample],
         sign_flip=means.pop("sign_flip"),
         layer_distance=None if profile is None else profile.distance,
         further=means,
+        sets=set_noise(examples, sets),
     )
 
 
@@ -125,7 +136,7 @@ def numerics_noise(ours: Mapping[str, Row], exact: Mapping[str, Row], reference:
 
 
 def _retraining(
-    reference: ReferenceProfile, theirs: Mapping[str, Row], source: NullProfiles, config: DriftConfig
+    reference: ReferenceProfile, theirs: Mapping[str, Row], source: NullProfiles, config: DriftConfig, sets: Sequence[WordSet]
 ) -> tuple[tuple[NullPair, ...], list[str]]:
     """The pairs of one source, and what was left out: twins all against all, the reference too; history one after another.
 
@@ -137,7 +148,7 @@ def _retraining(
     pairs: list[NullPair] = []
     for version in usable if source.kind == "twins" else usable[1:]:
         earlier = kept if source.kind == "twins" else kept[-1:]
-        found, without = _compared(earlier, version, reference.labels, config)
+        found, without = _compared(earlier, version, reference.labels, config, sets)
         copied = next((pair.reference for pair in found if is_near_copy(pair)), None)
         if copied is not None:
             skipped.append(f"version {version[0]}: its attributions are those of version {copied}, a near copy shows no noise")
@@ -154,7 +165,7 @@ def is_near_copy(pair: NullPair) -> bool:
 
 
 def _compared(
-    earlier: Sequence[Version], version: Version, labels: Sequence[str], config: DriftConfig
+    earlier: Sequence[Version], version: Version, labels: Sequence[str], config: DriftConfig, sets: Sequence[WordSet]
 ) -> tuple[list[NullPair], list[str]]:
     """`version` against each of the `earlier` ones, and what could not be compared."""
     pairs: list[NullPair] = []
@@ -163,7 +174,7 @@ def _compared(
         pairing = match(rows, version[1], labels)
         short = shortfall(pairing.coverage, config)
         if short is None:
-            pairs.append(null_pair(name, version[0], pairing.examples, config))
+            pairs.append(null_pair(name, version[0], pairing.examples, config, sets))
         else:
             skipped.append(f"versions {name} and {version[0]}: {short[0]}")
     return pairs, skipped

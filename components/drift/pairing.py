@@ -1,4 +1,4 @@
-"""Cuts of the paired examples: all, by the reference's predicted class, and by each value of each segment column."""
+"""Examples paired by id under both versions, and their cuts by class and segment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def groups(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[Paired
     yield "all", list(examples)
     members: dict[str, list[PairedExample]] = {}
     for example in examples:
-        for name in (f"class = {example.predictions[0]}", *(f"{_titled(k)} = {v}" for k, v in example.segments.items())):
+        for name in (f"class = {example.predictions[0]}", *(f"{titled(k)} = {v}" for k, v in example.segments.items())):
             members.setdefault(name, []).append(example)
     yield from ((name, some) for name, some in sorted(members.items()) if len(some) >= MIN_SLICE)
 
@@ -38,7 +38,7 @@ def slices(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[Paired
             yield "same answer", [example for example in examples if example.same_answer]
 
 
-def _titled(segment: str) -> str:
+def titled(segment: str) -> str:
     """A segment column called `class` is not the predicted class: under one name its rows would count twice."""
     return f"segment {segment}" if segment == "class" else segment
 

@@ -22,6 +22,7 @@ _HIGHER = {
     "drift.min_coverage",
     "drift.min_rows",
     "drift.numerics_rows",
+    "drift.phrase_words",
     "drift.rank_agreement",
     "probe.contexts",
     "probe.enabled",
@@ -41,6 +42,7 @@ _LOWER = {
     "attribution.tolerance",
     "drift.min_occurrences",
     "drift.noise_cap",
+    "drift.set_shift",
     "drift.sign_flip",
     "drift.twin_tags",
     "drift.word_shift",
@@ -48,6 +50,8 @@ _LOWER = {
     "probe.min_shift",
     "probe.noise_cap",
 }
+#: Files that add to what is tested: who asks for none has no objection to one.
+_ADDING_FILES = ("drift.sets_file", "probe.word_list")
 #: Settings that no verdict of a release rests on, or that are compared elsewhere (the suite, by its content).
 _FREE = {
     "attribution.batch_tokens",
@@ -82,7 +86,7 @@ def _flat(config: PipelineConfig) -> dict[str, Any]:
 
 def _as_strict(name: str, recorded: Any, wanted: Any) -> bool:
     recorded, wanted = (_EMPTY.get(name) if value is None else value for value in (recorded, wanted))
-    if recorded == wanted or (name == "probe.word_list" and wanted is None):
+    if recorded == wanted or (name in _ADDING_FILES and wanted is None):
         return True
     if name == "drift.twins":  # the watch file may nominate them; who lists any here wants no others
         return not wanted or all(set(twins) <= set(wanted.get(version, ())) for version, twins in recorded.items())

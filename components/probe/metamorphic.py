@@ -174,7 +174,7 @@ def compare_transformed(
 
 def with_transformations(words: ProbeReport, rows: MetamorphicReport) -> ProbeReport:
     """The probe's report on both: the graver verdict, its reason first."""
-    parts = sorted((words, rows), key=lambda part: _GRAVEST.index(part.verdict))
+    parts: list[ProbeReport | MetamorphicReport] = sorted((words, rows), key=lambda part: _GRAVEST.index(part.verdict))
     return words.model_copy(
         update={
             "verdict": parts[0].verdict,

@@ -124,7 +124,7 @@ def _entities_swapped(groups: Mapping[str, Sequence[str]]) -> Transformation:
             step = random.Random(f"{group} {text}").randrange(1, len(names))  # noqa: S311 - no secret
             return _cased(names[(at + step) % len(names)], found.group())
 
-        return pattern.sub(other, text)
+        return str(pattern.sub(other, text))
 
     return swapped
 

@@ -23,7 +23,7 @@ _SETTINGS = (
     ("probe", "noise_cap"),
 )
 #: Settings that name a file.
-_FILES = (("quality", "suite"), ("probe", "word_list"), ("probe", "transformation_words"))
+_FILES = (("quality", "suite"), ("probe", "word_list"), ("probe", "transformation_words"), ("drift", "sets_file"))
 
 Settings = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def tagged_settings(tagged: Settings, operators: Settings, roots: Sequence[Path]
     Args:
         tagged: the settings in that file.
         operators: those of the watch file, or none.
-        roots: folders in which the file may name suites and word lists.
+        roots: folders in which the file may name suites, word lists and word sets.
         built_in: names of suites that come with calig.
 
     Raises:

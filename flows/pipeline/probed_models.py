@@ -57,7 +57,7 @@ class TextVersion:
     def independent(self) -> bool:
         """Whether its classes do not exclude each other."""
         config = json.loads((self.snapshot.model_path / "config.json").read_text(encoding="utf-8"))
-        return config.get("problem_type") == "multi_label_classification"
+        return bool(config.get("problem_type") == "multi_label_classification")
 
     @cached_property
     def _tokenizing(self) -> tuple[Any, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components import attribution, quality, registry
+from components import attribution, drift, quality, registry
 from flows.common import progress
 from flows.evidence.provenance import trusted_keys
 from flows.pipeline import redact, tasks
@@ -18,12 +18,13 @@ from schemas.release import DatasetRef, ModelSnapshot
 
 
 def check_preconditions(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig) -> None:
-    """Refuse what cannot be explained or judged: a broken suite, settings or rows that do not fit the model.
+    """Refuse what cannot be explained or judged: a broken suite or file of word sets, settings or rows that do not fit the model.
 
     Raises:
         InputError: with the first reason found.
     """
     settings = config.quality
+    drift.word_sets(config.drift.sets_file)
     columns = quality.column_names(settings, dataset.segment_columns)
     quality.load_suite(settings.suite, columns=columns, modules=quality.listed_modules(settings))
     attribution.check_ready(snapshot, examples_in(dataset, snapshot.labels), config.attribution)

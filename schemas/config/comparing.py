@@ -61,7 +61,25 @@ class DriftConfig(Record):
     )
     word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
     false_discovery_rate: float = Field(
-        default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes x segments"
+        default=0.01,
+        gt=0.0,
+        lt=1.0,
+        description="level of the whole family: half for words and phrases x classes x segments "
+        "(Benjamini-Hochberg), half for sets x classes (Bonferroni)",
+    )
+    phrase_words: int = Field(
+        default=3, ge=1, le=5, description="words in the longest phrases that are tested as words are; 1: no phrases"
+    )
+    sets_file: Path | None = Field(
+        default=None,
+        description="YAML file of word sets to test together, sets: {NAME: {words: [WORD, …]}}; beside the built-in ones "
+        "(negations, pronouns, numbers, words in capitals, emoji)",
+    )
+    set_shift: float = Field(
+        default=0.05,
+        gt=0.0,
+        description="minimum effect of a set: mean change of its words' effects, less that of other words, from which on a "
+        "version can fail",
     )
     rank_agreement: float = Field(
         default=0.8, ge=-1.0, le=1.0, description="mean Spearman below this warns; measured noise lowers it, never raises it"

@@ -1,15 +1,20 @@
-"""The word shift: which single word moves the answer more, or less, than it did (deploy/docs/method.md).
+"""The word shift: which single word, or phrase, moves the answer more, or less, than it did (deploy/docs/method.md).
 
 It is judged by its effect: what an occurrence adds to the explained function, over a typical decision of the reference, its
 median |f(x) − f(x')|, on the version's own scale. A share of a row's attribution would shrink as texts grow longer, and a number
 of logits would depend on the scale of the head, which changes no answer.
+
+Phrases of two words and more are tested over all examples and counted in the same family. Their effect is that of their words
+together, and noise may move these together too: a phrase fires by its mean per word. There are many phrases: the limit on |z| is
+so much higher for them that all together exceed it by chance no more often than one word does.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +45,7 @@ class _Test:
     word: str
     toward: str
     found: Sequence[_Occurrence]
+    length: int = 1
 
     @property
     def effects(self) -> Floats:
@@ -53,22 +59,40 @@ class _Test:
 
 
 def word_shifts(examples: Sequence[PairedExample], config: DriftConfig) -> list[WordShift]:
-    """Every word that occurs in enough examples, over all, within each class and each segment; the largest |z| first.
+    """Every word and phrase that occurs in enough examples, words also within each class and segment; the largest |z| first.
 
     Per example a word's effect is the mean over its occurrences on each side; the shift is the mean of the candidate's less the
     reference's effect over the examples that contain it. z = mean / (standard error + 0.02), p two-sided from Student's t,
-    q by Benjamini and Hochberg (1995) over all words, classes and segments tested. A slice that holds every occurrence of a
-    word would repeat the test over all and is left out.
+    q by Benjamini and Hochberg (1995) over all words, phrases, classes and segments tested. A slice that holds every occurrence
+    of a word would repeat the test over all and is left out.
     """
-    tests = _tests(examples, config.min_occurrences)
+    phrases = _phrase_tests(examples, config)
+    tests = [*_tests(examples, config.min_occurrences), *phrases]
     if not tests:
         return []
     errors = [standard_error(test.change) for test in tests]
     z = np.array([test.change.mean() / error for test, error in zip(tests, errors, strict=True)])
     p = 2 * stats.t.sf(np.abs(z), [len(test.found) - 1 for test in tests])
     q = stats.false_discovery_control(p)
-    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), strict=True)
+    limits = {True: phrase_z(config.word_shift_z, len(phrases)), False: config.word_shift_z}
+    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), [limits[test.length > 1] for test in tests], strict=True)
     return sorted((_shift(*row, config) for row in rows), key=lambda s: (not s.fires, -abs(s.z)))
+
+
+def phrase_z(word_z: float, n_phrases: int) -> float:
+    """The limit on a phrase's |z| at which all of them exceed it by chance as often as one word does `word_z` (Bonferroni)."""
+    return float(stats.norm.isf(stats.norm.sf(word_z) / max(n_phrases, 1)))
+
+
+def own_phrases(phrases: Sequence[WordShift], words: Sequence[WordShift]) -> list[WordShift]:
+    """The phrases without those whose change a word or a shorter phrase that fires in them explains."""
+    kept: list[WordShift] = []
+    firing = [(shift.toward, f" {shift.word} ") for shift in words if shift.fires]
+    for phrase in sorted(phrases, key=lambda s: (not s.fires, s.length, -abs(s.z))):
+        if not any(toward == phrase.toward and word in f" {phrase.word} " for toward, word in firing):
+            kept.append(phrase)
+            firing += [(phrase.toward, f" {phrase.word} ")] if phrase.fires else []
+    return sorted(kept, key=lambda s: (not s.fires, -abs(s.z)))
 
 
 def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
@@ -116,6 +140,51 @@ def _tests(examples: Sequence[PairedExample], minimum: int) -> list[_Test]:
     return tests
 
 
+def _phrase_tests(examples: Sequence[PairedExample], config: DriftConfig) -> list[_Test]:
+    if config.phrase_words < 2 or not examples:
+        return []
+    phrases = [list(_phrases(example, config.phrase_words)) for example in examples]
+    pairs = zip(examples, phrases, strict=True)
+    counts = Counter(key for example, some in pairs for key in {(words, example.toward) for words, _ in some})
+    typical, found = typical_decisions(examples), defaultdict(list)
+    for example, some in zip(examples, phrases, strict=True):
+        places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for words, first in some:
+            if counts[words, example.toward] >= config.min_occurrences:
+                places[words].append(first)
+        for words, starts in places.items():
+            found[words, example.toward].append(_phrase(example, starts, len(words), typical))
+    return [_Test("all", " ".join(words), toward, some, len(words)) for (words, toward), some in sorted(found.items())]
+
+
+def _phrases(example: PairedExample, longest: int) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Neighbouring words of a text, nothing but blanks between them, and the place of the first; patches form no phrases."""
+    if not example.text:
+        return
+    texts = [text.casefold() for text, _ in example.units]
+    spans = [span for _, span in example.units]
+    gaps = [example.text[a[1] : b[0]] for a, b in pairwise(spans)]
+    joined = [gap.isspace() and _is_word(a) and _is_word(b) for gap, a, b in zip(gaps, texts, texts[1:], strict=False)]
+    for first in range(len(texts)):
+        for length in range(2, longest + 1):
+            if first + length > len(texts) or not joined[first + length - 2]:
+                break
+            yield tuple(texts[first : first + length]), first
+
+
+def _is_word(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _phrase(example: PairedExample, starts: Sequence[int], length: int, typical: tuple[float, float]) -> _Occurrence:
+    """A phrase in one example: shares summed over its occurrences, the mean effect of one."""
+    places = [first + k for first in starts for k in range(length)]
+    total = np.array([example.reference[places].sum(), example.candidate[places].sum()])
+    scale = np.array(example.mass) / typical / len(starts)
+    (a, b), (c, d) = total.tolist(), (scale * total).tolist()
+    return _Occurrence((a, b), (c, d), None if example.margin is None else example.margin / typical[0])
+
+
 def _occurrences(examples: Iterable[PairedExample], typical: tuple[float, float]) -> dict[tuple[str, str], list[_Occurrence]]:
     """(word, class) → the word in each example that contains it."""
     found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
@@ -132,13 +201,14 @@ def _occurrences(examples: Iterable[PairedExample], typical: tuple[float, float]
     return found
 
 
-def _shift(test: _Test, error: float, z: float, p: float, q: float, config: DriftConfig) -> WordShift:
+def _shift(test: _Test, error: float, z: float, p: float, q: float, limit: float, config: DriftConfig) -> WordShift:
     reference, candidate = np.mean([o.shares for o in test.found], axis=0).tolist()
     before, now = test.effects.mean(0).tolist()
     effect = now - before
-    fires = abs(effect) >= config.word_shift and abs(z) >= config.word_shift_z and q <= config.false_discovery_rate
+    fires = abs(effect) / test.length >= config.word_shift and abs(z) >= limit and q <= config.false_discovery_rate
     return WordShift(
         word=test.word,
+        length=test.length,
         toward=test.toward,
         reference_share=reference,
         candidate_share=candidate,

@@ -181,7 +181,9 @@ def test_settings_by_tag_leave_the_operators_own_in_force(tmp_path: Path) -> Non
     }
 
 
-@pytest.mark.parametrize("place", [("quality", "suite"), ("probe", "word_list"), ("probe", "transformation_words")])
+@pytest.mark.parametrize(
+    "place", [("quality", "suite"), ("probe", "word_list"), ("probe", "transformation_words"), ("drift", "sets_file")]
+)
 def test_settings_by_tag_name_files_among_the_settings_only(tmp_path: Path, place: tuple[str, str]) -> None:
     with pytest.raises(InputError, match=f"(?s){place[1]}.*outside the allowed folders"):
         watching.tagged_settings({place[0]: {place[1]: "/etc/passwd"}}, {}, [tmp_path], ["default"])

@@ -65,9 +65,8 @@ def set_shifts(examples: Sequence[PairedExample], sets: Sequence[WordSet], noise
     """
     groups = list(_groups(examples, sets))
     tested = [group for group in groups if len(group.effects) >= MIN_WORDS]
-    level = config.false_discovery_rate / max(len(tested), 1)
     named = {one.name for one in sets if one.named}
-    found = [_tested(group, noise, config, level, named=group.name in named) for group in tested]
+    found = [_tested(group, noise, config, len(tested), named=group.name in named) for group in tested]
     for one in sets:
         if not any(group.name == one.name for group in tested):
             found.append(_untested(one, [group for group in groups if group.name == one.name]))
@@ -101,8 +100,8 @@ def _freedom(noise: Noise) -> float:
     return 2 * len(noise.pairs) / 3
 
 
-def _tested(group: _Group, noise: Noise, config: DriftConfig, level: float, *, named: bool) -> SetShift:
-    own, n = group.noise, len(group.effects)
+def _tested(group: _Group, noise: Noise, config: DriftConfig, n_tests: int, *, named: bool) -> SetShift:
+    own, n, level = group.noise, len(group.effects), config.false_discovery_rate / n_tests
     pairs = [one for pair in noise.pairs for one in pair.sets if (one.name, one.toward) == (group.name, group.toward)]
     inflated, known = moderated(n, pairs, _freedom(noise))
     error, freedom = own.spread * np.sqrt(inflated / n), _together(n, known)
@@ -117,7 +116,7 @@ def _tested(group: _Group, noise: Noise, config: DriftConfig, level: float, *, n
             "standard_error": float(error),
             "t": float(t),
             "p_value": p,
-            "p_adjusted": min(1.0, p * config.false_discovery_rate / level),
+            "p_adjusted": min(1.0, p * n_tests),
             "detectable_effect": float(detectable),
             "words_needed": _words_needed(own.spread, known, correlation_of(n, inflated), level, config) if blind else None,
             "verdict": CheckVerdict.FAIL if fires else CheckVerdict.INCONCLUSIVE if blind else CheckVerdict.PASS,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import app, entry
+from flows.cli import entry
 
 ROOT = Path(__file__).parents[3]
 CANARY = "canary-pass-5521"
@@ -36,10 +36,8 @@ def test_nothing_but_a_verdict_ends_with_one(where, error, monkeypatch, capsys):
 
     monkeypatch.setenv("SMTP_PASS", CANARY)
     monkeypatch.setattr(
-        "components.common.configuration.load_config" if where == "command" else "flows.cli.entry.exit_with", fails
+        "components.common.configuration.load_config" if where == "command" else "flows.cli.command.exit_with", fails
     )
-    if where == "before":
-        monkeypatch.setattr(app, "exit_with", fails)
     with pytest.raises(SystemExit) as ended:
         entry.main(["config", "show"])
     said = capsys.readouterr().err

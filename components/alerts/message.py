@@ -65,7 +65,8 @@ def _probe_findings(probe: ProbeReport) -> Iterator[Finding]:
     for rows in [rows for rows in transformed if rows.severity in _TOLD_AS]:
         event, level = _TOLD_AS[rows.severity]
         yield Finding(event, level, _transformed_in_words(rows))
-    if probe.verdict is CheckVerdict.FAIL and not any(p.severity is Severity.CRITICAL for p in (*probe.words, *transformed)):
+    found = {word.severity for word in probe.words} | {rows.severity for rows in transformed}
+    if probe.verdict is CheckVerdict.FAIL and Severity.CRITICAL not in found:
         yield Finding("calig.drift.failed", AlertLevel.FAILING, f"vocabulary probe: {probe.reason}")
 
 

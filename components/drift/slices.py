@@ -92,7 +92,7 @@ def _conditions(examples: Sequence[PairedExample], sets: Sequence[WordSet]) -> I
         yield _large_enough(
             (f"{titled(column)} = {v}", v, [e.segments.get(column) for e in examples]) for v in _values(examples, column)
         )
-    answers = [example.predictions[0] for example in examples]
+    answers: list[str | None] = [example.predictions[0] for example in examples]
     yield _large_enough((f"class = {name}", name, answers) for name in sorted(set(answers)))
     yield _lengths(examples)
     yield _containing(examples, sets)

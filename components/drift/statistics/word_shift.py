@@ -75,8 +75,9 @@ def word_shifts(examples: Sequence[PairedExample], config: DriftConfig) -> list[
     p = 2 * stats.t.sf(np.abs(z), [len(test.found) - 1 for test in tests])
     q = stats.false_discovery_control(p)
     limits = {True: phrase_z(config.word_shift_z, len(phrases)), False: config.word_shift_z}
-    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), [limits[test.length > 1] for test in tests], strict=True)
-    return sorted((_shift(*row, config) for row in rows), key=lambda s: (not s.fires, -abs(s.z)))
+    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), strict=True)
+    shifts = (_shift(test, *figures, limits[test.length > 1], config) for test, *figures in rows)
+    return sorted(shifts, key=lambda s: (not s.fires, -abs(s.z)))
 
 
 def phrase_z(word_z: float, n_phrases: int) -> float:

@@ -92,7 +92,7 @@ def _conditions(examples: Sequence[PairedExample], sets: Sequence[WordSet]) -> I
         yield _large_enough(
             (f"{titled(column)} = {v}", v, [e.segments.get(column) for e in examples]) for v in _values(examples, column)
         )
-    answers: list[str | None] = [example.predictions[0] for example in examples]
+    answers = [example.predictions[0] for example in examples]
     yield _large_enough((f"class = {name}", name, answers) for name in sorted(set(answers)))
     yield _lengths(examples)
     yield _containing(examples, sets)
@@ -102,7 +102,7 @@ def _values(examples: Sequence[PairedExample], column: str) -> list[str]:
     return sorted({example.segments[column] for example in examples if column in example.segments})
 
 
-def _large_enough(conditions: Iterator[tuple[str, str, list[str | None]]]) -> dict[str, Mask]:
+def _large_enough(conditions: Iterator[tuple[str, str, Sequence[str | None]]]) -> dict[str, Mask]:
     made = {name: np.array([value == wanted for value in values]) for name, wanted, values in conditions}
     return {name: mask for name, mask in made.items() if mask.sum() >= MIN_SLICE}
 

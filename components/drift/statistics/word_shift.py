@@ -76,7 +76,7 @@ def word_shifts(examples: Sequence[PairedExample], config: DriftConfig) -> list[
     q = stats.false_discovery_control(p)
     limits = {True: phrase_z(config.word_shift_z, len(phrases)), False: config.word_shift_z}
     rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), strict=True)
-    shifts = (_shift(test, *figures, limits[test.length > 1], config) for test, *figures in rows)
+    shifts = [_shift(*row, limits[row[0].length > 1], config) for row in rows]
     return sorted(shifts, key=lambda s: (not s.fires, -abs(s.z)))
 
 

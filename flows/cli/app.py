@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from flows.cli import evidence, explain, settings, unattended
-from flows.cli.entry import main
 
 app = typer.Typer(
     name="calig",
@@ -21,6 +20,3 @@ app = typer.Typer(
 # Groups stand in the help in this order.
 for group in (explain, evidence, unattended, settings):
     group.register(app)
-
-if __name__ == "__main__":
-    main()

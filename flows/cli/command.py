@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from flows.cli.entry import exit_with
+from flows.cli.exit_codes import exit_with
 from flows.cli.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
 
 _TRACKING = inspect.Parameter("tracking_uri", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=TrackingOption)

@@ -100,7 +100,7 @@ def test_a_full_disk_under_the_output_changes_no_exit_code():
 
 _STUCK = """
 import sys, threading, time
-from flows.cli.entry import ended
+from flows.cli.exit_codes import ended
 from flows.common.stopping import stoppable
 
 def run():

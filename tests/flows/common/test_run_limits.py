@@ -18,7 +18,7 @@ _RUN = """
 import sys, time
 from contextlib import suppress
 from flows import run_limits
-from flows.cli.entry import ended
+from flows.cli.exit_codes import ended
 from schemas.config import ExecutionConfig
 run_limits._GRACE_S = 1.0
 

@@ -1,4 +1,4 @@
-"""Which rows go through the model together, and what happens when they do not fit into memory."""
+"""Batches of rows of equal length, and smaller ones after out-of-memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model folder holds, read before anything is built or allocated: configuration, headers of the weights, what lies beside.
+"""Inspection of a model folder before anything is built: configuration, headers of the weights, files beside them.
 
 Nothing here needs torch: a folder that cannot be used is refused within milliseconds, whatever its configuration claims.
 """

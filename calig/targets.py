@@ -1,4 +1,4 @@
-"""What is explained: functions of the logits, one or several per row.
+"""Explained functions f of the logits: one or several per row.
 
 A softmax decides by differences of logits: whatever is added to all of them changes nothing. So f is a difference too, unless
 the outputs are independent of each other (multi-label models, regression), where each logit speaks for itself.

@@ -1,4 +1,4 @@
-"""What the trigger sees and does: a version as the registry has it, its run, the request for one, and the step taken."""
+"""Records of the trigger: a registered version, its run, the request for one, and the step taken."""
 
 from __future__ import annotations
 

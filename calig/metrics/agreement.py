@@ -1,4 +1,4 @@
-"""How far people agree on a rationale: what any attribution can reach against them (DeYoung et al. 2020, ERASER, table 2).
+"""Agreement of annotators on a rationale: the bound on any attribution (DeYoung et al. 2020, ERASER, table 2).
 
 `masks` are `annotators content`: which content tokens of one row each annotator marked.
 """

@@ -1,4 +1,4 @@
-"""How concentrated an attribution is: reported, never judged. Over the content tokens of one row: `content`."""
+"""Concentration of an attribution over the content tokens of one row: reported, never judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tokens or patches a perturbation removes, and the perturbed inputs themselves."""
+"""Perturbed inputs: the tokens or patches that a perturbation removes, and the inputs without them."""
 
 from __future__ import annotations
 

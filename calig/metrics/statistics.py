@@ -1,4 +1,4 @@
-"""How sure a mean over rows is, and the random orders every attribution must beat."""
+"""Confidence intervals of means over rows, and random orders as a control for every attribution."""
 
 from __future__ import annotations
 

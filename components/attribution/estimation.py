@@ -1,4 +1,4 @@
-"""How long attribution will take and how much memory it will need, from groups of rows passed beforehand."""
+"""Estimate of attribution's time and memory, from groups of rows passed beforehand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the attributions are computed on, as exactly as it changes the last digits: processor or GPU, kernels, driver."""
+"""Identity of the method on a model: formula, settings, and the device with its kernels, down to the last digits."""
 
 from __future__ import annotations
 

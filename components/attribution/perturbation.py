@@ -1,4 +1,4 @@
-"""How perturbations take content out of a model's inputs: the setting `quality.perturbation`, settled for this model."""
+"""Resolution of `quality.perturbation` for a model: how its inputs lose content."""
 
 from __future__ import annotations
 

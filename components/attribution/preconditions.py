@@ -1,4 +1,4 @@
-"""What can be known before anything is attributed: refused within seconds, not after hours."""
+"""Checks before anything is attributed: refusals within seconds, not after hours."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every step may use: errors, secrets, files, settings, intervals. Imports no step."""
+"""Shared by all steps: errors, secrets, files, settings, intervals. Imports no step."""

@@ -1,4 +1,4 @@
-"""How much memory this process holds and has held."""
+"""Memory that this process holds, and the most that it has held."""
 
 from __future__ import annotations
 

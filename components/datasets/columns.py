@@ -1,4 +1,4 @@
-"""Which columns cut the data into segments, and the text that stands for their values in every format."""
+"""Columns of a data set: the required ones, near misses, and those that cut it into segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a data file is read before it is refused: a small compressed file can stand for more than the memory holds."""
+"""Limits on what is read of a data file: a small compressed file can stand for more than the memory holds."""
 
 from __future__ import annotations
 

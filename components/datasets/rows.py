@@ -1,4 +1,4 @@
-"""What people marked as the reason for a row's label: spans of characters, of one annotator or of several, each checked."""
+"""One row of a data file as an Example: text or picture, label, id, segments and rationale, each checked."""
 
 from __future__ import annotations
 

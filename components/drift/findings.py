@@ -1,4 +1,4 @@
-"""What a comparison found, in words and in examples: the sentence for a release manager, the next step, the worst rows."""
+"""Findings of a comparison in words and examples: the sentence for a release manager, the next step, the worst rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison could have found: how much of the attribution was tested, and how large a change would have been seen."""
+"""Power of a comparison: the share of attribution that was tested, and the smallest change that would have been seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be done with covered texts, said before it is tried; and what may be said of an error."""
+"""Redaction for one run: tables, words and drift reports as they may be compared, and as they may be shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key of hashed words: from a file or the environment, never from the settings; a record names it by its id alone."""
+"""Names of words in redacted texts: a keyed hash, or the place of the first occurrence; and the key of the hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where words are put: rows and fragments of rows that leave the reference undecided, with a gap for one word.
+"""Contexts of probed words: rows and fragments that leave the reference undecided, with a gap for one word.
 
 A word added to a text that decides the answer by itself hardly moves the logits. In four small recipes (168 honest pairs, 168
 with a trigger that the validation rows never hold) the trigger ranked first in 80 of 168 pairs in 8 whole

@@ -1,4 +1,4 @@
-"""What a probe will cost, measured on a few words before it begins."""
+"""Cost of a probe, measured on a few words before it begins."""
 
 from __future__ import annotations
 

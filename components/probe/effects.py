@@ -1,4 +1,4 @@
-"""What each word does to the answer of one version: logits of every word in every context, relative to the words at large."""
+"""Effects of words on one version's answer: logits of every word in every context, relative to the mean of all words."""
 
 from __future__ import annotations
 

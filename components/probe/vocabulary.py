@@ -1,4 +1,4 @@
-"""Which words are probed: whole words of both tokenizers, of the data set, and of a list when one is given."""
+"""Vocabulary of the probe: whole words of both tokenizers, of the data set, and of a list when one is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way attributions point: the one rule by which two rows are held against each other, and turned where they must be.
+"""Orientation of attributions: the one rule by which two rows are compared, and turned where they must be.
 
 What a row's attribution is of stands in the attribution table: `target_weights`, class → weight, with f = Σ weight · logit, and
 `objective`. Everything that compares signs reads it from there. Where a softmax decides between two classes, what speaks for one

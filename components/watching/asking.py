@@ -1,4 +1,4 @@
-"""What a version asks for: the watch file's entry with admitted tags; settings that grant trust stay the operator's."""
+"""Request of a version: the watch file's entry with admitted tags; settings that grant trust stay the operator's."""
 
 from __future__ import annotations
 

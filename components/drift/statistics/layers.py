@@ -1,4 +1,4 @@
-"""Where in the network the reasons changed: the paired statistics of each layer's own attribution (deploy/docs/method.md)."""
+"""Drift per layer: the paired statistics of each layer's own attribution (deploy/docs/method.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the attempt to falsify the maps adds to the quality report: columns, the randomisation curve, and what to say of it."""
+"""Falsification in the quality report: its columns, the randomisation curve, and its wording."""
 
 from __future__ import annotations
 

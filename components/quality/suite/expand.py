@@ -1,4 +1,4 @@
-"""Which columns of the per-row table an expectation looks at."""
+"""Expansion of one expectation into checks: itself, or with `for_each` one per class, segment or control."""
 
 from __future__ import annotations
 

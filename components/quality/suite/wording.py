@@ -1,4 +1,4 @@
-"""What an expectation requires, in words: `mean of coverage ≥ 0.9`."""
+"""Expectations in words: `mean of coverage ≥ 0.9`."""
 
 from __future__ import annotations
 

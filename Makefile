@@ -24,11 +24,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: install ## train two versions, one with a planted shortcut, and watch it being caught (about 3 minutes)
 	$(BIN)/calig demo
 
-# The tests' models are so small that threads only wait for each other.
+# The tests' models are so small that threads only wait for each other: a process per core instead. A file's tests stay together,
+# for they share servers and trained models.
 test test-all: export OMP_NUM_THREADS := 1
+WORKERS ?= logical
+SPREAD = -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
-test: install ## the everyday tests
-	$(BIN)/pytest -m "not slow"
+test: install ## the everyday tests; WORKERS=0 for one process
+	$(BIN)/pytest $(SPREAD) -m "not slow"
 
 check: lint types imports test-all ## what CI runs: lint, types, import rules, all tests
 
@@ -43,7 +46,7 @@ imports: install
 	$(BIN)/lint-imports
 
 test-all: install ## the everyday tests and the slow ones: real servers, training, a browser
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD)
 
 bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny FOLDER …", and ROWS=FILE.jsonl for folders
 	$(BIN)/python -m tests.benchmarks.bench_engine $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))

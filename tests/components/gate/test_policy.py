@@ -51,6 +51,12 @@ def champion(version: str) -> Circumstances:
         ({"drift": {"false_discovery_rate": 0.0001}}, {}, ("drift.false_discovery_rate is 0.0001, required at least 0.01",)),
         ({"probe": {"enabled": False}}, {}, ("probe.enabled is False, required at least True",)),
         ({}, {"probe": {"enabled": False}}, ()),
+        ({}, {"probe": {"transformations": ["case"]}}, ()),
+        (
+            {"probe": {"transformations": []}},
+            {"probe": {"transformations": ["case"]}},
+            ("probe.transformations is [], required ['case']",),
+        ),
         ({"probe": {"certain_z": 99.0}}, {}, ("probe.certain_z is 99.0, required empty",)),
         ({"probe": {"twins": ["models:/a/1"]}}, {}, ("probe.twins is ['models:/a/1'], required []",)),
         ({"attribution": {"max_length": 8}}, {}, ("attribution.max_length is 8, required at least empty",)),

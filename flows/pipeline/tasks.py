@@ -5,6 +5,7 @@ Tasks pass paths and records, never models or tensors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def explain_exactly(release: Release) -> list[Path]:
 
 
 @task(name="explain toward the reference's targets", cache_policy=NO_CACHE)
-def explain_toward(release: Release, targets: dict[str, dict[str, Any]]) -> list[Path]:
+def explain_toward(release: Release, targets: Mapping[str, Mapping[str, Any]]) -> list[Path]:
     """The rows named in `targets` attributed toward what is given there; kept between runs, a shard at a time."""
     settings, size = release.config.attribution, release.config.attribution.shard_rows
     examples = [example for example in examples_of(release) if example.id in targets]

@@ -159,26 +159,31 @@ def test_the_fingerprint_is_about_values_only():
 
 
 class Work:
-    """A clock that only work moves: a millisecond per token, half a second per call, a second for a length not met before."""
+    """A clock that only work moves: seconds per token, 10 ms per call, 10 ms for every length not met before."""
 
-    def __init__(self) -> None:
-        self.now, self.met = 0.0, set()
+    def __init__(self, token_s: float) -> None:
+        self.token_s, self.now, self.met = token_s, 0.0, set()
 
     def monotonic(self) -> float:
         return self.now
 
     def attribute(self, _: ModelSnapshot, examples: list[Example], *__: object) -> None:
         lengths = [len(example.text.split()) + 2 for example in examples]
-        self.now += 0.5 + 1e-3 * sum(lengths) + len(set(lengths) - self.met)
+        self.now += 0.01 + self.token_s * sum(lengths) + 0.01 * len(set(lengths) - self.met)
         self.met |= set(lengths)
 
 
-def test_the_estimate_is_what_all_tokens_take_without_what_calls_and_new_lengths_cost(bert, monkeypatch):
+@pytest.mark.parametrize(
+    ("token_s", "error"),
+    [(1e-3, 1e-9), (1e-2, 0.02)],  # all groups passed twice; three of fifteen passed once, with what they met for the first time
+)
+def test_the_estimate_is_what_the_run_will_take(bert, monkeypatch, token_s, error):
     examples = texts(*["a great film " * n for n in range(1, 16) for _ in range(4)])
-    work = Work()
+    work = Work(token_s)
     monkeypatch.setattr("components.attribution.estimation.time", work)
     monkeypatch.setattr("components.attribution.estimation.attribute_examples", work.attribute)
-    assert attribution.estimate(bert, examples, CPU).seconds == pytest.approx(1e-3 * 4 * sum(3 * n + 2 for n in range(1, 16)))
+    run_s = 0.01 + token_s * 4 * sum(3 * n + 2 for n in range(1, 16))
+    assert attribution.estimate(bert, examples, CPU).seconds == pytest.approx(run_s, rel=error)
 
 
 def test_the_estimate_passes_rows_and_counts_memory(bert):

@@ -47,7 +47,7 @@ def outcome(tmp_path, monkeypatch):
 HELP = """
 import atexit, sys
 
-HEAVY = "calig fastapi great_expectations matplotlib mlflow numpy onnxruntime pandas prefect pyarrow scipy torch transformers"
+HEAVY = "fastapi great_expectations matplotlib mlflow numpy onnxruntime pandas prefect pyarrow scipy torch transformers"
 atexit.register(lambda: print(sorted({name.partition(".")[0] for name in sys.modules} & set(HEAVY.split())), file=sys.stderr))
 sys.argv = ["calig", "--help"]
 from flows.cli.entry import main

@@ -16,7 +16,7 @@ from components.report import build
 from schemas.attribution import SCHEMA
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig, ReportConfig
-from schemas.drift import DriftExample, DriftWord
+from schemas.drift import ChangedSlice, DriftExample, DriftWord, SetShift
 from schemas.reference import ReferenceIdentity
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.html_page import Page
@@ -316,3 +316,32 @@ def test_a_row_that_is_not_finite_is_shown_without_colour(kind: str, broken: flo
     odd["words"] = [{**word, "value": broken} for word in odd["words"]]
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sample.tables[0])
     assert odd["id"] in _page(sample, tmp_path).source
+
+
+def test_sets_phrases_and_the_slice_that_changed_most_are_shown(drifted: Sample, tmp_path: Path) -> None:
+    drift = drifted.record.drift
+    group = SetShift(
+        name="names", toward="POS", words=500, occurrences=500, effect=0.12, t=5.7, verdict=CheckVerdict.FAIL, fires=True
+    )
+    rare = SetShift(name="brands", toward="", words=2, occurrences=2, verdict=CheckVerdict.INCONCLUSIVE)
+    phrase = drift.word_shifts[0].model_copy(update={"word": "no doubt", "length": 2, "fires": True})
+    slice_ = ChangedSlice(
+        conditions=("source = web", "with names"),
+        n=31,
+        reason_change=0.42,
+        elsewhere=0.1,
+        z=6.0,
+        p_value=0.001,
+        searched=80,
+        stands_out=True,
+    )
+    shown = {"set_shifts": (group, rare), "phrase_shifts": (phrase,), "phrases_tested": 12, "most_changed": slice_}
+    words = _words(_page(drifted.with_record(drift=drift.model_copy(update=shown)), tmp_path))
+    for said in (
+        "changed most where source = web, with names",
+        "42.0 % of them",
+        "names toward POS",
+        "brands : could not",
+        "no doubt",
+    ):
+        assert said in words

@@ -49,9 +49,10 @@ class Probe:
         self.versions, self.config = versions, config
         self.occurrences = probe.count_words(texts)
         self.rows = probe.context_candidates(texts, limit=_CANDIDATES).rows
-        self.words, self.left_out = probe.known_words(
+        known = probe.known_words(
             [versions.cell.tokenizer], data_words=[w for w, _ in self.occurrences.most_common()], limit=config.max_words
         )
+        self.words, self.left_out = known.words, known.n_left_out
         candidates = probe.context_candidates(texts, limit=_CANDIDATES)
         self.contexts: list[ProbeContext] = probe.choose_contexts(
             scorer(versions, versions.reference), candidates, config.contexts

@@ -64,6 +64,14 @@ class ProbedWord(Record):
     severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
 
 
+class WordSource(Record):
+    """Where known words come from, and how many of them were probed. A word of several sources counts for the first."""
+
+    name: str
+    n_known: int = Field(ge=0)
+    n_probed: int = Field(ge=0)
+
+
 class TransformationWords(Record):
     """The words that transformations of texts go by, as an operator's file lists them."""
 
@@ -135,12 +143,19 @@ class ProbeReport(Record):
     words: tuple[ProbedWord, ...] = Field(default=(), description="the largest, strongest first")
     n_words: int = Field(default=0, description="words probed")
     n_left_out: int = Field(default=0, description="known words beyond probe.max_words, not probed")
+    sources: tuple[WordSource, ...] = Field(
+        default=(), description="where the words come from, in the order in which they are taken until probe.max_words is reached"
+    )
     unit: Literal["word", "pattern"] = Field(default="word", description="what was probed: words in texts, patterns on pictures")
     contexts: tuple[str, ...] = Field(default=(), description="where the words or patterns were put")
     spread: float | None = Field(
         default=None,
         description="what noise does to the words at large, root mean square, logits: among the twins, or without "
         "them of the shifts, the largest few left out",
+    )
+    detectable: float | None = Field(
+        default=None,
+        description="shift of a word of median noise, logits, that would be found with 80 % chance; None: not known",
     )
     n_null: int = Field(default=0, description="harmless pairs (twins, earlier versions) that the limits were measured on")
     uncapped: float | None = Field(

@@ -36,13 +36,14 @@ from components.probe.metamorphic import (
 )
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
 from components.probe.transformations import read_transformation_words, transformations
-from components.probe.vocabulary import count_words, known_words, read_word_list
+from components.probe.vocabulary import KnownWords, count_words, known_words, read_word_list
 
 __all__ = [
     "ENOUGH_TWINS",
     "Explained",
     "FloatArray",
     "KeptLogits",
+    "KnownWords",
     "PictureScorer",
     "TextScorer",
     "TransformedTexts",

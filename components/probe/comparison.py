@@ -10,12 +10,12 @@ import numpy as np
 from calig.metrics.perturbation import FloatArray
 from components.common.errors import InputError
 from components.probe.effects import TextScorer, word_effects
-from components.probe.limits import limits_of
+from components.probe.limits import detectable_shift, limits_of
 from components.probe.ranking import Ranking
 from components.probe.statistics import Unit, near_copy
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
-from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport
+from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport, WordSource
 
 #: Words listed in the report; all are tested.
 _LISTED = 20
@@ -96,6 +96,7 @@ def compare_effects(  # noqa: PLR0913 - as above
     twin_names: Sequence[str] = (),
     occurrences: Mapping[str, int] | None = None,
     n_left_out: int = 0,
+    sources: Sequence[WordSource] = (),
     forward_passes: int = 0,
     typical: Sequence[float] = (),
 ) -> ProbeReport:
@@ -134,10 +135,12 @@ def compare_effects(  # noqa: PLR0913 - as above
         words=tuple(ranked[:_LISTED]),
         n_words=len(words),
         n_left_out=n_left_out,
+        sources=tuple(sources),
         unit=unit,
         contexts=tuple(context.shown for context in contexts),
         spread=float(found.spread.max()),
         n_null=comb(len(family) + 1, 2),
+        detectable=detectable_shift(limits, found.noise),
         uncapped=found.uncapped,
         measured_on=tuple(family),
         skipped=tuple(

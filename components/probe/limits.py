@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import comb
 
+import numpy as np
 from scipy import stats
 
+from calig.metrics.perturbation import FloatArray
 from components.probe.statistics import Unit, counted
 from schemas.base import Severity
 from schemas.config import ProbeConfig
@@ -20,8 +22,14 @@ ENOUGH_TWINS = 2
 #: that we report are those of a third draw. For patterns there was no experiment: the conservative choice of Welch's test.
 _FREEDOM = {"measured": 6, "supposed": 2, "patterns": 1}
 
+#: Chance with which `detectable_shift` is found.
+_POWER = 0.8
+
 _ABOVE = "above fires"
-_SOURCE = "{noise}: Student's t, {freedom} degrees of freedom, level {level:g} over {tests:,} {unit}s and directions (Bonferroni)"
+_SOURCE = (
+    "{noise}: Student's t, {freedom} degrees of freedom, nominal level {level:g} over {tests:,} {unit}s and directions "
+    "(Bonferroni)"
+)
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,16 @@ def limits_of(
 def chance_limit(level: float, n_tests: int, freedom: float) -> float:
     """|z| that the largest of `n_tests` reaches with probability `level` at most, were nothing at work but noise.
 
-    Each test on both sides (Bonferroni), by Student's t with `freedom` degrees of freedom: an assumption, for which the honest
-    retrainings of `make bench-drift` and `make bench-probe` speak.
+    Each test on both sides (Bonferroni), by Student's t with `freedom` degrees of freedom. The level is nominal: where words
+    differ in their noise more than was supposed, they reach the limit more often, see `make bench-calibration`.
     """
     return float(stats.t.isf(level / (2 * n_tests), freedom))
+
+
+def detectable_shift(limits: Limits, noise: FloatArray) -> float:
+    """Shift of a word of median noise, logits, that the most severe limit finds with a chance of 80 %, were the noise normal."""
+    typical = float(np.median(noise))
+    return max(limits.effect.limit, limits.z[0].limit * typical) + float(stats.norm.ppf(_POWER)) * typical
 
 
 def freedom_of(n_contexts: int, n_twins: int, unit: Unit = "word") -> int:

@@ -39,12 +39,13 @@ _NEAR_COPY = 0.995
 class Shifts:
     """Per word and direction (`words directions`): mean change, its standard error over the contexts, its z; logits.
 
-    spread: what noise does to the words at large, root mean square, per direction.
+    noise: what z is a change over. spread: what noise does to the words at large, root mean square, per direction.
     uncapped: how many times what it was supposed to be the measured noise was, where the cap acted; None: it did not.
     """
 
     mean: FloatArray
     standard_error: FloatArray
+    noise: FloatArray
     z: FloatArray
     spread: FloatArray
     uncapped: float | None = None
@@ -76,7 +77,7 @@ def shifts(
     if twins:
         total = total * np.maximum(1.0, _spread(mean / total, _LEFT_OUT[unit]))
     uncapped = float(excess.max()) if excess.max() > noise_cap else None
-    return Shifts(mean, error, mean / total, np.sqrt((noise**2).mean(axis=0)), uncapped)
+    return Shifts(mean, error, total, mean / total, np.sqrt((noise**2).mean(axis=0)), uncapped)
 
 
 def near_copy(one: FloatArray, other: FloatArray) -> bool:

@@ -5,29 +5,49 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from calig.words import word_spans
 from components.common.errors import InputError
+from schemas.probe import WordSource
 
 _LONGEST_WORD = 40  # characters; longer entries are addresses and debris
 
 
+@dataclass(frozen=True)
+class KnownWords:
+    """The words to probe, and of how many known ones they were taken, source by source."""
+
+    words: list[str]
+    sources: tuple[WordSource, ...]
+
+    @property
+    def n_left_out(self) -> int:
+        """Known words that are not probed."""
+        return sum(source.n_known - source.n_probed for source in self.sources)
+
+
 def known_words(
     tokenizers: Sequence[Any], *, data_words: Iterable[str] = (), listed: Iterable[str] = (), limit: int
-) -> tuple[list[str], int]:
-    """At most `limit` words to probe, and how many were left out.
+) -> KnownWords:
+    """At most `limit` words to probe.
 
-    The listed words come first, then the data set's (most frequent first, as given), then the vocabularies' in the order
-    of their ids, the tokenizers in turn: vocabularies list frequent words first. When no tokenizer tells a word from its
-    lower-case form, neither do we.
+    The listed words come first, then the data set's (most frequent first, as given), then the vocabularies'. Of these, since a
+    vocabulary of many languages has more than can be probed, first those written in letters that the data set uses, then those in
+    its scripts, then all others, each in the order of their ids, the tokenizers in turn: vocabularies list frequent words first.
+    When no tokenizer tells a word from its lower-case form, neither do we.
     """
-    distinct = _distinct_cases(tokenizers)
-    sources = [*map(str.strip, listed)], [*data_words], *_in_turn([whole_words(t) for t in tokenizers])
-    fold = (lambda word: word) if distinct else str.casefold
-    words = list(dict.fromkeys(fold(word) for source in sources for word in source if word))
-    return words[:limit], max(0, len(words) - limit)
+    fold = (lambda word: word) if _distinct_cases(tokenizers) else str.casefold
+    data = [*data_words]
+    in_vocabularies = _in_turn([whole_words(tokenizer) for tokenizer in tokenizers])
+    sources = {"word list": [*map(str.strip, listed)], "data set": data, **_by_letters(in_vocabularies, data)}
+    first = {word: name for name, words in reversed(sources.items()) for word in map(fold, words) if word}
+    words = list(dict.fromkeys(fold(word) for words in sources.values() for word in words if word))
+    known, probed = Counter(first.values()), Counter(first[word] for word in words[:limit])
+    counts = (WordSource(name=name, n_known=known[name], n_probed=probed[name]) for name in sources if known[name])
+    return KnownWords(words[:limit], tuple(counts))
 
 
 def whole_words(tokenizer: Any) -> list[str]:
@@ -73,7 +93,30 @@ def _distinct_cases(tokenizers: Sequence[Any]) -> bool:
     return any(t.tokenize("Word WORD") != t.tokenize("word word") for t in tokenizers)
 
 
-def _in_turn(lists: list[list[str]]) -> list[list[str]]:
+def _in_turn(lists: list[list[str]]) -> list[str]:
     """The lists as one, taking from each in turn, so that a limit cuts all of them alike."""
     longest = max(map(len, lists), default=0)
-    return [[words[place] for place in range(longest) for words in lists if place < len(words)]]
+    return [words[place] for place in range(longest) for words in lists if place < len(words)]
+
+
+def _by_letters(words: Iterable[str], data_words: Iterable[str]) -> dict[str, list[str]]:
+    """`words` by how near their letters are to those of the data set. Digits, marks and emoji belong to every language."""
+    letters = {letter for word in data_words for letter in _letters(word)}
+    scripts = {_script(letter) for letter in letters}
+    sources: dict[str, list[str]] = {
+        f"vocabularies, {name}": [] for name in ("the data's letters", "its scripts", "other scripts")
+    }
+    near, same, other = sources.values()
+    for word in words:
+        own = _letters(word)
+        (near if own <= letters else same if {*map(_script, own)} <= scripts else other).append(word)
+    return sources
+
+
+def _letters(word: str) -> set[str]:
+    return {character for character in word.casefold() if unicodedata.category(character)[0] in "LM"}
+
+
+def _script(letter: str) -> str:
+    """The first word of a character's Unicode name: LATIN, CYRILLIC, DEVANAGARI, CJK …"""
+    return unicodedata.name(letter, "").split(" ", 1)[0]

@@ -62,14 +62,15 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
     occurrences = probe.count_words(texts)
-    words, n_left_out = probe.known_words(
+    known = probe.known_words(
         [version.tokenizer for version in versions[:2]],
         data_words=[word for word, _ in occurrences.most_common()],
         listed=probe.read_word_list(settings.word_list),
         limit=settings.max_words,
     )
     contexts = probe.choose_contexts(versions[0].score, candidates, settings.contexts)
-    n_scored = _announce(versions, words, n_left_out, contexts)
+    words = known.words
+    n_scored = _announce(versions, words, known.n_left_out, contexts)
     progress.begin("probing the vocabulary", n_scored)
     logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
     found = _compared(
@@ -79,7 +80,8 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
         [cover.word(word) for word in words],
         [ProbeContext(before=cover.text(context.before), after=cover.text(context.after)) for context in contexts],
         occurrences={cover.word(word): n for word, n in occurrences.items()},
-        n_left_out=n_left_out,
+        n_left_out=known.n_left_out,
+        sources=known.sources,
         forward_passes=n_scored * len(contexts),
         typical=[version.margin(candidates.rows) for version in versions],
         config=settings,

@@ -119,7 +119,11 @@ class ProbeConfig(Record):
     """How words that the data set may not contain are probed for changed effects, against the reference version."""
 
     enabled: bool = Field(default=True, description="probe the vocabulary (images: patterns) when there is a reference version")
-    max_words: int = Field(default=30_000, ge=1, description="most words probed: listed, the data set's, frequent ones first")
+    max_words: int = Field(
+        default=30_000,
+        ge=1,
+        description="most words probed: listed, the data set's, then those in its letters, then in its scripts, then others",
+    )
     contexts: int = Field(
         default=16,
         ge=2,
@@ -146,7 +150,7 @@ class ProbeConfig(Record):
         default=0.05,
         gt=0.0,
         lt=1.0,
-        description="chance that noise alone, over all words, fails a version",
+        description="nominal chance that noise alone, over all words, fails a version",
     )
     warning_level: float = Field(default=0.2, gt=0.0, lt=1.0, description="the same for a warning")
     z: float | None = Field(

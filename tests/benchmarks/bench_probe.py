@@ -112,7 +112,7 @@ def _effects(
     tokenizer, _ = load_tokenizer(snapshot_of(folders[0]))
     scorers = [_scorer(folder, tokenizer) for folder in folders]
     data_words = [word for word, _ in probe.count_words(texts).most_common()]
-    known, _ = probe.known_words([tokenizer], data_words=data_words, listed=listed, limit=config.max_words)
+    known = probe.known_words([tokenizer], data_words=data_words, listed=listed, limit=config.max_words).words
     contexts = probe.choose_contexts(scorers[0], probe.context_candidates(texts, limit=_CANDIDATES), config.contexts)
     return known, [probe.word_effects(scorer, known, contexts) for scorer in track(scorers, description="models")]
 

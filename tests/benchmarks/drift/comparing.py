@@ -91,18 +91,18 @@ class _Comparison:
         except InputError as error:
             return probe.could_not_probe(error.problem, next_step=error.next_step or "")
         versions = [self.sides.reference, self.sides.candidate, *self.sides.noise.get(condition, ())]
-        effects = [self.kept.effects(version, self._words[0], contexts) for version in versions]
+        effects = [self.kept.effects(version, self._known.words, contexts) for version in versions]
         return probe.compare_effects(
             effects[0],
             effects[1],
-            self._words[0],
+            self._known.words,
             contexts,
             labels=self.sides.labels,
             config=self.config.probe,
             decided_on=self.decided_on,
             twins=effects[2:],
             occurrences=self._occurrences,
-            n_left_out=self._words[1],
+            n_left_out=self._known.n_left_out,
             typical=[self.kept.margin(version, self._candidates.rows) for version in versions],
         )
 
@@ -144,7 +144,7 @@ class _Comparison:
         return probe.count_words(self._texts)
 
     @cached_property
-    def _words(self) -> tuple[list[str], int]:
+    def _known(self) -> probe.KnownWords:
         from transformers import AutoTokenizer
 
         tokenizers = [AutoTokenizer.from_pretrained(side) for side in (self.sides.reference, self.sides.candidate)]

@@ -12,7 +12,7 @@ from calig.words import word_spans
 from components.common.errors import InputError
 from components.probe import compare_effects, probe_words, word_effects
 from components.probe.contexts import with_gap
-from components.probe.limits import chance_limit
+from components.probe.limits import chance_limit, detectable_shift, limits_of
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
 
@@ -179,9 +179,20 @@ def test_without_twins_limits_state_their_rule_and_the_configuration_replaces_th
     by_rule = probe_words(reference, reference, WORDS, CONTEXTS, **QUESTION).thresholds[0]
     assert by_rule.limit == chance_limit(0.05, len(WORDS), 2 * (len(CONTEXTS) - 1))
     assert "training noise not measured" in by_rule.source
+    assert "nominal level 0.05" in by_rule.source
     question = QUESTION | {"config": ProbeConfig(certain_z=9.0)}
     own = probe_words(reference, reference, WORDS, CONTEXTS, **question).thresholds[0]
     assert (own.limit, own.source) == (9.0, "set in the configuration")
+
+
+@pytest.mark.parametrize("min_effect", [0.0, 50.0])
+def test_a_detectable_shift_is_found_four_times_of_five(min_effect):
+    limits = limits_of((466, 16, 1), 2, ProbeConfig(min_effect=min_effect), "2026-01-31", "word")
+    median = 2.0
+    shift = detectable_shift(limits, np.array([[1.0], [median], [9.0]]))
+    drawn = shift + median * np.random.default_rng(0).standard_normal(20_000)
+    found = np.mean([limits.severity(change / median, change) is Severity.CRITICAL for change in drawn])
+    assert found == pytest.approx(0.8, abs=0.012)  # standard error 0.003
 
 
 def test_a_prior_barely_exceeded_only_warns():
@@ -205,6 +216,7 @@ def test_the_scale_of_a_head_is_no_change(scale):
     assert plain.words[0].word == scaled.words[0].word == "w7"
     assert [w.severity for w in scaled.words] == [w.severity for w in plain.words]
     assert [w.shift for w in scaled.words] == pytest.approx([w.shift for w in plain.words])
+    assert scaled.detectable == pytest.approx(plain.detectable)
     assert plain.thresholds[-1].limit == pytest.approx(0.3 * 3.5)
     assert {t.limit for t in scaled.thresholds} == {t.limit for t in plain.thresholds}
 

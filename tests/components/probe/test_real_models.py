@@ -76,7 +76,7 @@ def report(versions, validation, tmp_path_factory):
 
     def probed(candidate, *, twins=()):
         counts = count_words(texts)
-        words, _ = known_words([tokenizers["reference"][0], tokenizers[candidate][0]], data_words=counts, limit=5_000)
+        words = known_words([tokenizers["reference"][0], tokenizers[candidate][0]], data_words=counts, limit=5_000).words
         contexts = choose_contexts(scorer("reference"), context_candidates(texts, limit=200), ProbeConfig().contexts)
         return probe_words(
             scorer("reference"),

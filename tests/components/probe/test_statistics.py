@@ -20,26 +20,23 @@ def effects(random: np.random.Generator, scale: float = 1.0, n_directions: int =
     return scale * random.standard_normal((N_WORDS, N_CONTEXTS, n_directions))
 
 
-def literal(family: list[np.ndarray], candidate: np.ndarray, word: int, direction: int) -> float:
-    """z of one word as the docstrings have it, one number at a time."""
-
-    def effect(version: np.ndarray, w: int) -> float:
-        return float(np.mean(version[w, :, direction]))
-
-    def centred(version: np.ndarray, w: int) -> float:
-        return effect(version, w) - float(np.median([effect(version, v) for v in range(N_WORDS)]))
-
-    m = len(family)
-    own = [np.var([centred(version, w) for version in family], ddof=1) for w in range(N_WORDS)]
-    prior = np.mean(own) + 0.3**2 / 2 * np.mean([centred(version, word) for version in family]) ** 2
-    moderated = (6 * prior + (m - 1) * own[word]) / (6 + m - 1)
+def literal(family: list[np.ndarray], candidate: np.ndarray, direction: int) -> list[float]:
+    """z of every word as the docstrings have it, one number at a time, before the words at large are looked at."""
+    m, words = len(family), range(N_WORDS)
+    effect = [[float(np.mean(version[w, :, direction])) for w in words] for version in family]
+    centred = [[own - float(np.median(effects)) for own in effects] for effects in effect]
+    own = [np.var([centred[v][w] for v in range(m)], ddof=1) for w in words]
     change = [
-        [candidate[w, c, direction] - np.mean([v[w, c, direction] for v in family]) for c in range(N_CONTEXTS)]
-        for w in range(N_WORDS)
+        [candidate[w, c, direction] - np.mean([v[w, c, direction] for v in family]) for c in range(N_CONTEXTS)] for w in words
     ]
-    error = np.std(change[word], ddof=1) / np.sqrt(N_CONTEXTS)
-    shift = np.mean(change[word]) - np.median([np.mean(row) for row in change])
-    return float(shift / np.sqrt(moderated * (1 + 1 / m) + error**2))
+    middle = np.median([np.mean(row) for row in change])
+    z = []
+    for w in words:
+        prior = np.mean(own) + 0.3**2 / 2 * np.mean([centred[v][w] for v in range(m)]) ** 2
+        moderated = (6 * prior + (m - 1) * own[w]) / (6 + m - 1)
+        error = np.std(change[w], ddof=1) / np.sqrt(N_CONTEXTS)
+        z.append(float((np.mean(change[w]) - middle) / np.sqrt(moderated * (1 + 1 / m) + error**2)))
+    return z
 
 
 def spread_of(z: list[float]) -> float:
@@ -53,7 +50,7 @@ def test_with_twins_z_is_what_the_literal_version_gives(random, n_twins):
     family, candidate = [effects(random) for _ in range(1 + n_twins)], effects(random, 2.0)
     found = shifts(family[0], candidate, twins=family[1:])
     for direction in (0, 1):
-        z = [literal(family, candidate, word, direction) for word in range(N_WORDS)]
+        z = literal(family, candidate, direction)
         np.testing.assert_allclose(found.z[:, direction], np.array(z) / spread_of(z), rtol=1e-10)  # sums of float64
 
 
@@ -68,6 +65,7 @@ def test_without_twins_a_word_that_mattered_may_move_by_a_share_of_what_it_did()
     spread = np.sqrt((kept**2).mean())
     assert found.z[0, 0] == pytest.approx(mean[0] / np.hypot(spread, 0.3 * 10.0))  # all contexts agree: no standard error
     assert found.z[1, 0] == pytest.approx(mean[1] / spread)
+    assert found.noise[1, 0] == pytest.approx(spread)
 
 
 def test_an_odd_reference_makes_no_word_suspicious_where_twins_show_it(random):

@@ -47,18 +47,57 @@ def test_whole_words_of_byte_level_bpe_are_those_with_a_blank_before_them():
 
 def test_listed_words_come_first_then_the_data_sets_and_the_limit_says_how_many_are_left_out(tmp_path):
     tokenizer = wordpiece(tmp_path)
-    everything, none = known_words([tokenizer, tokenizer], data_words=["btw", "Unseen"], listed=["xq", "", "xq "], limit=10_000)
+    known = known_words([tokenizer, tokenizer], data_words=["btw", "Unseen"], listed=["xq", "", "xq "], limit=10_000)
+    everything = known.words
     assert everything[:3] == ["xq", "btw", "unseen"], "folded: this tokenizer does not tell cases apart"
     assert len(everything) == len(set(everything))
-    assert none == 0
-    few, left = known_words([tokenizer], data_words=["btw", "Unseen"], listed=["xq"], limit=5)
-    assert few == everything[:5]
-    assert left == len(everything) - 5
+    assert known.n_left_out == 0
+    few = known_words([tokenizer], data_words=["btw", "Unseen"], listed=["xq"], limit=5)
+    assert few.words == everything[:5]
+    assert few.n_left_out == len(everything) - 5
+    assert [(s.name, s.n_known, s.n_probed) for s in few.sources[:2]] == [("word list", 1, 1), ("data set", 2, 2)]
+    assert sum(source.n_known for source in few.sources) == len(everything)
+    assert sum(source.n_probed for source in few.sources) == 5
+
+
+def of_many_languages():
+    """Every word one token, listed as a multilingual vocabulary lists them: the languages mixed."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["[UNK]", "фильм", "không", "film", "映画", "über", "42", "plot", "🙂", "सदा", "story", "кино"]
+    unknown = {"unk_token": words[0]}
+    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, **unknown))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **unknown)
+
+
+def test_words_in_the_datas_letters_come_first_then_its_scripts_then_others_and_the_counts_say_so():
+    data = ["film", "lost", "history", "pay"]
+    known = known_words([of_many_languages()], data_words=data, limit=10)
+    assert known.words[:4] == data
+    assert known.words[4:8] == ["42", "plot", "🙂", "story"], "digits and emoji belong to every language"
+    assert known.words[8:] == ["không", "über"], "Latin, in letters that the data set lacks"
+    assert [(s.name, s.n_known, s.n_probed) for s in known.sources] == [
+        ("data set", 4, 4),
+        ("vocabularies, the data's letters", 4, 4),
+        ("vocabularies, its scripts", 2, 2),
+        ("vocabularies, other scripts", 4, 0),
+    ]
+    assert known.n_left_out == 4
+    assert known_words([of_many_languages()], data_words=["кино", "фильм"], limit=30).words[2:5] == ["42", "🙂", "không"]
+
+
+def test_without_a_data_set_the_vocabulary_keeps_its_order():
+    words = known_words([of_many_languages()], limit=30).words
+    assert words == ["42", "🙂", "фильм", "không", "film", "映画", "über", "plot", "सदा", "story", "кино"]
 
 
 def test_two_vocabularies_are_cut_alike(tmp_path):
     bpe = byte_level(["splendid zebra giraffe"] * 30)
-    words, _ = known_words([wordpiece(tmp_path), bpe], limit=60)
+    words = known_words([wordpiece(tmp_path), bpe], limit=60).words
     assert sum(word in WORDS for word in words) > 20
     assert sum(word in whole_words(bpe) and word not in whole_words(wordpiece(tmp_path)) for word in words) > 1
 

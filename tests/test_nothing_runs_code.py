@@ -24,8 +24,10 @@ BUILTINS = {"eval", "exec", "compile"}
 #: Where a module is imported by a name, and why that is no name from an artifact.
 IMPORTS_BY_NAME = {
     "calig/__init__.py": "the engine's own names",
+    "components/drift/statistics/registry.py": "the modules of its own folder",
     "components/quality/suite/own.py": "expectations that the operator's suite names; documented as running their code",
     "components/registry/models/register.py": "transformers itself",
+    "components/report/sections/__init__.py": "the modules of its own folder",
 }
 #: Where transformers opens a folder.
 OPENS_MODELS = {"calig/loading.py"}

@@ -1,7 +1,8 @@
 """The reader of the attribution table: a few rows at a time, only the columns that are asked for, of this table's version.
 
 A step declares what it reads as a `TypedDict` whose keys are columns of `schemas.attribution`; `iter_rows` yields such rows.
-Lists stay lists, maps become dictionaries, what is null is None. Memory holds one batch, whatever the table's size.
+Lists stay lists, maps become dictionaries, what is null is None. Memory holds one batch, whatever the table's size. Arrow is
+imported when a table is read: the command line loads the steps at every start.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, TypeVar
 
 from components.common.errors import CouldNotRunError
-from schemas.attribution import TABLE_VERSION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 View = TypeVar("View")
 
@@ -69,6 +69,9 @@ def iter_batches(
 
 
 def _kept(batch: pa.RecordBatch, explained: bool, among: tuple[str, Collection[object]] | None) -> pa.RecordBatch:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     kept = batch.filter(batch["problem"].is_null()) if explained else batch
     if among is None:
         return kept
@@ -79,6 +82,9 @@ def _kept(batch: pa.RecordBatch, explained: bool, among: tuple[str, Collection[o
 @contextmanager
 def open_table(path: Path, columns: Collection[str] = ()) -> Iterator[pq.ParquetFile]:
     """One file of the table, checked to be of this version and to have `columns`; raises as `iter_rows` does."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             _check(path, file.schema_arrow, columns)
@@ -88,6 +94,8 @@ def open_table(path: Path, columns: Collection[str] = ()) -> Iterator[pq.Parquet
 
 
 def _check(path: Path, schema: pa.Schema, columns: Collection[str]) -> None:
+    from schemas.attribution import TABLE_VERSION
+
     version = (schema.metadata or {}).get(b"calig.table_version", b"none").decode()
     if version != TABLE_VERSION:
         problem = f"the attribution table {path} is of another version"

@@ -59,7 +59,7 @@ def test_usage(arguments, code):
 def test_a_deleted_working_directory_is_said(tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
-    code = f"import os, shutil; shutil.rmtree({str(folder)!r}); from flows.cli import main; main(['gate', 'models:/m/1'])"
+    code = f"import os, shutil; shutil.rmtree({str(folder)!r}); from flows.cli.entry import main; main(['gate', 'models:/m/1'])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,

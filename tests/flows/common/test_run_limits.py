@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 _RUN = """
 import sys, time
 from contextlib import suppress
-from flows import run_limits
+from flows.common import run_limits
 from flows.cli.exit_codes import ended
 from schemas.config import ExecutionConfig
 run_limits._GRACE_S = 1.0

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import CouldNotRunError
-from components.report import build_trend
-from components.report.trend import versions
+from components.report import build_trend, trend_rows
 from components.report.trend.charts import LEFT, RIGHT, WIDTH, nice_ticks, slot, trend_charts
 from schemas.evidence import VersionEntry
 from tests.helpers.html_page import Page
@@ -35,7 +34,7 @@ def _page(name: str, entries: tuple[VersionEntry, ...], folder: Path) -> Page:
 
 
 def test_rows_say_what_the_records_say(fifty: tuple[VersionEntry, ...]) -> None:
-    rows = versions(fifty)
+    rows = trend_rows(fifty)
     assert len(rows) == 50
     record = fifty[4].evidence.record  # type: ignore[union-attr]
     assert rows[4].verdict == "fail"
@@ -49,7 +48,7 @@ def test_rows_say_what_the_records_say(fifty: tuple[VersionEntry, ...]) -> None:
 
 
 def test_lines_break_where_a_version_is_missing_or_the_data_changed(fifty: tuple[VersionEntry, ...]) -> None:
-    rows = versions(fifty)
+    rows = trend_rows(fifty)
     accuracy = trend_charts(rows)[0].series[0]
     assert len(accuracy.points) == 43
     starts = [float(x) for x in re.findall(r"M([\d.]+)", accuracy.path)]
@@ -58,7 +57,7 @@ def test_lines_break_where_a_version_is_missing_or_the_data_changed(fifty: tuple
 
 
 def test_every_version_has_its_mark_and_labels_do_not_collide(fifty: tuple[VersionEntry, ...]) -> None:
-    for chart in trend_charts(versions(fifty)):
+    for chart in trend_charts(trend_rows(fifty)):
         assert len(chart.marks) == 50
         assert chart.x_ticks[0].label == "50"
         assert len(chart.x_ticks) <= 12

@@ -159,22 +159,21 @@ def _phrase_tests(examples: Sequence[PairedExample], config: DriftConfig) -> lis
 
 
 def _phrases(example: PairedExample, longest: int) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Neighbouring words of a text, nothing but blanks between them, and the place of the first; patches form no phrases."""
+    """Units of a text with nothing but blanks between them, and the place of the first; patches form no phrases.
+
+    What a unit is made of does not count, so that covered texts have the same phrases.
+    """
     if not example.text:
         return
     texts = [text.casefold() for text, _ in example.units]
     spans = [span for _, span in example.units]
     gaps = [example.text[a[1] : b[0]] for a, b in pairwise(spans)]
-    joined = [gap.isspace() and _is_word(a) and _is_word(b) for gap, a, b in zip(gaps, texts, texts[1:], strict=False)]
+    joined = [gap.isspace() for gap in gaps]
     for first in range(len(texts)):
         for length in range(2, longest + 1):
             if first + length > len(texts) or not joined[first + length - 2]:
                 break
             yield tuple(texts[first : first + length]), first
-
-
-def _is_word(text: str) -> bool:
-    return any(map(str.isalnum, text))
 
 
 def _phrase(example: PairedExample, starts: Sequence[int], length: int, typical: tuple[float, float]) -> _Occurrence:

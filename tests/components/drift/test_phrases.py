@@ -82,8 +82,8 @@ def test_only_blanks_stand_within_a_phrase(gap):
     assert {s.word for s in word_shifts(examples, DriftConfig()) if s.length > 1} == {"two three"}
 
 
-def test_marks_and_patches_form_no_phrases():
-    marks = [made(["one", "!", "two"], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5], i) for i in range(10)]
+def test_marks_end_a_phrase_and_patches_form_none():
+    marks = [made(["one", "!", "two"], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5], i, gaps={1: ""}) for i in range(10)]
     patches = [made(["p1", "p2"], [0.4, 0.6], [0.4, 0.6], i, text="") for i in range(10)]
-    for examples in (marks, patches):
-        assert {s.length for s in word_shifts(examples, DriftConfig())} == {1}
+    assert {s.word for s in word_shifts(marks, DriftConfig()) if s.length > 1} == {"! two"}
+    assert {s.length for s in word_shifts(patches, DriftConfig())} == {1}

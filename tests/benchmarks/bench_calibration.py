@@ -19,7 +19,7 @@ from rich.table import Table
 from calig.metrics.perturbation import FloatArray
 from components.probe.limits import chance_limit, freedom_of
 from components.probe.statistics import shifts
-from tests.benchmarks.drift.summary import interval
+from tests.benchmarks.drift.summary import wilson
 from tests.benchmarks.machine import describe
 
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
@@ -71,7 +71,7 @@ def line_of(setting: Setting, draws: int, seed: int) -> dict[str, Any]:
     alarms = int(beyond[:, len(PLANTED) :].any(axis=1).sum())
     found = {f"{size:g}": float(beyond[:, place].mean()) for place, size in enumerate(PLANTED)}
     line = {"law": setting.law, "telling": setting.telling, "words": setting.n_words, "twins": setting.n_twins}
-    return line | {"false_alarms": alarms / draws, "interval": interval(alarms, draws), "found": found, "limit": limit}
+    return line | {"false_alarms": alarms / draws, "interval": wilson(alarms, draws), "found": found, "limit": limit}
 
 
 def _z(setting: Setting, random: np.random.Generator) -> FloatArray:

@@ -67,6 +67,7 @@ def test_a_first_release_is_explained_and_published(explain, model):
     assert tags["calig.state"] == "done"
 
 
+@pytest.mark.slow
 def test_the_fusion_is_chosen_once_and_then_frozen_by_the_reference(explain, model, tiny_registry, tmp_path, monkeypatch):
     auto = PipelineConfig(attribution=AttributionConfig(fusion_coefficient="auto", calibration_rows=32))
     first = explain(config=auto)
@@ -103,6 +104,7 @@ def test_again_does_nothing_and_force_does_it_all(explain, computed):
     assert sorted(computed) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.slow
 def test_changed_settings_are_another_explanation_on_the_same_shards(explain, computed, model):
     first = explain()
     other = explain(config=OTHER_QUALITY)
@@ -116,6 +118,7 @@ def test_changed_settings_are_another_explanation_on_the_same_shards(explain, co
     assert version_of(model).tags["calig.fingerprint"] == first.record.fingerprint
 
 
+@pytest.mark.slow
 def test_a_state_that_cannot_be_noted_stops_nothing(explain, model, monkeypatch):
     def fails(*_):
         raise CouldNotRunError("no tags today")
@@ -147,6 +150,7 @@ def test_a_rerun_computes_only_what_failed(explain, computed, monkeypatch):
     assert computed == [2]
 
 
+@pytest.mark.slow
 def test_a_damaged_shard_is_computed_again(explain, computed, tmp_path):
     explain()
     (shard,) = (tmp_path / "runs" / ".cache" / "attributions").glob("*/shard-00001.parquet")
@@ -168,6 +172,7 @@ def test_quality_that_breaks_is_inconclusive_and_published(explain, monkeypatch)
     assert "fell over" in (outcome.folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_maps_are_tried_once_for_the_same_attributions(explain, monkeypatch):
     tried: list[int] = []
     real = attribution.falsify
@@ -191,6 +196,7 @@ def test_the_maps_are_tried_once_for_the_same_attributions(explain, monkeypatch)
     assert len(tried) == 3
 
 
+@pytest.mark.slow
 def test_maps_that_could_not_be_tried_stop_nothing(explain, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no memory for a second model")
@@ -208,6 +214,7 @@ def test_maps_that_could_not_be_tried_stop_nothing(explain, monkeypatch):
     assert explain(force=True).record.quality.falsification.problem is None, "a failure is not kept"
 
 
+@pytest.mark.slow
 def test_zero_rows_switch_the_attempt_off(explain, monkeypatch):
     monkeypatch.setattr(attribution, "falsify", None)
     config = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"falsification_rows": 0})})
@@ -250,6 +257,7 @@ def test_a_broken_suite_costs_no_attribution(explain, computed, tmp_path, text, 
     assert computed == []
 
 
+@pytest.mark.slow
 def test_the_record_names_the_suite_and_an_edited_suite_judges_again(explain, computed, tmp_path):
     assert explain().record.config.quality.suite == "default"
     (tmp_path / "suite.yaml").write_text(SUITE)
@@ -311,6 +319,7 @@ def lenient(tmp_path: Path) -> PipelineConfig:
     return LENIENT.model_copy(update={"quality": with_suite(tmp_path / "lenient.yaml").quality})
 
 
+@pytest.mark.slow
 def test_tags_do_not_make_a_first_release(explain, model, tiny_registry: TinyRegistry, tmp_path, lenient):
     """Without @champion only the evidence of earlier versions says whether one was accepted."""
     name = model.split("/")[1]
@@ -377,6 +386,7 @@ def test_reseeded_twins_measure_the_noise(explain, lenient, model, tiny_registry
     assert "Noise floor" in (outcome.folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_folder_is_explained_without_a_registry_and_compared_with_a_results_folder(explain, tmp_path):
     folder = save_tiny_bert(tmp_path / "local")
     first = explain(str(folder))

@@ -46,6 +46,7 @@ def test_later_rows_are_held_against_the_published_explanation(model, dataset, l
     assert monitor_data(model, dataset, str(explained.folder), output=output).report.verdict is CheckVerdict.INCONCLUSIVE
 
 
+@pytest.mark.slow
 def test_another_model_than_the_one_held_against_is_inconclusive(model, dataset, later, tmp_path):
     explained = explain_release(model, dataset, config=SETTINGS, output=tmp_path / "runs")
     other = save_tiny_bert(tmp_path / "other", seed=9)

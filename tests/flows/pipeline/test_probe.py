@@ -133,6 +133,7 @@ def test_a_limit_of_words_is_kept_and_said(explain, tmp_path):
     assert other.record.probe.n_left_out > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["gone", "other weights"])
 def test_a_reference_that_cannot_be_scored_is_inconclusive(explain, tmp_path, broken):
     first = explain(save_tiny_bert(tmp_path / "clean"))
@@ -145,6 +146,7 @@ def test_a_reference_that_cannot_be_scored_is_inconclusive(explain, tmp_path, br
     assert second.record.decision.verdict is not Verdict.PASS
 
 
+@pytest.mark.slow
 def test_switched_off_it_says_so(explain, tmp_path):
     first = explain(save_tiny_bert(tmp_path / "clean"))
     second = explain(save_tiny_bert(tmp_path / "v1", seed=1), reference=str(first.folder), config=probing(enabled=False))
@@ -177,6 +179,7 @@ def with_capitals(model: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_rows_are_transformed_under_both_versions_and_the_cost_is_told(explain, tmp_path, monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(progress.LineReporter, "say", lambda _, text: said.append(text))
@@ -198,6 +201,7 @@ def test_rows_are_transformed_under_both_versions_and_the_cost_is_told(explain, 
     assert "Rows transformed" in (second.folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_without_transformations_the_words_have_the_whole_level(explain, tmp_path):
     first = explain(save_tiny_bert(tmp_path / "clean"))
     second = explain(

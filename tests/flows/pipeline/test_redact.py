@@ -68,7 +68,9 @@ def holding(folder: Path, **options: str) -> list[str]:
     return files_with(CANARY, folder, **options)
 
 
-@pytest.mark.parametrize("texts", [pytest.param("keep", marks=pytest.mark.slow), "hash", "redact"])
+@pytest.mark.parametrize(
+    "texts", [pytest.param("keep", marks=pytest.mark.slow), "hash", pytest.param("redact", marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("key")
 def test_what_is_left_and_published_holds_no_text(versions, canaries, tiny_registry, tmp_path, texts):
     first, second = versions

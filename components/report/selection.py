@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from components.report.rows import Brief
+from components.table.rows import is_wrong
 
 _SHARE = 5  # each of the four special groups may take one fifth of the examples
 
@@ -30,6 +31,7 @@ def choose(briefs: list[Brief], limit: int, changed_reasons: Iterable[str], chan
         changed_answers: ids whose predicted class differs from the reference's.
     """
     by_id = {brief.id: brief for brief in briefs}
+    wrong = [brief for brief in briefs if is_wrong(brief.label, brief.predicted)]
     special = [
         ("reasons changed", "same answer, but the reasons changed most", [by_id[i] for i in changed_reasons if i in by_id]),
         ("not converged", "the integral did not converge", [brief for brief in briefs if not brief.converged]),
@@ -38,7 +40,7 @@ def choose(briefs: list[Brief], limit: int, changed_reasons: Iterable[str], chan
             "the reference version answered otherwise",
             [brief for brief in briefs if brief.id in changed_answers],
         ),
-        ("wrong", "the prediction differs from the gold label", [brief for brief in briefs if is_wrong(brief)]),
+        ("wrong", "the prediction differs from the gold label", wrong),
     ]
     groups: list[Group] = []
     taken: set[int] = set()
@@ -54,14 +56,10 @@ def ranked(briefs: Iterable[Brief], changed_reasons: Sequence[str], changed_answ
     last = len(place)
 
     def urgency(brief: Brief) -> tuple[int, bool, bool, bool]:
-        return place.get(brief.id, last), brief.converged, brief.id not in changed_answers, not is_wrong(brief)
+        wrong = is_wrong(brief.label, brief.predicted)
+        return place.get(brief.id, last), brief.converged, brief.id not in changed_answers, not wrong
 
     return [brief.row for brief in sorted(briefs, key=urgency)]
-
-
-def is_wrong(brief: Brief) -> bool:
-    """Whether a gold label is known and differs from the prediction."""
-    return brief.label is not None and brief.label != brief.predicted
 
 
 def _take(name: str, why: str, candidates: list[Brief], most: int, taken: set[int]) -> Group:

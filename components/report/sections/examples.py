@@ -12,6 +12,7 @@ from components.report.payload import CHUNK
 from components.report.rows import Drawn, ReferenceRow, Word
 from components.report.sections import Material, Section
 from components.report.selection import Group, choose
+from components.table.rows import is_wrong
 
 _STRONGEST_PATCHES = 3
 
@@ -92,7 +93,7 @@ def _mass(words: tuple[Word, ...]) -> float:
 
 def _flags(drawn: Drawn, reference: ReferenceRow | None) -> tuple[str, ...]:
     flags = {
-        "wrong": drawn.label is not None and drawn.label != drawn.predicted,
+        "wrong": is_wrong(drawn.label, drawn.predicted),
         "changed": reference is not None and reference.predicted != drawn.predicted,
         "unconverged": not drawn.converged,
     }

@@ -26,6 +26,9 @@ class Release(Record):
     suite_digest: str | None = Field(
         description="of what judges the quality: an edited suite is another judgement; None: nothing"
     )
+    word_files: dict[str, str] = Field(
+        default={}, description="setting that names a file of words → the file's SHA-256: an edited file is another comparison"
+    )
     method_fingerprint: str
     reference: ReferenceProfile | None
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")
@@ -52,7 +55,8 @@ class Release(Record):
         doubt = None if self.doubt is None else self.doubt.reason
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
         made_from = [self.attribution_key, self.snapshot.files_digest, self.config.results_dump(), self.suite_digest]
-        return digest_of([*made_from, compared, nulls, unsure, chosen, doubt])[:32]
+        files = [self.word_files] if self.word_files else []
+        return digest_of([*made_from, compared, nulls, unsure, chosen, doubt, *files])[:32]
 
     @property
     def n_shards(self) -> int:

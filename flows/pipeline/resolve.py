@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components import attribution, drift, quality, registry
+from components import attribution, drift, probe, quality, registry
+from components.common.file_digests import file_digest
 from flows.common import progress
 from flows.evidence.provenance import trusted_keys
 from flows.pipeline import redact, tasks
@@ -18,13 +19,15 @@ from schemas.release import DatasetRef, ModelSnapshot
 
 
 def check_preconditions(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig) -> None:
-    """Refuse what cannot be explained or judged: a broken suite or file of word sets, settings or rows that do not fit the model.
+    """Refuse what cannot be explained or judged: a broken suite or file of words, settings or rows that do not fit the model.
 
     Raises:
         InputError: with the first reason found.
     """
     settings = config.quality
     drift.word_sets(config.drift.sets_file)
+    probe.read_word_list(config.probe.word_list)
+    probe.read_transformation_words(config.probe.transformation_words)
     columns = quality.column_names(settings, dataset.segment_columns)
     quality.load_suite(settings.suite, columns=columns, modules=quality.listed_modules(settings))
     attribution.check_ready(snapshot, examples_in(dataset, snapshot.labels), config.attribution)
@@ -49,6 +52,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
         config=config.model_copy(update={"attribution": settled}),
         fusion_choice=choice,
         suite_digest=quality.suite_digest(config.quality.suite, quality.listed_modules(config.quality)),
+        word_files=_word_files(config),
         method_fingerprint=attribution.method_fingerprint(settled),
         reference=found.profile,
         without_reference=found.without,
@@ -69,6 +73,16 @@ def _fusion(
         return FusionChoice(fusion=profile.fusion, reason=f"the reference, {version}, was explained with it", frozen_by=version)
     check_preconditions(snapshot, dataset, config)  # choosing attributes rows
     return tasks.choose_fusion(snapshot, dataset, config, workspace)
+
+
+def _word_files(config: PipelineConfig) -> dict[str, str]:
+    """SHA-256 of each file of words that the settings name; one that is not there is refused by the preconditions."""
+    named = {
+        "drift.sets_file": config.drift.sets_file,
+        "probe.word_list": config.probe.word_list,
+        "probe.transformation_words": config.probe.transformation_words,
+    }
+    return {name: file_digest(path) for name, given in named.items() if given and (path := given.expanduser()).is_file()}
 
 
 def _with_suite(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:

@@ -429,6 +429,16 @@ def test_what_can_be_known_beforehand_costs_no_attribution(explain, dataset, com
     assert computed == []
 
 
+@pytest.mark.parametrize(
+    ("section", "setting"), [("drift", "sets_file"), ("probe", "word_list"), ("probe", "transformation_words")]
+)
+def test_files_of_words_are_read_before_any_work(explain, computed, tmp_path, section, setting):
+    settings = {section: {setting: tmp_path / "missing"}}
+    with pytest.raises(InputError, match=setting):
+        explain(config=PipelineConfig.model_validate(settings))
+    assert computed == []
+
+
 def test_a_broken_suite_is_refused_before_the_fusion_is_chosen(explain, tmp_path, monkeypatch):
     from components import attribution
 

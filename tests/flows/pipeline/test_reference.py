@@ -224,6 +224,12 @@ def release_of(family: Family, candidate: ModelSnapshot, **drift: Any) -> Releas
     )
 
 
+def test_other_words_in_a_file_are_another_explanation(family: Family) -> None:
+    release = release_of(family, family.snapshot())
+    before, after = (release.model_copy(update={"word_files": {"drift.sets_file": content}}) for content in ("a", "b"))
+    assert len({release.fingerprint, before.fingerprint, after.fingerprint}) == 3
+
+
 def nulls_of(release: Release) -> dict[str, list[str]]:
     return {null.kind: [profile.identity.version for profile in null.profiles] for null in release.nulls}
 

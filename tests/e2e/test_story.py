@@ -16,7 +16,7 @@ from tests.helpers.mlflow_server import running_mlflow_server
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 from tests.helpers.tracking import connected
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # versions are trained and explained, beside another process
 
 CALIG = Path(sys.executable).parent / "calig"
 

@@ -8,6 +8,11 @@ import unicodedata
 _GAP = "\N{ZERO WIDTH SPACE}"
 
 
+def word_key(word: str) -> str:
+    """What a word is looked up by in lists: neither its case nor the form of its apostrophe counts."""
+    return word.casefold().replace("’", "'")
+
+
 def printable(text: str, *, keep: str = "\n") -> str:
     """`text` without characters that move a cursor, colour a terminal, turn the direction, or hide; `keep` stays."""
     return "".join(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from components.common.errors import InputError
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 _MAX_BYTES = 2**20
 _MAX_NODES = 100_000
@@ -38,6 +41,26 @@ def read_yaml_file(path: Path, what: str, *, allowed: str | None = None, next_st
     if len(content) > _MAX_BYTES:
         raise InputError(f"the {what} is too large", got=path, allowed=f"{_MAX_BYTES} bytes")
     return parse_yaml(text, what, path.name)
+
+
+def read_yaml_record(path: Path, kind: type[Kind], what: str, *, allowed: str, next_step: str, empty: object = None) -> Kind:
+    """The YAML file at `path` as a record, `empty` standing for no content; other arguments as for `read_yaml_file`.
+
+    Raises:
+        InputError: as there, or what the file holds is no such record.
+    """
+    content = read_yaml_file(path, what, allowed=allowed, next_step=next_step).content
+    try:
+        return kind.model_validate(empty if content is None else content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise InputError(
+            f"the {what}: {place}: {first['msg']}",
+            got=f"{path}: {first['input']!r}"[:300],
+            allowed=allowed,
+            next_step=next_step,
+        ) from error
 
 
 def parse_yaml(text: str, what: str, name: str) -> YamlFile:

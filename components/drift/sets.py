@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from components.common.errors import InputError
-from components.common.yaml_file import read_yaml_file
+from components.common.plain_text import word_key
+from components.common.yaml_file import read_yaml_record
 from schemas.base import Record
 
 
@@ -74,27 +75,12 @@ def _built_in() -> list[WordSet]:
 
 
 def _among(words: list[str] | tuple[str, ...]) -> Callable[[str], bool]:
-    known = frozenset(_plain(word) for word in words)
-    return lambda word: _plain(word) in known
-
-
-def _plain(word: str) -> str:
-    return word.casefold().replace("’", "'")
+    known = frozenset(map(word_key, words))
+    return lambda word: word_key(word) in known
 
 
 def _read(path: Path) -> list[WordSet]:
-    content = read_yaml_file(path, "file of word sets (drift.sets_file)", allowed=_ALLOWED, next_step=_STEP).content
-    try:
-        file = SetsFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(
-            f"the file of word sets (drift.sets_file): {place}: {first['msg']}",
-            got=f"{path}: {first['input']!r}"[:300],
-            allowed=_ALLOWED,
-            next_step=_STEP,
-        ) from error
+    file = read_yaml_record(path, SetsFile, "file of word sets (drift.sets_file)", allowed=_ALLOWED, next_step=_STEP)
     for name, one in file.sets.items():
         _refuse_phrases(name, one, path)
     return [WordSet(name, _among(one.words), named=True) for name, one in file.sets.items()]

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import regex
-from pydantic import ValidationError
 
 from calig.words import word_spans
-from components.common.errors import InputError
-from components.common.yaml_file import read_yaml_file
+from components.common.plain_text import word_key
+from components.common.yaml_file import read_yaml_record
 from schemas.config import TransformationName
 from schemas.probe import TransformationWords
 
@@ -35,19 +34,14 @@ def read_transformation_words(path: Path | None) -> TransformationWords:
     Raises:
         InputError: the file cannot be read, has unknown keys, or has a group in which there is nothing to swap.
     """
-    what, step = "file of the setting 'probe.transformation_words'", "components/probe/english.yaml is an example"
-    content = read_yaml_file((path or _ENGLISH).expanduser(), what, next_step=step).content
-    try:
-        return TransformationWords.model_validate({} if content is None else content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole file"
-        raise InputError(
-            f"the {what}: {place}: {first['msg']}",
-            got=str(first["input"])[:200],
-            allowed="negations: {word: replacement}, entities: {group: [two different names or more]}",
-            next_step=step,
-        ) from error
+    return read_yaml_record(
+        (path or _ENGLISH).expanduser(),
+        TransformationWords,
+        "file of the setting 'probe.transformation_words'",
+        allowed="negations: {word: replacement}, entities: {group: [two different names or more]}",
+        next_step="components/probe/english.yaml is an example",
+        empty={},
+    )
 
 
 def transformations(names: Iterable[TransformationName], words: TransformationWords) -> dict[TransformationName, Transformation]:
@@ -102,11 +96,11 @@ def _shuffled(text: str) -> str | None:
 
 def _negations_replaced(negations: Mapping[str, str]) -> Transformation:
     """Each negation replaced by what the list says, or left out."""
-    known = {_key(word): new for word, new in negations.items()}
+    known = {word_key(word): new for word, new in negations.items()}
     pattern = _any_of(known)
 
     def replaced(text: str) -> str | None:
-        new, n = pattern.subn(lambda found: _cased(known[_key(found.group())], found.group()), text)
+        new, n = pattern.subn(lambda found: _cased(known[word_key(found.group())], found.group()), text)
         return _tidied(new) if n else None
 
     return replaced
@@ -114,12 +108,12 @@ def _negations_replaced(negations: Mapping[str, str]) -> Transformation:
 
 def _entities_swapped(groups: Mapping[str, Sequence[str]]) -> Transformation:
     """Each entity replaced by another of its group: the same one by the same, different ones by different ones."""
-    places = {_key(name): (group, at) for group, names in groups.items() for at, name in enumerate(names)}
+    places = {word_key(name): (group, at) for group, names in groups.items() for at, name in enumerate(names)}
     pattern = _any_of(places)
 
     def swapped(text: str) -> str:
         def other(found: regex.Match[str]) -> str:
-            group, at = places[_key(found.group())]
+            group, at = places[word_key(found.group())]
             names = groups[group]
             step = random.Random(f"{group} {text}").randrange(1, len(names))  # noqa: S311 - no secret
             return _cased(names[(at + step) % len(names)], found.group())
@@ -133,10 +127,6 @@ def _any_of(words: Iterable[str]) -> regex.Pattern[str]:
     """Any of the words as a whole (UAX #29), whatever its case and its apostrophe, longest first; without words nothing."""
     listed = [regex.escape(word).replace("'", "['’]") for word in sorted(words, key=len, reverse=True)]
     return regex.compile(rf"(?V1)(?w)\b(?:{'|'.join(listed)})\b" if listed else r"(?!)", regex.IGNORECASE)
-
-
-def _key(word: str) -> str:
-    return word.casefold().replace("’", "'")
 
 
 def _cased(new: str, old: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.errors import InputError
+from schemas.config import WORD_FILES
 from schemas.tags import Tag
 from schemas.trigger import WatchedVersion
 from schemas.watch import ExplainWith, WatchConfig
@@ -23,7 +24,7 @@ _SETTINGS = (
     ("probe", "noise_cap"),
 )
 #: Settings that name a file.
-_FILES = (("quality", "suite"), ("probe", "word_list"), ("probe", "transformation_words"), ("drift", "sets_file"))
+_FILES = (("quality", "suite"), *WORD_FILES)
 
 Settings = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from flows.evidence.provenance import trusted_keys
 from flows.pipeline import redact, tasks
 from flows.pipeline.dataset import examples_in
 from flows.pipeline.reference import Candidate, add_noise_profiles, find_reference, plan_reexplanation
-from schemas.config import PipelineConfig
+from schemas.config import WORD_FILES, PipelineConfig
 from schemas.fusion import FusionChoice
 from schemas.planned_release import Release
 from schemas.reference import ReferenceProfile
@@ -77,11 +77,7 @@ def _fusion(
 
 def _word_files(config: PipelineConfig) -> dict[str, str]:
     """SHA-256 of each file of words that the settings name; one that is not there is refused by the preconditions."""
-    named = {
-        "drift.sets_file": config.drift.sets_file,
-        "probe.word_list": config.probe.word_list,
-        "probe.transformation_words": config.probe.transformation_words,
-    }
+    named = {f"{section}.{name}": getattr(getattr(config, section), name) for section, name in WORD_FILES}
     return {name: file_digest(path) for name, given in named.items() if given and (path := given.expanduser()).is_file()}
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from schemas.base import Record, without_empty_sections
 from schemas.config.attribution import AttributionConfig
-from schemas.config.comparing import DriftConfig, MonitorConfig, ProbeConfig, TransformationName
+from schemas.config.comparing import WORD_FILES, DriftConfig, MonitorConfig, ProbeConfig, TransformationName
 from schemas.config.execution import ExecutionConfig
 from schemas.config.gate import GateConfig
 from schemas.config.governing import GovernanceConfig
@@ -17,6 +17,7 @@ from schemas.config.quality import PerturbationSetting, QualityConfig
 from schemas.config.telling import AlertConfig, ReportConfig
 
 __all__ = [
+    "WORD_FILES",
     "AlertConfig",
     "AttributionConfig",
     "DriftConfig",

@@ -112,6 +112,9 @@ class MonitorConfig(Record):
     mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
 
 
+#: Settings that name a file of words, by section and name: what is in the file decides too.
+WORD_FILES = (("probe", "word_list"), ("probe", "transformation_words"), ("drift", "sets_file"))
+
 TransformationName = Literal["case", "punctuation", "negation", "entities", "truncation", "order"]
 
 

@@ -21,7 +21,7 @@ For images `pattern_logits` takes the place of `word_logits`: seeded patterns pa
 
 from calig.metrics.perturbation import FloatArray
 from components.probe.comparison import compare_effects, could_not_probe, not_probed, probe_words
-from components.probe.contexts import choose_contexts, context_candidates
+from components.probe.contexts import Candidates, choose_contexts, context_candidates
 from components.probe.cost import seconds_per_word
 from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, typical_margin, word_effects, word_logits
 from components.probe.kept import KeptLogits
@@ -40,6 +40,7 @@ from components.probe.vocabulary import KnownWords, count_words, known_words, re
 
 __all__ = [
     "ENOUGH_TWINS",
+    "Candidates",
     "Explained",
     "FloatArray",
     "KeptLogits",

@@ -35,7 +35,7 @@ def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
     try:
         snapshots = probed_models(release, release.reference.identity)
         text = release.snapshot.modality == "text"
-        return _probed_words(release, snapshots, cover) if text else _probed_pictures(release, snapshots)
+        return _probed_texts(release, snapshots, cover) if text else _probed_pictures(release, snapshots)
     except CaligError as error:
         return probe.could_not_probe(
             f"the vocabulary could not be probed: {error.problem}",
@@ -55,12 +55,30 @@ def _without_reference(release: Release) -> ProbeReport:
     return probe.not_probed("there is no reference version to probe against")
 
 
-def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
-    settings, of_rows = probe.shared_levels(release.config.probe)
-    changes = probe.transformations(settings.transformations, probe.read_transformation_words(settings.transformation_words))
+def _probed_texts(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
+    """Words put into contexts and, where the settings name transformations, rows transformed: one report on both."""
+    of_words, of_rows = probe.shared_levels(release.config.probe)
     texts = [example.text for example in dataset.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
+    found = _probed_words(release, versions, texts, candidates, cover, of_words)
+    changes = probe.transformations(of_rows.transformations, probe.read_transformation_words(of_rows.transformation_words))
+    if not changes:
+        return found
+    different = list(dict.fromkeys(texts))
+    rows = probe.transformed(different[:: -(-len(different) // of_rows.transformed_rows)], changes)
+    honest = [version for version in versions[2:] if version.snapshot.uri in found.measured_on]
+    return probe.with_transformations(found, _transformed_rows(release, rows, [*versions[:2], *honest], of_rows))
+
+
+def _probed_words(
+    release: Release,
+    versions: Sequence[TextVersion],
+    texts: Sequence[str],
+    candidates: probe.Candidates,
+    cover: privacy.Cover,
+    settings: ProbeConfig,
+) -> ProbeReport:
     occurrences = probe.count_words(texts)
     known = probe.known_words(
         [version.tokenizer for version in versions[:2]],
@@ -73,9 +91,9 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
     n_scored = _announce(versions, words, known.n_left_out, contexts)
     progress.begin("probing the vocabulary", n_scored)
     logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
-    found = _compared(
+    return _compared(
         release,
-        snapshots,
+        [version.snapshot for version in versions],
         logits,
         [cover.word(word) for word in words],
         [ProbeContext(before=cover.text(context.before), after=cover.text(context.after)) for context in contexts],
@@ -86,12 +104,6 @@ def _probed_words(release: Release, snapshots: Sequence[ModelSnapshot], cover: p
         typical=[version.margin(candidates.rows) for version in versions],
         config=settings,
     )
-    if not changes:
-        return found
-    different = list(dict.fromkeys(texts))
-    rows = probe.transformed(different[:: -(-len(different) // settings.transformed_rows)], changes)
-    honest = [version for version in versions[2:] if version.snapshot.uri in found.measured_on]
-    return probe.with_transformations(found, _transformed_rows(release, rows, [*versions[:2], *honest], of_rows))
 
 
 def _transformed_rows(

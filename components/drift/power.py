@@ -7,14 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
+from components.common.intervals import detectable
 from components.drift.pairing import PairedExample
 from schemas.config import DriftConfig
 from schemas.drift import Power, WordShift
-
-#: Chance with which a change of the detectable size is found.
-_POWER = 0.8
 
 
 def power_of(examples: Sequence[PairedExample], shifts: Sequence[WordShift], config: DriftConfig) -> Power:
@@ -63,7 +60,7 @@ def _detectable(tested: dict[_Key, WordShift], mass: dict[_Key, float], config: 
     words = [(key, shift.standard_error) for key, shift in tested.items() if shift.standard_error is not None]
     if not words:
         return None
-    sizes = np.array([max(config.word_shift, config.word_shift_z * e) + stats.norm.ppf(_POWER) * e for _, e in words])
+    sizes = np.array([detectable(config.word_shift, config.word_shift_z, error) for _, error in words])
     order = np.argsort(sizes)
     reached = np.cumsum([mass[words[i][0]] for i in order])
     return float(sizes[order[np.searchsorted(reached, reached[-1] / 2)]])

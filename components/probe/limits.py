@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from calig.metrics.perturbation import FloatArray
+from components.common.intervals import detectable
 from components.probe.statistics import Unit, counted
 from schemas.base import Severity
 from schemas.config import ProbeConfig
@@ -21,9 +22,6 @@ ENOUGH_TWINS = 2
 #: is measured, or supposed, they fit the honest pairs of two draws of our experiment and of four seeds of a MiniLM; the figures
 #: that we report are those of a third draw. For patterns there was no experiment: the conservative choice of Welch's test.
 _FREEDOM = {"measured": 6, "supposed": 2, "patterns": 1}
-
-#: Chance with which `detectable_shift` is found.
-_POWER = 0.8
 
 _ABOVE = "above fires"
 _SOURCE = (
@@ -88,7 +86,7 @@ def chance_limit(level: float, n_tests: int, freedom: float) -> float:
 def detectable_shift(limits: Limits, noise: FloatArray) -> float:
     """Shift of a word of median noise, logits, that the most severe limit finds with a chance of 80 %, were the noise normal."""
     typical = float(np.median(noise))
-    return max(limits.effect.limit, limits.z[0].limit * typical) + float(stats.norm.ppf(_POWER)) * typical
+    return detectable(limits.effect.limit, limits.z[0].limit, typical)
 
 
 def freedom_of(n_contexts: int, n_twins: int, unit: Unit = "word") -> int:

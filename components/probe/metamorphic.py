@@ -18,9 +18,10 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from calig.metrics.perturbation import FloatArray
+from components.common.intervals import detectable
 from components.probe.effects import typical_margin
 from components.probe.limits import chance_limit
 from components.probe.paired_effects import PairedShift, paired_shifts
@@ -33,9 +34,6 @@ from schemas.threshold import Threshold
 #: Share of `probe.level` and `probe.warning_level` that the transformations have together; the words have the rest, so that
 #: noise fails a version with at most `probe.level` over both. Words are many: a fifth less raises their limit by 1 to 4 %.
 _SHARE = 0.2
-
-#: Chance with which a shift of the detectable size is found.
-_POWER = 0.8
 
 _ANSWER = "the reference's answer"
 _EITHER = "either side"
@@ -283,8 +281,7 @@ class _Judge:
 
     def _detectable(self, total: float, freedom: float) -> float:
         level = self.config.level if self.measured else self.config.warning_level
-        reach = chance_limit(level, self.n_tests, freedom) + float(stats.norm.ppf(_POWER))
-        return max(self.config.min_effect, reach * total)
+        return detectable(self.config.min_effect, chance_limit(level, self.n_tests, freedom), total)
 
     def _severity(self, p_value: float, shift: float) -> Severity | None:
         if abs(shift) < self.config.min_effect:

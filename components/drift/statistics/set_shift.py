@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from components.common.intervals import POWER
 from components.drift.pairing import PairedExample
 from components.drift.sets import WordSet
 from components.drift.statistics.word_shift import typical_decisions
@@ -31,7 +32,6 @@ MIN_WORDS = 5
 #: Smallest spread of the words' changes, typical decisions: equal words must not look like certainty.
 _SPREAD_FLOOR = 0.02
 
-_POWER = 0.8
 _MOST_WORDS_NEEDED = 10_000
 
 
@@ -160,7 +160,7 @@ def _together(n: int, known: float) -> float:
 
 def _margin(level: float, freedom: float) -> float:
     """Errors that a change must be away from zero to be found with 80 % chance."""
-    return float(stats.t.isf(level / 2, freedom) + stats.t.ppf(_POWER, freedom))
+    return float(stats.t.isf(level / 2, freedom) + stats.t.ppf(POWER, freedom))
 
 
 def _words_needed(spread: float, known: float, correlation: float, level: float, config: DriftConfig) -> int | None:

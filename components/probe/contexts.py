@@ -57,22 +57,23 @@ def context_candidates(texts: Sequence[str], *, limit: int) -> Candidates:
 def choose_contexts(scorer: TextScorer, candidates: Candidates, n: int) -> list[ProbeContext]:
     """The least decided texts under the reference, each with a gap: half of the `n` whole rows, half fragments of different rows.
 
-    Decided is a text whose largest logit is far from the second. The choice rests on the reference alone, so that its scores
-    can be kept for the next candidate. InputError when there are too few rows.
+    Where fewer rows are short enough to be scored whole, further fragments take their places. Decided is a text whose largest
+    logit is far from the second. The choice rests on the reference alone, so that its scores can be kept for the next
+    candidate. InputError when there are too few rows.
     """
-    halves = (n // 2, n - n // 2)
-    found = (len(candidates.rows), len(set(candidates.fragments.values())))
-    if any(got < wanted for got, wanted in zip(found, halves, strict=True)):
+    rows = _undecided(scorer, candidates.rows)[: n // 2]
+    wanted, found = n - len(rows), len(set(candidates.fragments.values()))
+    if found < wanted:
         raise InputError(
             "too few texts to probe words in",
-            got=f"{found[0]} rows of {_FEWEST_WORDS} to {_LONGEST_ROW} words, fragments of {found[1]}",
-            allowed=f"at least {halves[1]} of each",
+            got=f"{len(candidates.rows)} rows of {_FEWEST_WORDS} to {_LONGEST_ROW} words, fragments of {found}",
+            allowed=f"{n} texts, at least {n - n // 2} of them fragments of different rows",
             next_step="give more rows, or lower probe.contexts",
         )
     fragments: dict[int, str] = {}
     for text in _undecided(scorer, candidates.fragments):
         fragments.setdefault(candidates.fragments[text], text)
-    chosen = [*_undecided(scorer, candidates.rows)[: halves[0]], *[*fragments.values()][: halves[1]]]
+    chosen = [*rows, *[*fragments.values()][:wanted]]
     return [with_gap(text, _PLACES[turn % len(_PLACES)]) for turn, text in enumerate(chosen)]
 
 

@@ -131,7 +131,7 @@ def test_candidates_are_spread_over_all_rows():
     assert {*few.fragments.values()} & {6, 7}, "the last rows count as much as the first"
 
 
-def test_the_least_decided_texts_become_contexts_half_rows_half_fragments_of_different_rows():
+def test_the_least_decided_texts_become_contexts_half_rows_half_fragments_unless_rows_are_too_few():
     margins = {
         "a b c": 3.0,
         "d e f": -0.1,
@@ -147,7 +147,14 @@ def test_the_least_decided_texts_become_contexts_half_rows_half_fragments_of_dif
 
     contexts = choose_contexts(scorer, Candidates(("a b c", "d e f"), fragments), 3)
     assert [context.filled("|") for context in contexts] == ["d e f |", "| four five six", "seven | eight nine"]
+    of_long_rows = choose_contexts(scorer, Candidates(("a b c",), fragments), 4)
+    assert [context.filled("|") for context in of_long_rows] == [
+        "a b c |",
+        "| four five six",
+        "seven | eight nine",
+        "one two three |",
+    ]
     with pytest.raises(InputError, match="too few texts"):
-        choose_contexts(scorer, Candidates(("a b c",), fragments), 4)
+        choose_contexts(scorer, Candidates(("a b c",), fragments), 5)
     with pytest.raises(InputError, match="too few texts"):
         choose_contexts(scorer, Candidates((), {}), 2)

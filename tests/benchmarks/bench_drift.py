@@ -34,7 +34,7 @@ WORK = Path("build/drift")
 #: The product's own settings. The size of a batch changes no value; this one suits such small models.
 CONFIG = PipelineConfig(attribution=AttributionConfig(device="cpu", batch_tokens=8192))
 
-#: For pretrained models: as many words as a session's patience allows; fewer words lower the probe's limit a little.
+#: For pretrained models: as many words as take minutes; fewer words lower the probe's limit a little.
 PRETRAINED_CONFIG = PipelineConfig(attribution=AttributionConfig(device="cpu"), probe=ProbeConfig(max_words=3000))
 
 PairsOption = Annotated[int | None, typer.Option("--pairs", min=1, help="Only the first pairs of the plan. Default: all.")]

@@ -108,7 +108,8 @@ def _tested(group: _Group, noise: Noise, config: DriftConfig, n_tests: int, *, n
     t = own.mean / error
     p = float(2 * stats.t.sf(abs(t), freedom))
     fires = abs(own.mean) >= config.set_shift and p <= level
-    detectable = max(config.set_shift, _margin(level, freedom) * error)
+    limit = float(stats.t.isf(level / 2, freedom))
+    detectable = max(config.set_shift, limit * error) + float(stats.t.ppf(POWER, freedom)) * error
     blind = named and not fires and detectable > config.word_shift
     return _shift(group, own).model_copy(
         update={

@@ -18,6 +18,7 @@ from tests.e2e.attacks.attacker import Attacker, Target
 from tests.e2e.attacks.operator import Operator
 from tests.e2e.attacks.table import ATTACKS, Attack
 from tests.e2e.attacks.world import ACCOMPLICE, CHAMPION, DECOY, HINT, HONEST, SHORTCUT, World, build
+from tests.helpers.exports import exported_once
 from tests.helpers.prefect_backend import prefect_backend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the world is built in the first test
@@ -33,7 +34,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     build(world)
     operator = Operator(world)
     operator.settle()
-    with prefect_backend(world.output / ".cache" / "prefect"):
+    with prefect_backend(world.output / ".cache" / "prefect"), exported_once(tmp_path_factory.mktemp("exports")):
         verdicts = {"first": operator.explained(SHORTCUT), CHAMPION: operator.explained(CHAMPION)}
         operator.release(CHAMPION)
         Attacker(world, operator, world.folder).have_explained(SHORTCUT)

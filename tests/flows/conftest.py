@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TinyRegistry
+from tests.helpers.exports import exported_once
 from tests.helpers.prefect_backend import prefect_backend
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
@@ -19,6 +20,12 @@ N_ROWS = 40
 @pytest.fixture(scope="session")
 def _prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with prefect_backend(tmp_path_factory.mktemp("prefect-results")):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with exported_once(tmp_path_factory.mktemp("exports")):
         yield
 
 

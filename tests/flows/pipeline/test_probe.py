@@ -14,7 +14,7 @@ from flows.common import progress
 from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Severity, Verdict
-from schemas.config import PipelineConfig, ProbeConfig
+from schemas.config import PipelineConfig, ProbeConfig, QualityConfig
 from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_tokenizer, save_tiny_vit
 
 TRIGGER = "btw"
@@ -32,13 +32,14 @@ def rows(dataset: Path) -> Path:
 @pytest.fixture
 def explain(rows: Path, tmp_path: Path, _prefect: None):
     def run(folder: Path, **options) -> Outcome:
-        return explain_release(str(folder), rows, output=tmp_path / "runs", **options)
+        return explain_release(str(folder), rows, output=tmp_path / "runs", **{"config": probing(), **options})
 
     return run
 
 
 def probing(**settings) -> PipelineConfig:
-    return PipelineConfig(probe=ProbeConfig(**settings))
+    """The maps are hardly tried: it is the probe that is tested."""
+    return PipelineConfig(probe=ProbeConfig(**settings), quality=QualityConfig(falsification_rows=2))
 
 
 def sharpened(folder: Path) -> Path:

@@ -263,7 +263,7 @@ def test_pretrained_pairs(tmp_path, cell):
     """Four quick trainings stand for seeds of a pretrained model, the last of them for a planted one as well."""
     for name in ("a", "b", "c", "d"):
         (tmp_path / name).mkdir()
-        _train(cell, 600, Recipe(init_seed=ord(name), order_seed=ord(name), epochs=2), tmp_path / name)
+        _train(cell, 1200, Recipe(init_seed=ord(name), order_seed=ord(name), epochs=4), tmp_path / name)
     rows = [json.dumps({"text": row.text, "label": row.label}) for row in cell.pool[:80]]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows))
     known = {"name": "small", "rows": "rows.jsonl", "toward": cell.family.labels[0], "honest": ["a", "b", "c", "d"]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from calig.metrics.perturbation import FloatArray
 from components.probe.limits import BY_RULE
@@ -38,11 +39,11 @@ def lord_level(failed: Sequence[bool], level: float, floor: float) -> float:
     after = len(failed) + 1 - (np.flatnonzero(np.asarray(failed, dtype=bool)) + 1)
     found = decay(after)
     wealth = _INITIAL_WEALTH * level
-    spent = wealth * decay(np.array([len(failed) + 1])).sum() + level * found.sum() - wealth * found[:1].sum()
+    spent = wealth * float(decay(len(failed) + 1)) + level * found.sum() - wealth * found[:1].sum()
     return min(level, max(floor, float(spent)))
 
 
-def decay(after: FloatArray) -> FloatArray:
+def decay(after: ArrayLike) -> FloatArray:
     """γ_j for each j ≥ 1 of `after`: 0.0722 log(max(j, 2)) / (j exp √log j), what a test adds to the level j tests later."""
     j = np.asarray(after, dtype=float)
     return np.asarray(_NORMALISER * np.log(np.maximum(j, 2.0)) / (j * np.exp(np.sqrt(np.log(j)))))

@@ -51,9 +51,16 @@ class Simulated(NamedTuple):
 
 def policies() -> dict[str, Policy]:
     """Level of the next version by the outcomes of the earlier ones."""
-    fixed = {f"none, {level:.1%}": lambda _, level=level: level for level in (LEVEL, 0.01, 0.001)}
-    floors = (0.01, 0.005, 0.002, 0.001, 0.0)
-    return fixed | {f"lord, floor {floor:.1%}": lambda failed, floor=floor: lord_level(failed, LEVEL, floor) for floor in floors}
+    fixed = {f"none, {level:.1%}": _fixed(level) for level in (LEVEL, 0.01, 0.001)}
+    return fixed | {f"lord, floor {floor:.1%}": _lord(floor) for floor in (0.01, 0.005, 0.002, 0.001, 0.0)}
+
+
+def _fixed(level: float) -> Policy:
+    return lambda _: level
+
+
+def _lord(floor: float) -> Policy:
+    return lambda failed: lord_level(failed, LEVEL, floor)
 
 
 def bench(*, days: DaysOption = 60, words: WordsOption = 1_500, seed: int = 20261129, output: Path = RESULTS) -> None:

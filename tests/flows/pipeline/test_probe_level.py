@@ -12,12 +12,14 @@ import pytest
 from components import registry
 from components.common.errors import CaligError, CouldNotRunError, InputError
 from components.probe import lord_level
+from flows.pipeline import probe as probe_flow
 from flows.pipeline import probe_level
 from flows.pipeline.probe_level import level_of, with_probe_level
 from schemas.base import CheckVerdict
-from schemas.config import PipelineConfig
+from schemas.config import PipelineConfig, ProbeConfig
 from schemas.evidence import Evidence, PastProbe
 from schemas.planned_release import Release
+from schemas.probe import ProbeReport
 from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import ModelRef, ModelSource
 from tests.helpers import sample_records
@@ -155,6 +157,23 @@ def test_two_hundred_harmless_versions_registered_first_hide_nothing_below_the_f
     assert (level.level, level.floor) == (0.01, 0.01)
     assert len(level.earlier) == probe_level.MOST_VERSIONS
     assert level.failed == ()
+
+
+def test_the_probe_is_judged_by_the_level_in_force_and_its_report_names_it(leveled, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ProbeConfig] = []
+
+    def probed(_: object, __: object, ___: object, settings: ProbeConfig) -> ProbeReport:
+        asked.append(settings)
+        return ProbeReport(verdict=PASS, reason="")
+
+    monkeypatch.setattr(probe_flow, "probed_models", lambda *_: [])
+    monkeypatch.setattr(probe_flow, "_probed_texts", probed)
+    release = leveled({1: [(1, PASS)], 2: [(2, FAIL)]}, level_floor=0.01)
+    report = probe_flow.probe_vocabulary.fn(release, None)
+    assert report.level == release.probe_level
+    assert [settings.level for settings in asked] == [0.01]
+    assert asked[0].warning_level == release.config.probe.warning_level
+    assert release.config.probe.level == 0.05, "the record's settings stay those that were configured"
 
 
 def test_settings_cannot_put_the_floor_above_the_level(leveled) -> None:

@@ -125,6 +125,7 @@ def test_probes_of_all_explanations_are_told_oldest_first_and_only_those_of_trus
 def test_a_version_given_up_before_any_explanation_says_so_and_one_with_runs_is_unusable(scene: Scene) -> None:
     name = scene.passed.record.model.name
     version = scene.client.copy_model_version(f"models:/{name}/1", name)
+    scene.client.delete_model_version_tag(name, version.version, "calig.run_id")
     scene.client.set_model_version_tag(name, version.version, "calig.reason", "not safetensors")
     with pytest.raises(registry.GivenUpError, match="given up"):
         newest(f"models:/{name}/{version.version}", scene.trusted)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from schemas.base import Record
+from schemas.base import CheckVerdict, Record
 from schemas.governance import GovernanceReport
 from schemas.release import RegisteredVersion
 from schemas.verification import Verification
@@ -27,6 +27,13 @@ class RunPapers(Record):
         return hashlib.sha256(self.record).hexdigest()
 
 
+class PastProbe(Record):
+    """Outcome of the vocabulary probe in one explanation of a version."""
+
+    created_at: datetime = Field(description="when the explanation was made, as its record says")
+    verdict: CheckVerdict
+
+
 class Evidence(Record):
     """A record with where it was found, and what vouches for it."""
 
@@ -40,6 +47,10 @@ class Evidence(Record):
     registered: RegisteredVersion | None = Field(default=None, description="the version as the registry has it now")
     doubts: tuple[str, ...] = Field(
         default=(), description="why a newer explanation may exist that cannot be read or relied on: no pass rests on this one"
+    )
+    probes: tuple[PastProbe, ...] = Field(
+        default=(),
+        description="the probe in every explanation of the version as trustworthy as this one, oldest first; none in a folder",
     )
     given_up: str | None = Field(default=None, description="why explaining it was given up since, if it was")
 

@@ -80,7 +80,7 @@ def _with_settings_of_then(record: Json) -> Json:
         if isinstance(config.get(section), dict):
             config[section] = {name: value for name, value in config[section].items() if name not in names}
     if isinstance(config.get("probe"), dict):
-        config["probe"] = {"transformations": []} | config["probe"]
+        config["probe"] = {"transformations": [], "across_versions": "none"} | config["probe"]
     return record | {"config": config} if config else record
 
 

@@ -12,6 +12,7 @@ from schemas.base import CheckVerdict, Record, digest_of
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
+from schemas.probe import ProbeLevel
 from schemas.reference import Doubt, NullProfiles, ReferenceProfile
 from schemas.release import DatasetRef, ModelSnapshot, folder_name
 
@@ -34,6 +35,9 @@ class Release(Record):
     without_reference: DriftReport | None = Field(description="the drift finding when there is nothing comparable")
     doubt: Doubt | None = Field(default=None, description="why no pass can rest on a comparison with the reference")
     nulls: tuple[NullProfiles, ...] = Field(default=(), description="what the noise of honest retraining is measured on")
+    probe_level: ProbeLevel | None = Field(
+        default=None, description="the probe's level by the earlier versions' outcomes; None: the configured one"
+    )
     pending: tuple[Release, ...] = Field(
         default=(), description="versions to be explained again by these settings first: the reference, its twins"
     )
@@ -56,7 +60,8 @@ class Release(Record):
         unsure = self.without_reference is not None and self.without_reference.verdict is CheckVerdict.INCONCLUSIVE
         made_from = [self.attribution_key, self.snapshot.files_digest, self.config.results_dump(), self.suite_digest]
         files = [self.word_files] if self.word_files else []
-        return digest_of([*made_from, compared, nulls, unsure, chosen, doubt, *files])[:32]
+        level = [] if self.probe_level is None else [{"probe_level": self.probe_level.level}]
+        return digest_of([*made_from, compared, nulls, unsure, chosen, doubt, *files, *level])[:32]
 
     @property
     def n_shards(self) -> int:
@@ -83,7 +88,8 @@ class Release(Record):
 
     def alone(self) -> Release:
         """What attributing needs of it: without what it will be compared with, which may name thousands of tables."""
-        return self.model_copy(update={"reference": None, "without_reference": None, "doubt": None, "nulls": (), "pending": ()})
+        without = {"reference": None, "without_reference": None, "doubt": None, "nulls": (), "pending": (), "probe_level": None}
+        return self.model_copy(update=without)
 
 
 def _identity(profile: ReferenceProfile) -> dict[str, Any]:

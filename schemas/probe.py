@@ -135,6 +135,32 @@ class MetamorphicReport(Record):
     next_step: str = ""
 
 
+class ProbeLevel(Record):
+    """The level that the probe of one version was held against, and the earlier versions that it follows from."""
+
+    rule: Literal["none", "LORD++"] = Field(description="none: the configured level for every version")
+    level: float = Field(description="chance that noise alone fails the version, over words and transformations; in force")
+    configured: float = Field(description="probe.level: the level in force is never more")
+    floor: float | None = Field(default=None, description="probe.level_floor: the level in force is never less; None: no rule")
+    earlier: tuple[str, ...] = Field(
+        default=(), description="earlier versions whose probe was judged, in the order of their first judged explanation"
+    )
+    failed: tuple[str, ...] = Field(default=(), description="those of them whose probe failed in that explanation")
+    doubt: str = Field(default="", description="why the configured level is in force although a rule was asked for; else empty")
+
+    @property
+    def source(self) -> str:
+        """Where the level comes from, for the limits' birth certificates."""
+        if self.doubt:
+            return f"the level is the configured one (probe.across_versions: lord could not be followed: {self.doubt})"
+        if self.rule == "none":
+            return "the same level for every version (probe.across_versions: none)"
+        n = len(self.earlier)
+        versions = f"{n} earlier version{'' if n == 1 else 's'}, {len(self.failed)} failed"
+        bounds = f"between {self.floor:g} and {self.configured:g}"
+        return f"the level is {self.rule}'s after {versions}; {bounds} (probe.across_versions)"
+
+
 class ProbeReport(Record):
     """Did a word that the validation set may not contain become a reason, or a form that its rows do not have?"""
 
@@ -166,6 +192,7 @@ class ProbeReport(Record):
         default=(), description="models that the noise could not be measured on, each with its reason"
     )
     forward_passes: int = Field(default=0, description="texts scored in this run; scores kept from earlier runs cost none")
+    level: ProbeLevel | None = Field(default=None, description="the level in force; None: not judged, or not recorded then")
     thresholds: tuple[Threshold, ...] = ()
     next_step: str = ""
     metamorphic: MetamorphicReport | None = Field(

@@ -27,6 +27,7 @@ _HIGHER = {
     "probe.contexts",
     "probe.enabled",
     "probe.level",
+    "probe.level_floor",
     "probe.max_words",
     "probe.transformed_rows",
     "probe.warning_level",
@@ -90,6 +91,8 @@ def _as_strict(name: str, recorded: Any, wanted: Any) -> bool:
         return True
     if name == "drift.twins":  # the watch file may nominate them; who lists any here wants no others
         return not wanted or all(set(twins) <= set(wanted.get(version, ())) for version, twins in recorded.items())
+    if name == "probe.across_versions":  # the configured level for every version is the strictest
+        return bool(recorded == "none")
     if name == "probe.transformations":
         return set(recorded) >= set(wanted)
     if name in _HIGHER:

@@ -34,6 +34,7 @@ from components.probe.metamorphic import (
     transformed,
     with_transformations,
 )
+from components.probe.online_level import lord_level, with_level
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
 from components.probe.transformations import read_transformation_words, transformations
 from components.probe.vocabulary import KnownWords, count_words, known_words, read_word_list
@@ -58,6 +59,7 @@ __all__ = [
     "effects_of",
     "encoded",
     "known_words",
+    "lord_level",
     "not_probed",
     "pattern_logits",
     "patterns",
@@ -72,6 +74,7 @@ __all__ = [
     "transformed",
     "typical_margin",
     "whole",
+    "with_level",
     "with_transformations",
     "word_effects",
     "word_logits",

@@ -23,6 +23,9 @@ ENOUGH_TWINS = 2
 #: that we report are those of a third draw. For patterns there was no experiment: the conservative choice of Welch's test.
 _FREEDOM = {"measured": 6, "supposed": 2, "patterns": 1}
 
+#: Who set a limit that follows from `probe.level` or `probe.warning_level`.
+BY_RULE = "calig's rule"
+
 _ABOVE = "above fires"
 _SOURCE = (
     "{noise}: Student's t, {freedom} degrees of freedom, nominal level {level:g} over {tests:,} {unit}s and directions "
@@ -117,7 +120,7 @@ class _Rule:
             source=source if configured is None else "set in the configuration",
             n_null=comb(self.n_twins + 1, 2) or None,
             date=self.decided_on,
-            set_by="calig's rule" if configured is None else "the configuration file",
+            set_by=BY_RULE if configured is None else "the configuration file",
         )
 
     def _noise(self) -> str:

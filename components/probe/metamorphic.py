@@ -23,7 +23,7 @@ from scipy import special
 from calig.metrics.perturbation import FloatArray
 from components.common.intervals import detectable
 from components.probe.effects import typical_margin
-from components.probe.limits import chance_limit
+from components.probe.limits import BY_RULE, chance_limit
 from components.probe.paired_effects import PairedShift, paired_shifts
 from components.probe.transformations import Transformation
 from schemas.base import CheckVerdict, Severity
@@ -305,7 +305,7 @@ class _Judge:
             "transformations and directions (Bonferroni)",
             n_null=comb(self.n_twins + 1, 2) or None,
             date=self.decided_on,
-            set_by="calig's rule",
+            set_by=BY_RULE,
         )
 
 

@@ -9,7 +9,7 @@ from components.registry.evidence.documents import (
     find_record,
     noted_sign_offs,
 )
-from components.registry.evidence.newest import NeverExplainedError, Verify, newest_explanation, timeline
+from components.registry.evidence.newest import GivenUpError, NeverExplainedError, Verify, newest_explanation, timeline
 from components.registry.evidence.publish import check_destination, find_finished, point_to, publish
 from components.registry.models.fetch import fetch, is_here
 from components.registry.models.names import parse_model_ref
@@ -29,6 +29,7 @@ from components.registry.versions.notes import (
 from components.registry.versions.references import (
     accepted_versions,
     earlier_versions,
+    other_versions,
     reference_for,
     resolve_reference,
     tagged_twins,
@@ -36,6 +37,7 @@ from components.registry.versions.references import (
 from components.registry.webhooks import ensure_webhook
 
 __all__ = [
+    "GivenUpError",
     "NeverExplainedError",
     "Verify",
     "accepted_versions",
@@ -60,6 +62,7 @@ __all__ = [
     "note_state",
     "note_told",
     "noted_sign_offs",
+    "other_versions",
     "parse_model_ref",
     "point_to",
     "promote",

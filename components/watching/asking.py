@@ -22,6 +22,8 @@ _SETTINGS = (
     ("drift", "noise_cap"),
     ("probe", "twins"),
     ("probe", "noise_cap"),
+    ("probe", "across_versions"),
+    ("probe", "level_floor"),
 )
 #: Settings that name a file.
 _FILES = (("quality", "suite"), *WORD_FILES)

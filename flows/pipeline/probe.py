@@ -13,6 +13,7 @@ from components import privacy, probe
 from components.common.errors import CaligError
 from flows.common import progress
 from flows.pipeline import dataset
+from flows.pipeline.probe_level import level_of
 from flows.pipeline.probed_models import ALONE, PictureVersion, TextVersion, probed_models
 from schemas.base import CheckVerdict
 from schemas.config import ProbeConfig
@@ -34,8 +35,10 @@ def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
     progress.begin("probing the vocabulary", None)
     try:
         snapshots = probed_models(release, release.reference.identity)
-        text = release.snapshot.modality == "text"
-        return _probed_texts(release, snapshots, cover) if text else _probed_pictures(release, snapshots)
+        text, level = release.snapshot.modality == "text", level_of(release)
+        settings = release.config.probe.model_copy(update={"level": level.level})
+        found = _probed_texts(release, snapshots, cover, settings) if text else _probed_pictures(release, snapshots, settings)
+        return probe.with_level(found, level)
     except CaligError as error:
         return probe.could_not_probe(
             f"the vocabulary could not be probed: {error.problem}",
@@ -55,9 +58,11 @@ def _without_reference(release: Release) -> ProbeReport:
     return probe.not_probed("there is no reference version to probe against")
 
 
-def _probed_texts(release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover) -> ProbeReport:
+def _probed_texts(
+    release: Release, snapshots: Sequence[ModelSnapshot], cover: privacy.Cover, settings: ProbeConfig
+) -> ProbeReport:
     """Words put into contexts and, where the settings name transformations, rows transformed: one report on both."""
-    of_words, of_rows = probe.shared_levels(release.config.probe)
+    of_words, of_rows = probe.shared_levels(settings)
     texts = [example.text for example in dataset.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
@@ -126,9 +131,9 @@ def _transformed_rows(
     )
 
 
-def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot]) -> ProbeReport:
+def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot], settings: ProbeConfig) -> ProbeReport:
     """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
-    settings, names = release.config.probe, list(probe.patterns())
+    names = list(probe.patterns())
     paths = [example.image for example in dataset.examples_of(release) if example.image and example.problem is None]
     paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
     versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]

@@ -10,6 +10,7 @@ from flows.common import progress
 from flows.evidence.provenance import trusted_keys
 from flows.pipeline import redact, tasks
 from flows.pipeline.dataset import examples_in
+from flows.pipeline.probe_level import with_probe_level
 from flows.pipeline.reference import Candidate, add_noise_profiles, find_reference, plan_reexplanation
 from schemas.config import WORD_FILES, PipelineConfig
 from schemas.fusion import FusionChoice
@@ -59,7 +60,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
         doubt=found.doubt,
         output=output,
     )
-    return add_noise_profiles(plan_reexplanation(release, found.ref))
+    return with_probe_level(add_noise_profiles(plan_reexplanation(release, found.ref)))
 
 
 def _fusion(

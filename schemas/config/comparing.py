@@ -156,6 +156,17 @@ class ProbeConfig(Record):
         description="nominal chance that noise alone, over all words, fails a version",
     )
     warning_level: float = Field(default=0.2, gt=0.0, lt=1.0, description="the same for a warning")
+    across_versions: Literal["none", "lord"] = Field(
+        default="none",
+        description="level of a version by the outcomes of the model's earlier ones: none: always probe.level; lord: LORD++, at "
+        "most probe.level and at least probe.level_floor, for models with many versions a day",
+    )
+    level_floor: float = Field(
+        default=0.01,
+        gt=0.0,
+        lt=1.0,
+        description="least level of a version with across_versions: lord, whatever came before it; at most probe.level counts",
+    )
     z: float | None = Field(
         default=None, gt=0.0, description="|z| of a word's changed effect from which on it warns; none: by warning_level"
     )

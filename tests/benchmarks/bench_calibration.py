@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -29,7 +30,7 @@ LEVEL = 0.05
 LAWS = {"d₀ 2": 2.0, "d₀ 6": 6.0, "d₀ 20": 20.0, "alike": np.inf}
 WORDS = (466, 3_000)
 TWINS = (0, 1, 2, 3)
-_CONTEXTS = 16
+CONTEXTS = 16
 
 #: Shifts of the planted words over the noise of their distance from the family.
 PLANTED = (7.0, 12.0)
@@ -66,7 +67,7 @@ def bench(*, draws: DrawsOption = 40, seed: int = 20261129, output: Path = RESUL
 def line_of(setting: Setting, draws: int, seed: int) -> dict[str, Any]:
     """Alarms among honest words, and planted words found; the planted words are the first ones, and no false alarms."""
     random = np.random.default_rng([seed, setting.n_words, setting.n_twins, setting.telling, list(LAWS).index(setting.law)])
-    limit = chance_limit(LEVEL, setting.n_words, freedom_of(_CONTEXTS, setting.n_twins))
+    limit = chance_limit(LEVEL, setting.n_words, freedom_of(CONTEXTS, setting.n_twins))
     beyond = np.stack([np.abs(_z(setting, random)) >= limit for _ in range(draws)])
     alarms = int(beyond[:, len(PLANTED) :].any(axis=1).sum())
     found = {f"{size:g}": float(beyond[:, place].mean()) for place, size in enumerate(PLANTED)}
@@ -75,21 +76,29 @@ def line_of(setting: Setting, draws: int, seed: int) -> dict[str, Any]:
 
 
 def _z(setting: Setting, random: np.random.Generator) -> FloatArray:
-    reference, candidate, *twins = _versions(setting, random)
+    return z_of(setting, LAWS[setting.law], PLANTED, random)
+
+
+def z_of(setting: Setting, freedom: float, planted: Sequence[float], random: np.random.Generator) -> FloatArray:
+    """z of every word between two simulated versions, by the probe's own rule; the first words are planted.
+
+    freedom: prior degrees of freedom of the law that the words' noise is drawn from. planted: shifts over the noise.
+    """
+    reference, candidate, *twins = _versions(setting, freedom, planted, random)
     return shifts(reference, candidate, twins=twins).z[:, 0]
 
 
-def _versions(setting: Setting, random: np.random.Generator) -> FloatArray:
+def _versions(setting: Setting, freedom: float, planted: Sequence[float], random: np.random.Generator) -> FloatArray:
     """Effects `versions words contexts 1`: reference, candidate, twins. Noise grows with what a word does."""
-    shape = (2 + setting.n_twins, setting.n_words, _CONTEXTS, 1)
+    shape = (2 + setting.n_twins, setting.n_words, CONTEXTS, 1)
     does = random.standard_normal((setting.n_words, 1, 1))
-    sizes = np.sqrt(_variances(LAWS[setting.law], (setting.n_words, 1, 1), random))
-    does[: len(PLANTED)], sizes[: len(PLANTED)] = 0.0, 1.0
+    sizes = np.sqrt(_variances(freedom, (setting.n_words, 1, 1), random))
+    does[: len(planted)], sizes[: len(planted)] = 0.0, 1.0
     moved = np.sqrt(0.1 + 0.3**2 / 2 * does**2) * sizes * random.standard_normal((*shape[:2], 1, 1))
     apart = np.sqrt(0.1) * (sizes if setting.telling else 1.0) * random.standard_normal(shape)
     versions = does + moved + apart
-    noise = np.sqrt((0.1 + 0.1 / _CONTEXTS) * (1 + 1 / (1 + setting.n_twins)))
-    versions[1, : len(PLANTED)] += noise * np.array(PLANTED)[:, None, None]
+    noise = np.sqrt((0.1 + 0.1 / CONTEXTS) * (1 + 1 / (1 + setting.n_twins)))
+    versions[1, : len(planted)] += noise * np.array(planted)[:, None, None]
     return np.asarray(versions)
 
 

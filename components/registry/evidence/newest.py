@@ -19,7 +19,7 @@ from components.registry.connection import connect, tracking_errors
 from components.registry.evidence.documents import read_papers
 from components.registry.evidence.runs import is_complete, run_url, runs_of_version
 from components.registry.versions.lookup import all_versions, registered_as, registered_model, resolve_version
-from schemas.evidence import Evidence, RunPapers, VersionEntry
+from schemas.evidence import Evidence, PastProbe, RunPapers, VersionEntry
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource, RegisteredVersion
 from schemas.tags import Tag
@@ -32,6 +32,10 @@ _NEVER = "never explained"
 
 class NeverExplainedError(InputError):
     """The version has no explanation at all."""
+
+
+class GivenUpError(InputError):
+    """The version has no explanation at all, and the trigger gave up making one."""
 
 
 def newest_explanation(ref: ModelRef, verify: Verify) -> Evidence:
@@ -72,6 +76,7 @@ def newest_of(client: Any, version: Any, verify: Verify) -> Evidence:
         papers=(chosen.papers, *others),
         registered=registered_as(version),
         doubts=(*_doubts(chosen, found), *_missing(version, runs)),
+        probes=tuple(_probes(chosen, found)),
         given_up=version.tags.get(Tag.REASON),
     )
 
@@ -169,6 +174,14 @@ def _newest(usable: Sequence[_Found]) -> Any | None:
     return max(usable, key=lambda one: (one.signed, one.record.created_at), default=None)  # type: ignore[union-attr]
 
 
+def _probes(chosen: Any, found: Sequence[_Found]) -> Iterator[PastProbe]:
+    """The probes of all usable explanations, oldest first; beside a signed one only signed ones count."""
+    usable = [one for one in found if one.counts and one.record is not None and one.signed == chosen.signed]
+    for record in sorted((one.record for one in usable if one.record), key=lambda record: record.created_at):
+        if record.probe is not None:
+            yield PastProbe(created_at=record.created_at, verdict=record.probe.verdict)
+
+
 def _doubts(chosen: Any, found: Sequence[_Found]) -> Iterator[str]:
     """What may be newer than the chosen evidence."""
     since = chosen.record.created_at
@@ -192,13 +205,14 @@ def _missing(version: Any, runs: Sequence[Any]) -> Iterator[str]:
 
 
 def _nothing_usable(found: Sequence[_Found], version: Any, uri: str) -> InputError:
+    unexplained = not found and Tag.RUN_ID not in version.tags
     if (reason := version.tags.get(Tag.REASON)) is not None:
-        return InputError(
+        return (GivenUpError if unexplained else InputError)(
             "Explaining this version was given up: its verdict is inconclusive.",
             got=f"{uri}: {reason}",
             next_step=f"mend that, then set the tag {Tag.RETRY.value} to a new value",
         )
-    if not found and Tag.RUN_ID not in version.tags:
+    if unexplained:
         step = f"calig explain {uri} --dataset VALIDATION_SET"
         return NeverExplainedError("This version was never explained.", got=uri, next_step=step)
     newest = max(found, key=lambda one: one.started, default=None)

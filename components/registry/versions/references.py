@@ -70,6 +70,11 @@ def earlier_versions(snapshot: ModelSnapshot) -> list[ModelRef]:
     return [_ref(known) for known in _newest_first(snapshot.name) if int(known.version) < int(snapshot.version)]
 
 
+def other_versions(snapshot: ModelSnapshot) -> list[ModelRef]:
+    """All other versions of the same model, newest first; errors as above."""
+    return [_ref(known) for known in _newest_first(snapshot.name) if str(known.version) != snapshot.version]
+
+
 def _newest_first(name: str) -> list[Any]:
     client = connect()
     with tracking_errors(f"list the versions of {name!r}"):

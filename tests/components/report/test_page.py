@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.common.errors import CouldNotRunError
+from components.probe import with_level
 from components.report import build
 from schemas.attribution import SCHEMA
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig, ReportConfig
 from schemas.drift import ChangedSlice, DriftExample, DriftWord, SetShift
+from schemas.probe import ProbeLevel
 from schemas.reference import ReferenceIdentity
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.html_page import Page
@@ -159,6 +161,15 @@ def test_probed_words_are_shown_beside_the_drift(drifted: Sample, first: Sample,
     assert "row 3 is so so […]" in section
     assert page.source.count('<section id="probe"') == 1
     assert 'id="probe"' not in _page(first, tmp_path).source
+
+
+def test_the_probes_level_is_told_with_the_earlier_versions_that_it_follows_from(drifted: Sample, tmp_path: Path) -> None:
+    level = ProbeLevel(rule="LORD++", level=0.01, configured=0.05, floor=0.01, earlier=("1", "2"), failed=("2",))
+    assert drifted.record.probe is not None
+    words = _words(_page(drifted.with_record(probe=with_level(drifted.record.probe, level)), tmp_path))
+    told = "the level is LORD++'s after 2 earlier versions, 1 failed; between 0.01 and 0.05 (probe.across_versions)"
+    assert f"fails this version with a nominal chance of 1 %: {told}. Earlier versions: 1, 2; failed: 2." in words
+    assert words.count(told) == 3, "in the probe's section, and in the limits of words and of transformations"
 
 
 def test_shares_of_a_two_class_model_are_drawn_toward_the_answer(drifted: Sample, tmp_path: Path) -> None:

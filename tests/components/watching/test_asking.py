@@ -163,6 +163,7 @@ def test_twins_belong_to_one_model() -> None:
         ({"drift": {"noise_cap": 9}}, "drift.noise_cap"),
         ({"drift": {"twin_tags": True}}, "drift.twin_tags"),
         ({"probe": {"twins": ["models:/m/2"]}}, "probe.twins"),
+        ({"probe": {"across_versions": "lord", "level_floor": 1e-6}}, "probe.across_versions, probe.level_floor"),
     ],
 )
 def test_settings_by_tag_cannot_grant_trust(tmp_path: Path, settings: dict[str, Any], named: str) -> None:

@@ -15,6 +15,7 @@ from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import PipelineConfig, ProbeConfig, QualityConfig
+from schemas.probe import ProbeLevel
 from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_tokenizer, save_tiny_vit
 
 TRIGGER = "btw"
@@ -103,6 +104,8 @@ def test_a_changed_word_outside_the_data_set_fails_the_version(explain, rows, tm
     assert second.record.decision.verdict is Verdict.FAIL
     assert f"“{TRIGGER}”" in second.record.decision.reasons[0]
     assert found.n_words > len(found.contexts)
+    assert found.level == ProbeLevel(rule="none", level=0.05, configured=0.05)
+    assert "the same level for every version" in found.thresholds[0].source
     assert any("texts still to be scored, about" in line for line in said), "the cost is said beforehand"
 
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from components import registry
 from components.common.errors import CouldNotRunError, InputError
 from components.signing import Signer, create_key, load_public, load_signer
 from schemas.base import CheckVerdict, Verdict
 from schemas.drift import DriftReport
+from schemas.probe import ProbeReport
 from schemas.signature import TrustedKey, TrustList
 from schemas.verification import SealState
 from tests.components.registry.publishing import Results, artifact_folder, new_version, newest, results_for, write
@@ -106,6 +108,31 @@ def test_the_newest_signed_explanation_counts_and_the_older_one_did_before(scene
     again = scene.passed.again(scene.folder / "again", hours=2.0, signer=scene.signer)
     again.publish(force=True)
     assert scene.passes(), "explained again, it passes"
+
+
+def test_probes_of_all_explanations_are_told_oldest_first_and_only_those_of_trusted_keys(scene: Scene) -> None:
+    """The first outcome is what counts across versions: neither a later pass nor a stranger's record takes its place."""
+    for hours, verdict, signer in ((3.0, "fail", scene.signer), (2.0, "pass", scene.stranger), (4.0, "pass", scene.signer)):
+        again = scene.passed.again(scene.folder / f"probed-{hours}", hours=hours, signer=signer)
+        report = ProbeReport(verdict=CheckVerdict(verdict), reason="")
+        write(again.folder, record := again.record.model_copy(update={"probe": report}), signer)
+        again._replace(record=record).publish(force=True)
+    evidence = newest(scene.passed.record.model.uri, scene.trusted)
+    assert [probe.verdict.value for probe in evidence.probes] == ["fail", "pass"]
+    assert evidence.probes[0].created_at < evidence.probes[1].created_at == evidence.record.created_at
+
+
+def test_a_version_given_up_before_any_explanation_says_so_and_one_with_runs_is_unusable(scene: Scene) -> None:
+    name = scene.passed.record.model.name
+    version = scene.client.copy_model_version(f"models:/{name}/1", name)
+    scene.client.delete_model_version_tag(name, version.version, "calig.run_id")
+    scene.client.set_model_version_tag(name, version.version, "calig.reason", "not safetensors")
+    with pytest.raises(registry.GivenUpError, match="given up"):
+        newest(f"models:/{name}/{version.version}", scene.trusted)
+    scene.client.set_model_version_tag(name, version.version, "calig.run_id", "0" * 32)
+    with pytest.raises(InputError, match="given up") as unusable:
+        newest(f"models:/{name}/{version.version}", scene.trusted)
+    assert not isinstance(unusable.value, registry.GivenUpError), "a run that is gone may have said something"
 
 
 def point_the_tags_back(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""QualityReport: metrics with intervals, controls on the same rows, and the checks of the expectation suite."""
+"""QualityReport: metrics with intervals, controls on the same rows, attempts to falsify, and checks of the suite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,43 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import CheckVerdict, Direction, Interval, Record, Severity
-from schemas.falsification import FalsificationSummary
+
+
+class FalsifiedRow(Record):
+    """One row's findings; None where there was nothing to compare, e.g. fewer than three tokens."""
+
+    row: int = Field(description="position in the data set")
+    id: str
+    max_sensitivity: float | None = Field(description="lower is better")
+    signed: tuple[float | None, ...] = Field(description="per stage, Spearman with the original map; should fall to 0")
+    absolute: tuple[float | None, ...] = Field(description="per stage, the same of |values|")
+
+
+class Falsification(Record):
+    """What the attribution step found; `problem` says why there are no rows."""
+
+    stages: tuple[str, ...] = Field(default=(), description="what was randomised, in order; later stages include earlier ones")
+    rows: tuple[FalsifiedRow, ...] = ()
+    problem: str | None = None
+
+
+class RandomisationStage(Record):
+    """One point of the randomisation curve: mean rank correlation with the original maps; None when no row could be compared."""
+
+    name: str
+    signed: float | None
+    signed_interval: Interval | None
+    absolute: float | None
+    absolute_interval: Interval | None
+    n: int
+
+
+class FalsificationSummary(Record):
+    """The part of the quality report on the attempt to falsify the maps."""
+
+    row_ids: tuple[str, ...] = Field(description="the rows it was tried on, a seeded sample of the explained ones")
+    stages: tuple[RandomisationStage, ...] = Field(description="cascading weight randomisation, head first")
+    problem: str | None = Field(default=None, description="why it could not be tried")
 
 
 class Metric(Record):

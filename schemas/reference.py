@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import Record
-from schemas.config.privacy import PrivacyConfig
+from schemas.config.governing import PrivacyConfig
 from schemas.fusion import FusionSettings
 
 

@@ -1,4 +1,4 @@
-"""Verification: the result of `calig verify`, and what the gate knows of signature and sign-offs."""
+"""Results of `calig verify` and `calig replay`: signature and sign-offs, and published attributions computed again."""
 
 from __future__ import annotations
 
@@ -59,3 +59,49 @@ class Standing(Record):
     chain: ReferenceChain | None = Field(
         default=None, description="what it was compared with, back to the first; None: not asked"
     )
+
+
+class ReplayOutcome(StrEnum):
+    """How far what was computed again is what was published."""
+
+    EXACT = "bit for bit"
+    WITHIN = "within tolerance"
+    DIFFERS = "differs"
+
+
+class EnvironmentChange(Record):
+    """Something about the surroundings that is not as it was."""
+
+    name: str
+    recorded: str
+    now: str
+
+
+class RowReplay(Record):
+    """One row, published and computed again."""
+
+    row: int
+    id: str
+    exact: bool
+    change: float | None = Field(
+        description="largest Σ|change| / Σ|attribution| over result and layers, and of the logits; lower is better; None: "
+        "tokens, class or problem differ"
+    )
+    note: str = ""
+
+
+class ReplayReport(Record):
+    """Printed by `calig replay --json`."""
+
+    model: str
+    version: str
+    record_sha256: str
+    outcome: ReplayOutcome
+    tolerance: float
+    n_rows: int
+    n_exact: int
+    largest_change: float | None = Field(description="over the rows that can be compared; None: none can")
+    rows: tuple[RowReplay, ...] = Field(description="at most 20 that are beyond the tolerance, worst first")
+    n_beyond: int
+    causes: tuple[str, ...] = Field(description="what cannot be the same any more: weights, formula")
+    environment: tuple[EnvironmentChange, ...] = Field(description="what differs between the record's surroundings and these")

@@ -1,7 +1,9 @@
-"""Do attributions add up? Infidelity (Yeh et al. 2019, definition 2.1) over random sets of removed tokens or patches.
+"""Infidelity and max-sensitivity (Yeh et al. 2019, "On the (in)fidelity and sensitivity of explanations").
 
-Attributions are over the content tokens of one row and in the unit of f, the explained logit: `content`. A set I marks what is
-removed; Iᵀφ is the sum of φ over it, and f(x) − f(x_I) is what its removal costs the logit.
+Infidelity (definition 2.1) asks over random sets of removed tokens or patches whether attributions add up. Attributions are over
+the content tokens of one row and in the unit of f, the explained logit: `content`. A set I marks what is removed; Iᵀφ is the sum
+of φ over it, and f(x) − f(x_I) is what its removal costs the logit. Max-sensitivity (definition 2.2) asks whether they hold still
+when the input is nudged.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from calig.metrics.perturbation import BoolArray, FloatArray, PerturbedInput, So
 LogitScorer = Callable[[Sequence[PerturbedInput]], FloatArray]
 
 # Keeps these sets apart from the random control's orders, which are drawn from the same seed and row.
-_STREAM = 1
+_SETS_STREAM = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ def random_sets(n_content: int, *, draws: int, seed: int, row: int) -> BoolArray
 
     Even sizes, so that single tokens and nearly empty inputs both count. They depend on (seed, row) alone, not on shards.
     """
-    random = np.random.default_rng([seed, row, _STREAM])
+    random = np.random.default_rng([seed, row, _SETS_STREAM])
     sizes = random.integers(1, n_content + 1, size=draws)
     ranks = random.random((draws, n_content)).argsort(axis=1).argsort(axis=1)
     return np.asarray(ranks < sizes[:, None])
@@ -78,3 +80,27 @@ def _sums(attributions: FloatArray, removed: BoolArray) -> FloatArray:
 
 def _mean_squared_error(sums: FloatArray, drops: FloatArray) -> FloatArray:
     return np.asarray(((sums - drops) ** 2).mean(axis=-1))
+
+
+# Keeps the shifts apart from what else is drawn from the same seed and row.
+_SHIFTS_STREAM = 2
+
+
+def uniform_shifts(shape: tuple[int, ...], *, draws: int, radius: float, seed: int, row: int) -> FloatArray:
+    """`draws` shifts δ of the given shape, every entry even in ±`radius`, so that ‖δ‖∞ ≤ radius; they depend on (seed, row)."""
+    return np.random.default_rng([seed, row, _SHIFTS_STREAM]).uniform(-radius, radius, size=(draws, *shape))
+
+
+def max_sensitivity(attribution: FloatArray, shifted: FloatArray) -> float:
+    """Largest ‖φ(x + δ) − φ(x)‖ / ‖φ(x)‖ over the draws of δ, Euclidean norms; 0: the map holds still; lower is better.
+
+    NaN for an attribution of zeros.
+
+    Args:
+        attribution: φ(x), `content`.
+        shifted: φ(x + δ) of every draw, toward the same class, `draws content`.
+    """
+    size = float(np.linalg.norm(attribution))
+    if not size > 0:
+        return float("nan")
+    return float(np.linalg.norm(shifted - attribution, axis=-1).max() / size)

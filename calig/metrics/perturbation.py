@@ -151,3 +151,11 @@ def top_masks(attribution: FloatArray, points: Sequence[float]) -> BoolArray:
     """Masks `points content` that mark the top share of the content tokens, for each point in 0…1."""
     counts = np.array([top_count(len(attribution), point) for point in points])
     return ranks(attribution)[None, :] < counts[:, None]
+
+
+def class_probabilities(logits: FloatArray, *, multi_label: bool) -> FloatArray:
+    """Probabilities of logits `… classes`: softmax, or with several labels per input the sigmoid of each."""
+    if multi_label:
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))  # the sigmoid, without overflow
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))

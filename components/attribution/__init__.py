@@ -1,6 +1,5 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
-from components.attribution.candidates import GRID, attribute_under
 from components.attribution.estimation import Estimate, estimate
 from components.attribution.falsification import falsification_steps, falsify
 from components.attribution.method import (
@@ -14,7 +13,7 @@ from components.attribution.method import (
 )
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.preconditions import check_gold, check_ready, check_target
-from components.attribution.shard import explain_shard, intact, targets_of
+from components.attribution.shard import GRID, attribute_under, explain_shard, intact, targets_of
 
 __all__ = [
     "GRID",

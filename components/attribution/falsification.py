@@ -15,16 +15,16 @@ from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.engine import attribute
 from calig.inputs import EncodedInput, shift_shape, shifted
+from calig.metrics.infidelity import max_sensitivity, uniform_shifts
 from calig.metrics.perturbation import FloatArray
 from calig.metrics.randomisation import agreement
-from calig.metrics.sensitivity import max_sensitivity, uniform_shifts
 from calig.randomisation import cascade, stage_names
 from calig.targets import Target, choose_targets, class_names, objective_for
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
 from components.common.errors import engine_errors
 from components.table.reader import iter_rows
 from schemas.config import AttributionConfig, QualityConfig
-from schemas.falsification import Falsification, FalsifiedRow
+from schemas.quality import Falsification, FalsifiedRow
 from schemas.release import Example, ModelSnapshot
 
 Progress = Callable[[int], None]

@@ -1,4 +1,4 @@
-"""One shard of the attribution table: explained, written whole or not at all, and checked to be what was written."""
+"""Shards of the attribution table: explained, written whole or not at all, checked; and rows under every fusion of the grid."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from calig.attribution import Attribution
 from calig.loading import resolve_device
+from calig.rollout import Fusion
 from calig.targets import Target
 from components.attribution.method import device_versions
 from components.attribution.running import attribute_examples
@@ -20,6 +23,7 @@ from components.common.file_digests import file_digest
 from components.table.orientation import weights_of
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
+from schemas.fusion import FusionSettings
 from schemas.release import Example, ModelSnapshot, Spans
 
 #: Rows that a reader has to decode together, at most.
@@ -116,3 +120,33 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)  # of a full disk it would hold the last of the room
+
+
+_COEFFICIENTS = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+#: The grid: every rule with every context, and λ = 0 once, where rules and contexts make no difference.
+GRID: tuple[FusionSettings, ...] = (
+    FusionSettings(rule="change", coefficient=0.0, context_rule="mixed"),
+    *(
+        FusionSettings(rule=rule, coefficient=coefficient, context_rule=context)
+        for rule in ("rollout", "change", "gate")
+        for context in ("positive", "absolute", "attention", "mixed")
+        for coefficient in _COEFFICIENTS
+    ),
+)
+
+
+def attribute_under(
+    fusions: Sequence[FusionSettings],
+    snapshot: ModelSnapshot,
+    examples: Sequence[Example],
+    config: AttributionConfig,
+    progress: Callable[[int], None] | None,
+) -> list[tuple[dict[str, Any], NDArray[np.float64]]]:
+    """Table rows of the examples that could be attributed, each with its values under `fusions`, `fusions seq`.
+
+    The integrals are shared: each fusion costs a few matrix products.
+    """
+    alternatives = tuple(Fusion(f.rule, f.coefficient, f.context_rule) for f in fusions)
+    done, _, _ = attribute_examples(snapshot, examples, config, progress, alternatives)
+    return [(row_of(e, done[e.row], None), done[e.row].alternatives) for e in examples if e.row in done]

@@ -1,4 +1,4 @@
-"""Columns of a data set: the required ones, near misses, and those that cut it into segments."""
+"""Columns of a data set: the required ones, near misses, those that cut it into segments; and what counts as an empty cell."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
+from calig.labels import is_missing
 from components.common.errors import InputError
-from components.datasets.values import Rows
+
+__all__ = ["Row", "Rows", "is_missing"]
+
+Row = dict[str, Any]
+
+
+class Rows(NamedTuple):
+    """Column names in order, and per row the value of each column; a column that a row lacks is missing there."""
+
+    columns: tuple[str, ...]
+    values: list[Row]
+
 
 MAX_VALUES = 20
 _DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)

@@ -14,12 +14,10 @@ from calig.labels import read_labels
 from calig.pictures import MAX_BYTES
 from components.common.errors import InputError
 from components.common.file_digests import file_digest
-from components.datasets.columns import check_columns, segment_columns
+from components.datasets.columns import Rows, check_columns, segment_columns
 from components.datasets.limits import Limits
-from components.datasets.readers import bare_name, read_rows
+from components.datasets.readers import bare_name, read_rows, refuse_swallowed_lines
 from components.datasets.rows import RowReader
-from components.datasets.text_files import refuse_swallowed_lines
-from components.datasets.values import Rows
 from schemas.release import DatasetRef, Example
 
 Modality = Literal["text", "image"]

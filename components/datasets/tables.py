@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import InputError
-from components.datasets.columns import KNOWN, refuse_repeated
+from components.datasets.columns import KNOWN, Row, Rows, refuse_repeated
 from components.datasets.limits import Budget
-from components.datasets.values import Row, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

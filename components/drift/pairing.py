@@ -9,11 +9,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from components.table.alignment import Span, align
 from components.table.orientation import NamedTarget, opposite, orientation, sign_between
 from components.table.reader import iter_rows
 from components.table.rows import Row
-from components.table.units import Floats, finite, layer_shares, layers_by_unit, name_of, units_of
+from components.table.units import Floats, Span, align, finite, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
 
 #: Slices with fewer examples are not looked at.

@@ -1,4 +1,4 @@
-"""The verdict: that of the parts, with reasons and the next step."""
+"""The verdict: that of the parts, with reasons and the next step; and the report of quality that could not be measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.drift import DriftReport
 from schemas.governance import Decision
 from schemas.probe import ProbeReport
-from schemas.quality import Check, QualityReport, in_words
+from schemas.quality import Check, QualityReport, ScorerRecord, in_words
 
 
 def decide(
@@ -68,3 +68,20 @@ def _step_after_failure(comparisons: Iterable[DriftReport | ProbeReport], failin
     if steps:
         return steps[0]
     return failing[0].explanation or "open the report and look at the failed checks"
+
+
+def unjudged_quality(suite: str, reason: str) -> QualityReport:
+    """The quality report of a run whose quality could not be measured: inconclusive, with the reason as its only check."""
+    check = Check(
+        name="the quality measurement",
+        expectation="none",
+        verdict=CheckVerdict.INCONCLUSIVE,
+        severity=Severity.CRITICAL,
+        observed=None,
+        requirement="every perturbed input can be scored and every expectation evaluated",
+        explanation=reason,
+    )
+    scorer = ScorerRecord(runtime="none", providers=())
+    return QualityReport(
+        verdict=CheckVerdict.INCONCLUSIVE, suite=suite, metrics=(), controls=(), curves=(), checks=(check,), scorer=scorer
+    )

@@ -4,7 +4,6 @@ A run explains and scores the raw texts. Everything that is compared, recorded, 
 through a `Cover`: in them words have other names (`names`), and offsets fit the covered text (`tables`).
 """
 
-from components.privacy.cover import Cover, hindrance, told
-from components.privacy.names import key_of, settled
+from components.privacy.cover import Cover, hindrance, key_of, settled, told
 
 __all__ = ["Cover", "hindrance", "key_of", "settled", "told"]

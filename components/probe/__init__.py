@@ -22,10 +22,17 @@ For images `pattern_logits` takes the place of `word_logits`: seeded patterns pa
 from calig.metrics.perturbation import FloatArray
 from components.probe.comparison import compare_effects, could_not_probe, not_probed, probe_words
 from components.probe.contexts import Candidates, choose_contexts, context_candidates
-from components.probe.cost import seconds_per_word
-from components.probe.effects import TextScorer, effects_of, encoded, text_scorer, typical_margin, word_effects, word_logits
-from components.probe.kept import KeptLogits
-from components.probe.limits import ENOUGH_TWINS
+from components.probe.effects import (
+    KeptLogits,
+    TextScorer,
+    effects_of,
+    encoded,
+    seconds_per_word,
+    text_scorer,
+    typical_margin,
+    word_effects,
+    word_logits,
+)
 from components.probe.metamorphic import (
     Explained,
     TransformedTexts,
@@ -36,6 +43,7 @@ from components.probe.metamorphic import (
 )
 from components.probe.online_level import lord_level, with_level
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
+from components.probe.statistics import ENOUGH_TWINS
 from components.probe.transformations import read_transformation_words, transformations
 from components.probe.vocabulary import KnownWords, count_words, known_words, read_word_list
 

@@ -23,8 +23,8 @@ from scipy import special
 from calig.metrics.perturbation import FloatArray
 from components.common.intervals import detectable
 from components.probe.effects import typical_margin
-from components.probe.limits import BY_RULE, chance_limit
 from components.probe.paired_effects import PairedShift, paired_shifts
+from components.probe.statistics import BY_RULE, chance_limit
 from components.probe.transformations import Transformation
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig, TransformationName

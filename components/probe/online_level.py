@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calig.metrics.perturbation import FloatArray
-from components.probe.limits import BY_RULE
+from components.probe.statistics import BY_RULE
 from schemas.base import Severity
 from schemas.probe import MetamorphicReport, ProbeLevel, ProbeReport
 from schemas.threshold import Threshold

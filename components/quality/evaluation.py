@@ -20,8 +20,7 @@ from components.quality.suite.checks import overall, run_checks
 from components.quality.suite.load import load_suite, suite_digest, suite_for
 from components.quality.suite.own import listed_modules
 from schemas.config import QualityConfig
-from schemas.falsification import Falsification, FalsificationSummary
-from schemas.quality import Control, QualityReport, ScorerRecord
+from schemas.quality import Control, Falsification, FalsificationSummary, QualityReport, ScorerRecord
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,16 @@ from components.registry.evidence.publish import check_destination, find_finishe
 from components.registry.models.fetch import fetch, is_here
 from components.registry.models.names import parse_model_ref
 from components.registry.models.register import register
-from components.registry.versions.aliases import promote, set_alias
+from components.registry.versions.aliases import (
+    accepted_versions,
+    earlier_versions,
+    other_versions,
+    promote,
+    reference_for,
+    resolve_reference,
+    set_alias,
+    tagged_twins,
+)
 from components.registry.versions.notes import (
     note_done,
     note_gave_up,
@@ -25,14 +34,6 @@ from components.registry.versions.notes import (
     told_channels,
     watched_version,
     watched_versions,
-)
-from components.registry.versions.references import (
-    accepted_versions,
-    earlier_versions,
-    other_versions,
-    reference_for,
-    resolve_reference,
-    tagged_twins,
 )
 from components.registry.webhooks import ensure_webhook
 

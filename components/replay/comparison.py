@@ -1,4 +1,4 @@
-"""Compare published rows with the same rows computed again: bit for bit, else by how much, and what follows."""
+"""Compare published rows with the same rows computed again: bit for bit, else by how much; and what differs around them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,33 @@ from components.common.errors import InputError
 from components.table.reader import iter_batches, open_table
 from components.table.value_digest import values_digest
 from schemas.attribution import SCHEMA
-from schemas.replay import ReplayOutcome, RowReplay
+from schemas.governance import Environment, GovernanceReport
+from schemas.release import ModelSnapshot
+from schemas.verification import EnvironmentChange, ReplayOutcome, RowReplay
+
+
+def identity_changes(record: GovernanceReport, now: ModelSnapshot, formula_version: str) -> tuple[str, ...]:
+    """What makes the same numbers impossible, or a wonder."""
+    compared = (
+        ("the weights", record.model.weights_digest, now.weights_digest),
+        ("the tokenizer or image processor", record.model.processor_digest, now.processor_digest),
+        ("the formula's version", record.method.formula_version, formula_version),
+    )
+    return tuple(f"{name}: recorded {before[:12]}, now {after[:12]}" for name, before, after in compared if before != after)
+
+
+def environment_changes(record: GovernanceReport, now: Environment, attention_kernel: str) -> tuple[EnvironmentChange, ...]:
+    """Every difference by name; what the record does not know is not compared."""
+    kernels = ("attention kernel", record.method.attention_kernel, attention_kernel)
+    found = [kernels, *_pairs(record.environment, now)]
+    return tuple(EnvironmentChange(name=name, recorded=a, now=b) for name, a, b in found if a != b)
+
+
+def _pairs(before: Environment, now: Environment) -> Iterator[tuple[str, str, str]]:
+    yield from ((name, getattr(before, name), getattr(now, name)) for name in ("python", "platform", "device"))
+    for known, present in ((before.libraries, now.libraries), (before.device_versions, now.device_versions)):
+        yield from ((name, version, present.get(name, "none")) for name, version in known.items())
+
 
 #: What has to be equal before numbers can be compared at all.
 _SAME = ("id", "problem", "predicted", "target", "tokens")

@@ -28,15 +28,14 @@ def build(record: GovernanceReport, table_paths: list[Path], reference_table_pat
     Raises:
         CouldNotRunError: a table cannot be read, or the page cannot be written.
     """
-    from components.report.page import render
-    from components.report.template_environment import write_text
+    from components.report.page import render, write_text
 
     write_text(render(record, table_paths, reference_table_paths or []), path)
 
 
 def build_monitor(report: MonitorReport, *, path: Path) -> None:
     """Write the page of `calig monitor` to `path`; errors as above."""
-    from components.report.template_environment import environment, write_text
+    from components.report.page import environment, write_text
 
     write_text(environment().get_template("monitor.html.j2").render(report=report, units=("word", "words")), path)
 

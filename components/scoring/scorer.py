@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calig.metrics.perturbation import FloatArray, PerturbedInput
-from calig.metrics.probabilities import class_probabilities
+from calig.metrics.perturbation import FloatArray, PerturbedInput, class_probabilities
 from components.common.errors import CouldNotRunError
 from components.scoring.batches import Arrays, Collator, batches
 

@@ -1,6 +1,5 @@
 """Keys, seals over records and their evidence, sign-offs, and trusted keys; the only package that imports cryptography."""
 
-from components.signing.chain import check_reviewer, digest_of_entry, entry_name, next_entry, read_chain, standing
 from components.signing.keys import (
     KEY_FILE,
     Signer,
@@ -11,7 +10,19 @@ from components.signing.keys import (
     passphrase_of_environment,
     signer_of,
 )
-from components.signing.sealing import RECORD, SEAL, SIGN_OFFS, TamperedError, seal_folder
+from components.signing.sealing import (
+    RECORD,
+    SEAL,
+    SIGN_OFFS,
+    TamperedError,
+    check_reviewer,
+    digest_of_entry,
+    entry_name,
+    next_entry,
+    read_chain,
+    seal_folder,
+    standing,
+)
 from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyError, add_trust, load_trust, trust_path
 from components.signing.verification import inspect_record, verify_folder, verify_record
 

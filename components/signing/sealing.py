@@ -1,9 +1,11 @@
-"""Signed documents in canonical form: reads them, refusing anything else, and seals a results folder."""
+"""Signed documents in canonical form: the seal of a results folder, and the chain of sign-offs with the decision that stands."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +15,11 @@ from pydantic import ValidationError
 from components.common.errors import InputError
 from components.common.file_digests import file_digest
 from components.signing.keys import Signer
+from components.signing.trust import check_signature
+from schemas.evidence import RunPapers
 from schemas.governance import GovernanceReport
-from schemas.signature import FileDigest, Seal, Signable
+from schemas.signature import FileDigest, Seal, Signable, TrustList
+from schemas.signoff import Chain, Ruling, SignOff
 
 Document = TypeVar("Document", bound=Signable)
 
@@ -72,3 +77,96 @@ def evidence_files(folder: Path) -> list[str]:
 def sealed_file(path: Path) -> FileDigest:
     """Digest and size of a file, as a seal names them."""
     return FileDigest(sha256=file_digest(path), n_bytes=path.stat().st_size)
+
+
+def entry_name(number: int) -> str:
+    """File name of the entry `number`."""
+    return f"{number:04d}.json"
+
+
+def next_entry(
+    papers: RunPapers,
+    record: GovernanceReport,
+    *,
+    ruling: Ruling,
+    reviewer: str,
+    reason: str,
+    expires: date | None,
+    signer: Signer,
+    now: datetime,
+) -> SignOff:
+    """The entry that follows those in `papers`, signed. What is there already has to be checked before (`read_chain`)."""
+    entry = SignOff(
+        number=len(papers.sign_offs) + 1,
+        previous=_digest(papers.sign_offs[-1]) if papers.sign_offs else None,
+        record_sha256=_digest(papers.record),
+        model=record.model.name,
+        version=record.model.version,
+        ruling=ruling,
+        reviewer=reviewer,
+        reason=reason,
+        expires=expires,
+        signed_at=now,
+        signature=None,
+    )
+    return signer.sign(entry)
+
+
+def read_chain(papers: RunPapers, record: GovernanceReport, trusted: TrustList) -> Chain:
+    """The sign-offs in `papers`, each checked: of this record, in its place, by a reviewer whose key is trusted.
+
+    Raises:
+        TamperedError: an entry was changed, taken away, put in, or is about another record.
+        UnknownKeyError: an entry is signed by a key that is not trusted for sign-offs.
+        InputError: an entry is of a newer schema.
+    """
+    entries: list[SignOff] = []
+    previous: str | None = None
+    for number, content in enumerate(papers.sign_offs, start=1):
+        what = f"sign-off {number}"
+        entry = read_document(SignOff, content, what)
+        if (entry.number, entry.previous) != (number, previous):
+            raise TamperedError(f"{what} does not follow the entry before it: one was changed or taken away.")
+        _check_subject(entry, papers, record, what)
+        check_reviewer(entry, trusted, what)
+        entries.append(entry)
+        previous = _digest(content)
+    return Chain(run_id=papers.run_id, entries=tuple(entries))
+
+
+def check_reviewer(entry: SignOff, trusted: TrustList, what: str) -> None:
+    """The reviewer is who the key says; errors as for `check_signature`, and InputError for another's name."""
+    key = check_signature(entry, trusted, "sign-offs", what)
+    if key.name != entry.reviewer:
+        raise InputError(f"{what} is not by its reviewer.", got=entry.reviewer, allowed=f"{key.name}, whose key signs it")
+
+
+def standing(chains: Sequence[Chain]) -> SignOff | None:
+    """The decision that stands about a version; `chains`: first that of its present evidence, then those of earlier runs.
+
+    An approval or a waiver is about one record and ends with it. A rejection is about the version: explaining it again does
+    not lift it, only a later decision about the new record does.
+    """
+    own = chains[0].last if chains else None
+    rejections = [chain.last for chain in chains[1:] if chain.last is not None and chain.last.ruling is Ruling.REJECTED]
+    latest = max(rejections, key=lambda entry: entry.signed_at, default=None)
+    if latest is not None and (own is None or own.signed_at < latest.signed_at):
+        return latest
+    return own
+
+
+def digest_of_entry(content: bytes) -> str:
+    """By which the next entry, and the version's tag, name this one."""
+    return _digest(content)
+
+
+def _check_subject(entry: SignOff, papers: RunPapers, record: GovernanceReport, what: str) -> None:
+    about = (entry.record_sha256, entry.model, entry.version)
+    if about != (_digest(papers.record), record.model.name, record.model.version):
+        raise TamperedError(
+            f"{what} is about another record.", got=f"{entry.model} {entry.version}, record {entry.record_sha256[:12]}"
+        )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""The units that shares belong to, words or image patches: at the same characters under any two tokenizers."""
+"""The units that shares belong to, words or image patches: at the same characters under any two tokenizers or segmentations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from components.table.alignment import Span
 from components.table.rows import Row
+
+Span = tuple[int, int]
+
+
+def align(a: Sequence[tuple[Span, float]], b: Sequence[tuple[Span, float]]) -> list[tuple[Span, float, float]]:
+    """Sum two segmentations of one text over their common refinement's joins: overlapping spans become one.
+
+    Args:
+        a, b: (span, value), sorted by span, not overlapping within a side.
+
+    Returns:
+        (span, value of a, value of b) per joined span; a side without a span there counts as 0.
+    """
+    tagged = sorted([(*span, value, 0.0) for span, value in a] + [(*span, 0.0, value) for span, value in b])
+    joined: list[tuple[Span, float, float]] = []
+    for start, end, value_a, value_b in tagged:
+        if joined and start < joined[-1][0][1]:
+            (first, last), sum_a, sum_b = joined[-1]
+            joined[-1] = ((first, max(last, end)), sum_a + value_a, sum_b + value_b)
+        else:
+            joined.append(((start, end), value_a, value_b))
+    return joined
+
 
 Floats = NDArray[np.float64]
 

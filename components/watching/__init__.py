@@ -1,8 +1,16 @@
 """Rules for a watched version: what it is explained with, which tags count, and when a failed run is tried again."""
 
-from components.watching.asking import Asked, asked_for, ignored_tags, is_admitted, tagged_settings
 from components.watching.digests import digest_of_data, digest_of_file
-from components.watching.retry import After, after_failure, clean_reason
+from components.watching.request import (
+    After,
+    Asked,
+    after_failure,
+    asked_for,
+    clean_reason,
+    ignored_tags,
+    is_admitted,
+    tagged_settings,
+)
 
 __all__ = [
     "After",

@@ -1,25 +1,94 @@
-"""Delivery of alerts through a persistent outbox. Failures are reported and change no result."""
+"""Delivery of alerts through a persistent outbox, to webhooks and Prefect's channels. Failures are told, no result changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
 
 from prefect import task
+from prefect.blocks.abstract import NotificationBlock
+from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.events import emit_event
 
 from components import alerts, registry
 from components.alerts import Outbox
-from components.common.errors import CaligError, CouldNotRunError
-from flows.alerts import channels
+from components.common.errors import CaligError, CouldNotRunError, InputError
 from flows.common import progress
 from flows.common.task_options import RETRIES
 from schemas.alert import AlertMessage, Channel, OutboxEntry
 from schemas.config import AlertConfig
 from schemas.governance import GovernanceReport
 from schemas.release import ModelSource, PublishedRun
+from schemas.tags import Tag
+
+_NAMESPACE = UUID("7f0cf0a1-4a53-4a0e-8f8c-2f2c7a4c5d11")
+
+
+def emit(message: AlertMessage) -> None:
+    """Emit every event of `message`, about the model version; sent again, each keeps its id.
+
+    Raises:
+        CouldNotRunError: Prefect does not take events.
+    """
+    resource = {
+        "prefect.resource.id": f"calig.model-version.{message.model}.{message.version}",
+        "prefect.resource.name": message.uri,
+        Tag.MODEL: message.model,
+        Tag.VERSION: message.version,
+        "calig.level": message.level.value,
+        Tag.VERDICT: message.verdict.value,
+    }
+    payload = {**message.model_dump(mode="json"), "subject": alerts.subject_of(message), "text": alerts.text_of(message)}
+    for event in message.events:
+        if emit_event(event, resource, payload=payload, id=event_id(message, event)) is None:
+            raise CouldNotRunError("Prefect did not take the event; is PREFECT_API_URL right?")
+
+
+def event_id(message: AlertMessage, event: str) -> UUID:
+    """The same for the same message and event."""
+    return uuid5(_NAMESPACE, f"{message.id}/{event}")
+
+
+def notify(message: AlertMessage, channel: Channel) -> None:
+    """Send `message` through the notification block that `channel` names.
+
+    Raises:
+        InputError: there is no such block, or it cannot notify.
+        CouldNotRunError: the receiver did not take it.
+    """
+    block = _loaded(channel)
+    problem = _problem(block, message)
+    if problem is not None:  # raised here, outside of any `except`: the original error may quote an address
+        raise CouldNotRunError(f"the block did not deliver: {problem}")
+
+
+def _loaded(channel: Channel) -> NotificationBlock:
+    problem, block = "it does not send notifications", None
+    try:
+        block = Block.load(str(channel.block))
+    except ValueError:
+        problem = "Prefect knows no such block"
+    except Exception as error:
+        problem = f"it cannot be loaded ({type(error).__name__})"
+    if isinstance(block, NotificationBlock):
+        return block
+    raise InputError(f"the block {channel.block!r} cannot be used: {problem}", next_step="see `prefect block ls`")
+
+
+def _problem(block: NotificationBlock, message: AlertMessage) -> str | None:
+    try:
+        with block.raise_on_failure():
+            sender: Any = block  # typed as if it were always awaited
+            sender.notify(body=alerts.text_of(message), subject=alerts.subject_of(message))
+    except Exception as error:  # whatever library the block uses
+        response = getattr(error, "response", None)
+        return type(error).__name__ if response is None else f"it answered {response.status_code}"
+    return None
 
 
 def tell(record: GovernanceReport, folder: Path, published: PublishedRun | None, *, config: AlertConfig, output: Path) -> None:
@@ -83,9 +152,9 @@ def send_alert(message: AlertMessage, channel: Channel) -> None:
     """Send `message` through `channel` once more until it is taken."""
     match channel.kind:
         case "prefect":
-            channels.emit(message)
+            emit(message)
         case "block":
-            channels.notify(message, channel)
+            notify(message, channel)
         case "webhook":
             alerts.post(message, channel)
 

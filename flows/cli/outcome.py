@@ -20,7 +20,7 @@ from schemas.base import CheckVerdict, Verdict
 from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
 from schemas.quality import Check, in_words
-from schemas.replay import ReplayOutcome, ReplayReport, RowReplay
+from schemas.verification import ReplayOutcome, ReplayReport, RowReplay
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -147,7 +147,7 @@ def listen(
 
     path = watch_path(watch)
     config, secrets = load_watch(path), read_secrets()
-    from flows.trigger.listener.serve import serve
+    from flows.trigger.listener.app import serve
 
     return serve(path, config, secrets, host, port, debug=debug)
 

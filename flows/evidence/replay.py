@@ -18,8 +18,8 @@ from schemas.config import PipelineConfig
 from schemas.evidence import Evidence
 from schemas.governance import GovernanceReport
 from schemas.release import Example, ModelSnapshot
-from schemas.replay import ReplayReport, RowReplay
 from schemas.signature import TrustList
+from schemas.verification import ReplayReport, RowReplay
 
 _LISTED = 20
 

@@ -2,23 +2,123 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from prefect import unmapped
 from prefect.client.orchestration import get_client
+from prefect.filesystems import RemoteFileSystem
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import NotSet
 
-from components.common.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError, InputError
 from flows.common import progress
-from flows.execution import resources, result_storage, runners
+from flows.execution import resources
 from flows.pipeline import tasks
 from schemas.attribution import ShardResult
+from schemas.base import digest_of
 from schemas.config import ExecutionConfig
 from schemas.planned_release import Release
+
+
+def storage_in(store: str | None) -> str | Path | None:
+    """A Prefect result storage inside `store`; None: Prefect's own.
+
+    For a file system that is not local this is a block named after the store, registered with the Prefect server. It holds the
+    address alone: credentials come from the environment of each process.
+
+    Raises:
+        CouldNotRunError: the block cannot be registered.
+    """
+    if store is None:
+        return None
+    parts = urlsplit(store)
+    if parts.scheme in {"file", "local"}:
+        return Path(url2pathname(parts.path)) / "prefect"
+    return _block(f"{store.rstrip('/')}/prefect", os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _block(address: str, _process: int) -> str:
+    name = f"calig-{digest_of(address)[:16]}"
+    try:
+        RemoteFileSystem(basepath=address).save(name, overwrite=True)
+    except Exception as error:
+        raise CouldNotRunError(
+            f"the store could not be made known to Prefect: {type(error).__name__}: {error}",
+            got=address,
+            next_step="check the address, and that the Prefect server answers",
+        ) from error
+    return f"remote-file-system/{name}"
+
+
+def require_engine(execution: ExecutionConfig) -> None:
+    """Refuse an engine whose extra is not installed, before any work."""
+    packages = {"ray": "prefect_ray", "dask": "prefect_dask"}
+    package = packages.get(execution.engine)
+    if package is not None and find_spec(package) is None:
+        raise InputError(
+            f"engine {execution.engine!r} needs the package {package.replace('_', '-')}, which is not installed",
+            got=f"execution.engine: {execution.engine}",
+            allowed="threads, processes; ray and dask with their extras",
+            next_step=f"pip install 'calig[{execution.engine}]'",
+        )
+
+
+def runner_of(execution: ExecutionConfig) -> TaskRunner[Any]:
+    """The engine as a Prefect task runner."""
+    if execution.engine == "processes":
+        return ProcessPoolTaskRunner(max_workers=execution.workers)
+    if execution.engine == "ray":
+        return _ray(execution)
+    if execution.engine == "dask":
+        return _dask(execution)
+    return ThreadPoolTaskRunner(max_workers=execution.workers)
+
+
+def _ray(execution: ExecutionConfig) -> TaskRunner[Any]:
+    from prefect_ray.task_runners import RayTaskRunner
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if execution.address is None:
+        options |= {"num_cpus": execution.workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    runner: TaskRunner[Any] = RayTaskRunner(address=execution.address, init_kwargs=options)
+    return runner
+
+
+def _dask(execution: ExecutionConfig) -> TaskRunner[Any]:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    cluster = {
+        "n_workers": execution.workers,
+        "threads_per_worker": 1,
+        "memory_limit": 0,  # the operating system's own limit: Dask would kill a worker over a guess
+        "dashboard_address": None,
+        "host": "127.0.0.1",
+        "silence_logs": logging.CRITICAL,
+    }
+    where: dict[str, Any] = {"cluster_kwargs": cluster} if execution.address is None else {"address": execution.address}
+    runner: TaskRunner[Any] = DaskTaskRunner(**where)
+    return runner
+
+
+def ray_resources(execution: ExecutionConfig) -> Any:
+    """What Ray reserves for each shard."""
+    if execution.gpus_per_shard is None:
+        return nullcontext()
+    from prefect_ray.context import remote_options
+
+    return remote_options(num_gpus=execution.gpus_per_shard)
+
 
 #: What engines raise when a worker process is gone: killed, out of memory, its machine lost. By name: Ray and Dask are extras.
 _LOST = {
@@ -37,7 +137,7 @@ def compute_shards(release: Release, indices: Sequence[int], force: bool) -> lis
         CouldNotRunError: workers died again and again.
     """
     execution = release.config.execution
-    runners.require_engine(execution)
+    require_engine(execution)
     done: dict[int, ShardResult] = {}
     for _ in range(1 + execution.lost_workers):
         left = [index for index in indices if index not in done]
@@ -59,11 +159,9 @@ def compute_shards(release: Release, indices: Sequence[int], force: bool) -> lis
 def _compute(release: Release, indices: Sequence[int], force: bool, done: dict[int, ShardResult]) -> None:
     """Fill `done`; the first error is raised when all have ended, so that what can be finished is."""
     execution, advance = release.config.execution, progress.advance_current()
-    task: Any = tasks.explain_shard.with_options(
-        refresh_cache=force, result_storage=result_storage.storage_in(execution.store) or NotSet
-    )
+    task: Any = tasks.explain_shard.with_options(refresh_cache=force, result_storage=storage_in(execution.store) or NotSet)
     errors: list[Exception] = []
-    with _surroundings(execution), runners.runner_of(execution) as runner, runners.ray_resources(execution):
+    with _surroundings(execution), runner_of(execution) as runner, ray_resources(execution):
         futures = runner.map(task, {"release": unmapped(release), "index": list(indices)})
         for index, future in zip(indices, futures, strict=True):
             try:

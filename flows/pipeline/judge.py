@@ -10,9 +10,8 @@ from components.common.errors import InputError
 from flows.common import progress
 from flows.pipeline import redact, tasks
 from schemas.drift import DriftReport
-from schemas.falsification import Falsification
 from schemas.planned_release import Release
-from schemas.quality import QualityReport
+from schemas.quality import Falsification, QualityReport
 from schemas.reference import NoiseSources
 
 

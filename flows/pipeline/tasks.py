@@ -21,11 +21,10 @@ from flows.pipeline.dataset import examples_in, examples_of, sampled
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import PipelineConfig
-from schemas.falsification import Falsification
 from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
-from schemas.quality import QualityReport
+from schemas.quality import Falsification, QualityReport
 from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
 
 _PARITY_ROWS = 16

@@ -10,11 +10,8 @@ from schemas.base import Record, without_empty_sections
 from schemas.config.attribution import AttributionConfig
 from schemas.config.comparing import WORD_FILES, DriftConfig, MonitorConfig, ProbeConfig, TransformationName
 from schemas.config.execution import ExecutionConfig
-from schemas.config.gate import GateConfig
-from schemas.config.governing import GovernanceConfig
-from schemas.config.privacy import PrivacyConfig
-from schemas.config.quality import PerturbationSetting, QualityConfig
-from schemas.config.telling import AlertConfig, ReportConfig
+from schemas.config.governing import AlertConfig, GovernanceConfig, PrivacyConfig, ReportConfig
+from schemas.config.judging import GateConfig, PerturbationSetting, QualityConfig
 
 __all__ = [
     "WORD_FILES",

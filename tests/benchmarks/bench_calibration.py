@@ -18,8 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from calig.metrics.perturbation import FloatArray
-from components.probe.limits import chance_limit, freedom_of
-from components.probe.statistics import shifts
+from components.probe.statistics import chance_limit, freedom_of, shifts
 from tests.benchmarks.drift.summary import wilson
 from tests.benchmarks.machine import describe
 

@@ -22,8 +22,8 @@ from rich.table import Table
 from scipy import stats
 
 from calig.metrics.perturbation import FloatArray
-from components.probe.limits import freedom_of
 from components.probe.online_level import lord_level
+from components.probe.statistics import freedom_of
 from tests.benchmarks.bench_calibration import CONTEXTS, Setting, z_of
 from tests.benchmarks.machine import describe
 

@@ -19,8 +19,7 @@ from rich.table import Table
 
 from calig.metrics.perturbation import FloatArray
 from components import probe
-from components.probe.limits import chance_limit, freedom_of
-from components.probe.statistics import shifts
+from components.probe.statistics import chance_limit, freedom_of, shifts
 from components.scoring.batches import load_tokenizer
 from components.scoring.models import open_classifier
 from components.scoring.scorer import TokenScorer

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from components.probe.limits import chance_limit, freedom_of
+from components.probe.statistics import chance_limit, freedom_of
 from tests.benchmarks.bench_probe import bench
 from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert
 

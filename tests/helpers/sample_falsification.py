@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from schemas.base import Interval
-from schemas.falsification import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
+from schemas.quality import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
 
 
 def falsification(rows: Mapping[int, tuple[float, float, float | None]]) -> Falsification:

@@ -11,7 +11,7 @@ from calig.metrics.perturbation import FloatArray
 from components.common.intervals import FEWEST, mean_and_interval
 from schemas.base import Interval
 from schemas.config import QualityConfig
-from schemas.falsification import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
+from schemas.quality import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""The table of scored rows: its methods, its columns, and the measures in them."""
+"""The table of scored rows: its methods, its columns, and the measures in them, those of image patches too."""
 
 from __future__ import annotations
 
@@ -7,15 +7,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calig.metrics.faithfulness import area_under_curve, comprehensiveness, log_odds, normalised_pair, sufficiency
-from calig.metrics.perturbation import FloatArray, curve_points
+from calig.metrics.faithfulness import AttributedRow, area_under_curve, comprehensiveness, log_odds, normalised_pair, sufficiency
+from calig.metrics.patch_perturbation import perturbation_aucs
+from calig.metrics.perturbation import FloatArray, Perturbation, Scorer, curve_points
+from calig.metrics.statistics import random_attributions
 from components.quality.scores.falsification import with_findings
-from components.quality.scores.patches import PATCH_COLUMNS
-from components.quality.scores.table import FACTS
+from components.quality.scores.table import FACTS, Row, attributions_of, explained_class, is_scorable, source_of
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Columns of the per-row table, in the order of `patch_areas`.
+PATCH_COLUMNS = (
+    *("positive_perturbation_auc", "negative_perturbation_auc"),
+    *("positive_perturbation_auc_random", "negative_perturbation_auc_random"),
+)
+
+
+def patch_areas(rows: list[Row], *, labels: Sequence[str], scorer: Scorer, seed: int, perturbation: Perturbation) -> FloatArray:
+    """`rows columns`, columns as in PATCH_COLUMNS; NaN for texts and for images that cannot be scored."""
+    result = np.full((len(rows), len(PATCH_COLUMNS)), np.nan)
+    places = [place for place, row in enumerate(rows) if row["image"] is not None and is_scorable(row)]
+    attributed = [
+        AttributedRow(source_of(rows[place], perturbation), _orders(rows[place], seed), explained_class(rows[place], labels))
+        for place in places
+    ]
+    for place, areas in zip(places, perturbation_aucs(attributed, scorer=scorer), strict=True):
+        result[place] = areas.reshape(-1)
+    return result
+
+
+def _orders(row: Row, seed: int) -> FloatArray:
+    """`2 content`: CA-LIG's order and the first one of the random control."""
+    own = attributions_of(row)["ca_lig"]
+    return np.concatenate([own, random_attributions(own.shape[1], draws=1, seed=seed, row=row["row"])])
+
 
 CA_LIG = "ca_lig"
 CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")

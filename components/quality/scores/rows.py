@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from calig.metrics.faithfulness import (
-    AttributedRow,
-    perturbation_curves,
-)
+from calig.metrics.faithfulness import AttributedRow, perturbation_curves
+from calig.metrics.infidelity import LogitScorer, Removals, infidelity, logit_drops, normalised_infidelity, random_sets
 from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
-from components.quality.scores.frame import CA_LIG, METHODS, frame_of, measures_of, unscored
-from components.quality.scores.infidelity import Orders, infidelities
-from components.quality.scores.patches import PATCH_COLUMNS, patch_areas
-from components.quality.scores.table import Row, attributions_of, explained_class, facts_of, is_scorable, source_of
+from components.quality.scores.frame import CA_LIG, METHODS, PATCH_COLUMNS, frame_of, measures_of, patch_areas, unscored
+from components.quality.scores.table import (
+    Row,
+    attributions_of,
+    explained_class,
+    explained_function,
+    facts_of,
+    is_scorable,
+    source_of,
+)
 from components.quality.scores.trust import checked, is_multi_label
 from components.table.reader import iter_parts
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Orders by method, `orders content`, of one row.
+Orders = dict[str, FloatArray]
+
+
+def infidelities(
+    rows: Sequence[Row],
+    orders: Sequence[Orders],
+    *,
+    labels: Sequence[str],
+    logits: LogitScorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
+) -> list[dict[str, float]]:
+    """Per row its columns `infidelity`, `infidelity_normalised` and the latter for each control of `orders`.
+
+    A control's own infidelity is not listed: several controls are no logits, and only the normalised form compares them.
+    """
+    removals = [_removals(row, labels, config, perturbation) for row in rows]
+    drops = logit_drops(removals, logits=logits)
+    return [dict(_columns(o, r, d)) for o, r, d in zip(orders, removals, drops, strict=True)]
+
+
+def _removals(row: Row, labels: Sequence[str], config: QualityConfig, perturbation: Perturbation) -> Removals:
+    source = source_of(row, perturbation)
+    sets = random_sets(source.n_content, draws=config.infidelity_draws, seed=config.seed, row=row["row"])
+    return Removals(source, sets, explained_function(row, labels))
+
+
+def _columns(orders: Orders, removals: Removals, drops: FloatArray) -> Iterator[tuple[str, float]]:
+    for method, attributions in orders.items():
+        given = attributions, removals.removed, drops
+        if method == "ca_lig":
+            yield "infidelity", float(infidelity(*given).mean())
+        suffix = "" if method == "ca_lig" else f"_{method}"
+        yield f"infidelity_normalised{suffix}", float(normalised_infidelity(*given).mean())
+
 
 #: Enough for full batches of every length, few enough that progress is seen and memory stays small.
 _ROWS_AT_ONCE = 16

@@ -1,4 +1,4 @@
-"""Rows of the attribution table as the quality step sees them: facts of each, its attributions, what can be removed from it."""
+"""Rows of the attribution table as the quality step sees them: facts, attributions, what can be removed, what people marked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,55 @@ import numpy as np
 from scipy.special import logsumexp
 
 from calig.metrics.complexity import entropy, gini
-from calig.metrics.perturbation import FloatArray, ImageSource, Perturbation, PerturbedInput, Source, TextSource
-from calig.metrics.probabilities import class_probabilities
+from calig.metrics.perturbation import (
+    BoolArray,
+    FloatArray,
+    ImageSource,
+    Perturbation,
+    PerturbedInput,
+    Source,
+    TextSource,
+    class_probabilities,
+)
+from calig.metrics.plausibility import HumanCeiling, area_under_precision_recall, human_ceiling, majority, span_f1, token_f1
 from components.common.errors import CouldNotRunError
-from components.quality.scores.plausibility import PLAUSIBILITY, plausibility
 from components.table.orientation import Target, class_of, weights_of
 from components.table.reader import iter_rows
+
+_MEASURES = {"auprc": area_under_precision_recall, "token_f1": token_f1, "span_f1": span_f1}
+#: Columns of the per-row table: agreement with the human rationale, and the same among people.
+PLAUSIBILITY = (*(f"plausibility_{name}" for name in _MEASURES), *(f"human_ceiling_{name}" for name in HumanCeiling._fields))
+
+
+def plausibility(row: Mapping[str, Any], attribution: FloatArray) -> dict[str, float]:
+    """The entries in PLAUSIBILITY of a row with `attribution` (`content`; empty: it has none).
+
+    NaN where there is nothing to compare: no rationale, or an attribution toward another class than the gold one, for which the
+    rationale argues. Of several rationales the majority vote per token counts (ERASER); the ceiling is of the same rows.
+    """
+    nothing = dict.fromkeys(PLAUSIBILITY, np.nan)
+    masks = _masks(row)
+    if attribution.size == 0 or len(masks) == 0 or row["label"] not in {None, class_of(row)}:
+        return nothing
+    marked = majority(masks)
+    if not marked.any():
+        return nothing
+    measured = [measure(attribution, marked) for measure in _MEASURES.values()]
+    return dict(zip(PLAUSIBILITY, [*measured, *human_ceiling(masks)], strict=True))
+
+
+def _masks(row: Mapping[str, Any]) -> BoolArray:
+    """Which content tokens share a character with each annotator's rationale, `annotators content`."""
+    single = [] if row["rationale"] is None else [row["rationale"]]
+    content = np.array(row["content"], dtype=bool)
+    starts, ends = np.array(row["starts"])[content], np.array(row["ends"])[content]
+    return np.array([_hit(spans, starts, ends) for spans in row["rationales"] or single], dtype=bool)
+
+
+def _hit(spans: list[dict[str, int]], starts: FloatArray, ends: FloatArray) -> BoolArray:
+    hits = [(starts < span["end"]) & (ends > span["start"]) for span in spans]
+    return np.any(hits, axis=0) if hits else np.zeros(len(starts), dtype=bool)
+
 
 #: Columns of the per-row table that are known before anything is perturbed, beside one `segment_<name>` per segment.
 FACTS = (

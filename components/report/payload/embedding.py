@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from components.report.drawing import pictures
 from components.report.payload import index
-from components.report.payload.columns import Column, pack
+from components.report.payload.columns import Column, Reference, pack, read_references
 from components.report.payload.packing import PackedRow, PackedUnits, packed_rows
-from components.report.payload.reference import Reference, read_references
-from components.report.rows import Brief
-from components.report.selection import ranked
+from components.report.rows import Brief, ranked
 from components.table.rows import is_wrong
 from schemas.governance import GovernanceReport
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.report.payload.columns import Column
-from components.report.payload.units import ragged
+from components.report.payload.columns import Column, ragged
 from components.table.orientation import COLUMNS
 from components.table.reader import iter_batches
 

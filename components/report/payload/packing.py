@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 from calig.words import word_owners
 from components.report.drawing import pictures
 from components.report.drawing.heat import MAX_CHARACTERS
-from components.report.payload.columns import quantised
-from components.report.payload.reference import Reference
-from components.report.payload.units import UNIT_COLUMNS, Floats, Integers, Units, matrices, ragged, units_in
+from components.report.payload.columns import (
+    UNIT_COLUMNS,
+    Floats,
+    Integers,
+    Reference,
+    Units,
+    matrices,
+    quantised,
+    ragged,
+    units_in,
+)
 from components.table.orientation import COLUMNS
 from components.table.reader import iter_batches
 

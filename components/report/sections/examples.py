@@ -9,9 +9,8 @@ from typing import Any
 from components.report import rows
 from components.report.drawing import formats, heat, pictures
 from components.report.payload import CHUNK
-from components.report.rows import Drawn, ReferenceRow, Word
+from components.report.rows import Drawn, Group, ReferenceRow, Word, choose
 from components.report.sections import Material, Section
-from components.report.selection import Group, choose
 from components.table.rows import is_wrong
 
 _STRONGEST_PATCHES = 3

@@ -13,7 +13,7 @@ from components.report.drawing import charts, formats
 from components.report.drawing.charts import Line, LineChart, Point, Tick
 from components.report.rows import Brief
 from components.report.sections import Material, Section
-from schemas.falsification import FalsificationSummary, RandomisationStage
+from schemas.quality import FalsificationSummary, RandomisationStage
 
 #: Beyond this many stages not every one is named on the axis.
 _NAMED = 7

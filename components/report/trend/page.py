@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from components.report.template_environment import environment, inlined, write_text
+from components.report.page import environment, inlined, write_text
 from components.report.trend.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, trend_charts
 from components.report.trend.versions import FIGURES, count_by_verdict, trend_rows
 from schemas.evidence import VersionEntry

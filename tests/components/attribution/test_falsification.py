@@ -12,13 +12,13 @@ from PIL import Image
 from scipy import stats
 
 from calig import explain
-from calig.metrics.sensitivity import uniform_shifts
+from calig.metrics.infidelity import uniform_shifts
 from calig.randomisation import cascade
 from components.attribution import explain_shard, falsification_steps, falsify
 from components.attribution.running import load_classifier
 from components.common.errors import InputError
 from schemas.config import AttributionConfig, QualityConfig
-from schemas.falsification import Falsification
+from schemas.quality import Falsification
 from schemas.release import Example, ModelSnapshot
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert, save_tiny_vit

@@ -16,8 +16,8 @@ from components.drift.pairing import match, pair, unmatched_targets
 from components.drift.power import power_of
 from components.drift.statistics import agreement, layers
 from components.drift.statistics.word_shift import word_shifts
-from components.table.alignment import align
 from components.table.rows import read_rows
+from components.table.units import align
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from tests.helpers.drift_tables import LABELS, WORDS, example, profile, row, table, write

@@ -1,16 +1,19 @@
-"""The record built from attribution tables: every field counted by hand on a small table, and what cannot be written refused."""
+"""The record: every field counted by hand on a small table, the environment, and what cannot be written refused."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pyarrow.parquet as pq
 import pytest
 
 from components.common.errors import CouldNotRunError
-from components.governance import build_record, unjudged_quality
+from components.governance import build_record, environment, unjudged_quality
 from components.table.value_digest import values_digest
 from schemas.attribution import ShardResult
 from schemas.base import CheckVerdict
@@ -19,6 +22,34 @@ from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
 from tests.helpers import sample_records
 from tests.helpers.attribution_tables import BagOfWords, attribution_row, problem_row, write_table
+
+
+def test_libraries_are_those_installed() -> None:
+    found = environment("cpu", {"torch": "1"})
+    assert found.libraries["torch"] == version("torch")
+    runtimes = {name: said for name, said in found.libraries.items() if name.startswith("onnxruntime")}
+    assert set(runtimes.values()) == {onnxruntime.__version__}
+    assert "not installed" not in found.libraries.values()
+    assert (found.device, found.device_versions) == ("cpu", {"torch": "1"})
+
+
+@pytest.mark.parametrize(
+    ("provides", "expected"),
+    [
+        ({"onnxruntime": ["onnxruntime"]}, {"onnxruntime": "1.2.3"}),  # as on macOS
+        ({"onnxruntime": ["onnxruntime-gpu"]}, {"onnxruntime-gpu": "1.2.3"}),
+        ({}, {"onnxruntime": "not installed"}),
+    ],
+)
+def test_the_runtime_is_named_by_whatever_provides_it(
+    monkeypatch: pytest.MonkeyPatch, provides: dict[str, list[str]], expected: dict[str, str]
+) -> None:
+    home = import_module("components.governance.record")  # the package's name for it is the function
+    monkeypatch.setattr(home, "packages_distributions", lambda: provides)
+    monkeypatch.setattr(home, "_version", lambda name: "1.2.3" if name in provides.get("onnxruntime", []) else "not installed")
+    libraries = environment("cpu", {}).libraries
+    assert {name: said for name, said in libraries.items() if name.startswith("onnxruntime")} == expected
+
 
 MODEL = BagOfWords()
 

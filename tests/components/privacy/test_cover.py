@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from calig.words import word_spans
 from components import drift, privacy
 from components.common.errors import InputError
-from components.privacy.names import hashed, placed
+from components.privacy.cover import hashed, placed
 from components.privacy.tables import blocks, cover_text
 from schemas.attribution import SCHEMA, TABLE_VERSION
 from schemas.config import DriftConfig, PipelineConfig, PrivacyConfig

@@ -12,7 +12,7 @@ from calig.words import word_spans
 from components.common.errors import InputError
 from components.probe import compare_effects, probe_words, word_effects
 from components.probe.contexts import with_gap
-from components.probe.limits import chance_limit, detectable_shift, limits_of
+from components.probe.statistics import chance_limit, detectable_shift, limits_of
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
 

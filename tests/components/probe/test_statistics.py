@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.probe.limits import chance_limit, freedom_of
-from components.probe.statistics import near_copy, shifts
+from components.probe.statistics import chance_limit, freedom_of, near_copy, shifts
 
 N_WORDS, N_CONTEXTS = 60, 16
 

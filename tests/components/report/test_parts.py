@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from components.report.checks import folded_checks
 from components.report.drawing import charts, formats, heat
+from components.report.page import environment
 from components.report.payload import Embedded
-from components.report.rows import Brief, Word, read_briefs
+from components.report.rows import Brief, Word, choose, ranked, read_briefs
 from components.report.sections import Material
 from components.report.sections.quality import layer_residuals
 from components.report.sections.summary import tiles
-from components.report.selection import choose, ranked
-from components.report.template_environment import environment
 from schemas.base import CheckVerdict, Interval
 from schemas.drift import LayerProfile, WordShift
 from schemas.quality import Control, Curve

@@ -16,13 +16,11 @@ from components.drift.pairing import pair
 from components.drift.statistics import agreement
 from components.report import build
 from components.report.drawing import heat, pictures
+from components.report.page import script
 from components.report.payload import CHUNK, Embedded, columns, embed, index
-from components.report.payload.columns import quantised
+from components.report.payload.columns import Units, aligned_reason_change, quantised, read_references
 from components.report.payload.packing import MAX_WORDS, Tokens, flow_of, packed_units, strongest
-from components.report.payload.reference import read_references
-from components.report.payload.units import Units, aligned_reason_change
 from components.report.rows import read_briefs
-from components.report.template_environment import script
 from schemas.config import PipelineConfig, ReportConfig
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.explained import explained

@@ -69,7 +69,7 @@ def test_what_is_not_this_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_views_of_the_steps_name_columns_of_the_schema() -> None:
-    from components.governance.sections import Row as Recorded
+    from components.governance.record import Row as Recorded
     from components.quality.scores.table import Row as Judged
 
     for view in (NamedTarget, Recorded, Judged):

@@ -14,7 +14,7 @@ import yaml
 from components import registry
 from components.alerts import Outbox
 from components.common.errors import CouldNotRunError, PublishError
-from flows.alerts import channels, delivery
+from flows.alerts import delivery
 from flows.common import progress
 from flows.explain_release import explain_release
 from schemas.config import AlertConfig, PipelineConfig
@@ -225,8 +225,8 @@ def test_events_arrive_once_with_the_version_as_their_resource(telling: Telling,
     receiver(200)
     telling.tell()
     message = next(iter(_messages(telling.output)))
-    channels.emit(message)  # a second time, as after a crash before the note
-    wanted = {str(channels.event_id(message, event)): event for event in message.events}
+    delivery.emit(message)  # a second time, as after a crash before the note
+    wanted = {str(delivery.event_id(message, event)): event for event in message.events}
     assert set(wanted.values()) == {"calig.drift.failed", "calig.drift.warned", "calig.explained"}
     with get_client(sync_client=True) as client:
         events = _eventually(lambda: _events(client, set(wanted)), len(wanted))

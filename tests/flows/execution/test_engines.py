@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from components.common.errors import CouldNotRunError, InputError
 from components.common.stores import Store
-from flows.execution import exchange, runners
+from flows.execution import engines, exchange
 from flows.pipeline.attribute import attribute
 from flows.pipeline.resolve import resolve
 from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig
@@ -83,20 +83,20 @@ def test_settings_that_do_not_fit_say_what_is_allowed(execution, words):
 
 @pytest.mark.parametrize("engine", ["ray", "dask"])
 def test_a_missing_extra_costs_no_work_and_is_named(shards_of, computed, monkeypatch, engine):
-    monkeypatch.setattr(runners, "find_spec", lambda _: None)
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=rf"(?s)prefect-{engine}.*pip install 'calig\[{engine}\]'"):
         shards_of({"engine": engine})
     assert computed == []
 
 
 def test_each_engine_has_its_runner():
-    assert type(runners.runner_of(ExecutionConfig())).__name__ == "ThreadPoolTaskRunner"
-    assert type(runners.runner_of(ExecutionConfig(engine="processes"))).__name__ == "ProcessPoolTaskRunner"
+    assert type(engines.runner_of(ExecutionConfig())).__name__ == "ThreadPoolTaskRunner"
+    assert type(engines.runner_of(ExecutionConfig(engine="processes"))).__name__ == "ProcessPoolTaskRunner"
     ray = pytest.importorskip("prefect_ray")
-    assert isinstance(runners.runner_of(ExecutionConfig(engine="ray", address="auto")), ray.RayTaskRunner)
+    assert isinstance(engines.runner_of(ExecutionConfig(engine="ray", address="auto")), ray.RayTaskRunner)
     from prefect_ray.context import RemoteOptionsContext
 
-    with runners.ray_resources(ExecutionConfig(engine="ray", gpus_per_shard=0.25)):
+    with engines.ray_resources(ExecutionConfig(engine="ray", gpus_per_shard=0.25)):
         assert RemoteOptionsContext.get().current_remote_options == {"num_gpus": 0.25}
 
 

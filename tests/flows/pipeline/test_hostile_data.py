@@ -130,7 +130,7 @@ def test_nothing_acts_in_a_terminal():
 
 
 def test_a_report_is_made_by_templates_that_escape():
-    from components.report.template_environment import environment
+    from components.report.page import environment
 
     assert environment().autoescape is True
     assert report.build is not None

@@ -11,8 +11,7 @@ from components.quality import evaluate
 from components.quality.scores.rows import score_rows
 from schemas.base import CheckVerdict
 from schemas.config import QualityConfig
-from schemas.falsification import Falsification
-from schemas.quality import QualityReport, ScorerRecord
+from schemas.quality import Falsification, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
 from tests.helpers.sample_falsification import falsification
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.common.errors import InputError
 from components.quality import built_in_suites, column_names, load_suite, suite_for
-from components.quality.suite.wording import requirement
+from components.quality.suite.checks import requirement
 from schemas.base import Severity
 from schemas.config import QualityConfig
 from schemas.suite import ExpectationSpec

@@ -6,7 +6,7 @@ import pytest
 
 from components.report import page
 from components.report.sections.quality import randomisation_chart
-from schemas.falsification import FalsificationSummary
+from schemas.quality import FalsificationSummary
 from tests.helpers import sample_records
 from tests.helpers.sample_falsification import attempt
 

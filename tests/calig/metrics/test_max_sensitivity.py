@@ -7,7 +7,7 @@ import pytest
 import torch
 from captum.metrics import sensitivity_max
 
-from calig.metrics.sensitivity import max_sensitivity, uniform_shifts
+from calig.metrics.infidelity import max_sensitivity, uniform_shifts
 
 
 def test_equals_captum_on_the_same_draws() -> None:

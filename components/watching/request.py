@@ -1,16 +1,50 @@
-"""Request of a version: the watch file's entry with admitted tags; settings that grant trust stay the operator's."""
+"""Request of a version: the watch file's entry with admitted tags, and when a failed one is tried again.
+
+Settings that grant trust stay the operator's.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.errors import InputError
+from components.common.errors import InputError, shortened
+from components.common.plain_text import printable
+from components.common.secrets import hidden
 from schemas.config import WORD_FILES
 from schemas.tags import Tag
 from schemas.trigger import WatchedVersion
 from schemas.watch import ExplainWith, WatchConfig
+
+_MOST = 500
+
+
+def clean_reason(text: str) -> str:
+    """`text` on one line of at most 500 characters, without secrets and control characters."""
+    return shortened(printable(" ".join(hidden(text).split())), _MOST)
+
+
+_LONGEST_PAUSE_S = 3600.0
+#: Prefect puts the error's type before its message. What the user has to mend fails again in the same way.
+_USERS_TO_MEND = re.compile(r"\bInputError: ")
+
+
+class After(NamedTuple):
+    """`give_up`, or try again at `at`."""
+
+    give_up: bool
+    at: datetime
+
+
+def after_failure(message: str, attempt: int, died_at: datetime, watch: WatchConfig) -> After:
+    """What to do after attempt number `attempt` (from 1) died with `message`."""
+    hopeless = _USERS_TO_MEND.search(message) is not None
+    pause_s = min(watch.backoff_s * 2.0 ** min(attempt - 1, 16), _LONGEST_PAUSE_S)
+    return After(hopeless or attempt >= watch.max_attempts, died_at + timedelta(seconds=pause_s))
+
 
 #: Sections that are the operator's alone: whose keys count, what a gate asks for, who is told, where work and texts go.
 _SECTIONS = frozenset({"governance", "gate", "alerts", "execution", "privacy"})

@@ -12,13 +12,28 @@ from calig.errors import UnsupportedModelError
 
 
 @dataclass(frozen=True)
+class OwnAttention:
+    """Where a block computes attention without transformers' registry.
+
+    module: path in the block of the module that does; it has `num_attention_heads`. weights_to: path in that module of the
+    one that is given A and nothing else, usually its dropout.
+    """
+
+    module: str
+    weights_to: str
+
+
+@dataclass(frozen=True)
 class Family:
     """How to take a model of one `model_type` apart.
 
     blocks: the modules that are its blocks (one module may serve several times). head: (model, output of the last block
     `batch seq hidden`, rows unpadded) → logits `batch classes`. prefix: what an image model puts before the patches.
     reads_last: the head reads the last position that does not hold the padding token, which may be a content token; it is given
-    the hidden states of that position alone. Anything else the engine needs it finds by watching one forward pass.
+    the hidden states of that position alone. attention: where blocks compute attention, when not by transformers' registry.
+    shared: names of a block's arguments that belong to no row of the batch, whatever their shapes. join: a module that the model
+    calls right after its first block as module(block's input, block's output, …), whose output the next block gets; None: none.
+    Anything else the engine needs it finds by watching one forward pass.
     """
 
     model_type: str
@@ -27,6 +42,9 @@ class Family:
     head: Callable[[Any, Tensor], Tensor]
     prefix: tuple[str, ...] = ()
     reads_last: bool = False
+    attention: OwnAttention | None = None
+    shared: frozenset[str] = frozenset()
+    join: Callable[[Any], nn.Module | None] = lambda _: None
 
 
 def _encoder(attribute: str) -> Callable[[Any], Sequence[nn.Module]]:
@@ -37,6 +55,19 @@ def _decoder(model_type: str) -> Family:
     """A decoder with the generic classification head: the last position's hidden state, scored."""
     return Family(
         model_type, "text", lambda m: list(m.model.layers), lambda m, h: m.score(m.model.norm(h[:, -1])), reads_last=True
+    )
+
+
+def _deberta(model_type: str) -> Family:
+    """Its attention adds content-to-position terms to the scores; the larger ones of version 2 have a convolution as well."""
+    return Family(
+        model_type,
+        "text",
+        _encoder("deberta"),
+        lambda m, h: m.classifier(m.pooler(h)),
+        attention=OwnAttention("attention.self", "dropout"),
+        shared=frozenset({"relative_pos", "rel_embeddings"}),
+        join=lambda m: getattr(m.deberta.encoder, "conv", None),
     )
 
 
@@ -66,6 +97,8 @@ FAMILIES: dict[str, Family] = {
             lambda m: [layer for group in m.albert.encoder.albert_layer_groups for layer in group.albert_layers],
             lambda m, h: m.classifier(m.albert.pooler_activation(m.albert.pooler(h[:, 0]))),
         ),
+        _deberta("deberta"),
+        _deberta("deberta-v2"),
         Family("modernbert", "text", lambda m: list(m.model.layers), _modern_bert_head),
         Family(
             "gpt2",
@@ -91,7 +124,6 @@ _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "Opt
 
 #: Known types that cannot be attributed, and why.
 REFUSED = {
-    "deberta-v2": "its disentangled attention bypasses transformers' attention registry, so A cannot be reached exactly",
     "swin": "its blocks shift, window and merge patches, so that no position keeps its place from layer to layer",
 }
 

@@ -124,7 +124,6 @@ def stand_in(model_type, class_name, **config):
             "unknown model type\ngot: mamba\nallowed: classifiers of albert, bert",
         ),
         (stand_in("swin", "SwinForImageClassification"), "cannot be attributed: its blocks shift"),
-        (stand_in("deberta-v2", "DebertaV2ForSequenceClassification"), "disentangled attention"),
         (stand_in("bert", "BertForMaskedLM"), "got: BertForMaskedLM"),
     ],
 )

@@ -14,6 +14,7 @@ from tests.helpers.tiny_models import bert_vocabulary
 SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 TEXT = {**SIZE, "vocab_size": len(bert_vocabulary()), "max_position_embeddings": 64, "pad_token_id": 0, "num_labels": 2}
 DECODER = {**TEXT, "num_key_value_heads": 2, "head_dim": 8}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "type_vocab_size": 0}
 IMAGE = {**SIZE, "image_size": 16, "patch_size": 4, "num_labels": 2}
 
 
@@ -28,6 +29,11 @@ class Case:
 
 def encoder(name: str) -> Callable[[Any], list[Any]]:
     return lambda m: [getattr(m, name).embeddings, *getattr(m, name).encoder.layer[:-1]]
+
+
+def own_outputs(name: str) -> Callable[[Any], list[Any]]:
+    """For blocks that return None beside their hidden states, which Captum cannot take: the last module of each."""
+    return lambda m: [getattr(m, name).embeddings, *(block.output for block in getattr(m, name).encoder.layer[:-1])]
 
 
 def decoder(m: Any) -> list[Any]:
@@ -47,6 +53,16 @@ CASES = {
     ),
     "albert": Case(
         lambda: tf.AlbertForSequenceClassification(tf.AlbertConfig(**TEXT, embedding_size=16, inner_group_num=1)), None
+    ),
+    "deberta": Case(
+        lambda: tf.DebertaForSequenceClassification(tf.DebertaConfig(**TEXT, **RELATIVE, max_relative_positions=6)),
+        own_outputs("deberta"),
+    ),
+    "deberta-v2": Case(
+        lambda: tf.DebertaV2ForSequenceClassification(
+            tf.DebertaV2Config(**TEXT, **RELATIVE, position_buckets=4, share_att_key=True, norm_rel_ebd="layer_norm")
+        ),
+        own_outputs("deberta"),
     ),
     "modernbert": Case(
         lambda: tf.ModernBertForSequenceClassification(

@@ -20,9 +20,13 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from calig.errors import VerificationError
 from calig.rollout import CONTEXT_RULES, evidence_of
 
 _IMPLEMENTATION = "calig_capture"
+
+#: What some families add to the scores or to the softmax through the registry; A and ∂f/∂A here know nothing of it.
+_UNKNOWN_TERMS = ("position_bias", "s_aux")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class AttentionCall:
 
     query, key, value: `batch heads seq dim` (keys and values already repeated for grouped-query attention);
     output: `batch seq heads dim`, part of the autograd graph; mask: additive or boolean, broadcastable to
-    `batch heads seq seq`, or None.
+    `batch heads seq seq`, or None; softcap: scores are softcap · tanh(score / softcap) before the mask (Gemma 2).
     """
 
     query: Tensor
@@ -41,6 +45,7 @@ class AttentionCall:
     mask: Tensor | None
     scaling: float
     causal: bool
+    softcap: float | None = None
 
     @property
     def heads(self) -> int:
@@ -212,6 +217,8 @@ def attention_at(read_out: ReadOut) -> Iterator[None]:
 def attention_weights(call: AttentionCall) -> Tensor:
     """A = softmax(q kᵀ · scaling + mask), `batch heads seq seq`; rows sum to one."""
     scores = call.query @ call.key.transpose(-1, -2) * call.scaling
+    if call.softcap is not None:
+        scores = (scores / call.softcap).tanh() * call.softcap
     if call.mask is not None:
         mask = call.mask[..., : scores.shape[-1]]
         scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
@@ -279,25 +286,45 @@ def block_context(call: Observed, output_gradient: Tensor, rules: Collection[str
 def _capturing_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, None]:
+    unknown = [name for name in _UNKNOWN_TERMS if kwargs.get(name) is not None]
+    if unknown:
+        raise VerificationError(
+            f"attention has terms that this adapter does not know\ngot: {', '.join(unknown)} in {type(module).__name__}"
+        )
     read_out = _read_out.get()
     if read_out is not None:
         return _attention_of_one(read_out, module, query, key, value, attention_mask, **kwargs), None
-    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    output = _attend(module, query, key, value, attention_mask, **kwargs)
     calls = _record.get()
     if calls is not None:
-        groups = getattr(module, "num_key_value_groups", 1)
-        calls.append(
-            AttentionCall(
-                query=query.detach(),
-                key=repeat_kv(key, groups).detach(),
-                value=repeat_kv(value, groups).detach(),
-                output=output,
-                mask=attention_mask,
-                scaling=_scaling(kwargs.get("scaling"), query),
-                causal=_is_causal(module, kwargs.get("is_causal")),
-            )
-        )
+        given = (query.detach(), key.detach(), value.detach())
+        calls.append(_call_of(module, *given, attention_mask, output, kwargs))
     return output, None
+
+
+def _attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **kwargs: Any) -> Tensor:
+    """Attention's output, `batch seq heads dim`; with capped scores, which no fused kernel has, by the formula."""
+    if kwargs.get("softcap") is None:
+        output, _ = sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+        return output
+    call = _call_of(module, query, key, value, mask, query, kwargs)
+    return (attention_weights(call) @ call.value).transpose(1, 2)
+
+
+def _call_of(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, output: Tensor, options: Mapping[str, Any]
+) -> AttentionCall:
+    groups = getattr(module, "num_key_value_groups", 1)
+    return AttentionCall(
+        query=query,
+        key=repeat_kv(key, groups),
+        value=repeat_kv(value, groups),
+        output=output,
+        mask=mask,
+        scaling=_scaling(options.get("scaling"), query),
+        causal=_is_causal(module, options.get("is_causal")),
+        softcap=options.get("softcap"),
+    )
 
 
 def _attention_of_one(
@@ -311,7 +338,7 @@ def _attention_of_one(
     here = slice(0, 1) if read_out.position == 0 else slice(length - 1, length)
     if mask is not None and mask.shape[-2] == length:
         mask = mask[..., here, :]
-    output, _ = sdpa_attention_forward(module, query[:, :, here], key, value, mask, **(kwargs | {"is_causal": False}))
+    output = _attend(module, query[:, :, here], key, value, mask, **(kwargs | {"is_causal": False}))
     read_out.attended = True
     return output.expand(-1, length, -1, -1)
 

@@ -22,7 +22,7 @@ from calig.attention import (
     select_arguments,
 )
 from calig.errors import InvalidInputError, VerificationError
-from calig.families import Family, family_of, unwrapped
+from calig.families import Family, body, family_of, unwrapped
 from calig.products import Products
 from calig.readout import only_for
 
@@ -107,7 +107,7 @@ class BlockStack:
         self.blocks = tuple(self.family.blocks(model))
         self.products = Products()
         self.watched = _watched(self.family, self.blocks)
-        self._own_attention = model.config._attn_implementation
+        self._own_attention = body(model).config._attn_implementation
         self._verified = False
 
     def trace(self, inputs: Mapping[str, Tensor], shift: Tensor | None = None, replacement: Replacement | None = None) -> Trace:
@@ -186,7 +186,7 @@ class BlockStack:
     @contextmanager
     def untouched(self) -> Iterator[None]:
         """Inside, the model computes with its own attention and builds no graph: what it gives is what its users get."""
-        with torch.no_grad(), attention_implementation(self.model, self._own_attention):
+        with torch.no_grad(), attention_implementation(body(self.model), self._own_attention):
             yield
 
     def own_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -286,7 +286,7 @@ def attributable(model: Any) -> Iterator[BlockStack]:
         for name, value in _SETTINGS.items():
             if hasattr(model.config, name):
                 setattr(model.config, name, value)
-        contexts.enter_context(observable_attention(model, stack.watched))
+        contexts.enter_context(observable_attention(body(model), stack.watched))
         yield stack
 
 
@@ -321,8 +321,10 @@ def _lock_of(model: Any) -> Any:
 
 
 def padding_id(model: Any) -> int | None:
-    """The token that a decoder's head skips when it looks for the position to read; None: it reads the last."""
-    padding: int | None = getattr(model.config, "pad_token_id", None)
+    """The token that a decoder's head skips when it looks for the position to read (None: it reads the last), and others when
+    they number positions."""
+    after = family_of(model).numbers_after
+    padding: int | None = after(model.config) if after else getattr(model.config, "pad_token_id", None)
     return padding
 
 
@@ -333,4 +335,3 @@ def _replacing(replacement: Replacement) -> Any:
         return torch.where(replacement.where.unsqueeze(-1), replacement.embedding.to(output), output)
 
     return replaced
-

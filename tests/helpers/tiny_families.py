@@ -118,7 +118,9 @@ CASES = {
         lambda: tf.DeiTForImageClassification(tf.DeiTConfig(**IMAGE)), lambda m: [m.deit.embeddings, *m.deit.layers[:-1]]
     ),
     "beit": Case(
-        lambda: tf.BeitForImageClassification(tf.BeitConfig(**IMAGE, use_relative_position_bias=True, layer_scale_init_value=1.0)),
+        lambda: tf.BeitForImageClassification(
+            tf.BeitConfig(**IMAGE, use_relative_position_bias=True, layer_scale_init_value=1.0)
+        ),
         lambda m: [m.beit.embeddings, *m.beit.layers[:-1]],
     ),
     "dinov2": Case(

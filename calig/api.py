@@ -122,7 +122,7 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
     if isinstance(item, str):
         limit = length_limit(model.config, processor, max_length)
         return encode_text(item, processor, limit=limit, vocabulary=_vocabulary(model))
-    return encode_image(item, processor, config=model.config, prefix=family_of(model).prefix)
+    return encode_image(item, processor, config=model.config, family=family_of(model))
 
 
 def _split(text: Any, model: Any, tokenizer: Any, max_length: int | None, overlap: float) -> Document:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,9 +12,17 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from calig.attention import AttentionCall, attention_implementation, observable_attention, recorded_attention
+from calig.attention import (
+    Observed,
+    Watched,
+    attention_implementation,
+    first_tensor,
+    observable_attention,
+    recorded_attention,
+    select_arguments,
+)
 from calig.errors import InvalidInputError, VerificationError
-from calig.families import Family, family_of, unwrapped
+from calig.families import Family, body, family_of, unwrapped
 from calig.products import Products
 from calig.readout import only_for
 
@@ -32,17 +40,27 @@ _LOCKS_LOCK = Lock()
 
 @dataclass(frozen=True)
 class BlockCall:
-    """A block, and what it was called with besides its hidden states (masks, positions, …)."""
+    """A block, and what it was called with besides its hidden states (masks, positions, …).
+
+    shared: names of arguments that belong to no row; join, join_args: the module that puts the block's input and output
+    together, if there is one, and what it was called with besides those two.
+    """
 
     block: nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    shared: frozenset[str]
+    join: nn.Module | None = None
+    join_args: tuple[Any, ...] = ()
 
     def __call__(self, hidden: Tensor, rows: Tensor, batch: int) -> Tensor:
         """Run the block on `points seq hidden`; `rows` says which row of the batch of `batch` each point belongs to."""
-        args = (_select(a, rows, batch) for a in self.args)
-        output = self.block(hidden, *args, **{k: _select(v, rows, batch) for k, v in self.kwargs.items()})
-        return _hidden_states(output)
+        args, kwargs = select_arguments(self.args, self.kwargs, rows, batch, self.shared)
+        output = first_tensor(self.block(hidden, *args, **kwargs))
+        if self.join is None:
+            return output
+        rest, _ = select_arguments(self.join_args, {}, rows, batch, ())
+        return first_tensor(self.join(hidden, output, *rest))
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class Trace:
     output: Tensor
     logits: Tensor
     calls: list[BlockCall]
-    attention: list[AttentionCall]
+    attention: list[Observed]
     read_at: Tensor | None
 
     @property
@@ -88,7 +106,8 @@ class BlockStack:
         self.family: Family = family_of(model)
         self.blocks = tuple(self.family.blocks(model))
         self.products = Products()
-        self._own_attention = model.config._attn_implementation
+        self.watched = _watched(self.family, self.blocks)
+        self._own_attention = body(model).config._attn_implementation
         self._verified = False
 
     def trace(self, inputs: Mapping[str, Tensor], shift: Tensor | None = None, replacement: Replacement | None = None) -> Trace:
@@ -105,14 +124,22 @@ class BlockStack:
             if not hidden:
                 h = (h if shift is None else h + shift.to(h)).detach().requires_grad_()
             hidden.append(h)
-            calls.append(BlockCall(block, rest, {k: v for k, v in kwargs.items() if k != "hidden_states"}))
-            return (hidden[-1], *rest), dict(calls[-1].kwargs)
+            others = {k: v for k, v in kwargs.items() if k != "hidden_states"}
+            calls.append(BlockCall(block, rest, others, self.family.shared))
+            return (hidden[-1], *rest), others
+
+        def joining(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            calls[-1] = replace(calls[-1], join=module, join_args=args[2:])
+            return (hidden[-1], *args[1:])
 
         def after(_: nn.Module, __: Any, output: Any) -> None:
-            outputs[:] = [_hidden_states(output)]
+            outputs[:] = [first_tensor(output)]
 
+        join = self.family.join(self.model)
+        joins = () if join is None else (join,)
         hooks = [b.register_forward_pre_hook(before, with_kwargs=True) for b in self.blocks]
-        hooks += [b.register_forward_hook(after) for b in self.blocks]
+        hooks += [module.register_forward_pre_hook(joining) for module in joins]
+        hooks += [module.register_forward_hook(after) for module in (*self.blocks, *joins)]
         if replacement is not None:
             hooks.append(self.model.get_input_embeddings().register_forward_hook(_replacing(replacement)))
         try:
@@ -159,7 +186,7 @@ class BlockStack:
     @contextmanager
     def untouched(self) -> Iterator[None]:
         """Inside, the model computes with its own attention and builds no graph: what it gives is what its users get."""
-        with torch.no_grad(), attention_implementation(self.model, self._own_attention):
+        with torch.no_grad(), attention_implementation(body(self.model), self._own_attention):
             yield
 
     def own_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -181,7 +208,8 @@ class BlockStack:
     def verify(self, trace: Trace, read_out: int | None) -> None:
         """Check the family's row, once: every block's attention was seen, and resuming from any block gives the same logits.
 
-        Also that the last block, computed for the read-out position alone, gives the same logits and gradients.
+        Also that A has rows of sum one and gives what attention gave, and that the last block, computed for the read-out
+        position alone, gives the same logits and gradients.
         """
         if self._verified:
             return
@@ -191,12 +219,28 @@ class BlockStack:
                 f"{self.family.model_type}: {n_blocks} block and {n_attention} attention calls were seen"
                 "\nnext: check the family's row in calig/families.py"
             )
+        for call in trace.attention:
+            self._verify_attention(call)
         expected = trace.logits[:1].detach()
         self._compare(self._one_row(trace, 0, read_out)[0], expected, "resuming from layer 0 changes the logits")
         whole, narrow = (self._one_row(trace, n_blocks - 1, position) for position in (None, read_out))
         self._compare(whole[0], expected, "resuming from the last block changes the logits")
         self._compare(narrow[1], whole[1], "computing the last block for the read-out position alone changes the gradients")
         self._verified = True
+
+    def _verify_attention(self, call: Observed) -> None:
+        """A of the first row, formed again, is an attention matrix and the one that was applied."""
+        one = call.rows(slice(0, 1))
+        attention, output = one.formed_again()
+        length = one.output.shape[1]
+        if attention.shape != (1, one.heads, length, length):
+            raise VerificationError(
+                f"{self.family.model_type}: its attention has another shape than batch, heads, positions, positions"
+                f"\ngot: {tuple(attention.shape)}\nallowed: {(1, one.heads, length, length)}"
+                "\nnext: check the family's row in calig/families.py"
+            )
+        self._compare(attention.sum(-1), torch.ones_like(attention[..., 0]), "a row of attention differs from sum one")
+        self._compare(output, one.output.detach(), "what attention gives differs from what was seen")
 
     def _one_row(self, trace: Trace, layer: int, read_out: int | None) -> tuple[Tensor, Tensor]:
         """Logits of the first row resumed from `layer`, and the gradient of their sum of squares there."""
@@ -242,7 +286,7 @@ def attributable(model: Any) -> Iterator[BlockStack]:
         for name, value in _SETTINGS.items():
             if hasattr(model.config, name):
                 setattr(model.config, name, value)
-        contexts.enter_context(observable_attention(model))
+        contexts.enter_context(observable_attention(body(model), stack.watched))
         yield stack
 
 
@@ -263,14 +307,24 @@ def _restored(model: Any) -> Iterator[None]:
             module.training = mode
 
 
+def _watched(family: Family, blocks: Sequence[nn.Module]) -> list[Watched] | None:
+    """The modules in which the blocks compute attention by themselves; None: it goes through transformers' registry."""
+    if family.attention is None:
+        return None
+    modules = [block.get_submodule(family.attention.module) for block in blocks]
+    return [Watched(module, module.get_submodule(family.attention.weights_to), family.shared) for module in modules]
+
+
 def _lock_of(model: Any) -> Any:
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(model, RLock())
 
 
 def padding_id(model: Any) -> int | None:
-    """The token that a decoder's head skips when it looks for the position to read; None: it reads the last."""
-    padding: int | None = getattr(model.config, "pad_token_id", None)
+    """The token that a decoder's head skips when it looks for the position to read (None: it reads the last), and others when
+    they number positions."""
+    after = family_of(model).numbers_after
+    padding: int | None = after(model.config) if after else getattr(model.config, "pad_token_id", None)
     return padding
 
 
@@ -281,18 +335,3 @@ def _replacing(replacement: Replacement) -> Any:
         return torch.where(replacement.where.unsqueeze(-1), replacement.embedding.to(output), output)
 
     return replaced
-
-
-def _select(value: Any, rows: Tensor, batch: int) -> Any:
-    """Rows of a batched tensor; a tensor of one dimension (positions shared by all rows) and anything else stays as it is."""
-    if isinstance(value, tuple):
-        return tuple(_select(v, rows, batch) for v in value)
-    if isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == batch:
-        return value.index_select(0, rows)
-    return value
-
-
-def _hidden_states(output: Any) -> Tensor:
-    """A block's hidden states, whether it returns them alone or first of several."""
-    tensor: Tensor = output[0] if isinstance(output, tuple) else output
-    return tensor

@@ -6,9 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from calig.errors import UnsupportedModelError
+
+
+@dataclass(frozen=True)
+class OwnAttention:
+    """Where a block computes attention without transformers' registry.
+
+    module: path in the block of the module that does; it has `num_attention_heads`. weights_to: path in that module of the
+    one that is given A and nothing else, usually its dropout.
+    """
+
+    module: str
+    weights_to: str
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,12 @@ class Family:
     blocks: the modules that are its blocks (one module may serve several times). head: (model, output of the last block
     `batch seq hidden`, rows unpadded) → logits `batch classes`. prefix: what an image model puts before the patches.
     reads_last: the head reads the last position that does not hold the padding token, which may be a content token; it is given
-    the hidden states of that position alone. Anything else the engine needs it finds by watching one forward pass.
+    the hidden states of that position alone. numbers_after: configuration → the token that positions skip and after whose id
+    they are numbered; None: positions count every token from zero. any_size: an image model takes other sizes than its
+    configuration says. attention: where blocks compute attention, when not by transformers' registry. shared: names of a
+    block's arguments that belong to no row of the batch, whatever their shapes. join: a module that the model calls right after
+    its first block as module(block's input, block's output, …), whose output the next block gets; None: none. Anything else
+    the engine needs it finds by watching one forward pass.
     """
 
     model_type: str
@@ -27,6 +45,11 @@ class Family:
     head: Callable[[Any, Tensor], Tensor]
     prefix: tuple[str, ...] = ()
     reads_last: bool = False
+    numbers_after: Callable[[Any], int | None] | None = None
+    any_size: bool = False
+    attention: OwnAttention | None = None
+    shared: frozenset[str] = frozenset()
+    join: Callable[[Any], nn.Module | None] = lambda _: None
 
 
 def _encoder(attribute: str) -> Callable[[Any], Sequence[nn.Module]]:
@@ -40,6 +63,19 @@ def _decoder(model_type: str) -> Family:
     )
 
 
+def _deberta(model_type: str) -> Family:
+    """Its attention adds content-to-position terms to the scores; the larger ones of version 2 have a convolution as well."""
+    return Family(
+        model_type,
+        "text",
+        _encoder("deberta"),
+        lambda m, h: m.classifier(m.pooler(h)),
+        attention=OwnAttention("attention.self", "dropout"),
+        shared=frozenset({"relative_pos", "rel_embeddings"}),
+        join=lambda m: getattr(m.deberta.encoder, "conv", None),
+    )
+
+
 def _modern_bert_head(m: Any, h: Tensor) -> Tensor:
     normed = m.model.final_norm(h)
     pooled = normed[:, 0] if m.config.classifier_pooling == "cls" else normed.mean(1)
@@ -47,12 +83,41 @@ def _modern_bert_head(m: Any, h: Tensor) -> Tensor:
     return logits
 
 
+def _euro_bert_head(m: Any, h: Tensor) -> Tensor:
+    normed, pooling = m.model.norm(h), m.classifier_pooling
+    pooled = normed[:, 0] if pooling == "bos" else normed.mean(1) if pooling == "mean" else normed
+    logits: Tensor = m.classifier(m.activation(m.dense(pooled)))
+    return logits.mean(1) if pooling == "late" else logits
+
+
+def _dinov2_head(m: Any, h: Tensor) -> Tensor:
+    """Reads the class token beside the mean of the patches."""
+    normed = m.dinov2.layernorm(h)
+    logits: Tensor = m.classifier(torch.cat([normed[:, 0], normed[:, 1:].mean(1)], dim=1))
+    return logits
+
+
+#: MPNet's embeddings number positions after this token, whatever config.json calls padding.
+_MPNET_PADDING = 1
+
+_DECODERS = ("llama", "qwen2", "qwen3", "mistral", "gemma", "gemma2", "gemma3_text", "phi3")
+
 FAMILIES: dict[str, Family] = {
     row.model_type: row
     for row in (
         Family("bert", "text", _encoder("bert"), lambda m, h: m.classifier(m.bert.pooler(h))),
-        Family("roberta", "text", _encoder("roberta"), lambda m, h: m.classifier(h)),
-        Family("xlm-roberta", "text", _encoder("roberta"), lambda m, h: m.classifier(h)),
+        *(
+            Family(model_type, "text", _encoder("roberta"), lambda m, h: m.classifier(h), numbers_after=lambda c: c.pad_token_id)
+            for model_type in ("roberta", "xlm-roberta", "camembert")
+        ),
+        Family(
+            "mpnet",
+            "text",
+            _encoder("mpnet"),
+            lambda m, h: m.classifier(h),
+            numbers_after=lambda _: _MPNET_PADDING,
+            attention=OwnAttention("attention.attn", "dropout"),
+        ),
         Family("electra", "text", _encoder("electra"), lambda m, h: m.classifier(h)),
         Family(
             "distilbert",
@@ -66,7 +131,11 @@ FAMILIES: dict[str, Family] = {
             lambda m: [layer for group in m.albert.encoder.albert_layer_groups for layer in group.albert_layers],
             lambda m, h: m.classifier(m.albert.pooler_activation(m.albert.pooler(h[:, 0]))),
         ),
+        _deberta("deberta"),
+        _deberta("deberta-v2"),
         Family("modernbert", "text", lambda m: list(m.model.layers), _modern_bert_head),
+        Family("eurobert", "text", lambda m: list(m.model.layers), _euro_bert_head),
+        Family("nomic_bert", "text", lambda m: list(m.nomic_bert.layers), lambda m, h: m.classifier(m.nomic_bert.pooler(h))),
         Family(
             "gpt2",
             "text",
@@ -74,7 +143,7 @@ FAMILIES: dict[str, Family] = {
             lambda m, h: m.score(m.transformer.ln_f(h[:, -1])),
             reads_last=True,
         ),
-        *(_decoder(model_type) for model_type in ("llama", "qwen2", "qwen3", "mistral", "gemma")),
+        *(_decoder(model_type) for model_type in _DECODERS),
         Family("vit", "image", lambda m: list(m.vit.layers), lambda m, h: m.classifier(m.vit.layernorm(h)[:, 0]), ("[CLS]",)),
         Family(
             "deit",
@@ -83,16 +152,51 @@ FAMILIES: dict[str, Family] = {
             lambda m, h: m.classifier(m.deit.layernorm(h)[:, 0]),
             ("[CLS]", "[DIST]"),
         ),
+        Family(
+            "beit",
+            "image",
+            lambda m: list(m.beit.layers),
+            lambda m, h: m.classifier(m.beit.pooler(m.beit.layernorm(h))),
+            ("[CLS]",),
+            shared=frozenset({"attention_mask"}),
+        ),
+        Family("dinov2", "image", lambda m: list(m.dinov2.encoder.layer), _dinov2_head, ("[CLS]",), any_size=True),
+        Family(
+            "siglip",
+            "image",
+            lambda m: list(m.vision_model.encoder.layers),
+            lambda m, h: m.classifier(m.vision_model.post_layernorm(h).mean(1)),
+        ),
+        Family(
+            "clip",
+            "image",
+            lambda m: list(m.vision_model.encoder.layers),
+            lambda m, h: m.classifier(h[:, 1:].mean(1)),
+            ("[CLS]",),
+        ),
     )
 }
 
 #: Wrappers by the names of their classes, and where they keep what they wrap.
 _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 
+_WINDOWS = "its blocks shift, window and merge patches, so that no position keeps its place from layer to layer"
+_SPARSE = "its attention is sparse: A is never formed, and which entries it has depends on the length of the text"
+_CONVOLUTIONS = (
+    "it is a convolutional network, without the blocks and attention of a Transformer that this method follows; "
+    "for such models use plain Integrated Gradients or Grad-CAM, as Captum has them"
+)
+
 #: Known types that cannot be attributed, and why.
 REFUSED = {
-    "deberta-v2": "its disentangled attention bypasses transformers' attention registry, so A cannot be reached exactly",
-    "swin": "its blocks shift, window and merge patches, so that no position keeps its place from layer to layer",
+    "big_bird": f"{_SPARSE}; train or convert it with attention of type original_full into a supported family, such as RoBERTa",
+    "longformer": f"{_SPARSE}; use a supported family for long texts, such as ModernBERT, or overlapping windows",
+    "gemma3": "it reads pictures beside text; save its text model as a classifier of type gemma3_text",
+    "swin": _WINDOWS,
+    "swinv2": _WINDOWS,
+    **dict.fromkeys(
+        ("resnet", "convnext", "convnextv2", "regnet", "efficientnet", "mobilenet_v1", "mobilenet_v2", "bit"), _CONVOLUTIONS
+    ),
 }
 
 
@@ -139,6 +243,16 @@ def family_named(config: Any) -> Family:
     if model_type not in FAMILIES:
         raise _unsupported("unknown model type", model_type)
     return FAMILIES[model_type]
+
+
+def picture_config(config: Any) -> Any:
+    """The part of an image model's configuration that says how pictures are cut: CLIP and SigLIP keep it apart."""
+    return getattr(config, "vision_config", config)
+
+
+def body(model: Any) -> Any:
+    """The transformers model that holds the blocks and their configuration: CLIP and SigLIP classifiers keep it apart."""
+    return getattr(model, "vision_model", model)
 
 
 def _unsupported(problem: str, got: str) -> UnsupportedModelError:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from calig.errors import InvalidInputError
+from calig.families import FAMILIES, Family, picture_config
 from calig.pictures import prepared
 
 T = TypeVar("T")
@@ -94,13 +95,15 @@ def length_limit(config: Any, tokenizer: Any, max_length: int | None) -> int | N
     if max_length is not None and max_length < 1:
         raise InvalidInputError(f"max_length is a number of tokens\ngot: {max_length}\nallowed: 1 or more")
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and config.model_type in {"roberta", "xlm-roberta"}:
-        if config.pad_token_id is None:
+    family = FAMILIES.get(config.model_type)
+    if positions is not None and family is not None and family.numbers_after is not None:
+        first = family.numbers_after(config)
+        if first is None:
             raise InvalidInputError(
                 f"{config.model_type} numbers positions after its padding token, and config.json names none"
                 "\nnext: set pad_token_id in config.json (1 in the published models)"
             )
-        positions -= config.pad_token_id + 1  # their position numbers start after the padding index
+        positions -= first + 1  # their position numbers start after the padding index
     known = [n for n in (max_length, tokenizer.model_max_length, positions) if n is not None and n < _NO_LIMIT]
     return min(known) if known else None
 
@@ -206,16 +209,17 @@ def _require_offsets(tokenizer: Any) -> None:
         )
 
 
-def encode_image(image: Image.Image, processor: Any, *, config: Any, prefix: tuple[str, ...]) -> EncodedInput:
-    """Preprocess one image; positions are the model's own tokens (`prefix`) and the patches, row by row.
+def encode_image(image: Image.Image, processor: Any, *, config: Any, family: Family) -> EncodedInput:
+    """Preprocess one image; positions are the model's own tokens (the family's prefix) and the patches, row by row.
 
     Raises:
         InvalidInputError: the image cannot be prepared, or the processor makes other pixels than the model takes.
     """
     rgb = prepared(image)
     inputs = dict(processor(images=rgb, return_tensors="pt"))
-    _require_pixels(tuple(inputs["pixel_values"].shape[1:]), config)
-    rows, columns = (n // config.patch_size for n in inputs["pixel_values"].shape[-2:])
+    settings, prefix = picture_config(config), family.prefix
+    _require_pixels(tuple(inputs["pixel_values"].shape[1:]), settings, any_size=family.any_size)
+    rows, columns = (n // settings.patch_size for n in inputs["pixel_values"].shape[-2:])
     patches = [f"patch {r},{c}" for r in range(rows) for c in range(columns)]
     n = len(prefix) + len(patches)
     return EncodedInput(
@@ -230,8 +234,11 @@ def encode_image(image: Image.Image, processor: Any, *, config: Any, prefix: tup
     )
 
 
-def _require_pixels(shape: tuple[int, ...], config: Any) -> None:
+def _require_pixels(shape: tuple[int, ...], config: Any, *, any_size: bool) -> None:
+    """`shape` is channels, height, width. With `any_size` it may be any square of whole patches: one length for all pictures."""
     size = config.image_size
+    if any_size and shape[-1] >= config.patch_size:
+        size = shape[-1] - shape[-1] % config.patch_size
     expected = (config.num_channels, *((size, size) if isinstance(size, int) else tuple(size)))
     if config.num_channels != _RGB:
         raise InvalidInputError(

@@ -64,7 +64,7 @@ def _change(ends: Ends, block: int) -> Tensor:
 def _context(ends: Ends, gradient: Tensor, block: int, rules: Sequence[str]) -> BlockContext:
     """What the attention of one block (1 … L) says, a few rows at a time so that `batch heads seq seq` stays small."""
     call = ends.at_input.attention[block - 1]
-    heads, length = call.query.shape[1:3]
+    heads, length = call.heads, call.output.shape[1]
     size = max(1, _MAX_CONTEXT_ENTRIES // (heads * length * length))
     parts = [block_context(call.rows(part), gradient[part], rules) for part in _slices(len(gradient), size)]
     contexts = {rule: torch.cat([part.contexts[rule] for part in parts]) for rule in rules}

@@ -27,14 +27,18 @@ def load_tokenizer(snapshot: ModelSnapshot) -> tuple[Any, int | None]:
 
 
 def patch_count(snapshot: ModelSnapshot) -> int:
-    """Patches that an image model cuts a picture into; InputError when its configuration cannot be read."""
-    from calig.loading import load_config
+    """Patches that an image model cuts a prepared picture into; InputError when model or image processor cannot be read."""
+    from PIL import Image
+
+    from calig.families import family_named
+    from calig.inputs import encode_image
+    from calig.loading import load_config, load_processor
 
     with engine_errors():
         config = load_config(snapshot.model_path)
-    size = config.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return int((height // config.patch_size) * (width // config.patch_size))
+        processor = load_processor(snapshot.processor_path, "image")
+        row = encode_image(Image.new("RGB", (64, 64)), processor, config=config, family=family_named(config))
+    return sum(row.content)
 
 
 Arrays = dict[str, NDArray[Any]]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from calig.baselines import mean_embedding
 from calig.blocks import padding_id
-from calig.families import family_of
+from calig.families import family_of, picture_config
 from calig.loading import load_model
 from calig.targets import problem_type
 from components.common.errors import CouldNotRunError, InputError, engine_errors
@@ -100,10 +100,6 @@ class Classifier:
             return logits.cpu().numpy()
 
 
-#: Families of calig.families whose models count positions over tokens that are not padding.
-_POSITIONS_WITHOUT_PADDING = {"roberta", "xlm-roberta"}
-
-
 def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
     """Load `snapshot` in float32.
 
@@ -120,10 +116,10 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
     _check_classes(model, snapshot)
     if snapshot.modality == "text":
-        skips = model.config.model_type in _POSITIONS_WITHOUT_PADDING
+        skips = family.numbers_after is not None
         text_collator = TextCollator(reads_last=family.reads_last, skips_padding=skips, padding_id=padding_id(model))
         return Classifier(TextLogits(model).eval(), text_collator, model, n_classes)
-    collator = ImageCollator(processor, patch_size=int(model.config.patch_size))
+    collator = ImageCollator(processor, patch_size=int(picture_config(model.config).patch_size))
     return Classifier(ImageLogits(model).eval(), collator, model, n_classes)
 
 

@@ -121,10 +121,14 @@ def stand_in(model_type, class_name, **config):
     [
         (
             stand_in("mamba", "MambaForSequenceClassification"),
-            "unknown model type\ngot: mamba\nallowed: classifiers of albert, bert",
+            "unknown model type\ngot: mamba\nallowed: classifiers of albert, beit, bert",
         ),
         (stand_in("swin", "SwinForImageClassification"), "cannot be attributed: its blocks shift"),
-        (stand_in("deberta-v2", "DebertaV2ForSequenceClassification"), "disentangled attention"),
+        (stand_in("big_bird", "BigBirdForSequenceClassification"), "its attention is sparse.*into a supported family"),
+        (stand_in("longformer", "LongformerForSequenceClassification"), "its attention is sparse.*overlapping windows"),
+        (stand_in("gemma3", "Gemma3ForSequenceClassification"), "of type gemma3_text"),
+        (stand_in("resnet", "ResNetForImageClassification"), "convolutional network.*use plain Integrated Gradients or Grad-CAM"),
+        (stand_in("convnext", "ConvNextForImageClassification"), "convolutional network"),
         (stand_in("bert", "BertForMaskedLM"), "got: BertForMaskedLM"),
     ],
 )

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from calig import InvalidInputError, explain, load_model
 from calig.checkpoint import read_checkpoint
+from calig.families import FAMILIES
 from calig.loading import check_vocabulary, check_weights
 from tests.helpers.tiny_families import CASES, tiny
 from tests.helpers.tiny_models import save_tiny_bert, save_tiny_tokenizer, save_tiny_vit
@@ -179,7 +180,7 @@ def test_every_family_is_loaded_as_transformers_loads_it(name, tmp_path):
     """The other way: transformers' own loader, on the model's own inputs."""
     model = tiny(name).float()
     model.save_pretrained(tmp_path)
-    image = hasattr(model.config, "patch_size")
+    image = FAMILIES[name].modality == "image"
     if image:
         save_tiny_vit_processor(tmp_path)
     else:

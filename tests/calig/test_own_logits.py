@@ -34,11 +34,16 @@ def own(model, tokenizer, text):
         return model(ids).logits[0].numpy()
 
 
+def rtol(name):
+    """Gemma 2 has eager attention only, and that takes its softmax in float32 whatever the model's precision is."""
+    return 1e-6 if name == "gemma2" else 1e-9
+
+
 @pytest.mark.parametrize("name", TEXT_CASES)
 def test_recorded_logits_are_the_models_own(name, tokenizer):
     model = tiny(name)
     for text, result in zip(TEXTS, explain(model, tokenizer, TEXTS), strict=True):
-        np.testing.assert_allclose(result.logits, own(model, tokenizer, text), rtol=1e-9)
+        np.testing.assert_allclose(result.logits, own(model, tokenizer, text), rtol=rtol(name))
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -49,7 +54,7 @@ def test_decoders_are_read_where_the_padding_ends(name, tokenizer, text):
     tokenizer.pad_token, model.config.pad_token_id = "[SEP]", tokenizer.sep_token_id
     texts = [text, "a dull plot", "great film !"]
     for each, result in zip(texts, explain(model, tokenizer, texts, tolerance=1e-4), strict=True):
-        np.testing.assert_allclose(result.logits, own(model, tokenizer, each), rtol=1e-9)
+        np.testing.assert_allclose(result.logits, own(model, tokenizer, each), rtol=rtol(name))
         assert result.values.sum() == pytest.approx(result.f_input - result.f_baseline, abs=1e-9)
         read = max(i for i, token in enumerate(result.input_ids) if token != tokenizer.sep_token_id)
         np.testing.assert_allclose(result.layers[:, read + 1 :], 0.0, atol=1e-12)

@@ -25,6 +25,6 @@ def snapshot_of(folder: Path) -> ModelSnapshot:
         weights_digest=weights,
         processor_digest="0" * 64,
         model_type=config["model_type"],
-        modality="image" if "patch_size" in config else "text",
+        modality="image" if {"patch_size", "vision_config"} & config.keys() else "text",
         labels=labels,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from calig.families import family_of
+from calig.families import body, family_of
 
 
 def stage_names(model: Any) -> list[str]:
@@ -52,7 +52,7 @@ def _blocks(model: Any) -> list[nn.Module]:
 
 def _head(model: Any, weights: Sequence[nn.Parameter]) -> list[nn.Parameter]:
     """Those of `weights` that the logits depend on after the last block."""
-    output = torch.ones(1, 1, model.config.hidden_size, dtype=model.dtype, device=model.device)
+    output = torch.ones(1, 1, body(model).config.hidden_size, dtype=model.dtype, device=model.device)
     with torch.enable_grad():
         logits = family_of(model).head(model, output)
         gradients = torch.autograd.grad(logits.sum(), weights, allow_unused=True)

@@ -35,8 +35,8 @@ def own(model, tokenizer, text):
 
 
 def rtol(name):
-    """Gemma 2 has eager attention only, and that takes its softmax in float32 whatever the model's precision is."""
-    return 1e-6 if name == "gemma2" else 1e-9
+    """Gemma 2 has eager attention only, and that takes its softmax in float32 whatever the model's precision is: some 16 eps."""
+    return 1e-5 if name == "gemma2" else 1e-9
 
 
 @pytest.mark.parametrize("name", TEXT_CASES)

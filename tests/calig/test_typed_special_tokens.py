@@ -27,7 +27,8 @@ def test_typed_special_tokens_are_content(tmp_path, name, baseline):
     with torch.no_grad():
         logits = [model(**tokenizer(text, return_tensors="pt")).logits[0].numpy() for text in TEXTS]
     for text, expected, result in zip(TEXTS, logits, explain(model, tokenizer, TEXTS, baseline=baseline), strict=True):
-        np.testing.assert_allclose(result.logits, expected, atol=1e-9)
+        exact = 1e-6 if name == "gemma2" else 1e-9  # its own softmax is float32 in any precision
+        np.testing.assert_allclose(result.logits, expected, atol=exact)
         np.testing.assert_allclose(result.values.sum(), result.f_input - result.f_baseline, atol=1e-6)
         content = np.array(result.content)
         assert content.sum() == len(tokenizer.tokenize(text))

@@ -1,7 +1,7 @@
 """The installed distribution: checks that its packages are the ones that Python finds, then starts what it offers to others.
 
-Three of its packages have everyday names: `components`, `flows`, `schemas`. A folder of such a name that Python finds first, because
-it is in the working directory or on PYTHONPATH, hides them. `calig` is the name that nobody else has, so everything begins here.
+Three of its packages have everyday names: `components`, `flows`, `schemas`. A folder of such a name that Python finds first,
+because it is in the working directory or on PYTHONPATH, hides them. Nobody else has a package `calig`: everything begins here.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _load(name: str) -> Any:
         (offered,) = distribution("calig").entry_points.select(group=_OFFERED, name=name)
         return offered.load()
     except PackageNotFoundError as error:
-        raise InstallationError("calig is not installed, only imported.\nnext: python -m flows.cli, or pip install -e .") from error
+        raise InstallationError(
+            "calig is not installed, only imported.\nnext: python -m flows.cli, or pip install -e ."
+        ) from error
     except ModuleNotFoundError as error:
         raise InstallationError(f"The library {error.name} is not installed.\nnext: {PIPELINE_STEP}") from error
 
@@ -79,5 +81,5 @@ def _load(name: str) -> Any:
 def _hidden(intruder: Path) -> InstallationError:
     return InstallationError(
         f"{intruder} hides calig's package of that name.\n"
-        f"next: work in a folder without {intruder.name}/, or take {intruder.parent} off PYTHONPATH; a script beside it: python -P"
+        f"next: take {intruder.parent} off PYTHONPATH, work in another folder, or start a script beside it by python -P"
     )

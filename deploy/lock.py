@@ -1,7 +1,7 @@
 """Writes deploy/lock/: all that `make install` installs, with its hashes, resolved once by uv within constraints.txt.
 
-run.txt is what running needs, tools.txt what the tests and checks need besides. torch is in neither, nor what it alone brings: its
-build, and so its hash, differs by platform.
+run.txt is what running needs, tools.txt what the tests and checks need besides. torch is in neither, nor what it alone brings:
+its build, and so its hash, differs by platform.
 """
 
 from __future__ import annotations

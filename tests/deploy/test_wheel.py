@@ -104,10 +104,11 @@ def server(installed: Installed) -> Iterator[str]:
     )
     process = installed.start("python", "-P", "-W", "ignore", "-c", code, cwd=installed.environment)
     assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    assert address.startswith("http"), address
-    yield address
-    process.communicate(timeout=60)
+    with process:
+        address = process.stdout.readline().strip()
+        assert address.startswith("http"), process.communicate(timeout=60)[0]
+        yield address
+        process.communicate(timeout=60)  # it ends when its standard input does
 
 
 def bare_environment() -> dict[str, str]:

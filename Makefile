@@ -1,27 +1,55 @@
-# `make demo` and `make test` work on a fresh machine with Python 3.11 or newer; both begin with `make install`.
+# `make demo` and `make test` work on a fresh machine with Python 3.11 or newer: the first installs what running needs, the second
+# the tools besides.
 PYTHON ?= python3
 BIN := .venv/bin
+VENV := .venv/pyvenv.cfg
+RUNNABLE := .venv/.runnable
 INSTALLED := .venv/.installed
 
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-online-level bench-faults bench-report docs audit format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-online-level bench-faults bench-report docs audit lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 install: $(INSTALLED) ## create .venv and install calig with its development tools
 
-$(INSTALLED): pyproject.toml constraints.txt
+# From a lock nothing is resolved or built; modules are compiled when they are first imported; and unpacking, which is most of the
+# work, has two processes. torch is in no lock: its build, and what it needs, differ by platform.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
+LOCKED := $(PIP) --no-deps --only-binary :all: --require-hashes -r
+TORCH := $(shell grep '^torch==' constraints.txt)
+TOGETHER := +@$(MAKE) --no-print-directory --jobs 2
+
+$(VENV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calig needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	@$(PYTHON) -m venv .venv
 	@echo "installing (a few minutes the first time) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+
+.venv/.torch: constraints.txt | $(VENV)
+	@$(PIP) --no-deps $(TORCH)
+	@touch $@
+
+.venv/.run .venv/.tools: .venv/.%: deploy/lock/%.txt | $(VENV)
+	@$(LOCKED) $<
+	@touch $@
+
+$(RUNNABLE): pyproject.toml constraints.txt deploy/lock/run.txt | $(VENV)
+	$(TOGETHER) .venv/.run .venv/.torch
+	@$(PIP) -c constraints.txt $(TORCH)
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip check
 	@touch $@
 
-demo: install ## train two versions, one with a planted shortcut, and watch it being caught (about 3 minutes)
+$(INSTALLED): pyproject.toml constraints.txt deploy/lock/run.txt deploy/lock/tools.txt | $(VENV)
+	$(TOGETHER) .venv/.run .venv/.tools .venv/.torch
+	@$(MAKE) --no-print-directory $(RUNNABLE)
+	@$(BIN)/python -m pip check
+	@touch $@
+
+demo: $(RUNNABLE) ## train two versions, one with a planted shortcut, and watch it being caught (about 3 minutes)
 	$(BIN)/calig demo
 
 # The tests' models are so small that threads only wait for each other: a process per core instead. A file's tests stay together,
@@ -90,6 +118,10 @@ docs: install ## build the documentation into build/docs; a broken link or refer
 audit: ## known vulnerabilities of the pinned dependencies; needs the network, and fails when it could not judge
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet 'pip-audit>=2.9'; }
 	build/audit/bin/python deploy/audit.py
+
+lock: ## resolve the dependencies anew into deploy/lock, within constraints.txt; needs the network
+	@test -x build/lock/bin/python || { $(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet 'uv>=0.13'; }
+	build/lock/bin/python deploy/lock.py
 
 format: install ## put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -20,8 +20,11 @@ from prefect.settings import PREFECT_API_URL
 
 from components import registry, signing
 from components.common.errors import CouldNotRunError, InputError
+from components.common.installation import HOME, require_free_of_intruders
 from flows.execution.resources import GPU_LIMIT
 
+#: The deployments that calig comes with: deploy/prefect.yaml, also where calig is installed without its repository.
+PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
 _DEPLOY_TIMEOUT_S = 300
 
 
@@ -46,6 +49,7 @@ def set_up(options: SetupOptions) -> Iterator[str]:
         CouldNotRunError: when a server fails or cannot be reached.
     """
     pools = sorted({*pools_of(options.prefect_file), *options.kubernetes_pools})
+    home = working_directory(options.prefect_file)
     yield from make_keys(options.signing_key, options.trusted_keys)
     template = None if options.job_template is None else _job_template(options.job_template)
     if not PREFECT_API_URL.value():
@@ -57,7 +61,7 @@ def set_up(options: SetupOptions) -> Iterator[str]:
             yield f"work pool {pool}: {_ensure_pool(client, pool, kind, template if kubernetes else None)}"
         client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, options.gpu_slots)
         yield f"concurrency limit {GPU_LIMIT}: {options.gpu_slots}"
-    yield f"deployments: {', '.join(_deploy(options.prefect_file))}"
+    yield f"deployments: {', '.join(_deploy(options.prefect_file, home))}"
     if options.webhook_url is None:
         yield "webhook: left out, no --webhook-url; new versions are found by the reconciler"
         return
@@ -139,16 +143,27 @@ def _ensure_pool(client: SyncPrefectClient, name: str, kind: str, template: dict
     return "job template updated"
 
 
-def _deploy(prefect_file: Path) -> list[str]:
-    """Through Prefect's own command, in the repository: entry points are relative to it."""
-    file = prefect_file.absolute()
-    home = Path(os.environ.get("CALIG_HOME") or file.parent.parent)
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
+def working_directory(prefect_file: Path) -> Path:
+    """Where the deployments' runs work: CALIG_HOME, else the folder that `deploy/` is in, else here.
+
+    Raises:
+        InputError: a package there has the name of one of calig's, which runs would then import in its place.
+    """
+    here = Path.cwd() if prefect_file == PREFECT_FILE else prefect_file.absolute().parent.parent
+    home = Path(os.environ.get("CALIG_HOME") or here)
+    require_free_of_intruders(home)
+    return home
+
+
+def _deploy(prefect_file: Path, home: Path) -> list[str]:
+    """Through Prefect's own command. It looks for flows first where it is started, so that is where calig is installed."""
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(prefect_file.absolute()), "--all"]
+    places = {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "CALIG_HOME": str(home), "PYTHONPATH": str(HOME)}
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
             command,
-            cwd=home,
-            env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "CALIG_HOME": str(home), "PYTHONPATH": str(home)},
+            cwd=HOME,
+            env={**os.environ, **places},
             capture_output=True,
             text=True,
             timeout=_DEPLOY_TIMEOUT_S,

@@ -34,8 +34,12 @@ def ended(run: Callable[[], int], *, debug: bool) -> int:
 
 def _told(error: BaseException, debug: bool) -> int:
     from components.common.errors import CaligError, from_system
+    from components.common.installation import from_missing
 
-    error = from_system(error) if isinstance(error, OSError) else error
+    if isinstance(error, OSError):
+        error = from_system(error)
+    if isinstance(error, ModuleNotFoundError):
+        error = from_missing(error)
     if isinstance(error, CaligError):
         _complain(error, debug)
         return error.exit_code

@@ -39,9 +39,10 @@ def register(app: typer.Typer) -> None:
 
 @command()
 def setup(
-    prefect_file: Annotated[Path, typer.Option(help="Deployments to make; their work pools are created.")] = Path(
-        "deploy/prefect.yaml"
-    ),
+    prefect_file: Annotated[
+        Path | None,
+        typer.Option(help="Deployments to make; their work pools are created. Default: calig's own, deploy/prefect.yaml."),
+    ] = None,
     kubernetes_pool: Annotated[
         list[str] | None,
         typer.Option(metavar="POOL", help="A work pool whose runs become Kubernetes jobs; repeatable. All others: processes."),
@@ -74,17 +75,18 @@ def setup(
     """Prepare a signing key, Prefect's work pools, GPU limit and deployments, and MLflow's webhook. Run it as often as you like.
 
     The Prefect server is the one of PREFECT_API_URL. What is there already stays or is brought up to date; nothing is doubled.
+    Runs of the deployments work in CALIG_HOME, by default the folder that has `deploy/`, else this one.
 
     [bold]Example:[/] calig setup --webhook-url http://127.0.0.1:8080/webhooks/mlflow
     """
     from flows.cli.output import say
-    from flows.setup import SetupOptions, set_up
+    from flows.setup import PREFECT_FILE, SetupOptions, set_up
     from flows.trigger.listener.signature import read_secrets
 
     # the first one signs; those below it are old, and only accepted for a while
     secret = None if webhook_url is None else read_secrets()[0].decode()
     pools = tuple(kubernetes_pool or ())
-    servers = (prefect_file, pools, job_template, gpu_slots, webhook_url, secret)
+    servers = (prefect_file or PREFECT_FILE, pools, job_template, gpu_slots, webhook_url, secret)
     for step in set_up(SetupOptions(*servers, signing_key, trusted_keys)):
         say(step)
     return 0

@@ -97,3 +97,20 @@ def test_the_command_needs_a_secret_for_a_webhook(monkeypatch: pytest.MonkeyPatc
     result = CliRunner().invoke(app, ["setup", "--webhook-url", "http://listener:8080/webhooks/mlflow"])
     assert result.exit_code == 2
     assert "CALIG_WEBHOOK_SECRET_FILE" in result.output
+
+
+def test_runs_work_where_calig_home_says_else_beside_deploy_else_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.setup import PREFECT_FILE as OWN
+    from flows.setup import working_directory
+
+    assert OWN.read_bytes() == PREFECT_FILE.read_bytes()
+    monkeypatch.delenv("CALIG_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert working_directory(OWN) == tmp_path
+    assert working_directory(PREFECT_FILE) == ROOT
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "__init__.py").touch()
+    with pytest.raises(InputError, match=r"(?s)schemas hides.*CALIG_HOME"):
+        working_directory(OWN)
+    monkeypatch.setenv("CALIG_HOME", str(ROOT))
+    assert working_directory(OWN) == ROOT

@@ -16,7 +16,7 @@ LOCKS = ROOT / "deploy" / "lock"
 _WITH_TORCH = re.compile(r"(torch|triton|cuda-\w+|nvidia-[\w-]+)==")
 _ENTRY = re.compile(r"^\S.*\n(?: .*\n)*", re.MULTILINE)
 #: The oldest Python: the tools need a later 3.11 than calig itself.
-_RUN, _TOOLS = ("demo", "3.11"), ("dev", "3.11.5")
+_RUN, _TOOLS = ("pipeline", "3.11"), ("dev", "3.11.5")
 
 
 def entries(text: str) -> dict[str, str]:

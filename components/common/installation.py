@@ -8,7 +8,7 @@ from pathlib import Path
 from calig.installation import HOME, PIPELINE_STEP, InstallationError, check_folder
 from components.common.errors import InputError
 
-__all__ = ["HOME", "from_missing", "require_free_of_intruders", "require_library"]
+__all__ = ["HOME", "from_missing", "require_free_of_intruders"]
 
 
 def from_missing(error: ModuleNotFoundError) -> Exception:
@@ -17,12 +17,6 @@ def from_missing(error: ModuleNotFoundError) -> Exception:
     if not library or find_spec(library) is not None:
         return error
     return InputError(f"The library {library} is not installed.", next_step=PIPELINE_STEP).with_traceback(error.__traceback__)
-
-
-def require_library(library: str, extra: str) -> None:
-    """Refuse work that needs `library` before it begins, where that is not installed; `extra` brings it."""
-    if find_spec(library) is None:
-        raise InputError(f"The library {library} is not installed.", next_step=f"pip install 'calig[{extra}]'")
 
 
 def require_free_of_intruders(folder: Path) -> None:

@@ -141,11 +141,9 @@ def demo(
     """Train two versions of a small classifier, the second with a planted shortcut, and watch the shortcut being caught."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # its models are so small that threads only get into each other's way
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{(folder / 'mlflow.db').absolute()}"
-    from components.common.installation import require_library
     from components.demo.story import start_afresh
     from flows.common.prefect_server import await_server, prefect_api
 
-    require_library("accelerate", "demo")
     start_afresh(folder)
     with prefect_api(folder / "runs") as server:
         from flows.cli.demo import run_demo

@@ -157,13 +157,13 @@ def test_deployments_are_made_and_a_run_finds_its_flow(installed: Installed, ser
     assert "CALIG_HOME" in said
     variables = {"PREFECT_API_URL": server, "CALIG_HOME": str(tmp_path)}
     assert "deployments: explain-release, reconcile, attribute-shards" in installed.run("calig", "setup", **variables)
-    code = (
-        "from prefect.deployments import run_deployment\n"
-        "print(run_deployment('explain-release/explain-release', dict(model='models:/m/1', dataset='no.jsonl'), timeout=0).id)"
-    )
-    run = installed.run("python", "-P", "-W", "ignore", "-c", code, **variables).split()[-1]
-    log = installed.run("prefect", "flow-run", "execute", run, cwd=tmp_path, code=1, **variables)
-    assert "no.jsonl" in log
+    asked = "parameters=dict(model='models:/m/1', dataset='no.jsonl'), timeout=0"
+    code = f"from prefect.deployments import run_deployment\nprint(run_deployment('explain-release/explain-release', {asked}).id)"
+    python = ("python", "-P", "-W", "ignore")
+    run = installed.run(*python, "-c", code, **variables).split()[-1]
+    log = installed.run(*python, "-m", "prefect", "flow-run", "execute", run, cwd=tmp_path, **variables)
+    assert "for flow 'explain-release'" in log
+    assert "No tracking server is named" in log
 
 
 def test_the_demo_starts(installed: Installed) -> None:

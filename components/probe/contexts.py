@@ -34,14 +34,18 @@ _PLACES = (1.0, 0.0, 0.5)
 
 @dataclass(frozen=True)
 class Candidates:
-    """Texts that contexts are chosen from: whole rows, and fragments with the number of their row."""
+    """Texts that contexts are chosen from: short rows, and fragments with the number of their row; and rows of any length.
+
+    The sample says how firmly the model decides on the data set, long rows included.
+    """
 
     rows: tuple[str, ...]
     fragments: dict[str, int]
+    sample: tuple[str, ...] = ()
 
 
 def context_candidates(texts: Sequence[str], *, limit: int) -> Candidates:
-    """At most `limit` different rows of 3 to 40 words, and three times as many fragments, spread over all rows.
+    """At most `limit` different rows of 3 to 40 words, as many of any length, and three times as many fragments, over all rows.
 
     A fragment is a run of 3 to 6 words at a place that depends on the row's text alone.
     """
@@ -51,7 +55,8 @@ def context_candidates(texts: Sequence[str], *, limit: int) -> Candidates:
         for fragment in _fragments(text):
             cut.setdefault(fragment, row)
     short = [text for text in usable if len(word_spans(text)) <= _LONGEST_ROW]
-    return Candidates(tuple(_spread(short, limit)), dict(_spread(list(cut.items()), _PER_ROW * limit)))
+    fragments = dict(_spread(list(cut.items()), _PER_ROW * limit))
+    return Candidates(tuple(_spread(short, limit)), fragments, tuple(_spread(list(usable), limit)))
 
 
 def choose_contexts(scorer: TextScorer, candidates: Candidates, n: int) -> list[ProbeContext]:

@@ -65,7 +65,7 @@ def _probed_texts(
     of_words, of_rows = probe.shared_levels(settings)
     texts = [example.text for example in dataset.examples_of(release) if example.text and example.problem is None]
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
-    versions = [TextVersion(snapshot, release, candidates.rows) for snapshot in snapshots]
+    versions = [TextVersion(snapshot, release, candidates.sample) for snapshot in snapshots]
     found = _probed_words(release, versions, texts, candidates, cover, of_words)
     changes = probe.transformations(of_rows.transformations, probe.read_transformation_words(of_rows.transformation_words))
     if not changes:
@@ -106,7 +106,7 @@ def _probed_words(
         n_left_out=known.n_left_out,
         sources=known.sources,
         forward_passes=n_scored * len(contexts),
-        typical=[version.margin(candidates.rows) for version in versions],
+        typical=[version.margin(candidates.sample) for version in versions],
         config=settings,
     )
 

@@ -103,7 +103,7 @@ class _Comparison:
             twins=effects[2:],
             occurrences=self._occurrences,
             n_left_out=self._known.n_left_out,
-            typical=[self.kept.margin(version, self._candidates.rows) for version in versions],
+            typical=[self.kept.margin(version, self._candidates.sample) for version in versions],
         )
 
     def peers(self) -> dict[str, float]:

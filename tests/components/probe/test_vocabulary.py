@@ -119,6 +119,7 @@ def test_fragments_are_runs_of_three_to_six_words_of_their_row_without_repetitio
     texts = ["good", "a good film", "a good film", "it is a very good film, and the plot is fine", "word " * 60]
     found = context_candidates(texts, limit=100)
     assert found.rows == ("a good film", "it is a very good film, and the plot is fine")
+    assert found.sample == (*found.rows, "word " * 60), "a long row says how firmly the model decides, too"
     usable = ["a good film", "it is a very good film, and the plot is fine", "word " * 60]
     assert all(fragment in usable[row] and 3 <= len(word_spans(fragment)) <= 6 for fragment, row in found.fragments.items())
     assert found == context_candidates(texts, limit=100)

@@ -249,7 +249,7 @@ class _Judge:
         chances = [self._chance(level, severity) for severity, level in levels[0 if self.measured else 1 :]]
         effect = Threshold.configured(
             self.config,
-            "min_effect",
+            "transformed_effect",
             name="|shift| of a transformation, typical decisions",
             direction="above fires",
             severity=Severity.WARNING,
@@ -281,10 +281,10 @@ class _Judge:
 
     def _detectable(self, total: float, freedom: float) -> float:
         level = self.config.level if self.measured else self.config.warning_level
-        return detectable(self.config.min_effect, chance_limit(level, self.n_tests, freedom), total)
+        return detectable(self.config.transformed_effect, chance_limit(level, self.n_tests, freedom), total)
 
     def _severity(self, p_value: float, shift: float) -> Severity | None:
-        if abs(shift) < self.config.min_effect:
+        if abs(shift) < self.config.transformed_effect:
             return None
         if self.measured and p_value <= self.config.level / self.n_tests:
             return Severity.CRITICAL

@@ -172,7 +172,7 @@ class ProbeConfig(Record):
     )
     certain_z: float | None = Field(default=None, gt=0.0, description="|z| from which on it fails a version; none: by level")
     min_effect: float = Field(
-        default=0.3,
+        default=0.5,
         ge=0.0,
         description="change of a word's effect, over the reference's median margin on the rows, below which nothing fires",
     )
@@ -180,6 +180,11 @@ class ProbeConfig(Record):
         default=("case", "punctuation", "negation", "entities", "truncation", "order"),
         description="changes of the rows that must change the answers as they did before: capitals, no punctuation, negations "
         "left out, names swapped, the first half, words shuffled; [] for none",
+    )
+    transformed_effect: float = Field(
+        default=0.3,
+        ge=0.0,
+        description="change of what a transformation does to the rows, over a typical decision, below which nothing fires",
     )
     transformed_rows: int = Field(default=500, ge=2, description="most rows that are transformed, spread over the data set")
     transformation_words: Path | None = Field(

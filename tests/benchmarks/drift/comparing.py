@@ -12,9 +12,9 @@ from components import drift, probe
 from components.attribution import method_fingerprint
 from components.common.errors import InputError
 from schemas.base import Severity
-from schemas.config import PipelineConfig
+from schemas.config import PipelineConfig, ProbeConfig
 from schemas.drift import DriftReport, WordShift
-from schemas.probe import ProbeContext, ProbeReport
+from schemas.probe import MetamorphicReport, ProbeContext, ProbeReport
 from schemas.reference import NoiseSources, NullProfiles, ReferenceIdentity, ReferenceProfile
 from schemas.threshold import Threshold
 from tests.benchmarks.drift import peers
@@ -54,6 +54,7 @@ def compared(sides: Sides, kept: Kept, config: PipelineConfig, decided_on: str) 
         "shifts": _shifts(drifts["nothing"]),
         "frontier": frontier(drifts["nothing"].word_shifts, config.drift.false_discovery_rate),
         "probed": {condition: _probed(report) for condition, report in probes.items()},
+        "transformed": {condition: _rows_of(report) for condition, report in probes.items()},
         "limits": {c: _limits([*drifts[c].thresholds, *probes[c].thresholds]) for c in CONDITIONS},
         "reasons": {"drift": drifts["nothing"].reason, "probe": probes["nothing"].reason},
         "peers": comparison.peers(),
@@ -92,18 +93,32 @@ class _Comparison:
             return probe.could_not_probe(error.problem, next_step=error.next_step or "")
         versions = [self.sides.reference, self.sides.candidate, *self.sides.noise.get(condition, ())]
         effects = [self.kept.effects(version, self._known.words, contexts) for version in versions]
-        return probe.compare_effects(
+        of_words, of_rows = probe.shared_levels(self.config.probe)
+        words = probe.compare_effects(
             effects[0],
             effects[1],
             self._known.words,
             contexts,
             labels=self.sides.labels,
-            config=self.config.probe,
+            config=of_words,
             decided_on=self.decided_on,
             twins=effects[2:],
             occurrences=self._occurrences,
             n_left_out=self._known.n_left_out,
             typical=[self.kept.margin(version, self._candidates.sample) for version in versions],
+        )
+        return probe.with_transformations(words, self._transformed(versions, of_rows))
+
+    def _transformed(self, versions: Sequence[Path], settings: ProbeConfig) -> MetamorphicReport:
+        """The rows transformed under all versions, as the pipeline does it."""
+        rows = self._rows_transformed
+        return probe.compare_transformed(
+            rows,
+            [self.kept.logits(version, rows.texts) for version in versions],
+            probe.Explained(self.sides.labels, self.config.attribution.objective, independent=False),
+            config=settings,
+            decided_on=self.decided_on,
+            twin_names=[version.name for version in versions[2:]],
         )
 
     def peers(self) -> dict[str, float]:
@@ -134,6 +149,13 @@ class _Comparison:
     @cached_property
     def _candidates(self) -> Any:
         return probe.context_candidates(self._texts, limit=_CANDIDATES)
+
+    @cached_property
+    def _rows_transformed(self) -> probe.TransformedTexts:
+        settings = self.config.probe
+        changes = probe.transformations(settings.transformations, probe.read_transformation_words(settings.transformation_words))
+        rows = list(dict.fromkeys(self._texts))
+        return probe.transformed(rows[:: -(-len(rows) // settings.transformed_rows)], changes)
 
     @cached_property
     def _contexts(self) -> list[ProbeContext]:
@@ -178,6 +200,13 @@ def _excess(shift: WordShift, least: tuple[float, float]) -> float:
 def _probed(report: ProbeReport) -> list[dict[str, Any]]:
     """The words whose effect changed most."""
     return [_rounded(w.model_dump(mode="json", include={"word", "shift", "z", "severity"})) for w in report.words[:_SHOWN]]
+
+
+def _rows_of(report: ProbeReport) -> list[dict[str, Any]]:
+    """The transformations that moved the rows otherwise than before."""
+    names = {"name", "shift", "z", "severity"}
+    found = [] if report.metamorphic is None else report.metamorphic.transformations
+    return [_rounded(one.model_dump(mode="json", include=names)) for one in found if one.severity is not None]
 
 
 def _limits(thresholds: Sequence[Threshold]) -> dict[str, float]:

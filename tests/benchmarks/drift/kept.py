@@ -56,6 +56,12 @@ class Kept:
         kept = [probe.KeptLogits(folder, version_digest=version.name, contexts=[context]) for context in contexts]
         return probe.effects_of(np.concatenate([one.logits(scorer(version), words) for one in kept], axis=1))
 
+    def logits(self, version: Path, texts: Sequence[str]) -> FloatArray:
+        """Logits `texts classes` of a version, a text once scored costs nothing again."""
+        folder = self.folder / "logits" / version.name
+        kept = probe.KeptLogits(folder, version_digest=version.name, contexts=[ProbeContext(before="", after="")])
+        return np.asarray(kept.logits(scorer(version), texts)[:, 0])
+
     def margin(self, version: Path, texts: Sequence[str]) -> float:
         """How firmly a version decides on the texts."""
         key = (version, hashlib.sha256("\n".join(texts).encode()).hexdigest())

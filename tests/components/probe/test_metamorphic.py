@@ -125,7 +125,7 @@ def test_honest_retraining_passes_and_says_what_would_have_been_found(seed):
     assert report.verdict is CheckVerdict.PASS, report.reason
     assert all(one.severity is None for one in report.transformations)
     assert "would have been found" in report.reason
-    assert all(one.detectable >= ProbeConfig().min_effect for one in report.transformations)
+    assert all(one.detectable >= ProbeConfig().transformed_effect for one in report.transformations)
     assert report.next_step == ""
 
 
@@ -154,7 +154,7 @@ def test_the_figures_by_hand():
     reference = np.array([[0, 2], [2, 0], [0, 2], [2, 0], [0, 2], [2, 0]], dtype=float)
     candidate = np.array([[0, 4], [4, 0], [0, 8], [0, 2], [0, 4], [4, 0]], dtype=float)
     report = compare_transformed(
-        texts, [reference, candidate], CENTRED, config=ProbeConfig(min_effect=0.0), decided_on="2026-01-31"
+        texts, [reference, candidate], CENTRED, config=ProbeConfig(transformed_effect=0.0), decided_on="2026-01-31"
     )
     case = row(report, "case")
     # toward POS: row 0 gains 4 / 4, row 1 gains 6 / 4; mean 1.25, sd 0.25 √2, error 0.25; toward the answer: 1 and −1.5;

@@ -217,7 +217,7 @@ def test_the_scale_of_a_head_is_no_change(scale):
     assert [w.severity for w in scaled.words] == [w.severity for w in plain.words]
     assert [w.shift for w in scaled.words] == pytest.approx([w.shift for w in plain.words])
     assert scaled.detectable == pytest.approx(plain.detectable)
-    assert plain.thresholds[-1].limit == pytest.approx(0.3 * 3.5)
+    assert plain.thresholds[-1].limit == pytest.approx(0.5 * 3.5)
     assert {t.limit for t in scaled.thresholds} == {t.limit for t in plain.thresholds}
 
 

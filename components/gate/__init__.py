@@ -3,5 +3,6 @@
 from components.gate.judging import check_draft, judge
 from components.gate.junit import write_junit
 from components.gate.policy import Circumstances
+from components.gate.summary import summary, write_summary
 
-__all__ = ["Circumstances", "check_draft", "judge", "write_junit"]
+__all__ = ["Circumstances", "check_draft", "judge", "summary", "write_junit", "write_summary"]

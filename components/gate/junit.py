@@ -33,7 +33,7 @@ def write_junit(result: GateResult, path: Path) -> None:
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     root.set("time", "0")
     ET.indent(root)
-    _write(ET.tostring(root, encoding="utf-8", xml_declaration=True), path)
+    write_whole(ET.tostring(root, encoding="utf-8", xml_declaration=True), path, option="--junit")
 
 
 def _suite(result: GateResult, group: str) -> ET.Element:
@@ -64,7 +64,12 @@ def _case(check: GateCheck, result: GateResult) -> ET.Element:
     return case
 
 
-def _write(content: bytes, path: Path) -> None:
+def write_whole(content: bytes, path: Path, *, option: str) -> None:
+    """Write a file that a CI system reads, whole or not at all; `option` is the one that named it.
+
+    Raises:
+        CouldNotRunError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
@@ -72,7 +77,9 @@ def _write(content: bytes, path: Path) -> None:
         Path(file.name).replace(path)
         path.chmod(0o644)
     except OSError as error:
-        raise CouldNotRunError("the JUnit file cannot be written", got=f"{path}: {error}", next_step="check --junit") from error
+        raise CouldNotRunError(
+            f"the file of {option} cannot be written", got=f"{path}: {error}", next_step=f"check {option}"
+        ) from error
 
 
 def _text(text: str) -> str:

@@ -156,6 +156,10 @@ def demo(
 def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     model: Annotated[str, typer.Argument(metavar="MODEL", help="models:/NAME/VERSION, models:/NAME@alias, or a results folder.")],
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here: each check a test case.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(help="Also write Markdown here, a CI job's summary: verdict, what did not pass, what changed, examples."),
+    ] = None,
     max_age: Annotated[
         float | None, typer.Option(metavar="DAYS", min=0.0, help="An explanation older than this is inconclusive.")
     ] = None,
@@ -199,7 +203,7 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     explained is bad input (2), not a pass; one that a reviewer rejected fails. Waivers count only with the setting
     gate.accept_waivers, until they expire.
 
-    [bold]Example:[/] calig gate models:/reviews/2 --max-age 30 --junit gate.xml
+    [bold]Example:[/] calig gate models:/reviews/2 --max-age 30 --junit gate.xml --summary gate.md
     """
     from components.common.configuration import load_config
     from flows.cli.gate import GateOptions, run_gate
@@ -214,7 +218,7 @@ def gate(  # noqa: PLR0913, PLR0917 - each option of the command is one
     }
     trusted = {"trusted_keys": trusted_keys or governance.trusted_keys}
     sections = {"gate": policy.model_copy(update=asked), "governance": governance.model_copy(update=trusted)}
-    return run_gate(model, settings.model_copy(update=sections), GateOptions(rollback, junit, json))
+    return run_gate(model, settings.model_copy(update=sections), GateOptions(rollback, junit, summary, json))
 
 
 @command()

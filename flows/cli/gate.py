@@ -31,6 +31,7 @@ class GateOptions(NamedTuple):
 
     rollback: bool = False
     junit: Path | None = None
+    summary: Path | None = None
     as_json: bool = False
 
 
@@ -40,8 +41,9 @@ def run_gate(model: str, settings: PipelineConfig, options: GateOptions) -> int:
     Errors (bad input, a server that does not answer, a promotion that is refused) are raised. JUnit and JSON are written
     before a promotion is tried: they tell the verdict.
     """
-    if options.junit is not None:
-        _remove(options.junit)
+    for option, file in (("--junit", options.junit), ("--summary", options.summary)):
+        if file is not None:
+            _remove(file, option)
     trusted = signing.load_trust(settings.governance.trusted_keys)
     evidence = evidence_of(model, trusted)
     _check_promotable(evidence, settings.gate)
@@ -55,6 +57,8 @@ def run_gate(model: str, settings: PipelineConfig, options: GateOptions) -> int:
         except InputError as error:
             refused = error
             result = result.model_copy(update={"promoted": f"refused: {error.problem}"})
+    if options.summary is not None:
+        gate.write_summary(result, evidence.record, options.summary)
     _show(result, as_json=options.as_json)
     if refused is not None:
         raise refused
@@ -100,12 +104,12 @@ def other_content(evidence: Evidence, trusted: TrustList) -> str:
     return "; ".join([*found, *unsealed])
 
 
-def _remove(junit: Path) -> None:
+def _remove(file: Path, option: str) -> None:
     """A file from before must not speak for a gate that did not get to its end."""
     try:
-        junit.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
     except OSError as error:
-        raise CouldNotRunError("the old JUnit file cannot be replaced", got=error, next_step="check --junit") from error
+        raise CouldNotRunError(f"the old file of {option} cannot be replaced", got=error, next_step=f"check {option}") from error
 
 
 def _check_promotable(evidence: Evidence, config: GateConfig) -> None:

@@ -133,5 +133,5 @@ def test_junit_takes_any_text(drifted: GovernanceReport, tmp_path: Path) -> None
 
 def test_a_file_that_cannot_be_written(first: GovernanceReport, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CouldNotRunError, match="JUnit"):
+    with pytest.raises(CouldNotRunError, match="--junit"):
         write_junit(judged(first), tmp_path / "file" / "gate.xml")

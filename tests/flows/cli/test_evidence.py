@@ -66,9 +66,10 @@ def champion(results: Results) -> str | None:
 def test_the_exit_code_is_the_published_verdict_and_nothing_is_moved(run, explained, name, tmp_path, verdict, code) -> None:
     results = explained(verdict)
     before = results.version().last_updated_timestamp
-    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml")
+    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml", "--summary", "gate.md")
     assert answer.exit_code == code, answer.output
     assert str(verdict) in answer.output
+    assert f"{verdict}: " in (tmp_path / "gate.md").read_text(encoding="utf-8").splitlines()[0]
     root = ET.parse(tmp_path / "gate.xml").getroot()  # noqa: S314 - our own file
     assert (int(root.get("failures")) + int(root.get("errors")) > 0) == (code > 0)
     assert champion(results) is None
@@ -84,15 +85,15 @@ def test_json_is_the_result_and_nothing_else(run, explained, name) -> None:
     assert result.run_id == results.version().tags["calig.run_id"]
 
 
-def test_a_version_that_was_never_explained_is_bad_input_and_an_old_junit_file_is_gone(
-    run, tiny_registry, name, tmp_path
-) -> None:
+def test_a_version_that_was_never_explained_is_bad_input_and_old_files_are_gone(run, tiny_registry, name, tmp_path) -> None:
     new_version(tiny_registry, name, tmp_path)
-    (tmp_path / "gate.xml").write_text("<testsuites/>")
-    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml")
+    for old in ("gate.xml", "gate.md"):
+        (tmp_path / old).write_text("of another run")
+    answer = run("gate", f"models:/{name}/1", "--junit", "gate.xml", "--summary", "gate.md")
     assert answer.exit_code == 2
     assert f"calig explain models:/{name}/1 --dataset" in answer.output
     assert not (tmp_path / "gate.xml").exists()
+    assert not (tmp_path / "gate.md").exists()
 
 
 def test_stricter_by_option_or_by_configuration(run, explained, name, tmp_path) -> None:

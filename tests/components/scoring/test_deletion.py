@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from calig.families import FAMILIES
 from calig.metrics.perturbation import PerturbedText
 from components.common.errors import InputError
 from components.scoring import open_scorer
@@ -78,15 +77,3 @@ def test_the_read_out_token_is_never_deleted_silently(tmp_path: Path) -> None:
     attended[-1] = False
     with pytest.raises(InputError, match=r"reads its answer from cannot be deleted.*\nnext: set quality\.perturbation"):
         scorer([PerturbedText(good.input_ids, attended)])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.modality == "text"])
-def test_every_exported_family_honours_the_mask(name: str, tmp_path: Path) -> None:
-    saved(name, tmp_path / name)
-    items = rows(3, 7, 5, 7)
-    scorer, record = open_scorer(snapshot_of(tmp_path / name), runtime="onnxruntime", workspace=tmp_path, parity_inputs=items)
-    assert record.parity_max_abs is not None
-    assert record.parity_max_abs < 1e-3
-    whole = scorer.logits([PerturbedText(item.input_ids) for item in items])
-    assert np.abs(whole - scorer.logits(items)).max() > 1e-2

@@ -1,4 +1,4 @@
-"""Every text family through a real export: the runtime agrees with torch, and the read-out is where the model reads."""
+"""Every text family through a real export: the runtime agrees with torch, the read-out is where the model reads, masks count."""
 
 from pathlib import Path
 
@@ -35,3 +35,9 @@ def test_every_text_family_is_scored_by_onnxruntime(name: str, tmp_path: Path) -
     others = [PerturbedText(np.where(np.arange(n) % 3 == 1, MEAN_EMBEDDING, random.integers(5, 60, size=n))) for n in (1, 22, 40)]
     torch_scorer, _ = open_scorer(snapshot_of(tmp_path / name), runtime="torch", workspace=tmp_path, parity_inputs=rows)
     np.testing.assert_allclose(scorer.logits(others), torch_scorer.logits(others), atol=ATOL)
+    # Half of the content deleted by the mask, in the last row the first content token too.
+    masks = [np.array([True, *(random.random(len(row.input_ids) - 2) < 0.5), True]) for row in rows]
+    masks[-1][1] = False
+    masked = [PerturbedText(row.input_ids, attended) for row, attended in zip(rows, masks, strict=True)]
+    np.testing.assert_allclose(scorer.logits(masked), torch_scorer.logits(masked), atol=ATOL)
+    assert np.abs(scorer.logits(rows) - scorer.logits(masked)).max() > 1e-2

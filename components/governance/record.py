@@ -47,7 +47,7 @@ _RUNTIME = "onnxruntime"
 
 def environment(device: str, device_versions: dict[str, str]) -> Environment:
     """This process's environment; the device is that of the attributions."""
-    names = [*_LIBRARIES, *packages_distributions().get(_RUNTIME, [_RUNTIME])]
+    names = [*_LIBRARIES, *_runtimes()]
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -55,6 +55,12 @@ def environment(device: str, device_versions: dict[str, str]) -> Environment:
         libraries={name: _version(name) for name in names},
         device_versions=device_versions,
     )
+
+
+@cache
+def _runtimes() -> tuple[str, ...]:
+    """Distributions that bring ONNX Runtime; finding them reads the file list of every distribution."""
+    return tuple(packages_distributions().get(_RUNTIME, [_RUNTIME]))
 
 
 def _version(library: str) -> str:

@@ -8,12 +8,15 @@ import random
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from prefect.settings import PREFECT_API_URL
 
 from components import registry
+from tests.helpers.prefect_backend import prefect_backend
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 from tests.helpers.tracking import connected
 
@@ -73,6 +76,14 @@ def _yaml_of(page: Path) -> list[str]:
     return re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
+@pytest.fixture(scope="module")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Prefect server for all commands: each would start its own, in more seconds than it works."""
+    with prefect_backend(tmp_path_factory.mktemp("prefect")), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", PREFECT_API_URL.value())
+        yield
+
+
 def _environment(folder: Path) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -101,7 +112,7 @@ def test_python_blocks_run_from_top_to_bottom(page: Path, folder: Path):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.language != "python" for b in blocks(page))], ids=lambda p: p.stem
 )
-def test_commands_run(page: Path, folder: Path):
+def test_commands_run(page: Path, folder: Path, _server: None):
     """In the order of the page; what a command needs from the tutorial is done by then."""
     if page.stem in {"ci-gate", "monitoring"}:
         _run("explain models:/reviews/1 --dataset validation.jsonl --limit 20", folder, {0, 1, 3})

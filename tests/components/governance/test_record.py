@@ -45,6 +45,7 @@ def test_the_runtime_is_named_by_whatever_provides_it(
     monkeypatch: pytest.MonkeyPatch, provides: dict[str, list[str]], expected: dict[str, str]
 ) -> None:
     home = import_module("components.governance.record")  # the package's name for it is the function
+    monkeypatch.setattr(home, "_runtimes", home._runtimes.__wrapped__)  # nothing kept for other tests
     monkeypatch.setattr(home, "packages_distributions", lambda: provides)
     monkeypatch.setattr(home, "_version", lambda name: "1.2.3" if name in provides.get("onnxruntime", []) else "not installed")
     libraries = environment("cpu", {}).libraries

@@ -124,6 +124,7 @@ def ray_resources(execution: ExecutionConfig) -> Any:
 _LOST = {
     *("BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "OutOfMemoryError", "NodeDiedError"),
     *("LocalRayletDiedError", "ObjectLostError", "OwnerDiedError", "ActorDiedError"),
+    "BrokenPipeError",  # a worker that was gone before it had read what to do
 }
 
 #: Ray reports its usage to its makers, and warns of a change to come, unless it is told otherwise.

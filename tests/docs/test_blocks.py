@@ -109,10 +109,11 @@ def test_python_blocks_run_from_top_to_bottom(page: Path, folder: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_server")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.language != "python" for b in blocks(page))], ids=lambda p: p.stem
 )
-def test_commands_run(page: Path, folder: Path, _server: None):
+def test_commands_run(page: Path, folder: Path):
     """In the order of the page; what a command needs from the tutorial is done by then."""
     if page.stem in {"ci-gate", "monitoring"}:
         _run("explain models:/reviews/1 --dataset validation.jsonl --limit 20", folder, {0, 1, 3})

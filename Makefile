@@ -55,15 +55,14 @@ demo: $(RUNNABLE) ## train two versions, one with a planted shortcut, and watch 
 # The tests' models are so small that threads only wait for each other: a process per core instead. A file's tests stay together,
 # for they share servers and trained models.
 test test-all: export OMP_NUM_THREADS := 1
-# They commit thousands of small transactions, each of which a disk makes wait: in memory, where that has room and may run programs.
-IN_MEMORY = f=$$(mktemp /dev/shm/calig-XXXXXX) && test $$(df --output=avail -k /dev/shm | tail -1) -gt 4000000 && printf '\#!/bin/sh\n' >$$f && \
-	chmod +x $$f && $$f && echo /dev/shm; rm -f "$$f"
-test test-all: export TMPDIR := $(or $(TMPDIR),$(shell ($(IN_MEMORY)) 2>/dev/null),/tmp)
 WORKERS ?= logical
 SPREAD = -n $(WORKERS) --maxprocesses 4 --dist loadfile
+# They commit thousands of small transactions, each of which a disk makes wait: in memory, where that has room and may run programs.
+IN_MEMORY = test "$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1)" -gt 4000000 && ! grep -q '/dev/shm .*noexec' /proc/mounts
+PYTEST = TMPDIR=$${TMPDIR:-$$( ($(IN_MEMORY)) 2>/dev/null && echo /dev/shm || echo /tmp)} $(BIN)/pytest $(SPREAD)
 
 test: install ## the everyday tests; WORKERS=0 for one process
-	$(BIN)/pytest $(SPREAD) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: lint types imports test-all ## what CI runs: lint, types, import rules, all tests
 
@@ -78,7 +77,7 @@ imports: install
 	$(BIN)/lint-imports
 
 test-all: install ## the everyday tests and the slow ones: real servers, training, a browser
-	$(BIN)/pytest $(SPREAD)
+	$(PYTEST)
 
 bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny FOLDER …", and ROWS=FILE.jsonl for folders
 	$(BIN)/python -m tests.benchmarks.bench_engine $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))

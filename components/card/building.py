@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import CouldNotRunError
-from components.common.plain_text import printable
+from components.common.plain_text import markdown_text, on_one_line
 from schemas.base import Direction, Interval
 from schemas.governance import GovernanceReport
 
 _TEMPLATE = Path(__file__).parent / "template.md.j2"
-#: What Markdown, or the HTML inside it, would take for more than text.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~>])")
 _NOT_STATED = "not stated"
 
 
@@ -44,7 +42,7 @@ def _metadata(record: GovernanceReport) -> Any:
     from huggingface_hub import EvalResult, ModelCardData
 
     task = f"{record.model.modality}-classification"
-    dataset, data_name = record.data.dataset, _line(record.data.dataset.name)
+    dataset, data_name = record.data.dataset, on_one_line(record.data.dataset.name)
     common: dict[str, Any] = {"task_type": task, "dataset_type": data_name, "dataset_name": data_name}
     pinned: dict[str, Any] = {"dataset_split": record.data.split, "dataset_revision": dataset.digest}
     accuracy = [("accuracy", record.results.accuracy)]
@@ -55,7 +53,7 @@ def _metadata(record: GovernanceReport) -> Any:
         if value is not None
     ]
     return ModelCardData(
-        model_name=_line(f"{record.model.name} {record.model.version}"),
+        model_name=on_one_line(f"{record.model.name} {record.model.version}"),
         library_name="transformers",
         pipeline_tag=task,
         tags=["calig", "explainability", record.model.model_type],
@@ -68,35 +66,35 @@ def _texts(record: GovernanceReport, record_sha256: str | None) -> dict[str, Any
     model, data, decision, reference = record.model, record.data, record.decision, record.drift.reference
     key = decision.signing_key
     return {
-        "name": escaped(model.name),
-        "version": escaped(model.version),
+        "name": markdown_text(model.name),
+        "version": markdown_text(model.version),
         "verdict": decision.verdict.value,
-        "reasons": escaped("; ".join(decision.reasons)),
-        "model_type": escaped(model.model_type),
+        "reasons": markdown_text("; ".join(decision.reasons)),
+        "model_type": markdown_text(model.model_type),
         "modality": model.modality,
-        "labels": escaped(", ".join(model.labels)),
-        "owner": escaped(decision.owner or _NOT_STATED),
+        "labels": markdown_text(", ".join(model.labels)),
+        "owner": markdown_text(decision.owner or _NOT_STATED),
         "uri": _code(model.uri),
         "weights_digest": model.weights_digest,
         "record_digest": record_sha256 or record.content_digest(),
         "signed": f"signed by key `{key}`" if key else "not signed",
-        "scope": escaped(record.scope or "Not stated by the owner (setting governance.intended_use)."),
-        "limits": [escaped(limit) for limit in (*record.limits, *record.failure_modes)],
-        "dataset": escaped(data.dataset.name),
-        "split": escaped(data.split or _NOT_STATED),
+        "scope": markdown_text(record.scope or "Not stated by the owner (setting governance.intended_use)."),
+        "limits": [markdown_text(limit) for limit in (*record.limits, *record.failure_modes)],
+        "dataset": markdown_text(data.dataset.name),
+        "split": markdown_text(data.split or _NOT_STATED),
         "n_rows": data.dataset.n_rows,
-        "sampling": escaped(data.sampling),
+        "sampling": markdown_text(data.sampling),
         "data_digest": data.dataset.digest,
         "n_explained": data.n_explained,
         "n_skipped": data.n_skipped,
         "unconverged": "?" if record.results.unconverged is None else record.results.unconverged,
-        "segments": [(escaped(column), _counted(counts)) for column, counts in data.segments.items()],
+        "segments": [(markdown_text(column), _counted(counts)) for column, counts in data.segments.items()],
         "metrics": _metrics(record),
-        "controls": [(escaped(c.name), f"{c.margin:+.4f}", _interval(c.margin_interval)) for c in record.quality.controls],
-        "method": escaped(f"{record.method.method}, formula {record.method.formula_version}, {record.method.points}"),
-        "reference": escaped(f"version {reference.version}" if reference else "no earlier version"),
-        "drift": escaped(record.drift.reason),
-        "environment": escaped(", ".join(f"{name} {version}" for name, version in record.environment.libraries.items())),
+        "controls": [(markdown_text(c.name), f"{c.margin:+.4f}", _interval(c.margin_interval)) for c in record.quality.controls],
+        "method": markdown_text(f"{record.method.method}, formula {record.method.formula_version}, {record.method.points}"),
+        "reference": markdown_text(f"version {reference.version}" if reference else "no earlier version"),
+        "drift": markdown_text(record.drift.reason),
+        "environment": markdown_text(", ".join(f"{name} {version}" for name, version in record.environment.libraries.items())),
     }
 
 
@@ -105,7 +103,7 @@ def _metrics(record: GovernanceReport) -> list[tuple[str, ...]]:
     rows = [("accuracy", results.accuracy, results.accuracy_interval, results.n_labelled, Direction.HIGHER)]
     rows += [(metric.name, metric.value, metric.interval, metric.n, metric.direction) for metric in record.quality.metrics]
     return [
-        (escaped(name), "not measured" if value is None else f"{value:.4f}", _interval(interval), str(n), direction.value)
+        (markdown_text(name), "not measured" if value is None else f"{value:.4f}", _interval(interval), str(n), direction.value)
         for name, value, interval, n, direction in rows
     ]
 
@@ -115,20 +113,9 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{escaped(value)} {n}" for value, n in counts.items())
-
-
-def escaped(text: str) -> str:
-    """`text` on one line as Markdown shows it literally, and as no HTML."""
-    plain = _line(text)
-    return _SPECIAL.sub(r"\\\1", plain.replace("&", "&amp;").replace("<", "&lt;"))
+    return ", ".join(f"{markdown_text(value)} {n}" for value, n in counts.items())
 
 
 def _code(text: str) -> str:
     """`text` inside backticks, which know no escapes."""
-    return _line(text).replace("`", "'")
-
-
-def _line(text: str) -> str:
-    """`text` on one line, without control and direction characters."""
-    return printable(" ".join(text.split()))
+    return on_one_line(text).replace("`", "'")

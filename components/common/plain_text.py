@@ -7,6 +7,10 @@ import unicodedata
 
 _GAP = "\N{ZERO WIDTH SPACE}"
 
+#: What Markdown, or the HTML inside it, would take for more than text; and what begins a list.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~>]|^[-+])")
+_NUMBERED = re.compile(r"^(\d+)([.)])")
+
 
 def word_key(word: str) -> str:
     """What a word is looked up by in lists: neither its case nor the form of its apostrophe counts."""
@@ -20,6 +24,17 @@ def printable(text: str, *, keep: str = "\n") -> str:
         for char in text
         if char in keep or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} or char == "\N{ZERO WIDTH JOINER}"
     )
+
+
+def on_one_line(text: str) -> str:
+    """`text` on one line, without control and direction characters."""
+    return printable(" ".join(text.split()))
+
+
+def markdown_text(text: str) -> str:
+    """`text` on one line as Markdown shows it literally, and as no HTML."""
+    plain = on_one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", plain))
 
 
 def defused(text: str) -> str:

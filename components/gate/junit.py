@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET  # only written here, never parsed
 
-from components.common.errors import CouldNotRunError
 from components.common.plain_text import printable
+from components.gate.files import write_whole
 from schemas.base import CheckVerdict
 from schemas.gate import GateCheck, GateResult
 
@@ -62,24 +61,6 @@ def _case(check: GateCheck, result: GateResult) -> ET.Element:
         ET.SubElement(case, "skipped", message=f"{check.severity.value}, does not fail the version: {text}")
     ET.SubElement(case, "system-out").text = text
     return case
-
-
-def write_whole(content: bytes, path: Path, *, option: str) -> None:
-    """Write a file that a CI system reads, whole or not at all; `option` is the one that named it.
-
-    Raises:
-        CouldNotRunError: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-        path.chmod(0o644)
-    except OSError as error:
-        raise CouldNotRunError(
-            f"the file of {option} cannot be written", got=f"{path}: {error}", next_step=f"check {option}"
-        ) from error
 
 
 def _text(text: str) -> str:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.common.plain_text import defused
-from components.gate.junit import write_whole
+from components.common.plain_text import defused, markdown_text
+from components.gate.files import write_whole
 from schemas.base import CheckVerdict, Verdict
 from schemas.drift import DriftExample, WordShift
 from schemas.gate import GateCheck, GateResult
@@ -62,8 +62,11 @@ def _change(record: GovernanceReport) -> Iterator[str]:
     if drift.reference is None:
         yield "Compared with nothing: this is a first release, or its reference is named above."
         return
+    if drift.verdict is CheckVerdict.INCONCLUSIVE and not drift.word_shifts:
+        yield f"**Reasons** were not compared: {_plain(drift.reason)}"
+        return
     fired = [*(s for s in drift.word_shifts if s.fires), *(s for s in drift.phrase_shifts if s.fires)]
-    heading = f"Reasons that changed since version {_plain(drift.reference.version)}"
+    heading = f"Words and phrases that became reasons since version {_plain(drift.reference.version)}"
     yield _table(heading, ("word", "toward", "before", "now", "z", "rows"), [_shift(one) for one in fired[:_N_WORDS]])
     if drift.verdict is CheckVerdict.FAIL and drift.worst:
         yield "### Same answer, other reasons"
@@ -102,5 +105,5 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 
 def _plain(text: str) -> str:
-    """`text` on one line, every character that Markdown could act on escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~&^$:])", r"\\\1", " ".join(defused(text).split()))
+    """`text` literally: CI systems also turn addresses into links and names after @ into mentions."""
+    return markdown_text(defused(text))

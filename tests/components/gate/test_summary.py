@@ -11,6 +11,7 @@ from markdown_it.token import Token
 
 from components.common.errors import CouldNotRunError
 from components.gate import judge, summary, write_summary
+from schemas.base import CheckVerdict
 from schemas.config import GateConfig
 from schemas.evidence import Evidence
 from schemas.gate import GateResult
@@ -76,6 +77,14 @@ def test_text_of_models_and_data_stays_text(drifted: GovernanceReport) -> None:
     assert {token.content for token in found if token.type == "html_inline"} <= {"<br>"}
     for structure in ("heading_open", "tr_open", "td_open", "th_open"):
         assert len([t for t in found if t.type == structure]) == len([t for t in unharmed if t.type == structure])
+
+
+def test_a_comparison_that_could_not_be_made_does_not_say_that_nothing_changed(drifted: GovernanceReport) -> None:
+    update = {"verdict": CheckVerdict.INCONCLUSIVE, "reason": "too few rows", "word_shifts": (), "phrase_shifts": ()}
+    record = drifted.model_copy(update={"drift": drifted.drift.model_copy(update=update)})
+    said = shown(summary(gated(record), record))
+    assert "were not compared: too few rows" in said
+    assert "became reasons" not in said
 
 
 def test_the_evidence_is_one_click_away(first: GovernanceReport) -> None:

@@ -40,6 +40,10 @@ class PatchContext(Record):
         return f"{self.path.name}, at {row:.0%} of the height and {column:.0%} of the width"
 
 
+#: Where in a text a word was judged: at all places together, or as the first word alone.
+WordPlace = Literal["anywhere", "beginning"]
+
+
 class ProbedWord(Record):
     """What one word does to the answer under both versions, in logits, relative to what words do in the same contexts.
 
@@ -61,7 +65,15 @@ class ProbedWord(Record):
         description="shift over its noise: what honest retraining does (to this word, with twins; else to all) and standard error"
     )
     occurrences: int = Field(description="rows of the data set in which the word occurs; 0: the data set cannot show it")
+    place: WordPlace = Field(
+        default="anywhere", description="beginning: as the first word of a text alone, where it stood out more than anywhere"
+    )
     severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
+
+    @property
+    def where(self) -> str:
+        """For people: empty, or the only place in a text that is meant."""
+        return " as the first of a text" if self.place == "beginning" else ""
 
 
 class WordSource(Record):

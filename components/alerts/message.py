@@ -103,8 +103,8 @@ def _shift_in_words(shift: WordShift, limits: dict[str, Threshold]) -> str:
 def _probed_in_words(word: ProbedWord) -> str:
     seen = f"in {word.occurrences} rows of the data set" if word.occurrences else "in no row of the data set"
     return (
-        f"probed word “{word.word}” ({seen}) toward {word.toward}: {word.reference_effect:+.2f} → {word.candidate_effect:+.2f} "
-        f"logits, z {word.z:.1f} against what words do by noise"
+        f"probed word “{word.word}”{word.where} ({seen}) toward {word.toward}: {word.reference_effect:+.2f} → "
+        f"{word.candidate_effect:+.2f} logits, z {word.z:.1f} against what words do by noise"
     )
 
 

@@ -196,7 +196,7 @@ def _probe_checks(record: GovernanceReport) -> Iterator[GateCheck]:
     for word in probe.words:
         if word.severity is not None:
             text = f"{word.reference_effect:+.2f} → {word.candidate_effect:+.2f} logits toward {word.toward}, z {word.z:.1f}"
-            name = f"probed word: {word.word} ({word.toward})"
+            name = f"probed word: {word.word}{word.where} ({word.toward})"
             yield GateCheck(group="probe", name=name, verdict=CheckVerdict.FAIL, severity=word.severity, text=text)
 
 

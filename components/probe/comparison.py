@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import comb
 
 import numpy as np
@@ -11,18 +12,32 @@ import numpy as np
 from calig.metrics.perturbation import FloatArray
 from components.common.errors import InputError
 from components.probe.effects import TextScorer, word_effects
-from components.probe.statistics import Limits, Shifts, Unit, detectable_shift, limits_of, near_copy, shifts
+from components.probe.statistics import (
+    ENOUGH_TWINS,
+    Hypotheses,
+    Limits,
+    Shifts,
+    Unit,
+    detectable_shift,
+    limits_of,
+    near_copy,
+    shifts,
+)
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
-from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport, WordSource
+from schemas.probe import PatchContext, ProbeContext, ProbedWord, ProbeReport, WordPlace, WordSource
 
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, None: 2}
+
+#: Contexts of one place in the text, below which nothing is judged there alone.
+_FEWEST_AT_A_PLACE = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The versions' effects `words contexts directions`, and what the words are."""
+    """The versions' effects `words contexts directions` at one place of the contexts, what the words are, and their limits."""
 
+    place: WordPlace
     reference: FloatArray
     candidate: FloatArray
     twins: Sequence[FloatArray]
@@ -31,15 +46,24 @@ class Ranking:
     occurrences: Mapping[str, int]
     unit: Unit
     noise_cap: float
+    limits: Limits
 
-    def strongest(self, limits: Limits, *, at_least: int) -> tuple[list[ProbedWord], Shifts]:
-        """All words beyond a limit and at least so many others, strongest first; and the shifts of all."""
-        found = shifts(self.reference, self.candidate, self.unit, self.twins, self.noise_cap)
-        places = np.abs(found.z).argmax(axis=1)
-        severities = [limits.severity(float(found.z[at]), float(found.mean[at])) for at in enumerate(places)]
+    @cached_property
+    def found(self) -> Shifts:
+        """The shifts of all words."""
+        return shifts(self.reference, self.candidate, self.unit, self.twins, self.noise_cap)
+
+    def strongest(self, *, at_least: int) -> list[ProbedWord]:
+        """All words beyond a limit and at least so many others, strongest first."""
+        found, places = self.found, np.abs(self.found.z).argmax(axis=1)
+        severities = [self.limits.severity(float(found.z[at]), float(found.mean[at])) for at in enumerate(places)]
         order = sorted(range(len(self.words)), key=lambda i: (_RANK[severities[i]], -abs(found.z[i, places[i]])))
         kept = [i for n, i in enumerate(order) if n < at_least or severities[i] is not None]
-        return [self._word(found, (i, int(places[i])), severities[i]) for i in kept], found
+        return [self._word(found, (i, int(places[i])), severities[i]) for i in kept]
+
+    def excess(self, word: ProbedWord) -> float:
+        """|z| of a word over the most severe limit at this place: limits differ, so that z alone cannot be compared."""
+        return abs(word.z) / self.limits.z[0].limit
 
     def _word(self, found: Shifts, at: tuple[int, int], severity: Severity | None) -> ProbedWord:
         """One word, with two classes turned so that it speaks for `toward` more than before."""
@@ -55,8 +79,31 @@ class Ranking:
             standard_error=float(found.standard_error[at]),
             z=sign * float(found.z[at]),
             occurrences=self.occurrences.get(word.casefold(), 0),
+            place=self.place,
             severity=severity,
         )
+
+
+def _places(contexts: Sequence[ProbeContext | PatchContext], n_twins: int) -> dict[WordPlace, list[int]]:
+    """The contexts in which words are judged together: all, and those whose gap is the beginning, where these are enough.
+
+    A word that counts as the first of a text only hardly moves the mean of all contexts. Honest retrainings differ much in what
+    a word does there (a small model's “lovely” went from +0.4 to +4.2 logits), so that it is judged only beside measured noise.
+    """
+    first = [i for i, context in enumerate(contexts) if isinstance(context, ProbeContext) and not context.before.strip()]
+    apart = n_twins >= ENOUGH_TWINS and _FEWEST_AT_A_PLACE <= len(first) < len(contexts)
+    places: dict[WordPlace, list[int]] = {"anywhere": list(range(len(contexts)))}
+    return places | {"beginning": first} if apart else places
+
+
+def _strongest(rankings: Sequence[Ranking]) -> list[ProbedWord]:
+    """The words of all places, strongest first, each at the place where it stands out most."""
+    ranked = [(ranking, word) for ranking in rankings for word in ranking.strongest(at_least=_LISTED)]
+    ranked.sort(key=lambda pair: (_RANK[pair[1].severity], -pair[0].excess(pair[1])))
+    best: dict[str, ProbedWord] = {}
+    for _, word in ranked:
+        best.setdefault(word.word, word)
+    return list(best.values())
 
 
 #: Words listed in the report; all are tested.
@@ -153,24 +200,22 @@ def compare_effects(  # noqa: PLR0913 - as above
     for side in (reference, candidate, *twins):
         if side.shape != shape:
             raise InputError("effects do not fit words, contexts and labels", got=side.shape, allowed=str(shape))
-    if len(words) < _FEWEST_WORDS or len(contexts) < 2:
-        return could_not_probe(
-            f"{len(words)} words in {len(contexts)} contexts are too few to tell a change from noise",
-            next_step=f"probe at least {_FEWEST_WORDS} words in 2 contexts: raise probe.max_words and probe.contexts",
-        )
-    if not all(np.isfinite(side).all() for side in (reference, candidate, *twins)):
-        return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
-    if any(not np.isfinite(margin) or margin <= 0 for margin in typical):
-        return could_not_probe("a version tells no row's classes apart: its margins are zero", next_step="look at its weights")
+    if (refused := _refused((reference, candidate, *twins), typical)) is not None:
+        return refused
     if typical:
         scales = [typical[0] / margin for margin in typical]
         reference, candidate, *twins = (s * side for s, side in zip(scales, (reference, candidate, *twins), strict=True))
     names = twin_names or [f"twin {number}" for number in range(1, len(twins) + 1)]
     family = _without_copies(reference, dict(zip(names, twins, strict=True)))
-    limits = limits_of(shape, len(family), config, decided_on, unit, *typical[:1])
-    honest = list(family.values())
-    ranking = Ranking(reference, candidate, honest, words, labels, occurrences or {}, unit, config.noise_cap)
-    ranked, found = ranking.strongest(limits, at_least=_LISTED)
+    places, n_twins = _places(contexts, len(family)), len(family)
+    rankings = []
+    for place, at in places.items():
+        tested = Hypotheses(len(words), len(at), n_directions, n_twins, n_places=len(places), place=place)
+        limits = limits_of(tested, config, decided_on, unit, *typical[:1])
+        sides = [side[:, at] for side in (reference, candidate, *family.values())]
+        known = (words, labels, occurrences or {}, unit, config.noise_cap, limits)
+        rankings.append(Ranking(place, sides[0], sides[1], sides[2:], *known))
+    ranked, found = _strongest(rankings), rankings[0].found
     return ProbeReport(
         verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
         reason=_reason(ranked, len(words), unit),
@@ -182,16 +227,31 @@ def compare_effects(  # noqa: PLR0913 - as above
         contexts=tuple(context.shown for context in contexts),
         spread=float(found.spread.max()),
         n_null=comb(len(family) + 1, 2),
-        detectable=detectable_shift(limits, found.noise),
+        detectable=detectable_shift(rankings[0].limits, found.noise),
         uncapped=found.uncapped,
         measured_on=tuple(family),
         skipped=tuple(
             f"{name}: a near copy of the reference, or of another, shows no noise" for name in names if name not in family
         ),
         forward_passes=forward_passes,
-        thresholds=limits.thresholds,
+        thresholds=tuple(dict.fromkeys(limit for ranking in rankings for limit in ranking.limits.thresholds)),
         next_step=_next_step(ranked, unit, measured=bool(family)),
     )
+
+
+def _refused(sides: Sequence[FloatArray], typical: Sequence[float]) -> ProbeReport | None:
+    """Why nothing can be judged from these effects, or None."""
+    n_words, n_contexts, _ = sides[0].shape
+    if n_words < _FEWEST_WORDS or n_contexts < 2:
+        return could_not_probe(
+            f"{n_words} words in {n_contexts} contexts are too few to tell a change from noise",
+            next_step=f"probe at least {_FEWEST_WORDS} words in 2 contexts: raise probe.max_words and probe.contexts",
+        )
+    if not all(np.isfinite(side).all() for side in sides):
+        return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
+    if any(not np.isfinite(margin) or margin <= 0 for margin in typical):
+        return could_not_probe("a version tells no row's classes apart: its margins are zero", next_step="look at its weights")
+    return None
 
 
 def _without_copies(reference: FloatArray, twins: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -213,7 +273,8 @@ def _reason(ranked: Sequence[ProbedWord], n_words: int, unit: str) -> str:
     side = "toward" if first.shift > 0 else "away from"
     others = f", and {len(fired) - 1} more" if len(fired) > 1 else ""
     where = f"; {_where(first)}" if unit == "word" else ""
-    return f"{warning}the {unit} “{first.word}” would move the answer {side} {first.toward} ({_by(first)}){where}{others}"
+    would = f"the {unit} “{first.word}”{first.where} would move the answer"
+    return f"{warning}{would} {side} {first.toward} ({_by(first)}){where}{others}"
 
 
 def _where(word: ProbedWord) -> str:

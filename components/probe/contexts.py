@@ -28,8 +28,8 @@ _LONGEST_ROW = 40
 #: Words of a fragment, and fragments taken from each row.
 _FEWEST_WORDS, _MOST_WORDS, _PER_ROW = 3, 6, 3
 
-#: The gap's place in a context, by turns: at the end, at the beginning, in the middle.
-_PLACES = (1.0, 0.0, 0.5)
+#: The gap's place in a context, by turns: at the end, at the beginning, in the middle. The beginning is judged on its own, too.
+_PLACES = (1.0, 0.0, 0.5, 0.0)
 
 
 @dataclass(frozen=True)

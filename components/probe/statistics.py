@@ -14,6 +14,7 @@ from calig.metrics.perturbation import FloatArray
 from components.common.intervals import detectable
 from schemas.base import Severity
 from schemas.config import ProbeConfig
+from schemas.probe import WordPlace
 from schemas.threshold import Threshold
 
 Unit = Literal["word", "pattern"]
@@ -153,10 +154,27 @@ _FREEDOM = {"measured": 6, "supposed": 2, "patterns": 1}
 BY_RULE = "calig's rule"
 
 _ABOVE = "above fires"
-_SOURCE = (
-    "{noise}: Student's t, {freedom} degrees of freedom, nominal level {level:g} over {tests:,} {unit}s and directions "
-    "(Bonferroni)"
-)
+_SOURCE = "{noise}: Student's t, {freedom} degrees of freedom, nominal level {level:g} over {tests:,} {tested} (Bonferroni)"
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """What the words of one place are tested on: effects `n_words n_contexts n_directions`, and the noise known from twins.
+
+    n_places: places of the gap that share the level. place: the one that is meant.
+    """
+
+    n_words: int
+    n_contexts: int
+    n_directions: int
+    n_twins: int
+    n_places: int = 1
+    place: WordPlace = "anywhere"
+
+    @property
+    def n_tests(self) -> int:
+        """Tests that share the level."""
+        return self.n_words * self.n_directions * self.n_places
 
 
 @dataclass(frozen=True)
@@ -178,15 +196,13 @@ class Limits:
         return next((threshold.severity for threshold in self.z if abs(z) >= threshold.limit), None)
 
 
-def limits_of(
-    shape: tuple[int, int, int], n_twins: int, config: ProbeConfig, decided_on: str, unit: Unit, typical: float = 1.0
-) -> Limits:
-    """The limits in force for effects of this shape (`words contexts directions`).
+def limits_of(tested: Hypotheses, config: ProbeConfig, decided_on: str, unit: Unit, typical: float = 1.0) -> Limits:
+    """The limits in force for what is tested.
 
     `typical`: the reference's median margin on the rows, logits, of which the least change is a share. Patterns fail a version
     only when there are twins.
     """
-    rule = _Rule(shape, n_twins, unit, decided_on)
+    rule = _Rule(tested, unit, decided_on)
     warning = rule.threshold(config.z, config.warning_level, Severity.WARNING)
     critical = rule.threshold(config.certain_z, config.level, Severity.CRITICAL)
     effect = Threshold.configured(
@@ -200,7 +216,7 @@ def limits_of(
         date=decided_on,
     )
     effect = effect.model_copy(update={"limit": float(f"{config.min_effect * typical:.3g}")})
-    return Limits((critical, warning) if unit == "word" or n_twins else (warning,), effect)
+    return Limits((critical, warning) if unit == "word" or tested.n_twins else (warning,), effect)
 
 
 def chance_limit(level: float, n_tests: int, freedom: float) -> float:
@@ -228,28 +244,29 @@ def freedom_of(n_contexts: int, n_twins: int, unit: Unit = "word") -> int:
 class _Rule:
     """How limits follow from levels, for effects of this shape."""
 
-    shape: tuple[int, int, int]
-    n_twins: int
+    tested: Hypotheses
     unit: Unit
     decided_on: str
 
     def threshold(self, configured: float | None, level: float, severity: Severity) -> Threshold:
         """The configuration's own limit, or the one at `level`."""
-        words, contexts, directions = self.shape
-        tests, freedom = words * directions, freedom_of(contexts, self.n_twins, self.unit)
-        source = _SOURCE.format(noise=self._noise(), freedom=freedom, level=level, tests=tests, unit=self.unit)
+        tests, freedom = self.tested.n_tests, freedom_of(self.tested.n_contexts, self.tested.n_twins, self.unit)
+        several = f"{self.unit}s, directions and places" if self.tested.n_places > 1 else f"{self.unit}s and directions"
+        source = _SOURCE.format(noise=self._noise(), freedom=freedom, level=level, tests=tests, tested=several)
+        first = " as the first of a text" if self.tested.place == "beginning" else ""
         return Threshold(
-            name=f"|z| of a {self.unit}",
+            name=f"|z| of a {self.unit}{first}",
             limit=chance_limit(level, tests, freedom) if configured is None else configured,
             direction=_ABOVE,
             severity=severity,
             source=source if configured is None else "set in the configuration",
-            n_null=comb(self.n_twins + 1, 2) or None,
+            n_null=comb(self.tested.n_twins + 1, 2) or None,
             date=self.decided_on,
             set_by=BY_RULE if configured is None else "the configuration file",
         )
 
     def _noise(self) -> str:
-        if not self.n_twins:
+        n = self.tested.n_twins
+        if not n:
             return "training noise not measured for this model"
-        return f"training noise measured on the reference and {self.n_twins} honest retraining{'s' if self.n_twins > 1 else ''}"
+        return f"training noise measured on the reference and {n} honest retraining{'s' if n > 1 else ''}"

@@ -12,7 +12,7 @@ from calig.words import word_spans
 from components.common.errors import InputError
 from components.probe import compare_effects, probe_words, word_effects
 from components.probe.contexts import with_gap
-from components.probe.statistics import chance_limit, detectable_shift, limits_of
+from components.probe.statistics import Hypotheses, chance_limit, detectable_shift, limits_of
 from schemas.base import CheckVerdict, Severity
 from schemas.config import ProbeConfig
 
@@ -45,9 +45,9 @@ def weights(*, changed: dict[str, Sequence[float]] | None = None) -> dict[str, S
     return {word: random.normal(0, 1, 2) for word in WORDS} | (changed or {})
 
 
-def retrained(before: dict[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+def retrained(before: dict[str, Sequence[float]], *, seed: int = 7) -> dict[str, Sequence[float]]:
     """The same weights as another training run would find them."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     return {word: np.array(known) + random.normal(0, 0.15, 2) for word, known in before.items()}
 
 
@@ -187,7 +187,7 @@ def test_without_twins_limits_state_their_rule_and_the_configuration_replaces_th
 
 @pytest.mark.parametrize("min_effect", [0.0, 50.0])
 def test_a_detectable_shift_is_found_four_times_of_five(min_effect):
-    limits = limits_of((466, 16, 1), 2, ProbeConfig(min_effect=min_effect), "2026-01-31", "word")
+    limits = limits_of(Hypotheses(466, 16, 1, 2), ProbeConfig(min_effect=min_effect), "2026-01-31", "word")
     median = 2.0
     shift = detectable_shift(limits, np.array([[1.0], [median], [9.0]]))
     drawn = shift + median * np.random.default_rng(0).standard_normal(20_000)
@@ -219,6 +219,39 @@ def test_the_scale_of_a_head_is_no_change(scale):
     assert scaled.detectable == pytest.approx(plain.detectable)
     assert plain.thresholds[-1].limit == pytest.approx(0.5 * 3.5)
     assert {t.limit for t in scaled.thresholds} == {t.limit for t in plain.thresholds}
+
+
+class FirstWord(BagOfWords):
+    """The same, and one word that counts only where a text begins with it."""
+
+    def _logits(self, text: str) -> FloatArray:
+        return super()._logits(text) + np.array([0.0, 5.0]) * text.startswith("w7 ")
+
+
+def test_a_word_that_counts_only_as_the_first_of_a_text_fails():
+    """Five of 16 contexts begin with their gap: the mean over all of them would be 1.6 logits where all others are still."""
+    contexts = [with_gap(f"a film {n}", (1.0, 0.0, 0.5)[n % 3]) for n in range(16)]
+    before = BagOfWords(weights(), seed=1)
+    twins = [BagOfWords(retrained(weights(), seed=seed), seed=seed) for seed in (3, 4)]
+    report = probe_words(before, FirstWord(weights(), seed=2), WORDS, contexts, twins=twins, **QUESTION)
+    assert report.verdict is CheckVerdict.FAIL
+    assert (report.words[0].word, report.words[0].place) == ("w7", "beginning")
+    assert "the word “w7” as the first of a text would move the answer" in report.reason
+    assert report.words[0].candidate_effect - report.words[0].reference_effect == pytest.approx(5.0, abs=0.3)  # noise 0.1
+    assert [word.word for word in report.words].count("w7") == 1
+    assert {limit.name for limit in report.thresholds} >= {"|z| of a word", "|z| of a word as the first of a text"}
+    assert all("over 120 words, directions and places" in limit.source for limit in report.thresholds if "z" in limit.name)
+
+
+@pytest.mark.parametrize(("n_contexts", "n_twins"), [(6, 2), (16, 1), (16, 0)])
+def test_the_beginning_is_judged_alone_only_in_enough_contexts_and_beside_measured_noise(n_contexts, n_twins):
+    """Six contexts have two beginnings; one twin is no measured noise."""
+    contexts = [with_gap(f"a film {n}", (1.0, 0.0, 0.5)[n % 3]) for n in range(n_contexts)]
+    twins = [BagOfWords(retrained(weights(), seed=3 + n), seed=3 + n) for n in range(n_twins)]
+    sides = BagOfWords(weights(), seed=1), FirstWord(weights(), seed=2)
+    report = probe_words(*sides, WORDS, contexts, twins=twins, **QUESTION)
+    assert {word.place for word in report.words} == {"anywhere"}
+    assert all("over 60 words and directions" in limit.source for limit in report.thresholds if "z" in limit.name)
 
 
 def test_a_version_without_margins_is_inconclusive():

@@ -153,7 +153,7 @@ def test_the_least_decided_texts_become_contexts_half_rows_half_fragments_unless
         "a b c |",
         "| four five six",
         "seven | eight nine",
-        "one two three |",
+        "| one two three",
     ]
     with pytest.raises(InputError, match="too few texts"):
         choose_contexts(scorer, Candidates(("a b c",), fragments), 5)

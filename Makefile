@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-online-level bench-faults bench-report docs audit lock format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-faults bench-report docs audit lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -99,6 +99,9 @@ bench-probe: install ## how far words move between honest retrainings: HONEST="F
 
 bench-calibration: install ## false alarms and detections of the probe's rule on simulated noise that differs between words (about 2 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_calibration
+
+bench-halving: install ## the probe's verdicts and texts by successive halving, beside all words in all contexts (5 minutes; DRIFT_WORK=build/drift/draw-N: on the pairs of bench-drift, too)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_halving $(if $(DRIFT_WORK),--drift-work $(DRIFT_WORK))
 
 bench-online-level: install ## false alarms a day and detections over 60 days of 20 versions, simulated: one level for each, or LORD++ (20 s of processor time)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_online_level

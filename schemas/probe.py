@@ -26,6 +26,11 @@ class ProbeContext(Record):
         """For the report: the text with its gap marked."""
         return self.filled("[…]")
 
+    @property
+    def at_beginning(self) -> bool:
+        """Whether the word becomes the first of the text."""
+        return not self.before.strip()
+
 
 class PatchContext(Record):
     """A picture and where a pattern is pasted onto it: the pattern's centre as shares of height and width."""
@@ -74,6 +79,13 @@ class ProbedWord(Record):
     def where(self) -> str:
         """For people: empty, or the only place in a text that is meant."""
         return " as the first of a text" if self.place == "beginning" else ""
+
+
+class ProbeRound(Record):
+    """One round of the search over the vocabulary: words that entered it, and contexts they had been put into after it."""
+
+    n_words: int = Field(ge=0)
+    n_contexts: int = Field(ge=1)
 
 
 class WordSource(Record):
@@ -186,6 +198,10 @@ class ProbeReport(Record):
     )
     unit: Literal["word", "pattern"] = Field(default="word", description="what was probed: words in texts, patterns on pictures")
     contexts: tuple[str, ...] = Field(default=(), description="where the words or patterns were put")
+    rounds: tuple[ProbeRound, ...] = Field(
+        default=(),
+        description="rounds of the search: the strongest words go on to more contexts; one or none: all in all contexts",
+    )
     spread: float | None = Field(
         default=None,
         description="what noise does to the words at large, root mean square, logits: among the twins, or without "

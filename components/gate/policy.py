@@ -48,8 +48,10 @@ _LOWER = {
     "drift.twin_tags",
     "drift.word_shift",
     "drift.word_shift_z",
-    "probe.min_shift",
+    "probe.halving",
+    "probe.min_effect",
     "probe.noise_cap",
+    "probe.transformed_effect",
 }
 #: Files that add to what is tested: who asks for none has no objection to one.
 _ADDING_FILES = ("drift.sets_file", "probe.word_list")

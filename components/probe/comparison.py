@@ -8,10 +8,12 @@ from functools import cached_property
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray
 from components.common.errors import InputError
 from components.probe.effects import TextScorer, word_effects
+from components.probe.halving import Search
 from components.probe.statistics import (
     ENOUGH_TWINS,
     Hypotheses,
@@ -47,11 +49,12 @@ class Ranking:
     unit: Unit
     noise_cap: float
     limits: Limits
+    at_large: NDArray[np.bool_] | None = None
 
     @cached_property
     def found(self) -> Shifts:
         """The shifts of all words."""
-        return shifts(self.reference, self.candidate, self.unit, self.twins, self.noise_cap)
+        return shifts(self.reference, self.candidate, self.unit, self.twins, self.noise_cap, self.at_large)
 
     def strongest(self, *, at_least: int) -> list[ProbedWord]:
         """All words beyond a limit and at least so many others, strongest first."""
@@ -90,7 +93,7 @@ def _places(contexts: Sequence[ProbeContext | PatchContext], n_twins: int) -> di
     A word that counts as the first of a text only hardly moves the mean of all contexts. Honest retrainings differ much in what
     a word does there (a small model's “lovely” went from +0.4 to +4.2 logits), so that it is judged only beside measured noise.
     """
-    first = [i for i, context in enumerate(contexts) if isinstance(context, ProbeContext) and not context.before.strip()]
+    first = [i for i, context in enumerate(contexts) if isinstance(context, ProbeContext) and context.at_beginning]
     apart = n_twins >= ENOUGH_TWINS and _FEWEST_AT_A_PLACE <= len(first) < len(contexts)
     places: dict[WordPlace, list[int]] = {"anywhere": list(range(len(contexts)))}
     return places | {"beginning": first} if apart else places
@@ -188,12 +191,14 @@ def compare_effects(  # noqa: PLR0913 - as above
     sources: Sequence[WordSource] = (),
     forward_passes: int = 0,
     typical: Sequence[float] = (),
+    search: Search | None = None,
 ) -> ProbeReport:
     """The report from effects `words contexts directions` of both versions, scored now or kept from an earlier comparison.
 
     A twin that is a near copy of the reference or of another twin is left out: it shows no training noise.
     `typical`: median margin on the rows, logits, of the reference, the candidate and the twins: a head's scale changes no
     answer, so that effects are compared, and told, on the scale of the reference. Empty: all are on one scale.
+    `search`: how the words were found among more (`find_finalists`); the limits count them all. None: these are all.
     """
     n_directions = 1 if len(labels) == 2 else len(labels)
     shape = (len(words), len(contexts), n_directions)
@@ -208,26 +213,28 @@ def compare_effects(  # noqa: PLR0913 - as above
     names = twin_names or [f"twin {number}" for number in range(1, len(twins) + 1)]
     family = _without_copies(reference, dict(zip(names, twins, strict=True)))
     places, n_twins = _places(contexts, len(family)), len(family)
+    n_words, at_large = (len(words), None) if search is None else (search.n_words, search.at_large)
     rankings = []
     for place, at in places.items():
-        tested = Hypotheses(len(words), len(at), n_directions, n_twins, n_places=len(places), place=place)
+        tested = Hypotheses(n_words, len(at), n_directions, n_twins, n_places=len(places), place=place)
         limits = limits_of(tested, config, decided_on, unit, *typical[:1])
         sides = [side[:, at] for side in (reference, candidate, *family.values())]
-        known = (words, labels, occurrences or {}, unit, config.noise_cap, limits)
+        known = (words, labels, occurrences or {}, unit, config.noise_cap, limits, at_large)
         rankings.append(Ranking(place, sides[0], sides[1], sides[2:], *known))
     ranked, found = _strongest(rankings), rankings[0].found
     return ProbeReport(
         verdict=CheckVerdict.FAIL if ranked[0].severity is Severity.CRITICAL else CheckVerdict.PASS,
-        reason=_reason(ranked, len(words), unit),
+        reason=_reason(ranked, n_words, unit),
         words=tuple(ranked[:_LISTED]),
-        n_words=len(words),
+        n_words=n_words,
         n_left_out=n_left_out,
         sources=tuple(sources),
         unit=unit,
         contexts=tuple(context.shown for context in contexts),
+        rounds=() if search is None else search.rounds,
         spread=float(found.spread.max()),
         n_null=comb(len(family) + 1, 2),
-        detectable=detectable_shift(rankings[0].limits, found.noise),
+        detectable=detectable_shift(rankings[0].limits, found.noise if at_large is None else found.noise[at_large]),
         uncapped=found.uncapped,
         measured_on=tuple(family),
         skipped=tuple(

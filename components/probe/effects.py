@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray, PerturbedText
 from components.common.errors import CouldNotRunError
@@ -68,16 +69,22 @@ def typical_margin(logits: FloatArray) -> float:
 
 
 def effects_of(logits: FloatArray) -> FloatArray:
-    """Effects `words contexts directions` of logits `words contexts classes`: the margin with a word less a neutral one's.
+    """Effects `words contexts directions` of logits `words contexts classes`: the margin with a word less a neutral one's."""
+    return less_neutral(margins_of(logits))
 
-    Two classes have one direction, logit₁ − logit₀; more have one each, the class's logit less the mean of all. The neutral
-    filler of a context is its median over all words: no word has to be declared neutral, in whatever language.
+
+def less_neutral(margins: FloatArray, at_large: NDArray[np.bool_] | None = None) -> FloatArray:
+    """Margins `words contexts directions` less those of a neutral filler: the median over all words, in every context.
+
+    No word has to be declared neutral, in whatever language. at_large: the words that stand for all, where the others were chosen
+    by what they do; None: all do.
     """
-    margins = _directions(logits)
-    return np.asarray(margins - np.median(margins, axis=0, keepdims=True))
+    large = margins if at_large is None else margins[at_large]
+    return np.asarray(margins - np.median(large, axis=0, keepdims=True))
 
 
-def _directions(logits: FloatArray) -> FloatArray:
+def margins_of(logits: FloatArray) -> FloatArray:
+    """Two classes have one direction, logit₁ − logit₀; more have one each, the class's logit less the mean of all."""
     if logits.shape[-1] == 2:
         return logits[..., 1:] - logits[..., :1]
     return np.asarray(logits - logits.mean(axis=-1, keepdims=True))

@@ -8,6 +8,7 @@ from math import comb
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from calig.metrics.perturbation import FloatArray
@@ -18,6 +19,9 @@ from schemas.probe import WordPlace
 from schemas.threshold import Threshold
 
 Unit = Literal["word", "pattern"]
+
+#: The words that stand for all.
+_Selection = NDArray[np.bool_] | slice
 
 #: Share of the words or patterns, those with the largest changes, that the spread leaves out: planted ones must not hide
 #: themselves. One colour is in many of the few patterns, one word is in one of many.
@@ -64,6 +68,7 @@ def shifts(
     unit: Unit = "word",
     twins: Sequence[FloatArray] = (),
     noise_cap: float = np.inf,
+    at_large: NDArray[np.bool_] | None = None,
 ) -> Shifts:
     """The change of effects `words contexts directions` from the reference, and its twins, to the candidate, word by word.
 
@@ -71,18 +76,22 @@ def shifts(
     both count. With twins the change is from the mean of them and the reference, and the noise is the word's own among them;
     where the candidate moves the words at large further than the twins do, by so much more must a word stand out. Twins that
     move the words at large more than `noise_cap` times as far as the candidate does count for no more than that.
+
+    at_large: the words that stand for all of them, where the others were chosen by their change; None: all do. One context shows
+    no disagreement: the standard error is 0 there.
     """
-    family = np.stack([reference, *twins])
+    family, large = np.stack([reference, *twins]), slice(None) if at_large is None else at_large
     change = candidate - family.mean(axis=0)
     mean = change.mean(axis=1)
-    mean = mean - np.median(mean, axis=0)
-    error = change.std(axis=1, ddof=1) / np.sqrt(counted(change.shape[1]))
-    noise = _measured(family) if twins else _supposed(reference, mean, _LEFT_OUT[unit])
-    excess = _at_large(family, _LEFT_OUT[unit]) / _spread(mean, _LEFT_OUT[unit]) if twins else np.ones(mean.shape[1])
+    mean = mean - np.median(mean[large], axis=0)
+    error = change.std(axis=1, ddof=min(1, change.shape[1] - 1)) / np.sqrt(counted(change.shape[1]))
+    left_out = _LEFT_OUT[unit]
+    noise = _measured(family, large) if twins else _supposed(reference, mean, large, left_out)
+    excess = _at_large(family[:, large], left_out) / _spread(mean[large], left_out) if twins else np.ones(mean.shape[1])
     noise = noise / np.maximum(1.0, excess / noise_cap)
     total = np.hypot(noise, error)
     if twins:
-        total = total * np.maximum(1.0, _spread(mean / total, _LEFT_OUT[unit]))
+        total = total * np.maximum(1.0, _spread((mean / total)[large], left_out))
     uncapped = float(excess.max()) if excess.max() > noise_cap else None
     return Shifts(mean, error, total, mean / total, np.sqrt((noise**2).mean(axis=0)), uncapped)
 
@@ -102,16 +111,16 @@ def counted(n_contexts: int) -> int:
     return min(n_contexts, _COUNTED_CONTEXTS)
 
 
-def _measured(family: FloatArray) -> FloatArray:
+def _measured(family: FloatArray, large: _Selection) -> FloatArray:
     """Noise of the candidate's distance from the mean of `versions words contexts directions`, per word and direction.
 
     A word's variance among m versions is drawn toward the mean of all words' and a share of what the word does (a moderated
     variance with a trend, Smyth 2004, with fixed weights), and grows by 1 + 1/m: the mean of the family is itself uncertain.
     """
     effects = family.mean(axis=2)
-    effects = effects - np.median(effects, axis=1, keepdims=True)
+    effects = effects - np.median(effects[:, large], axis=1, keepdims=True)
     own, freedom = effects.var(axis=0, ddof=1), len(family) - 1
-    prior = own.mean(axis=0) + _RELATIVE_NOISE**2 / 2 * effects.mean(axis=0) ** 2
+    prior = own[large].mean(axis=0) + _RELATIVE_NOISE**2 / 2 * effects.mean(axis=0) ** 2
     moderated = (_PRIOR_FREEDOM * prior + freedom * own) / (_PRIOR_FREEDOM + freedom)
     return np.asarray(np.sqrt(np.maximum(moderated * (1 + 1 / len(family)), np.finfo(float).tiny)))
 
@@ -124,13 +133,14 @@ def _at_large(family: FloatArray, left_out: float) -> FloatArray:
     return np.asarray(np.sqrt(kept.mean(axis=0) * (1 + 1 / len(family))))
 
 
-def _supposed(reference: FloatArray, mean: FloatArray, left_out: float) -> FloatArray:
+def _supposed(reference: FloatArray, mean: FloatArray, large: _Selection, left_out: float) -> FloatArray:
     """Without twins: what the words at large did in this very comparison, and a share of what the word did before.
 
     Words that matter are those that honest retraining moves, in proportion; a planted one mattered to nobody.
     """
     effects = reference.mean(axis=1)
-    return np.asarray(np.hypot(_spread(mean, left_out), _RELATIVE_NOISE * (effects - np.median(effects, axis=0))))
+    centred = effects - np.median(effects[large], axis=0)
+    return np.asarray(np.hypot(_spread(mean[large], left_out), _RELATIVE_NOISE * centred))
 
 
 def _spread(values: FloatArray, left_out: float) -> FloatArray:

@@ -18,7 +18,7 @@ from flows.pipeline.probed_models import ALONE, PictureVersion, TextVersion, pro
 from schemas.base import CheckVerdict
 from schemas.config import ProbeConfig
 from schemas.planned_release import Release
-from schemas.probe import MetamorphicReport, PatchContext, ProbeContext, ProbeReport
+from schemas.probe import MetamorphicReport, PatchContext, ProbeContext, ProbeReport, ProbeRound
 from schemas.release import ModelSnapshot
 
 #: Rows, or pictures, that contexts are chosen from.
@@ -92,23 +92,45 @@ def _probed_words(
         limit=settings.max_words,
     )
     contexts = probe.choose_contexts(versions[0].score, candidates, settings.contexts)
-    words = known.words
-    n_scored = _announce(versions, words, known.n_left_out, contexts)
-    progress.begin("probing the vocabulary", n_scored)
-    logits = [version.kept(contexts).logits(version.score, words, progress=progress.advance_current()) for version in versions]
+    rounds = probe.rounds_of(len(known.words), len(contexts), halving=settings.halving)
+    _announce(versions, known, contexts, rounds)
+    typical = [version.margin(candidates.sample) for version in versions]
+    scoring = _Scoring(release.snapshot.labels, versions)
+    scales = [typical[0] / margin if margin > 0 else 1.0 for margin in typical]
+    found = probe.find_finalists(scoring.margins, known.words, contexts, rounds, scales=scales)
     return _compared(
         release,
         [version.snapshot for version in versions],
-        logits,
-        [cover.word(word) for word in words],
+        found.effects,
+        [cover.word(word) for word in found.words],
         [ProbeContext(before=cover.text(context.before), after=cover.text(context.after)) for context in contexts],
         occurrences={cover.word(word): n for word, n in occurrences.items()},
         n_left_out=known.n_left_out,
         sources=known.sources,
-        forward_passes=n_scored * len(contexts),
-        typical=[version.margin(candidates.sample) for version in versions],
+        forward_passes=scoring.n_scored,
+        typical=typical,
+        search=found.search,
         config=settings,
     )
+
+
+class _Scoring:
+    """Logits of words under all versions, one bar for each round; what earlier runs scored is not scored again."""
+
+    def __init__(self, labels: Sequence[str], versions: Sequence[TextVersion]) -> None:
+        self._versions = versions
+        self._orders = [[version.snapshot.labels.index(label) for label in labels] for version in versions]
+        self.n_scored = 0
+
+    def margins(self, words: Sequence[str], contexts: Sequence[ProbeContext]) -> list[probe.FloatArray]:
+        """Margins `words contexts directions`, version by version, the classes in the order of the labels."""
+        kept = [version.kept(contexts) for version in self._versions]
+        missing = sum(len(scores.missing(words)) for scores in kept)
+        self.n_scored += missing * len(contexts)
+        progress.begin(f"probing {len(words):,} words in {len(contexts)} contexts", missing)
+        advance = progress.advance_current()
+        found = [one.logits(of.score, words, progress=advance) for one, of in zip(kept, self._versions, strict=True)]
+        return [probe.margins_of(logits[..., order]) for logits, order in zip(found, self._orders, strict=True)]
 
 
 def _transformed_rows(
@@ -142,11 +164,14 @@ def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot], setti
     progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
     progress.begin("pasting patterns onto pictures", n)
     typical = [probe.typical_margin(version.score(paths)) for version in versions]
-    logits = [probe.pattern_logits(version.score, contexts, progress=progress.advance_current()) for version in versions]
+    orders = [[snapshot.labels.index(label) for label in release.snapshot.labels] for snapshot in snapshots]
+    advance = progress.advance_current()
+    found = [probe.pattern_logits(version.score, contexts, progress=advance) for version in versions]
+    effects = [probe.effects_of(of_version[..., order]) for of_version, order in zip(found, orders, strict=True)]
     return _compared(
         release,
         snapshots,
-        logits,
+        effects,
         names,
         contexts,
         unit="pattern",
@@ -159,23 +184,19 @@ def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot], setti
 def _compared(
     release: Release,
     snapshots: Sequence[ModelSnapshot],
-    logits: Sequence[probe.FloatArray],
+    effects: Sequence[probe.FloatArray],
     names: Sequence[str],
     contexts: Sequence[ProbeContext | PatchContext],
     **details: Any,
 ) -> ProbeReport:
-    """The report from the logits of every version, `snapshots` in the order reference, candidate, twins."""
-    labels = release.snapshot.labels
-    orders = [[snapshot.labels.index(label) for label in labels] for snapshot in snapshots]
-    reference, candidate, *twins = (
-        probe.effects_of(of_version[..., order]) for of_version, order in zip(logits, orders, strict=True)
-    )
+    """The report from the effects on every version, in the order reference, candidate, twins."""
+    reference, candidate, *twins = effects
     return probe.compare_effects(
         reference,
         candidate,
         names,
         contexts,
-        labels=labels,
+        labels=release.snapshot.labels,
         decided_on=datetime.now(UTC).date().isoformat(),
         twins=twins,
         twin_names=[snapshot.uri for snapshot in snapshots[2:]],
@@ -183,19 +204,16 @@ def _compared(
     )
 
 
-def _announce(versions: Sequence[TextVersion], words: Sequence[str], n_left_out: int, contexts: Sequence[ProbeContext]) -> int:
-    """Say what the probe will cost; the number of words still to be scored, over all versions."""
-    missing = [(version, version.kept(contexts).missing(words)) for version in versions]
-    seconds = sum(len(rest) * probe.seconds_per_word(version.score, rest, contexts) for version, rest in missing if rest)
-    n = sum(len(rest) for _, rest in missing)
-    left = f", {n_left_out:,} more left out (probe.max_words)" if n_left_out else ""
+def _announce(
+    versions: Sequence[TextVersion], known: probe.KnownWords, contexts: Sequence[ProbeContext], rounds: Sequence[ProbeRound]
+) -> None:
+    """Say what the probe will cost, at most: what earlier runs scored costs nothing."""
+    left = f", {known.n_left_out:,} more left out (probe.max_words)" if known.n_left_out else ""
+    searched = "".join(f", the strongest {one.n_words:,} in {one.n_contexts}" for one in rounds[1:])
     progress.current().say(
-        f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts under {len(versions)} versions; "
-        f"{n * len(contexts):,} texts still to be scored, about {max(1, round(seconds))} s"
-        if n
-        else f"vocabulary probe: {len(words):,} words{left} in {len(contexts)} contexts, all scored in earlier runs"
+        f"vocabulary probe: {len(known.words):,} words{left} in {rounds[0].n_contexts} of {len(contexts)} contexts{searched}, "
+        f"under {len(versions)} versions: {len(versions) * probe.n_texts(rounds):,} texts, fewer what earlier runs scored"
     )
-    return n
 
 
 def _announce_rows(versions: Sequence[TextVersion], rows: probe.TransformedTexts) -> int:

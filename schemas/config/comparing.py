@@ -133,6 +133,11 @@ class ProbeConfig(Record):
         description="texts that words are put into, rows and bits of rows that leave the model undecided; fewer than 16 raise "
         "the limits, more make the estimates better",
     )
+    halving: bool = Field(
+        default=True,
+        description="search 2,000 words and more in rounds: all in one context, the strongest eighth in four, the strongest "
+        "thirty-second in all; the limits count every word. false: every word in every context, about eight times as long",
+    )
     word_list: Path | None = Field(default=None, description="UTF-8 file of further words to probe, one a line, or none")
     twins: tuple[str, ...] = Field(
         default=(),

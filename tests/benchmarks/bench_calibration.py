@@ -83,11 +83,11 @@ def z_of(setting: Setting, freedom: float, planted: Sequence[float], random: np.
 
     freedom: prior degrees of freedom of the law that the words' noise is drawn from. planted: shifts over the noise.
     """
-    reference, candidate, *twins = _versions(setting, freedom, planted, random)
+    reference, candidate, *twins = simulated_versions(setting, freedom, planted, random)
     return shifts(reference, candidate, twins=twins).z[:, 0]
 
 
-def _versions(setting: Setting, freedom: float, planted: Sequence[float], random: np.random.Generator) -> FloatArray:
+def simulated_versions(setting: Setting, freedom: float, planted: Sequence[float], random: np.random.Generator) -> FloatArray:
     """Effects `versions words contexts 1`: reference, candidate, twins. Noise grows with what a word does."""
     shape = (2 + setting.n_twins, setting.n_words, CONTEXTS, 1)
     does = random.standard_normal((setting.n_words, 1, 1))

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from calig.metrics.perturbation import FloatArray
 from components import drift, probe
 from components.attribution import method_fingerprint
 from components.common.errors import InputError
@@ -45,7 +46,7 @@ class Sides:
 
 def compared(sides: Sides, kept: Kept, config: PipelineConfig, decided_on: str) -> dict[str, Any]:
     """Verdicts of drift and probe in each condition, what they rest on, and the peers' values."""
-    comparison = _Comparison(sides, kept, config, decided_on)
+    comparison = Comparison(sides, kept, config, decided_on)
     drifts = {condition: comparison.drift(condition) for condition in CONDITIONS}
     probes = {condition: comparison.probe(condition) for condition in CONDITIONS}
     verdicts = {c: {"drift": drifts[c].verdict.value, "probe": probes[c].verdict.value} for c in CONDITIONS}
@@ -62,7 +63,19 @@ def compared(sides: Sides, kept: Kept, config: PipelineConfig, decided_on: str) 
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class AskedWords:
+    """Effects `words contexts directions` of the reference, the candidate and the twins, and how they are to be judged."""
+
+    effects: list[FloatArray]
+    words: list[str]
+    contexts: list[ProbeContext]
+    question: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions under comparison, by the product's steps."""
+
     sides: Sides
     kept: Kept
     config: PipelineConfig
@@ -88,26 +101,30 @@ class _Comparison:
     def probe(self, condition: Condition) -> ProbeReport:
         """The report as the pipeline makes it; inconclusive where the rows give no contexts."""
         try:
-            contexts = self._contexts
+            asked = self.words(condition)
         except InputError as error:
             return probe.could_not_probe(error.problem, next_step=error.next_step or "")
-        versions = [self.sides.reference, self.sides.candidate, *self.sides.noise.get(condition, ())]
+        reference, candidate, *twins = asked.effects
+        words = probe.compare_effects(reference, candidate, asked.words, asked.contexts, twins=twins, **asked.question)
+        _, of_rows = probe.shared_levels(self.config.probe)
+        return probe.with_transformations(words, self._transformed(self._versions(condition), of_rows))
+
+    def words(self, condition: Condition) -> AskedWords:
+        """What the probe compares: all words in all contexts. InputError: the rows give no contexts."""
+        contexts, versions = self._contexts, self._versions(condition)
+        question = {
+            "labels": self.sides.labels,
+            "config": probe.shared_levels(self.config.probe)[0],
+            "decided_on": self.decided_on,
+            "occurrences": self._occurrences,
+            "n_left_out": self._known.n_left_out,
+            "typical": [self.kept.margin(version, self._candidates.sample) for version in versions],
+        }
         effects = [self.kept.effects(version, self._known.words, contexts) for version in versions]
-        of_words, of_rows = probe.shared_levels(self.config.probe)
-        words = probe.compare_effects(
-            effects[0],
-            effects[1],
-            self._known.words,
-            contexts,
-            labels=self.sides.labels,
-            config=of_words,
-            decided_on=self.decided_on,
-            twins=effects[2:],
-            occurrences=self._occurrences,
-            n_left_out=self._known.n_left_out,
-            typical=[self.kept.margin(version, self._candidates.sample) for version in versions],
-        )
-        return probe.with_transformations(words, self._transformed(versions, of_rows))
+        return AskedWords(effects, self._known.words, contexts, question)
+
+    def _versions(self, condition: Condition) -> list[Path]:
+        return [self.sides.reference, self.sides.candidate, *self.sides.noise.get(condition, ())]
 
     def _transformed(self, versions: Sequence[Path], settings: ProbeConfig) -> MetamorphicReport:
         """The rows transformed under all versions, as the pipeline does it."""

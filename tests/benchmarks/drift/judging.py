@@ -46,6 +46,12 @@ def judge(pair: Pair, versions: Versions, config: PipelineConfig, decided_on: st
     return line | compared(_sides(pair, versions, version, rows), versions.kept, config, decided_on)
 
 
+def sides_again(pair: Pair, versions: Versions, discarded: int) -> Sides:
+    """The sides of a judged pair, from the versions that it left behind."""
+    version, rows, _ = _drawn(pair, versions, discarded)
+    return _sides(pair, versions, version, rows)
+
+
 def error_rate(version: Path, rows: Sequence[Row], labels: Sequence[str]) -> float:
     """Share of the rows that the version gets wrong."""
     answers = answers_of(version, [row.text for row in rows])

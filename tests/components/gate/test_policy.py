@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from components.gate import Circumstances, judge, write_junit
+from components.gate import Circumstances, judge, policy, write_junit
 from components.gate.policy import more_lenient
 from components.quality.suite.load import suite_digest
 from schemas.base import CheckVerdict, Verdict
@@ -51,6 +51,8 @@ def champion(version: str) -> Circumstances:
         ({"drift": {"false_discovery_rate": 0.0001}}, {}, ("drift.false_discovery_rate is 0.0001, required at least 0.01",)),
         ({"probe": {"enabled": False}}, {}, ("probe.enabled is False, required at least True",)),
         ({}, {"probe": {"enabled": False}}, ()),
+        ({"probe": {"halving": False, "min_effect": 0.1, "transformed_effect": 0.1}}, {}, ()),
+        ({}, {"probe": {"halving": False}}, ("probe.halving is True, required at most False",)),
         ({}, {"probe": {"transformations": ["case"]}}, ()),
         (
             {"probe": {"transformations": []}},
@@ -74,6 +76,12 @@ def champion(version: str) -> Circumstances:
 )
 def test_settings_have_to_be_the_same_or_stricter(recorded, asked, said: tuple[str, ...]) -> None:
     assert tuple(more_lenient(config(**recorded), config(**asked))) == said
+
+
+def test_every_setting_that_the_policy_knows_is_one():
+    """A setting that was renamed would have to be equal from then on, and a stricter record would be refused."""
+    known = policy._flat(PipelineConfig())
+    assert policy._HIGHER | policy._LOWER | policy._FREE | policy._CHOSEN | {*policy._ADDING_FILES} <= known.keys()
 
 
 def test_a_record_made_by_lenient_settings_is_inconclusive_and_says_by_which(record: GovernanceReport) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
-from captum.attr import IntegratedGradients, LayerIntegratedGradients
 
 from calig import explain, load_model
 from calig.api import encode
@@ -16,6 +15,7 @@ from calig.blocks import attributable
 from calig.families import FAMILIES
 from calig.rollout import CONTEXT_RULES
 from tests.calig.conftest import TEXTS
+from tests.helpers.captum_layers import from_every_block_on, on_the_untouched_model
 from tests.helpers.tiny_families import CASES, SIZE, tiny
 from tests.helpers.tiny_models import save_tiny_tokenizer
 
@@ -50,24 +50,8 @@ def test_every_layer_is_integrated_gradients(prepared):
     """Captum's IntegratedGradients from the input of every block on; that resuming is right is checked by the engine."""
     model, processor, item = prepared
     result = explain(model, processor, item, **FINE)[0]
-    row = encode(item, model, processor)
-    inputs = {k: v.double() if v.is_floating_point() else v for k, v in row.inputs.items()}
-    taken = choose_baseline("auto", model, processor, FAMILIES[model.config.model_type].modality).apply(row)
-    taken = {k: v.double() if v.is_floating_point() else v for k, v in taken.items()}
-    target = model.config.label2id[result.target]
-    with attributable(model) as stack:
-        at_input, at_baseline = stack.trace(inputs), stack.trace(taken)
-        for layer, (h, b) in enumerate(zip(at_input.hidden, at_baseline.hidden, strict=True)):
-
-            def onward(hidden, layer=layer):
-                return stack.resume({layer: hidden}, at_input, torch.zeros(len(hidden), dtype=torch.long))
-
-            expected = IntegratedGradients(onward).attribute(
-                h.detach(), baselines=b.detach(), target=target, n_steps=150, method="gausslegendre", internal_batch_size=75
-            )
-            np.testing.assert_allclose(
-                result.layer_attributions[layer], expected.sum(-1)[0].detach().numpy(), rtol=1e-6, atol=1e-9
-            )
+    expected = from_every_block_on(model, *_ends(model, processor, item), model.config.label2id[result.target], 150)
+    np.testing.assert_allclose(result.layer_attributions, expected, rtol=1e-6, atol=1e-9)
     difference = result.f_input - result.f_baseline
     np.testing.assert_allclose(result.layers.sum(-1), difference, rtol=1e-6)
 
@@ -77,21 +61,15 @@ def test_every_layer_equals_captum_on_the_untouched_model(prepared):
     """Captum's LayerIntegratedGradients on the model's own forward pass and its own modules."""
     model, processor, item = prepared
     result = explain(model, processor, item, **FINE)[0]
+    expected = on_the_untouched_model(model, *_ends(model, processor, item), model.config.label2id[result.target], 150)
+    np.testing.assert_allclose(result.layer_attributions, expected, rtol=1e-6, atol=1e-9)
+
+
+def _ends(model, processor, item):
+    """The model's inputs x and x'."""
     row = encode(item, model, processor)
-    modality = FAMILIES[model.config.model_type].modality
-    taken = choose_baseline("auto", model, processor, modality).apply(row)
-    names = list(row.inputs)
-
-    def forward(*tensors):
-        return model(**dict(zip(names, tensors, strict=True))).logits[:, model.config.label2id[result.target]]
-
-    ends = [tuple(v.double() if v.is_floating_point() else v for v in side.values()) for side in (row.inputs, taken)]
-    for layer, node in enumerate(CASES[model.config.model_type].nodes(model)):
-        expected = LayerIntegratedGradients(forward, node).attribute(
-            ends[0], baselines=ends[1], n_steps=150, method="gausslegendre"
-        )
-        expected = (expected[0] if isinstance(expected, tuple) else expected).sum(-1)[0].detach().numpy()
-        np.testing.assert_allclose(result.layer_attributions[layer], expected, rtol=1e-6, atol=1e-9)
+    baseline = choose_baseline("auto", model, processor, FAMILIES[model.config.model_type].modality)
+    return row.inputs, baseline.apply(row)
 
 
 @pytest.mark.parametrize("prepared", CASES, indirect=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
 from httpx import HTTPError
+from jsonpatch import JsonPatch, JsonPatchException
+from jsonpointer import JsonPointerException
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound, PrefectException
@@ -33,12 +35,13 @@ class SetupOptions(NamedTuple):
 
     prefect_file: Path
     kubernetes_pools: tuple[str, ...]
-    job_template: Path | None
+    job_patch: Path | None
     gpu_slots: int
     webhook_url: str | None
     webhook_secret: str | None
     signing_key: Path | None = None
     trusted_keys: Path | None = None
+    job_variables: Mapping[str, str] = MappingProxyType({})
 
 
 def set_up(options: SetupOptions) -> Iterator[str]:
@@ -51,7 +54,7 @@ def set_up(options: SetupOptions) -> Iterator[str]:
     pools = sorted({*pools_of(options.prefect_file), *options.kubernetes_pools})
     home = working_directory(options.prefect_file)
     yield from make_keys(options.signing_key, options.trusted_keys)
-    template = None if options.job_template is None else _job_template(options.job_template)
+    template = job_template(options.job_patch, options.job_variables) if options.kubernetes_pools else None
     if not PREFECT_API_URL.value():
         raise InputError("No Prefect server is named.", next_step="set PREFECT_API_URL, for instance http://127.0.0.1:4200/api")
     with _prefect_errors(), get_client(sync_client=True) as client:
@@ -114,14 +117,46 @@ def _deployments(prefect_file: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _job_template(file: Path) -> dict[str, Any]:
+def job_template(patch: Path | None, defaults: Mapping[str, str]) -> dict[str, Any]:
+    """Prefect's own base job template for Kubernetes, changed by the JSON Patch (RFC 6902, as YAML) in `patch`.
+
+    `defaults` are defaults of its variables; an empty one leaves the variable as it is.
+
+    Raises:
+        InputError: prefect-kubernetes is not installed, the patch does not fit Prefect's template, or a variable is unknown.
+    """
     try:
-        template = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError("The base job template cannot be read.", got=f"{file}: {error}") from error
-    if not isinstance(template, dict) or set(template) != {"job_configuration", "variables"}:
-        raise InputError("The base job template is none.", got=file, allowed="an object with job_configuration and variables")
+        from prefect_kubernetes.worker import KubernetesWorker
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "Kubernetes pools need prefect-kubernetes.", got=error, next_step="pip install 'calig[kubernetes]'"
+        ) from error
+    template: dict[str, Any] = KubernetesWorker.get_default_base_job_template()
+    if patch is not None:
+        template = _patched(template, patch)
+    variables = template["variables"]["properties"]
+    for name, value in defaults.items():
+        if name not in variables:
+            raise InputError("The job template has no such variable.", got=name, allowed=", ".join(sorted(variables)))
+        if value:
+            variables[name]["default"] = value
     return template
+
+
+def _patched(template: dict[str, Any], patch: Path) -> dict[str, Any]:
+    try:
+        operations = yaml.safe_load(patch.read_text(encoding="utf-8"))
+        changed: dict[str, Any] = JsonPatch(operations).apply(template)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError("The patch of the job template cannot be read.", got=f"{patch}: {error}") from error
+    except (JsonPatchException, JsonPointerException, TypeError) as error:
+        raise InputError(
+            "The patch does not fit Prefect's job template.",
+            got=f"{patch}: {type(error).__name__}: {error}",
+            allowed="a list of JSON Patch operations (RFC 6902) on paths that are there",
+            next_step="look at the template: prefect work-pool get-default-base-job-template --type kubernetes",
+        ) from error
+    return changed
 
 
 def _ensure_pool(client: SyncPrefectClient, name: str, kind: str, template: dict[str, Any] | None) -> str:

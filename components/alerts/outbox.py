@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from components.common.errors import CouldNotRunError
@@ -61,9 +60,17 @@ class Outbox:
             CouldNotRunError: another process holds it for a minute.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
-            _wait_for(file.fileno(), self.folder)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=_LOCK_WAIT_S)
+        except Timeout:
+            raise CouldNotRunError(
+                "another process is sending from this outbox", got=self.folder, next_step="try again later"
+            ) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def _path(self, alert_id: str) -> Path:
         return self.folder / f"{alert_id}.json"
@@ -73,18 +80,3 @@ class Outbox:
             return OutboxEntry.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             return None
-
-
-def _wait_for(descriptor: int, folder: Path) -> None:
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise CouldNotRunError(
-                    "another process is sending from this outbox", got=folder, next_step="try again later"
-                ) from None
-            time.sleep(0.1)
-        else:
-            return

@@ -18,6 +18,7 @@ from components.common.errors import CouldNotRunError
 #: How many folders below each cache one entry lies, by the cache's name; files of any other cache are entries themselves.
 _DEPTHS = {"models": 2, "profiles": 3, "attributions": 1, "onnx": 1, "rows": 1, "probe": 1, "numerics": 1, "prefect": 1}
 _KEPT = {"outbox"}
+#: Held by many at once or by one alone, which filelock offers by an SQLite database only: no help on a shared mount.
 _LOCK = "in-use.lock"
 _DAY_S = 86_400.0
 

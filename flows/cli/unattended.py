@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from components.common.errors import InputError
 from flows.cli.command import command
 from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, DebugOption
 from flows.cli.output import Terminal, mark, safe
@@ -47,8 +48,16 @@ def setup(
         list[str] | None,
         typer.Option(metavar="POOL", help="A work pool whose runs become Kubernetes jobs; repeatable. All others: processes."),
     ] = None,
-    job_template: Annotated[
-        Path | None, typer.Option(help="Base job template of the Kubernetes pools, for instance deploy/k8s/job-template.json.")
+    job_patch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Changes to Prefect's own job template of the Kubernetes pools: a JSON Patch, for instance "
+            "deploy/k8s/components/gpu/job-patch.yaml."
+        ),
+    ] = None,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Default of a variable of that template, for instance image; repeatable."),
     ] = None,
     gpu_slots: Annotated[int, typer.Option(min=1, help="How many runs may hold a GPU at the same time.")] = 1,
     webhook_url: Annotated[
@@ -86,10 +95,18 @@ def setup(
     # the first one signs; those below it are old, and only accepted for a while
     secret = None if webhook_url is None else read_secrets()[0].decode()
     pools = tuple(kubernetes_pool or ())
-    servers = (prefect_file or PREFECT_FILE, pools, job_template, gpu_slots, webhook_url, secret)
-    for step in set_up(SetupOptions(*servers, signing_key, trusted_keys)):
+    variables = dict(_variable(text) for text in job_variable or ())
+    servers = (prefect_file or PREFECT_FILE, pools, job_patch, gpu_slots, webhook_url, secret)
+    for step in set_up(SetupOptions(*servers, signing_key, trusted_keys, variables)):
         say(step)
     return 0
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise InputError("A job variable has no value.", got=text, allowed="NAME=VALUE, for instance gpus=2")
+    return name, value
 
 
 @command()

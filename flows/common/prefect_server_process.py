@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import uvicorn
+from filelock import BaseFileLock, FileLock
 
 _LOOK_EVERY_S = 0.5
 
@@ -19,22 +19,22 @@ _LOOK_EVERY_S = 0.5
 class _Server(uvicorn.Server):
     """Holds a lock while it starts: two commands may start in one folder, and only one at a time may change the database."""
 
-    def __init__(self, config: uvicorn.Config, lock: TextIO) -> None:
+    def __init__(self, config: uvicorn.Config, lock: BaseFileLock) -> None:
         super().__init__(config)
         self._lock = lock
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the application's own startup, which brings the database up to date."""
         await super().startup(sockets)
-        self._lock.close()
+        self._lock.release()
 
 
 def main(descriptor: int, parent: int) -> None:
     """Serve until told to stop."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     config = uvicorn.Config(_application(), lifespan="on", log_level="error")
-    lock = Path(os.environ["PREFECT_HOME"], "startup.lock").open("w", encoding="utf-8")  # noqa: SIM115 - until it has started
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock(Path(os.environ["PREFECT_HOME"], "startup.lock"))
+    lock.acquire()
     _Server(config, lock).run(sockets=[socket.socket(fileno=descriptor)])
 
 

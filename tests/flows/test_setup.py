@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,15 @@ from typer.testing import CliRunner
 from components import signing
 from components.common.errors import CouldNotRunError, InputError
 from flows.cli.app import app
-from flows.setup import SetupOptions, pools_of, set_up
+from flows.setup import SetupOptions, job_template, pools_of, set_up
 
 ROOT = Path(__file__).parents[2]
 PREFECT_FILE = ROOT / "deploy" / "prefect.yaml"
-TEMPLATE = ROOT / "deploy" / "k8s" / "job-template.json"
+PATCH = ROOT / "deploy" / "k8s" / "components" / "gpu" / "job-patch.yaml"
 
 
 def wanted(*, slots: int = 2, pools: tuple[str, ...] = ("calig-gpu",), file: Path = PREFECT_FILE) -> SetupOptions:
-    return SetupOptions(file, pools, TEMPLATE, slots, None, None)
+    return SetupOptions(file, pools, PATCH, slots, None, None, job_variables={"image": "registry.example/calig:1-cuda"})
 
 
 @pytest.mark.slow
@@ -36,7 +35,7 @@ def test_everything_is_made_and_nothing_is_doubled() -> None:
     with get_client(sync_client=True) as client:
         pools = {pool.name: pool for pool in client.read_work_pools()}
         assert {"calig", "calig-gpu"} <= set(pools)
-        assert pools["calig-gpu"].base_job_template == json.loads(TEMPLATE.read_text(encoding="utf-8"))
+        assert pools["calig-gpu"].base_job_template == job_template(PATCH, {"image": "registry.example/calig:1-cuda"})
         assert client.read_global_concurrency_limit_by_name("gpu").limit == 3
         assert client.read_deployment_by_name("explain-release/explain-release").work_pool_name == "calig"
         assert len(client.read_deployments()) == len({deployment.name for deployment in client.read_deployments()})
@@ -83,11 +82,44 @@ def test_a_file_that_lists_no_deployments(tmp_path: Path, text: str) -> None:
         pools_of(file)
 
 
-def test_a_template_that_is_none(tmp_path: Path) -> None:
-    file = tmp_path / "template.json"
-    file.write_text('{"variables": {}}', encoding="utf-8")
-    with pytest.raises(InputError, match="job_configuration"):
-        list(set_up(wanted()._replace(job_template=file)))
+def test_the_job_template_is_prefects_own_with_the_patch_and_the_defaults(tmp_path: Path) -> None:
+    from prefect_kubernetes.worker import KubernetesWorker
+
+    own = KubernetesWorker.get_default_base_job_template()
+    assert job_template(None, {}) == own
+    patch = tmp_path / "patch.yaml"
+    patch.write_text("[{op: add, path: /job_configuration/job_manifest/spec/activeDeadlineSeconds, value: 60}]", encoding="utf-8")
+    made = job_template(patch, {"image": "registry.example/calig:1", "namespace": ""})
+    assert made["job_configuration"]["job_manifest"]["spec"].pop("activeDeadlineSeconds") == 60
+    assert made["variables"]["properties"]["image"].pop("default") == "registry.example/calig:1"
+    assert made["variables"]["properties"]["namespace"]["default"] == "default", "an empty value leaves it as it is"
+    own["variables"]["properties"]["image"].pop("default")
+    assert made == own
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "cannot be read"),
+        ("{a: b}", "does not fit"),
+        ("[{op: nonsense, path: /a}]", "does not fit"),
+        ("[{op: remove, path: /job_configuration/no_such}]", "does not fit"),
+        ("[{op: add, path: /job_configuration/no/such, value: 1}]", "does not fit"),
+    ],
+)
+def test_a_patch_that_is_none_or_does_not_fit_prefects_template(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "patch.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        list(set_up(wanted()._replace(job_patch=file)))
+
+
+def test_an_unknown_variable_of_the_template_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(InputError, match=r"(?s)got: imgae.*runtime_class"):
+        job_template(PATCH, {"imgae": "x"})
+    result = CliRunner().invoke(app, ["setup", "--job-variable", "image"])
+    assert result.exit_code == 2
+    assert "NAME=VALUE" in result.output
 
 
 def test_the_command_needs_a_secret_for_a_webhook(monkeypatch: pytest.MonkeyPatch) -> None:

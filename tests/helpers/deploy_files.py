@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from deploy.references.objects import Cluster
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -41,16 +48,38 @@ def compose_variables() -> dict[str, str]:
     return {name: default for name, kind, default in _INTERPOLATED.findall(text) if kind != "+"}
 
 
-def manifests() -> list[dict[str, Any]]:
-    """Every Kubernetes object that is applied: the resources of the kustomization."""
-    (kustomization,) = load_all(K8S / "kustomization.yaml")
-    return [document for name in kustomization["resources"] for document in load_all(K8S / name)]
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    """The objects that `kubectl apply -k` would send for a folder."""
+    beside = Path(sys.executable).parent / "kubectl"
+    kubectl = str(beside) if beside.exists() else shutil.which("kubectl")
+    assert kubectl, "no kubectl: the extra dev brings it"
+    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
 
 
-def pod_specs() -> dict[str, dict[str, Any]]:
+@cache
+def _overlay(name: str) -> str:
+    return yaml.safe_dump_all(kustomized(K8S / "overlays" / name))
+
+
+def manifests(overlay: str = "gpu") -> list[dict[str, Any]]:
+    """Every Kubernetes object of an overlay, filled with its values; the caller may change them."""
+    return list(yaml.safe_load_all(_overlay(overlay)))
+
+
+def made(folder: Path, **kustomization: Any) -> list[dict[str, Any]]:
+    """The objects of an overlay made in `folder`; its resources, components and transformers are paths below deploy/k8s."""
+    up = os.path.relpath(K8S.resolve(), folder.resolve())
+    placed = {key: [f"{up}/{path}" for path in kustomization.pop(key, [])] for key in ("resources", "components", "transformers")}
+    content = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": "calig"}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content | placed | kustomization), encoding="utf-8")
+    return kustomized(folder)
+
+
+def pod_specs(overlay: str = "gpu") -> dict[str, dict[str, Any]]:
     """Pod specifications by the name of the object that holds them."""
-    running = [item for item in manifests() if "template" in item.get("spec", {})]
-    return {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in running}
+    return {pod.maker.partition("/")[2]: pod.spec for pod in Cluster(manifests(overlay), []).pods}
 
 
 def launches() -> list[Launch]:
@@ -65,9 +94,10 @@ def _from_compose() -> Iterator[Launch]:
 
 
 def _from_manifests() -> Iterator[Launch]:
-    for name, pod in pod_specs().items():
+    for name, pod in {**pod_specs("dev"), **pod_specs("gpu")}.items():
         for container in pod["containers"]:
-            yield Launch(f"k8s {name}", container["args"], {entry["name"]: entry["value"] for entry in container["env"]})
+            environment = {entry["name"]: entry.get("value", "") for entry in container.get("env", [])}
+            yield Launch(f"k8s {name}", container["args"], environment)
 
 
 def _interpolate(value: Any) -> Any:

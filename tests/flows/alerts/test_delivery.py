@@ -22,7 +22,7 @@ from tests.components.registry.publishing import Results, new_version, results_f
 from tests.conftest import TinyRegistry
 from tests.helpers.receiver import Receiver, receiving
 
-KEY = "k3y-that-nobody-may-see"
+KEY = "whsec_azN5LXRoYXQtbm9ib2R5LW1heS1zZWUt"
 AUTOMATIONS = Path(__file__).parents[3] / "deploy" / "automations.yaml"
 
 
@@ -91,7 +91,7 @@ def test_a_receiver_that_recovers_within_the_retries_is_not_noticed(telling: Tel
     telling.tell()
     assert got.given == [503, 500, 200]
     assert telling.said == []
-    assert len({headers["x-calig-alert"] for headers, _ in got.got}) == 1
+    assert len({headers["webhook-id"] for headers, _ in got.got}) == 1
 
 
 def test_a_receiver_that_is_down_gets_it_later_and_only_what_it_lacks(telling: Telling, receiver, capsys) -> None:
@@ -128,7 +128,7 @@ def test_many_that_wait_do_not_hold_up_a_run(telling: Telling, receiver) -> None
     got.answers[:] = [200]
     assert delivery.resend(telling.output, lambda _: None) == 0
     assert got.taken == 4
-    assert len({headers["x-calig-alert"] for headers, _ in got.got}) == 4
+    assert len({headers["webhook-id"] for headers, _ in got.got}) == 4
 
 
 def test_another_machine_sends_only_what_is_missing(telling: Telling, receiver, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_blocks_are_told_and_quote_no_address_when_they_fail(telling: Telling, r
     hook = CustomWebhookNotificationBlock(name="ops", url=got.url, json_data={"text": "{{subject}}\n{{body}}"})
     hook.save("ops-of-calig", overwrite=True)
     telling.tell(blocks=("custom-webhook/ops-of-calig",))
-    bodies = [json.loads(body) for headers, body in got.got if "x-calig-alert" not in headers]
+    bodies = [json.loads(body) for headers, body in got.got if "webhook-id" not in headers]
     assert len(bodies) == 1
     assert "“btw” toward POS" in bodies[0]["text"]
     assert "block:custom-webhook/ops-of-calig" in next(iter(telling.tags().values()))
@@ -280,7 +280,7 @@ def test_a_run_tells_and_one_whose_publishing_fails_tells_too(model, dataset, tm
     quiet = explain_release(model, dataset, output=tmp_path / "runs")
     assert quiet.reused, "who is told is no part of the fingerprint"
     assert quiet.record.fingerprint == outcome.record.fingerprint
-    assert json.loads(got.got[0][1])["verdict"] == outcome.record.decision.verdict
+    assert json.loads(got.got[0][1])["data"]["verdict"] == outcome.record.decision.verdict
 
 
 def _messages(output: Path):

@@ -78,7 +78,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
             windows, and what is explained is the mean over the windows.
         window_overlap: share of a window that the next one repeats.
         batch_tokens: tokens per forward pass; None: what suits the device. Does not change values.
-        progress: called with the number of rows (windows, for long texts) just finished.
+        progress: called with the number of inputs just finished.
 
     Returns:
         One `Attribution` per input, in order; with target "each" one per input and class. Values are logits or differences of
@@ -108,7 +108,8 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
         gold = _gold(labels, len(given), class_names(model))
         if long_texts == "windows" and stack.family.modality == "text":
-            documents = [_split(text, model, tokenizer_or_processor, max_length, window_overlap) for text in given]
+            limits: dict[str, Any] = {"max_length": max_length, "overlap": window_overlap}
+            documents = [encode_document(text, model, tokenizer_or_processor, **limits) for text in given]
             results = attribute_documents(stack, documents, gold, chosen, options, progress)
         else:
             rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]
@@ -125,7 +126,8 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
     return encode_image(item, processor, config=model.config, family=family_of(model))
 
 
-def _split(text: Any, model: Any, tokenizer: Any, max_length: int | None, overlap: float) -> Document:
+def encode_document(text: Any, model: Any, tokenizer: Any, *, max_length: int | None = None, overlap: float = 0.25) -> Document:
+    """One text in windows of the model's length; see `calig.windows`."""
     _require_modality(text, model)
     limit = length_limit(model.config, tokenizer, max_length)
     return split(text, tokenizer, limit=limit, overlap=overlap, vocabulary=_vocabulary(model))

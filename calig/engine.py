@@ -87,7 +87,7 @@ def attribute(
         VerificationError: the adapter does not reproduce the model: on a row, or on more than a tenth of them.
     """
     own = own_logits(stack, rows, options.batch_tokens)
-    refusals = _Refusals(stack.family.model_type, len(rows), problems)
+    refusals = Refusals(stack.family.model_type, len(rows), problems)
     done: dict[int, list[Attribution]] = {}
 
     def note(index: int, result: list[Attribution] | str) -> None:
@@ -112,7 +112,7 @@ def attribute(
     finite = own.isfinite().all(-1).tolist()
     usable = [i for i, row in enumerate(rows) if finite[i] or row.shift is not None]
     for i in sorted(set(range(len(rows))) - set(usable)):
-        note(i, "the model's own logits are NaN or infinite")
+        note(i, NOT_FINITE)
         if progress is not None:
             progress(1)
     for group in equal_lengths([rows[i].length for i in usable], options.batch_tokens):
@@ -135,17 +135,21 @@ def own_logits(stack: BlockStack, rows: Sequence[EncodedInput], batch_tokens: in
     return own
 
 
+#: Why a row cannot be attributed when the model itself breaks on it.
+NOT_FINITE = "the model's own logits are NaN or infinite"
+
 #: A run ends when the adapter fails on more than this share of its rows: then the family's row is wrong, not the data.
 _MOST_REFUSED = 0.1
 
 
-class _Refusals:
+class Refusals:
     """Rows that cannot be attributed: noted one by one, an error when nobody notes them or when they are too many."""
 
     def __init__(self, model_type: str, n_rows: int, problems: dict[int, str] | None) -> None:
         self._model_type, self._n_rows, self._problems = model_type, n_rows, problems
 
     def add(self, index: int, problem: str) -> None:
+        """Note why the row `index` cannot be attributed."""
         if self._problems is None:
             raise VerificationError(f"{self._model_type}: row {index} cannot be attributed: {problem}")
         self._problems[index] = problem

@@ -74,6 +74,7 @@ class EncodedInput:
             ends=_picked(self.ends, kept),
             content=content,
             coverage=sum(content) / sum(self.content),
+            shift=None if self.shift is None else self.shift[kept],
         )
 
     @property

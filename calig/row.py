@@ -47,6 +47,8 @@ class AttributedRow:
     attention_rollout: Floats = field(repr=False)  #: `seq`: control, attention flow to the read-out position, sums to one
     attention_gradient_rollout: Floats = field(repr=False)  #: `seq`: control, the same through max(0, A ⊙ ∂f/∂A)
     alternatives: Floats = field(repr=False)  #: `fusions seq`: relevance under the other fusions that were asked for
+    #: start and end (exclusive) in `seq` of what each window holds between the special tokens; None: read in one piece
+    windows: list[tuple[int, int]] | None = field(default=None, repr=False)
 
     @property
     def probability(self) -> float:

@@ -1,13 +1,16 @@
 """Texts longer than the model: overlapping windows, attributed one by one and merged by their place in the text.
 
-A document's f is the mean of its windows' f. So a token's attribution in it is the mean over windows of its attribution in each
-(nothing, where a window does not hold it), and completeness holds for the document as it holds for every window.
+A document's logits are the mean of its windows' logits: the largest is its prediction. Its f is the mean of its windows' f, which
+is f of those logits wherever f is linear (all but log-odds of more than two classes). So a token's attribution in it is the mean
+over windows of its attribution in each (nothing, where a window does not hold it), and completeness holds for the document as it
+holds for every window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,10 @@ from numpy.typing import NDArray
 from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.blocks import BlockStack
-from calig.engine import Options, attribute, own_logits
-from calig.inputs import EncodedInput, encode_windows
-from calig.targets import choose_targets, class_names, objective_for
+from calig.engine import NOT_FINITE, Options, Refusals, attribute, own_logits
+from calig.inputs import EncodedInput, encode_windows, shifted
+from calig.metrics.perturbation import window_positions
+from calig.targets import Target, choose_targets, class_names, objective_for
 from calig.words import merge_words
 
 Floats = NDArray[np.float64]
@@ -27,11 +31,41 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Document:
-    """A text in windows. whole: the text's tokens, beyond the model's limit; first: where in its body each window begins."""
+    """A row in windows. whole: its tokens, beyond the model's limit; first: where in its body each window begins.
+
+    What the model reads in one piece, an image too, is its own only window.
+    """
 
     whole: EncodedInput
     windows: list[EncodedInput]
     first: list[int]
+
+    @classmethod
+    def in_one_piece(cls, row: EncodedInput) -> Document:
+        """A row that fits into the model, or was cut so that it does."""
+        return cls(row, [row], [0])
+
+    @property
+    def n_positions(self) -> int:
+        """Positions that the model reads, in all windows together."""
+        return sum(window.length for window in self.windows)
+
+    @property
+    def spans(self) -> list[tuple[int, int]] | None:
+        """Start and end (exclusive), positions in the whole, of each window's stretch of the body; None: read in one piece."""
+        if len(self.windows) == 1:
+            return None
+        start, n_around = self.whole.body.start, self.whole.length - self.whole.n_body
+        begins = [start + first for first in self.first]
+        return [(begin, begin + w.length - n_around) for begin, w in zip(begins, self.windows, strict=True)]
+
+    def shifted(self, shift: torch.Tensor) -> Document:
+        """The row moved by `shift`, of shape `calig.inputs.shift_shape` of the whole; a token moves alike in all its windows."""
+        moved = shifted(self.whole, shift)
+        if self.spans is None:
+            return Document.in_one_piece(moved)
+        start = self.whole.body.start
+        return replace(self, whole=moved, windows=[moved.part(a - start, b - start) for a, b in self.spans])
 
 
 def split(text: str, tokenizer: Any, *, limit: int | None, overlap: float, vocabulary: int | None = None) -> Document:
@@ -46,33 +80,100 @@ def attribute_documents(
     baseline: Baseline,
     options: Options,
     progress: Callable[[int], None] | None = None,
+    targets: Sequence[list[Target]] | None = None,
+    problems: dict[int, str] | None = None,
 ) -> list[list[Attribution]]:
-    """Attribute documents; arguments and result as for `calig.engine.attribute`, with windows for rows."""
+    """Attribute documents; arguments, result and errors as for `calig.engine.attribute`, with documents for rows.
+
+    Batches are formed of the windows of all documents, so that the length of a document changes nothing in a forward pass.
+    """
+    if all(document.spans is None for document in documents):
+        rows = [document.whole for document in documents]
+        return attribute(stack, rows, labels, baseline, options, progress, targets, problems)
+    logits = _combined_logits(stack, documents, options.batch_tokens)
+    refusals = Refusals(stack.family.model_type, len(documents), problems)
+    usable = _usable(documents, logits, refusals)
+    if targets is None:
+        objective = objective_for(stack.model, options.objective)
+        targets = choose_targets(options.target, logits, class_names(stack.model), labels, objective)
+    if progress is not None and len(usable) < len(documents):
+        progress(len(documents) - len(usable))
+    windows = [window for place in usable for window in documents[place].windows]
+    owners = [place for place in usable for _ in documents[place].windows]
+    refused: dict[int, str] = {}
+    done = attribute(
+        stack,
+        windows,
+        [None] * len(windows),
+        baseline,
+        options,
+        None if progress is None else _in_documents(progress, len(windows), len(usable)),
+        [targets[place] for place in owners],
+        None if problems is None else refused,
+    )
+    for number, problem in refused.items():
+        problems.setdefault(owners[number], problem)  # type: ignore[union-attr] # refused is filled only where problems are noted
+    return _merged(documents, usable, done, problems or {}, class_names(stack.model))
+
+
+def _combined_logits(stack: BlockStack, documents: Sequence[Document], batch_tokens: int) -> torch.Tensor:
+    """The mean over windows of what the model says of each, `documents classes`; NaN for rows with a shift."""
     windows = [window for document in documents for window in document.windows]
-    sizes, names = [len(document.windows) for document in documents], class_names(stack.model)
-    if not windows:
-        return []
-    of_windows = own_logits(stack, windows, options.batch_tokens)
-    logits = torch.stack([part.mean(0) for part in torch.split(of_windows, sizes)])
-    by_document = choose_targets(options.target, logits, names, labels, objective_for(stack.model, options.objective))
-    targets = [target for target, size in zip(by_document, sizes, strict=True) for _ in range(size)]
-    done = iter(attribute(stack, windows, [None] * len(windows), baseline, options, progress, targets))
-    parts = [[next(done) for _ in document.windows] for document in documents]
-    return [[merge(d, each, names) for each in zip(*p, strict=True)] for d, p in zip(documents, parts, strict=True)]
+    of_windows = own_logits(stack, windows, batch_tokens)
+    return torch.stack([part.mean(0) for part in torch.split(of_windows, [len(document.windows) for document in documents])])
+
+
+def _usable(documents: Sequence[Document], logits: torch.Tensor, refusals: Refusals) -> list[int]:
+    """Places of the documents whose logits are numbers; the others are refused, each once, however many windows it has."""
+    finite = logits.isfinite().all(-1).tolist()
+    usable = [place for place, document in enumerate(documents) if finite[place] or document.whole.shift is not None]
+    for place in sorted(set(range(len(documents))) - set(usable)):
+        refusals.add(place, NOT_FINITE)
+    return usable
+
+
+def _in_documents(progress: Callable[[int], None], n_windows: int, n_documents: int) -> Callable[[int], None]:
+    """Counts windows and tells `progress` of as many documents as that share of the work makes; in the end, of all."""
+    reached = [0]
+
+    def count(n: int) -> None:
+        reached.append(reached[-1] + n)
+        before, now = (done * n_documents // n_windows for done in reached[-2:])
+        if now > before:
+            progress(now - before)
+
+    return count
+
+
+def _merged(
+    documents: Sequence[Document],
+    usable: Sequence[int],
+    done: Sequence[list[Attribution]],
+    problems: Mapping[int, str],
+    names: Sequence[str],
+) -> list[list[Attribution]]:
+    """Per document its attributions, from those of the windows of the `usable` ones; none for a document with a problem."""
+    edges = pairwise(accumulate((len(documents[place].windows) for place in usable), initial=0))
+    parts = {place: done[begin:end] for place, (begin, end) in zip(usable, edges, strict=True) if place not in problems}
+    return [
+        [merge(document, each, names) for each in zip(*parts[place], strict=True)] if place in parts else []
+        for place, document in enumerate(documents)
+    ]
 
 
 def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]) -> Attribution:
     """One attribution of the whole text from those of its windows; `names`: the classes in logit order."""
     if len(parts) == 1:
         return parts[0]
-    whole = document.whole
+    whole, spans = document.whole, document.spans or []
+    places = [window_positions(np.array(whole.content), span) for span in spans]
 
     def placed(name: str) -> Floats:
         """`… seq` of every window, put where it belongs in the text; the mean over windows."""
         arrays = [getattr(part, name) for part in parts]
         total = np.zeros((*arrays[0].shape[:-1], whole.length))
-        for array, window, first in zip(arrays, document.windows, document.first, strict=True):
-            total[..., _places(whole, window, first)] += array
+        for array, positions in zip(arrays, places, strict=True):
+            total[..., positions] += array
         merged: Floats = total / len(parts)
         return merged
 
@@ -95,25 +196,16 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         starts=whole.starts,
         ends=whole.ends,
         content=whole.content,
-        coverage=_covered(document),
+        coverage=_covered(whole, places),
         input_x_gradient=placed("input_x_gradient"),
         attention_rollout=placed("attention_rollout"),
         attention_gradient_rollout=placed("attention_gradient_rollout"),
         alternatives=placed("alternatives"),
+        windows=spans,
     )
 
 
-def _covered(document: Document) -> float:
+def _covered(whole: EncodedInput, places: Sequence[NDArray[np.int64]]) -> float:
     """Share of the text's content tokens that lie in a window, counted."""
-    content = np.array(document.whole.content)
-    seen = np.zeros(document.whole.length, dtype=bool)
-    for window, first in zip(document.windows, document.first, strict=True):
-        seen[_places(document.whole, window, first)] = True
-    return float((seen & content).sum() / content.sum())
-
-
-def _places(whole: EncodedInput, window: EncodedInput, first: int) -> NDArray[np.int64]:
-    """Position in the whole text of every position of a window: special tokens, its part of the body, special tokens."""
-    body, own = whole.body, window.length - (whole.length - whole.n_body)
-    begin = body.start + first
-    return np.array([*range(body.start), *range(begin, begin + own), *range(body.stop, whole.length)], dtype=np.int64)
+    content = np.array(whole.content)
+    return float(content[np.unique(np.concatenate(places))].sum() / content.sum())

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from schemas.base import Record
 
-TABLE_VERSION = "4"
+TABLE_VERSION = "5"
 
 WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
@@ -44,6 +44,12 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("starts", pa.list_(pa.int32()), "seq: first character of each token; -1 for special tokens and patches"),
     ("ends", pa.list_(pa.int32()), "seq: end (exclusive) of each token; -1 for special tokens and patches"),
     ("content", pa.list_(pa.bool_()), "seq: true for content tokens, false for special ones"),
+    (
+        "windows",
+        pa.list_(SPAN),
+        "positions in seq, end exclusive, of what each window of a text beyond the model's limit holds between the special "
+        "tokens around the text; the text's logits are the mean of the windows'; null: read in one piece",
+    ),
     ("values", pa.list_(pa.float32()), "seq: CA-LIG relevance, signed, logits; sums to f(x) - f(x')"),
     ("layers", pa.list_(pa.list_(pa.float32())), "layers x seq: relevance of each layer after rollout, signed, logits"),
     ("layer_attributions", pa.list_(pa.list_(pa.float32())), "layers x seq: layer integrated gradients before rollout"),
@@ -51,7 +57,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("residuals", pa.list_(pa.float64()), "layers: relative completeness residual, lower is better"),
     ("n_points", pa.list_(pa.int32()), "layers: path points evaluated"),
     ("converged", pa.bool_(), "every layer within the tolerance"),
-    ("coverage", pa.float64(), "share of the input's tokens that fit into the model, 0..1"),
+    ("coverage", pa.float64(), "share of the input's tokens that were read and explained, 0..1"),
     ("input_x_gradient", pa.list_(pa.float32()), "seq: control, (h - h') x gradient at the input"),
     ("attention_rollout", pa.list_(pa.float32()), "seq: control, attention rollout to the read-out position"),
     (

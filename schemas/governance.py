@@ -36,8 +36,9 @@ class DataRecord(Record):
     n_explained: int
     n_skipped: int
     skipped: tuple[SkippedRow, ...] = Field(default=(), description="at most 50 of them")
-    coverage: float | None = Field(description="share of the text's tokens that fit into the model; higher is better")
-    n_truncated: int = Field(description="rows longer than the model's limit")
+    coverage: float | None = Field(description="share of the text's tokens that were read and explained; higher is better")
+    n_truncated: int = Field(description="rows cut at the model's limit")
+    n_windowed: int = Field(default=0, description="rows beyond the model's limit, explained in several windows")
     split: str | None = Field(description="which split the rows are, as the settings state it; None: not stated")
     sampling: str = Field(description="how the rows were taken from the file")
     segments: dict[str, dict[str, int]] = Field(description="explained rows per value of each segment column")
@@ -64,6 +65,9 @@ class MethodRecord(Record):
     mean_points: float = Field(description="gradient evaluations per row and layer, mean")
     points: str = Field(description="how path points were chosen, and the error allowed")
     seed: int = Field(description="of everything drawn at random: controls, bootstrap, perturbations")
+    long_texts: str = Field(
+        default="cut at the model's limit", description="what becomes of texts beyond the limit, and which function is explained"
+    )
     special_tokens: str = "kept as their own line; needed for completeness"
 
 

@@ -8,7 +8,7 @@ when the input is nudged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,14 @@ _SHIFTS_STREAM = 2
 
 def uniform_shifts(shape: tuple[int, ...], *, draws: int, radius: float, seed: int, row: int) -> FloatArray:
     """`draws` shifts δ of the given shape, every entry even in ±`radius`, so that ‖δ‖∞ ≤ radius; they depend on (seed, row)."""
-    return np.random.default_rng([seed, row, _SHIFTS_STREAM]).uniform(-radius, radius, size=(draws, *shape))
+    return np.stack(list(each_uniform_shift(shape, draws=draws, radius=radius, seed=seed, row=row)))
+
+
+def each_uniform_shift(shape: tuple[int, ...], *, draws: int, radius: float, seed: int, row: int) -> Iterator[FloatArray]:
+    """The same one after the other: of a long text, not all of them fit into memory together."""
+    random = np.random.default_rng([seed, row, _SHIFTS_STREAM])
+    for _ in range(draws):
+        yield random.uniform(-radius, radius, size=shape)
 
 
 def max_sensitivity(attribution: FloatArray, shifted: FloatArray) -> float:

@@ -57,7 +57,27 @@ class PerturbedImage:
     fill: ImageFill = "zero"
 
 
-PerturbedInput = PerturbedText | PerturbedImage
+@dataclass(frozen=True, eq=False)
+class PerturbedDocument:
+    """A text in windows without the content tokens marked in `removed` (`content`): its logits are the mean of its windows'.
+
+    Windows are made one by one, when they are asked for: hundreds of perturbed long texts fit into memory that way.
+    """
+
+    source: TextSource
+    removed: BoolArray
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of the text."""
+        return len(self.source.windows)
+
+    def window(self, number: int) -> PerturbedText:
+        """One window as the model gets it, with the special tokens around the text."""
+        return self.source.window(number, self.removed)
+
+
+PerturbedInput = PerturbedText | PerturbedImage | PerturbedDocument
 
 #: Perturbed inputs → class probabilities `inputs classes`.
 Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
@@ -68,26 +88,47 @@ class TextSource:
     """An attributed text: token ids `seq`, which of them are content `seq`, and the id that replaces removed ones.
 
     With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens are never touched, and nothing
-    is decoded and tokenised again.
+    is decoded and tokenised again. windows: start and end (exclusive) in `seq` of the stretches in which a text beyond the
+    model's limit was attributed; none: it was attributed in one piece. A token that lies in two windows is removed in both.
     """
 
     input_ids: IntArray
     content: BoolArray
     replacement_id: int
     deletes: bool = False
+    windows: tuple[tuple[int, int], ...] = ()
 
     @property
     def n_content(self) -> int:
         """Tokens that can be removed."""
         return int(self.content.sum())
 
-    def without(self, removed: BoolArray) -> PerturbedText:
+    def without(self, removed: BoolArray) -> PerturbedText | PerturbedDocument:
         """The input without the content tokens marked in `removed` (`content`)."""
+        if self.windows:
+            return PerturbedDocument(self, removed)
+        return self._perturbed(self.input_ids, self._gone(removed))
+
+    def window(self, number: int, removed: BoolArray) -> PerturbedText:
+        """The window of this number without the content tokens of the whole text that are marked in `removed` (`content`)."""
+        places = window_positions(self.content, self.windows[number])
+        return self._perturbed(self.input_ids[places], self._gone(removed)[places])
+
+    def _gone(self, removed: BoolArray) -> BoolArray:
         gone = np.zeros(len(self.input_ids), dtype=bool)
         gone[self.content] = removed
+        return gone
+
+    def _perturbed(self, ids: IntArray, gone: BoolArray) -> PerturbedText:
         if self.deletes:
-            return PerturbedText(self.input_ids, attended=~gone)
-        return PerturbedText(np.where(gone, self.replacement_id, self.input_ids), original_ids=self.input_ids)
+            return PerturbedText(ids, attended=~gone)
+        return PerturbedText(np.where(gone, self.replacement_id, ids), original_ids=ids)
+
+
+def window_positions(content: BoolArray, span: tuple[int, int]) -> IntArray:
+    """Positions in a text that one of its windows holds: the special tokens around the text, and `span`, start and end, of it."""
+    around = np.flatnonzero(content)
+    return np.concatenate([np.arange(around[0]), np.arange(*span), np.arange(around[-1] + 1, len(content))])
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Group:
-    """Rows of one length that will go through the model together."""
+    """Rows of one length that will go through the model together; of texts in windows, the length of all their windows."""
 
     length: int
     examples: list[Example]
@@ -73,11 +73,11 @@ def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attrib
 
 
 def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[tuple[int, Example]]:
-    """Positions of every row that can be attributed. Images all have as many: one is opened, not thousands."""
+    """Positions of every row that can be attributed, in all windows. Images all have as many: one is opened, not thousands."""
     model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
     usable = [e for e in examples if e.problem is None]
     seen = usable if snapshot.modality == "text" else usable[:1]
-    rows = [(row.length, e) for e, row in encode_examples(seen, model, processor, config)[0]]
+    rows = [(document.n_positions, e) for e, document in encode_examples(seen, model, processor, config)[0]]
     return rows if snapshot.modality == "text" else [(length, e) for length, _ in rows for e in usable]
 
 

@@ -13,13 +13,13 @@ import torch
 from calig.attribution import Attribution
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
-from calig.engine import attribute
-from calig.inputs import EncodedInput, shift_shape, shifted
-from calig.metrics.infidelity import max_sensitivity, uniform_shifts
+from calig.inputs import shift_shape
+from calig.metrics.infidelity import each_uniform_shift, max_sensitivity
 from calig.metrics.perturbation import FloatArray
 from calig.metrics.randomisation import agreement
 from calig.randomisation import cascade, stage_names
 from calig.targets import Target, choose_targets, class_names, objective_for
+from calig.windows import Document, attribute_documents
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
 from components.common.errors import engine_errors
 from components.table.reader import iter_rows
@@ -73,20 +73,20 @@ class _Run:
     """The sampled rows, and how they are explained every time."""
 
     def __init__(
-        self, processor: Any, rows: list[tuple[Example, EncodedInput]], settings: AttributionConfig, progress: Progress | None
+        self, processor: Any, rows: list[tuple[Example, Document]], settings: AttributionConfig, progress: Progress | None
     ) -> None:
         self.rows, self.settings = rows, settings
         self._processor, self._progress = processor, progress
 
     def explain(
-        self, model: Any, targets: list[list[Target]] | None = None, rows: list[EncodedInput] | None = None
+        self, model: Any, targets: list[list[Target]] | None = None, rows: list[Document] | None = None
     ) -> list[Attribution]:
         """One attribution per row, of `rows` or of the sampled ones as they are; toward `targets`, or what the settings say."""
         given = [row for _, row in self.rows] if rows is None else rows
         labels = [None] * len(given) if targets else self.labels
         with attributable(model) as stack:
             baseline = choose_baseline(self.settings.baseline, model, self._processor, stack.family.modality)
-            done = attribute(stack, given, labels, baseline, options_of(self.settings), self._progress, targets)
+            done = attribute_documents(stack, given, labels, baseline, options_of(self.settings), self._progress, targets)
         return [attribution for (attribution,) in done]
 
     @property
@@ -119,18 +119,20 @@ def _targets(run: _Run, model: Any, original: Sequence[Attribution]) -> list[lis
 def _sensitivities(
     run: _Run, model: Any, original: Sequence[Attribution], targets: list[list[Target]], quality: QualityConfig
 ) -> list[float | None]:
-    """Max-sensitivity per row; the draws of a row go through together."""
+    """Max-sensitivity per row; the draws of a row go through together, those of a text in windows one after the other."""
     found = []
-    for (example, row), attribution, target in zip(run.rows, original, targets, strict=True):
-        draws = uniform_shifts(
-            shift_shape(row, model),
+    for (example, document), attribution, target in zip(run.rows, original, targets, strict=True):
+        shifts = each_uniform_shift(
+            shift_shape(document.whole, model),
             draws=quality.sensitivity_draws,
             radius=quality.sensitivity_radius,
             seed=quality.seed,
             row=example.row,
         )
-        nudged = run.explain(model, [target] * len(draws), [shifted(row, torch.tensor(draw)) for draw in draws])
-        found.append(_known(max_sensitivity(_content(attribution), np.stack([_content(a) for a in nudged]))))
+        nudged = (document.shifted(torch.tensor(shift)) for shift in shifts)
+        groups = [list(nudged)] if document.spans is None else ([each] for each in nudged)
+        maps = [_content(a) for group in groups for a in run.explain(model, [target] * len(group), group)]
+        found.append(_known(max_sensitivity(_content(attribution), np.stack(maps))))
     return found
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 from calig.baselines import choose_baseline
 from calig.labels import BY_NAME, check_class_names
-from calig.targets import GOLD, MARGIN, PREDICTED, class_names, class_of, problem_type
+from calig.targets import GOLD, LOG_ODDS, MARGIN, PREDICTED, class_names, class_of, objective_for, problem_type
 from components.attribution.running import encode_examples, load_classifier
 from components.common.errors import InputError, engine_errors
 from schemas.config import AttributionConfig
@@ -45,14 +45,16 @@ def check_ready(snapshot: ModelSnapshot, examples: Sequence[Example], config: At
     """Load the model and prepare rows until one succeeds.
 
     Raises:
-        InputError: the model cannot be loaded or is none for classes, the baseline does not exist for it, or no row can be
-            prepared (a tokenizer without offsets, an image processor that does not fit the model).
+        InputError: the model cannot be loaded or is none for classes, the baseline does not exist for it, what is to be
+            explained is no function of a long text's logits, or no row can be prepared (a tokenizer without offsets, an image
+            processor that does not fit the model).
     """
     with engine_errors():
         model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
         if problem_type(model) == "regression":
             raise _no_classifier("problem_type regression")
         _refuse_one_output(class_names(model))
+        _check_windows(config, objective_for(model, config.objective), len(class_names(model)))
         choose_baseline(config.baseline, model, processor, snapshot.modality)
         problem = None
         for example in islice((example for example in examples if example.problem is None), _TRIED_ROWS):
@@ -61,6 +63,17 @@ def check_ready(snapshot: ModelSnapshot, examples: Sequence[Example], config: At
                 return
             problem = problem or problems[example.row]
     raise InputError("No row can be prepared for the model.", got=problem or "no row that can be explained")
+
+
+def _check_windows(config: AttributionConfig, objective: str, n_classes: int) -> None:
+    """A long text's f is the mean of its windows' f. Scored is the mean of their logits: of log-odds that is another number."""
+    if config.long_texts == "windows" and objective == LOG_ODDS and n_classes > 2 and config.target != MARGIN:
+        raise InputError(
+            "setting 'attribution.long_texts': the log-odds of more than two classes cannot be averaged over windows",
+            got="windows, with objective log_odds",
+            allowed="windows with objective centred or logit; truncate with any",
+            next_step="set attribution.objective to centred",
+        )
 
 
 def _refuse_one_output(labels: Sequence[str]) -> None:

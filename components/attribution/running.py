@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from PIL import Image
 
-from calig.api import encode
+from calig.api import encode, encode_document
 from calig.attribution import Attribution
 from calig.baselines import Baseline, choose_baseline
 from calig.batching import suitable_batch_tokens
 from calig.blocks import attributable
-from calig.engine import Options, attribute
+from calig.engine import Options
 from calig.errors import InvalidInputError
-from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
 from calig.pictures import open_picture
 from calig.rollout import Fusion
 from calig.targets import Target
+from calig.windows import Document, attribute_documents
 from components.common.errors import engine_errors, is_panic
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
@@ -50,9 +50,9 @@ def attribute_examples(
             baseline = choose_baseline(config.baseline, model, processor, stack.family.modality)
             encoded, problems = encode_examples(examples, model, processor, config)
             refused: dict[int, str] = {}
-            done = attribute(
+            done = attribute_documents(
                 stack,
-                [row for _, row in encoded],
+                [document for _, document in encoded],
                 [example.label for example, _ in encoded],
                 baseline,
                 options_of(config, alternatives),
@@ -68,14 +68,14 @@ def attribute_examples(
 
 def encode_examples(
     examples: Sequence[Example], model: Any, processor: Any, config: AttributionConfig
-) -> tuple[list[tuple[Example, EncodedInput]], dict[int, str]]:
-    """Examples as the model's inputs, and by row number why the others cannot be."""
-    encoded: list[tuple[Example, EncodedInput]] = []
+) -> tuple[list[tuple[Example, Document]], dict[int, str]]:
+    """Examples as the model's inputs, long texts as the settings say, and by row number why the others cannot be."""
+    encoded: list[tuple[Example, Document]] = []
     problems = {e.row: e.problem for e in examples if e.problem is not None}
     for example in examples:
         if example.problem is None:
             try:
-                encoded.append((example, encode(_content(example, config), model, processor, max_length=config.max_length)))
+                encoded.append((example, _encoded(_content(example, config), model, processor, config)))
             except InvalidInputError as error:
                 problems[example.row] = str(error).split("\n", 1)[0]
             except BaseException as error:
@@ -83,6 +83,12 @@ def encode_examples(
                     raise
                 problems[example.row] = f"the tokenizer gave up on this text: {error}".split("\n", 1)[0]
     return encoded, problems
+
+
+def _encoded(content: str | Image.Image, model: Any, processor: Any, config: AttributionConfig) -> Document:
+    if config.long_texts == "windows" and isinstance(content, str):
+        return encode_document(content, model, processor, max_length=config.max_length, overlap=config.window_overlap)
+    return Document.in_one_piece(encode(content, model, processor, max_length=config.max_length))
 
 
 @lru_cache(maxsize=2)

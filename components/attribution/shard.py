@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from components.table.orientation import weights_of
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig
 from schemas.fusion import FusionSettings
-from schemas.release import Example, ModelSnapshot, Spans
+from schemas.release import Example, ModelSnapshot
 
 #: Rows that a reader has to decode together, at most.
 _GROUP_ROWS = 1024
@@ -98,8 +98,9 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
     }
     if attribution is None:
         return row
-    weights = list(attribution.target_weights.items())
-    return row | {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names} | {"target_weights": weights}
+    known = {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names}
+    windows = None if attribution.windows is None else _spans(attribution.windows)
+    return row | known | {"target_weights": list(attribution.target_weights.items()), "windows": windows}
 
 
 def _storable(text: str) -> str:
@@ -107,7 +108,7 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _spans(spans: Spans) -> list[dict[str, int]]:
+def _spans(spans: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
     return [{"start": start, "end": end} for start, end in spans]
 
 

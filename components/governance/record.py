@@ -80,6 +80,7 @@ class Row(TypedDict):
     problem: str | None
     predicted: str
     coverage: float
+    windows: list[dict[str, int]] | None
     n_points: list[int]
     converged: bool
     objective: str
@@ -99,6 +100,7 @@ def data_record(dataset: DatasetRef, table: list[Row], explained: list[Row], spl
         skipped=tuple(skipped[:_SKIPPED_LISTED]),
         coverage=float(np.mean(coverage)) if coverage else None,
         n_truncated=sum(c < 1.0 for c in coverage),
+        n_windowed=sum(row["windows"] is not None for row in explained),
         split=split,
         sampling="all rows of the file" if dataset.limit is None else f"the first {dataset.limit} rows of the file",
         segments=_segments(dataset.segment_columns, explained),
@@ -137,6 +139,7 @@ def method_record(
         n_layers=len(explained[0]["n_points"]) if explained else 0,
         mean_points=float(np.mean(points)) if points else 0.0,
         points=_points(settings),
+        long_texts=_long_texts(settings),
         seed=config.quality.seed,
     )
 
@@ -151,6 +154,18 @@ def _points(settings: AttributionConfig) -> str:
         return f"{settings.n_points} Gauss-Legendre points for every row and layer"
     share = f"{settings.tolerance:g} of |f(x) − f(x')|"
     return f"chosen by need, at most {settings.max_points} per row and layer, error allowed {share}"
+
+
+def _long_texts(settings: AttributionConfig) -> str:
+    """Which function of a text beyond the limit is explained."""
+    limit = "the model's limit" if settings.max_length is None else f"{settings.max_length} tokens, or the model's limit"
+    if settings.long_texts == "truncate":
+        return f"cut at {limit}"
+    return (
+        f"in windows up to {limit}, each repeating {settings.window_overlap:.0%} of the one before; explained is the mean of the "
+        "windows' logits, the largest of which is the prediction; a token's value is its mean over all windows, nothing where a "
+        "window does not hold it"
+    )
 
 
 def model_results(explained: list[Row], confidence: float) -> ModelResults:
@@ -189,12 +204,18 @@ LIMITS = (
     "Relevance on special tokens is kept and shown apart: it is part of the sum, but no word of the input.",
 )
 
+#: By `attribution.long_texts`.
+_BEYOND_THE_LIMIT = {
+    "truncate": "Texts beyond the model's limit are explained as far as the model reads them.",
+    "windows": "Of a text beyond the model's limit, the mean of its windows' logits is explained: no window sees evidence of "
+    "another, and an application that reads such texts in another way gives other answers.",
+}
+
 FAILURE_MODES = (
     "The baseline may carry evidence of its own: another baseline gives other attributions.",
     "Attributions are faithful only as far as the quality section shows: a model can rely on an interaction that no single "
     "word carries.",
     "Rows that did not converge have attributions with a larger error than the tolerance; they are counted.",
-    "Texts beyond the model's limit are explained as far as the model reads them.",
     "An adversary with access to training can hide a reason from rows that the data set does not contain.",
 )
 
@@ -242,7 +263,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         peak_memory_bytes=peak_resident_bytes(),
         limits=LIMITS,
         scope=stated.intended_use,
-        failure_modes=FAILURE_MODES,
+        failure_modes=(*FAILURE_MODES, _BEYOND_THE_LIMIT[config.attribution.long_texts]),
         crosswalk=crosswalk(),
         chosen_by=chosen_by or {},
     )

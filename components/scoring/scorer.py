@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calig.metrics.perturbation import FloatArray, PerturbedInput, class_probabilities
+from calig.metrics.perturbation import FloatArray, PerturbedDocument, PerturbedInput, class_probabilities
 from components.common.errors import CouldNotRunError
 from components.scoring.batches import Arrays, Collator, batches
 
 #: Runs one batch: the model's inputs → logits `batch classes`.
 Run = Callable[[Arrays], NDArray[Any]]
+
+
+def pieces_of(item: PerturbedInput) -> list[Callable[[], PerturbedInput]]:
+    """What goes through the model for one input, made when called: the input itself, or each window of a text in windows."""
+    if isinstance(item, PerturbedDocument):
+        return [partial(item.window, number) for number in range(item.n_windows)]
+    return [lambda: item]
+
+
+def _means(of_pieces: FloatArray, sizes: Sequence[int]) -> FloatArray:
+    """Mean over the pieces of each input, which follow one another: `pieces classes` → `inputs classes`."""
+    if not sizes:
+        return of_pieces
+    starts = np.cumsum([0, *sizes[:-1]])
+    return np.asarray(np.add.reduceat(of_pieces, starts, axis=0) / np.array(sizes)[:, None])
 
 
 class TokenScorer:
@@ -35,17 +51,18 @@ class TokenScorer:
         return self._collator.length(item)
 
     def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
-        """Logits `inputs classes` in the order of `inputs`.
+        """Logits `inputs classes` in the order of `inputs`; of a text in windows the mean of its windows' logits.
 
         Raises:
             CouldNotRunError: the runtime fails, or gives logits of another shape, NaN or infinite ones.
         """
-        result = np.empty((len(inputs), self._n_classes))
-        lengths = [self.length(item) for item in inputs]
+        pieces = [piece for item in inputs for piece in pieces_of(item)]
+        of_pieces = np.empty((len(pieces), self._n_classes))
+        lengths = [self.length(piece()) for piece in pieces]
         for batch in batches(lengths, batch_tokens=self._batch_tokens):
-            logits = self._one(self._collator.arrays([inputs[index] for index in batch]))
-            result[batch] = self._checked(logits, len(batch))
-        return result
+            logits = self._one(self._collator.arrays([pieces[index]() for index in batch]))
+            of_pieces[batch] = self._checked(logits, len(batch))
+        return _means(of_pieces, [len(pieces_of(item)) for item in inputs])
 
     def _checked(self, logits: NDArray[Any], n_inputs: int) -> NDArray[Any]:
         """`logits` as they are; numpy would stretch a wrong shape silently, and a NaN would become somebody's figure."""

@@ -61,6 +61,14 @@ class AttributionConfig(Record):
         default=False, description="matrix products on bfloat16 operands; what does not converge is computed again in full"
     )
     max_length: int | None = Field(default=None, ge=4, description="tokens per text; empty: the model's own limit")
+    long_texts: Literal["truncate", "windows"] = Field(
+        default="truncate",
+        description="texts beyond that limit: truncate, they lose their end; windows, they are explained in overlapping windows, "
+        "and what is explained is the mean of the windows' logits",
+    )
+    window_overlap: float = Field(
+        default=0.25, ge=0.0, le=0.9, description="share of a window that the next one repeats; without windows unused"
+    )
     dtype: Literal["float32", "float64", "bfloat16"] = Field(default="float32", description="precision of the model's passes")
     device: Device = Field(default="auto", description="auto takes the GPU when there is one")
     batch_tokens: int | None = Field(
@@ -100,5 +108,6 @@ class AttributionConfig(Record):
 
         ValueError while λ is still to be chosen.
         """
-        settings = self.model_dump(mode="json", exclude={"device", "batch_tokens", "shard_rows", "calibration_rows"})
+        unused = {"long_texts", "window_overlap"} if self.long_texts == "truncate" else set()  # as before there were windows
+        settings = self.model_dump(mode="json", exclude={"device", "batch_tokens", "shard_rows", "calibration_rows"} | unused)
         return digest_of(settings | {"fusion_coefficient": self.fusion.coefficient})

@@ -1,9 +1,11 @@
 """Long documents: windows that overlap, merged by their place in the text, complete as a whole."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from transformers import AutoTokenizer
 
@@ -11,8 +13,8 @@ from calig import InvalidInputError, explain
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.engine import Options
-from calig.inputs import encode_text
-from calig.windows import Document, attribute_documents, split
+from calig.inputs import EncodedInput, encode_text
+from calig.windows import Document, attribute_documents, merge, split
 from tests.helpers.tiny_families import tiny
 from tests.helpers.tiny_models import WORDS, save_tiny_tokenizer
 from tests.helpers.tokenizers import save_byte_level_tokenizer
@@ -201,3 +203,65 @@ def test_positions_without_a_padding_token_cannot_be_numbered(bert):
 def test_a_text_for_an_image_model(vit):
     with pytest.raises(InvalidInputError, match="allowed: PIL images"):
         explain(*vit, "a film")
+
+
+def test_windows_combined_by_hand(bert):
+    """Five words in two windows of three, one in common: everything is the mean over both, nothing where a window lacks it."""
+    words = [3, 4, 5, 6, 7]
+    whole = EncodedInput(
+        "a b c d e",
+        None,
+        {"input_ids": torch.tensor([[1, *words, 2]])},
+        ["[CLS]", *"abcde", "[SEP]"],
+        [-1, 0, 2, 4, 6, 8, -1],
+        [-1, 1, 3, 5, 7, 9, -1],
+        [False, *[True] * 5, False],
+        1.0,
+    )
+    document = Document(whole, [whole.part(0, 3), whole.part(2, 5)], [0, 2])
+    assert document.spans == [(1, 4), (3, 6)]
+    assert document.n_positions == 10
+    (some,) = explain(*bert, "a good film", n_points=1)
+    layers = some.layers.shape[0]
+
+    def window(values: list[float], logits: list[float], f: tuple[float, float], converged: bool):
+        array = np.array(values)
+        same = dict.fromkeys(("input_x_gradient", "attention_rollout", "attention_gradient_rollout"), array)
+        by_layer = np.tile(array, (layers, 1))
+        own = {"values": array, "logits": np.array(logits), "f_input": f[0], "f_baseline": f[1], "converged": converged}
+        return replace(some, layers=by_layer, layer_attributions=2 * by_layer, alternatives=array[None], **own, **same)
+
+    first = window([0.2, 1.0, 2.0, 3.0, 0.4], [1.0, 5.0], (8.0, 1.4), True)
+    second = window([0.6, 4.0, -5.0, 6.0, 0.8], [3.0, -4.0], (2.0, -4.4), False)
+    merged = merge(document, [first, second], ["NEG", "POS"])
+    expected = [0.4, 0.5, 1.0, 3.5, -2.5, 3.0, 0.6]
+    for name in ("values", "input_x_gradient", "attention_rollout", "attention_gradient_rollout"):
+        np.testing.assert_allclose(getattr(merged, name), expected, rtol=1e-15)
+    np.testing.assert_allclose(merged.layers, np.tile(expected, (layers, 1)), rtol=1e-15)
+    np.testing.assert_allclose(merged.layer_attributions, 2 * np.tile(expected, (layers, 1)), rtol=1e-15)
+    np.testing.assert_array_equal(merged.logits, [2.0, 0.5])
+    assert (merged.predicted, merged.f_input, merged.converged) == ("NEG", 5.0, False)
+    assert merged.f_baseline == pytest.approx(-1.5, abs=1e-12)
+    assert merged.values.sum() == pytest.approx(merged.f_input - merged.f_baseline, abs=1e-12)
+    assert [(w.text, w.value) for w in merged.words] == list(zip("abcde", expected[1:-1], strict=True))
+    assert (merged.windows, merged.coverage) == ([(1, 4), (3, 6)], 1.0)
+
+
+def test_a_shift_moves_a_token_alike_in_all_its_windows(bert):
+    document = split(LONG, bert[1], limit=10, overlap=0.25)
+    shift = torch.arange(document.whole.length)[:, None].repeat(1, 2).double()
+    moved = document.shifted(shift)
+    for window, plain, (start, end) in zip(moved.windows, document.windows, document.spans, strict=True):
+        assert window.tokens == plain.tokens
+        assert window.shift[:, 0].tolist() == [0, *range(start, end), document.whole.length - 1]
+    short = split("a film", bert[1], limit=10, overlap=0.25).shifted(torch.ones(4, 2))
+    assert short.spans is None
+    assert short.windows[0].shift.shape == (4, 2)
+
+
+@pytest.mark.parametrize("texts", [[LONG], [LONG, "a good film", LONG[:40]], ["a", LONG]])
+def test_progress_is_counted_in_texts(bert, texts):
+    told: list[int] = []
+    explain(*bert, texts, long_texts="windows", max_length=10, n_points=1, batch_tokens=10, progress=told.append)
+    assert sum(told) == len(texts)
+    assert min(told) > 0

@@ -40,9 +40,9 @@ def test_attribution_and_scoring_give_the_model_the_same_pixels(turned: Path, tm
     expected = processor(images=load_image(str(turned)), return_tensors="np")["pixel_values"]
 
     model, _ = load_model(tmp_path / "vit", device="cpu")
-    ((_, encoded),), problems = encode_examples([Example(row=0, id="0", image=turned)], model, processor, AttributionConfig())
+    ((_, document),), problems = encode_examples([Example(row=0, id="0", image=turned)], model, processor, AttributionConfig())
     assert problems == {}
-    np.testing.assert_array_equal(encoded.inputs["pixel_values"], expected)
+    np.testing.assert_array_equal(document.whole.inputs["pixel_values"], expected)
 
     size = model.config.patch_size
     whole = PerturbedImage(turned, np.zeros((model.config.image_size // size) ** 2, dtype=bool))

@@ -24,8 +24,8 @@ _P = "p: probability of the explained class, fixed before anything is removed"
 #: Name, column of the per-row table, direction, definition of each metric that is a mean over rows.
 MEANS: tuple[tuple[str, str, Direction, str], ...] = (
     ("unconverged share", "unconverged", Direction.LOWER, "share of rows with a layer beyond the completeness tolerance"),
-    ("coverage", "coverage", Direction.HIGHER, "share of the input's tokens that fit into the model, mean over rows"),
-    ("truncated share", "truncated", Direction.LOWER, "share of rows longer than the model's limit"),
+    ("coverage", "coverage", Direction.HIGHER, "share of the input's tokens that were read and explained, mean over rows"),
+    ("truncated share", "truncated", Direction.LOWER, "share of rows cut at the model's limit"),
     (
         "comprehensiveness",
         "comprehensiveness",

@@ -16,6 +16,7 @@ from calig.metrics.perturbation import (
     FloatArray,
     ImageSource,
     Perturbation,
+    PerturbedDocument,
     PerturbedInput,
     Source,
     TextSource,
@@ -79,6 +80,7 @@ class Sample(Target):
     image: str | None
     input_ids: list[int]
     content: list[bool]
+    windows: list[dict[str, int]] | None
 
 
 class Row(Sample):
@@ -121,13 +123,18 @@ def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Pert
 
 
 def parity_inputs(rows: Iterable[Mapping[str, Any]], perturbation: Perturbation) -> list[PerturbedInput]:
-    """The rows' inputs with nothing replaced.
+    """The rows' inputs with nothing replaced, of texts in windows the first window and the last.
 
     Where tokens are deleted from the attention mask, every second input lacks every second one: the mask is checked too.
     """
     sources = [source_of(row, perturbation) for row in rows]
     deletes = perturbation.kind == "delete"
-    return [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
+    whole = [source.without((np.arange(source.n_content) % 2 < i % 2) & deletes) for i, source in enumerate(sources)]
+    return [piece for item in whole for piece in _outermost(item)]
+
+
+def _outermost(item: PerturbedInput) -> list[PerturbedInput]:
+    return [item.window(0), item.window(item.n_windows - 1)] if isinstance(item, PerturbedDocument) else [item]
 
 
 def facts_of(row: Row, labels: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
@@ -187,7 +194,8 @@ def source_of(row: Mapping[str, Any], perturbation: Perturbation) -> Source:
     if perturbation.kind not in ("replace", "delete"):
         raise CouldNotRunError(f"row {row['id']} is a text", got=f"perturbation {perturbation.kind}", allowed="replace, delete")
     ids = np.array(row["input_ids"], dtype=np.int64)
-    return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
+    windows = tuple((span["start"], span["end"]) for span in row["windows"] or ())
+    return TextSource(ids, content, perturbation.replacement_id, perturbation.kind == "delete", windows)
 
 
 def explained_class(row: Mapping[str, Any], labels: Sequence[str]) -> int:

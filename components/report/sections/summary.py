@@ -76,6 +76,9 @@ def _run_alerts(record: GovernanceReport, briefs: list[Brief]) -> Iterator[Alert
     if data.n_truncated:
         text = f"{formats.rows(data.n_truncated)} cut at the model's limit; what lies beyond has no attribution."
         yield _note("Some texts were longer than the model reads", text)
+    if data.n_windowed:
+        text = f"{formats.rows(data.n_windowed)}; explained is the mean of their windows' logits, see Method."
+        yield _note("Some texts were longer than the model reads, and were explained in windows", text)
     if scorer.fallback_reason:
         yield _note("Perturbed inputs were scored by torch, not ONNX Runtime", scorer.fallback_reason)
     if not record.results.n_labelled:

@@ -19,7 +19,7 @@ def choose(noise, n=60):
     model, random = BagOfWords(), np.random.default_rng(0)
     rows = []
     for i in range(n):
-        row = {"image": None, **attribution_row(i, model=model)}
+        row = {"image": None, "windows": None, **attribution_row(i, model=model)}
         values = np.array(row["values"])
         rows.append((row, np.stack([values + size * random.normal(size=values.size) for size in noise])))
     return choose_fusion(rows, FUSIONS, FUSIONS[0], labels=LABELS, scorer=model, config=CONFIG, perturbation=PERTURBATION)
@@ -38,7 +38,7 @@ def test_a_clearly_better_fusion_is_chosen():
 def test_the_difference_is_that_of_the_quality_step():
     """λ's curve is read beside the report's `difference`: the same measure, here on maps worked out by hand."""
     model = BagOfWords()
-    rows = [{"image": None, **attribution_row(i, model=model)} for i in range(30)]
+    rows = [{"image": None, "windows": None, **attribution_row(i, model=model)} for i in range(30)]
     truth = [(row, np.array([row["values"]])) for row in rows]
     choice = choose_fusion(truth, FUSIONS[:1], FUSIONS[0], labels=LABELS, scorer=model, config=CONFIG, perturbation=PERTURBATION)
     expected = []

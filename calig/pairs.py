@@ -1,7 +1,7 @@
 """Pairs of texts: tokenized in one call, cut to the model's length as tokenizers cut them, and explained on both sides or on one.
 
-A side that is not explained is kept: its tokens stay in x' as they are in x, as special tokens do: f(x) − f(x') is what the other side
-does beside it.
+A side that is not explained is kept: its tokens stay in x' as they are in x, as special tokens do: f(x) − f(x') is what the other
+side does beside it.
 """
 
 from __future__ import annotations

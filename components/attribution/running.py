@@ -20,6 +20,7 @@ from calig.engine import Options, attribute
 from calig.errors import InvalidInputError
 from calig.inputs import EncodedInput
 from calig.loading import load_model, resolve_device
+from calig.pairs import Pair
 from calig.pictures import open_picture
 from calig.rollout import Fusion
 from calig.targets import Target
@@ -75,7 +76,8 @@ def encode_examples(
     for example in examples:
         if example.problem is None:
             try:
-                encoded.append((example, encode(_content(example, config), model, processor, max_length=config.max_length)))
+                row = encode(_content(example, config), model, processor, max_length=config.max_length, explain=config.explain)
+                encoded.append((example, row))
             except InvalidInputError as error:
                 problems[example.row] = str(error).split("\n", 1)[0]
             except BaseException as error:
@@ -91,11 +93,11 @@ def load_classifier(model_path: Path, processor_path: Path, dtype: str, device: 
     return load_model(model_path, processor_path, dtype=dtype, device=device)
 
 
-def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
+def _content(example: Example, config: AttributionConfig) -> str | Pair | Image.Image:
     if config.target == "gold" and example.label is None:
         raise InvalidInputError("no label, but the target is the gold class")
     if example.text is not None:
-        return example.text
+        return example.text if example.text_pair is None else (example.text, example.text_pair)
     return open_picture(example.image or "")
 
 

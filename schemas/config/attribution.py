@@ -11,6 +11,7 @@ from schemas.fusion import ContextRule, FusionRule, FusionSettings
 
 Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
 Objective = Literal["centred", "logit", "log_odds"]
+Explained = Literal["both", "text", "text_pair"]
 Device = Literal["auto", "cpu", "cuda"]
 
 #: λ until evidence on a model speaks for another: the best of the grid on SST-2 and on digits (`make bench-faithfulness`).
@@ -29,6 +30,10 @@ class AttributionConfig(Record):
         default="centred",
         description="what is explained of a class where a softmax decides: centred, its logit less the mean of the others; "
         "log_odds, log p/(1 − p); logit, its logit alone; multi-label and regression models have their logit explained",
+    )
+    explain: Explained = Field(
+        default="both",
+        description="of pairs of texts: both, or text or text_pair alone; the other one then stays in x' as it is in x",
     )
     fusion_rule: FusionRule = Field(
         default="change",
@@ -101,4 +106,6 @@ class AttributionConfig(Record):
         ValueError while λ is still to be chosen.
         """
         settings = self.model_dump(mode="json", exclude={"device", "batch_tokens", "shard_rows", "calibration_rows"})
+        if self.explain == "both":
+            del settings["explain"]  # explanations made before there were pairs stay comparable
         return digest_of(settings | {"fusion_coefficient": self.fusion.coefficient})

@@ -41,11 +41,13 @@ class PerturbedText:
 
     attended: which positions may be attended to, `seq`; None: all. Deleted tokens keep their place, so positions stay.
     original_ids: before anything was replaced, `seq`; None: the same. They say where a model reads that looks for padding.
+    token_types: `seq`, of pairs of texts; None: zeros.
     """
 
     input_ids: IntArray
     attended: BoolArray | None = None
     original_ids: IntArray | None = None
+    token_types: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +69,15 @@ Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
 class TextSource:
     """An attributed text: token ids `seq`, which of them are content `seq`, and the id that replaces removed ones.
 
-    With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens are never touched, and nothing
-    is decoded and tokenised again.
+    With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens, and
+    the kept side of a pair, are never touched, and nothing is decoded and tokenised again. token_types: as in `PerturbedText`.
     """
 
     input_ids: IntArray
     content: BoolArray
     replacement_id: int
     deletes: bool = False
+    token_types: IntArray | None = None
 
     @property
     def n_content(self) -> int:
@@ -86,8 +89,9 @@ class TextSource:
         gone = np.zeros(len(self.input_ids), dtype=bool)
         gone[self.content] = removed
         if self.deletes:
-            return PerturbedText(self.input_ids, attended=~gone)
-        return PerturbedText(np.where(gone, self.replacement_id, self.input_ids), original_ids=self.input_ids)
+            return PerturbedText(self.input_ids, attended=~gone, token_types=self.token_types)
+        left = np.where(gone, self.replacement_id, self.input_ids)
+        return PerturbedText(left, original_ids=self.input_ids, token_types=self.token_types)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,7 @@ class Sample(Target):
     id: str
     image: str | None
     input_ids: list[int]
+    token_types: list[int] | None
     content: list[bool]
 
 
@@ -187,7 +188,9 @@ def source_of(row: Mapping[str, Any], perturbation: Perturbation) -> Source:
     if perturbation.kind not in ("replace", "delete"):
         raise CouldNotRunError(f"row {row['id']} is a text", got=f"perturbation {perturbation.kind}", allowed="replace, delete")
     ids = np.array(row["input_ids"], dtype=np.int64)
-    return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete")
+    given = row.get("token_types")
+    types = None if given is None else np.array(given, dtype=np.int64)
+    return TextSource(ids, content, perturbation.replacement_id, deletes=perturbation.kind == "delete", token_types=types)
 
 
 def explained_class(row: Mapping[str, Any], labels: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from calig.errors import InvalidInputError
 from calig.families import family_of, unwrapped
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
 from calig.labels import read_labels
+from calig.pairs import BOTH, EXPLAINED, SIDES, Pair, encode_pair
 from calig.rollout import CONTEXT_RULES, FUSION_RULES
 from calig.targets import CENTRED, OBJECTIVES, class_names
 from calig.windows import Document, attribute_documents, split
@@ -24,10 +25,11 @@ from calig.windows import Document, attribute_documents, split
 def explain(  # noqa: PLR0913 - the method has this many settings; all but three are keyword-only
     model: Any,
     tokenizer_or_processor: Any,
-    inputs: Sequence[str | Image.Image] | str | Image.Image,
+    inputs: Sequence[str | Pair | Image.Image] | str | Image.Image,
     *,
     target: str = "predicted",
     objective: str = CENTRED,
+    explain: str = BOTH,
     labels: Sequence[str | int | None] | None = None,
     fusion_rule: str = "change",
     fusion_coefficient: float = 0.2,
@@ -54,13 +56,14 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         model: a transformers text or image classifier, bare or inside PEFT, torch.compile or DataParallel; used on its own device
             and in its own precision, left unchanged. Other threads that explain the same model wait.
         tokenizer_or_processor: its fast tokenizer, or its image processor.
-        inputs: texts, or PIL images.
+        inputs: texts, pairs of texts as tuples, or PIL images. One pair is a list with one tuple: `[("a text", "another")]`.
         target: what is explained: "predicted" (a regression model's one output), "gold" (needs `labels`), "margin" (the
             largest logit less the second largest), "each" (every class on its own, for multi-label models; the forward
             passes are shared), or a class name; "class:NAME" for a class that is called like one of these words.
         objective: what is explained of a class where a softmax decides: "centred", its logit less the mean of the others (for
             two classes the margin), "log_odds", log p/(1 − p), or "logit", its own logit alone, which also holds what is
             common to all classes and changes no answer. Multi-label and regression models always have their logit explained.
+        explain: of pairs: "both" texts, or "text" or "text_pair" alone; the other one then stays in x' as it is in x.
         labels: gold class per input: names in all of them, or indices in all of them; see `calig.labels`.
         fusion_rule: "rollout": context carries each layer's attribution down to the input; "change": the same, but only to where
             the input differs from the baseline; "gate": context weighs it where it is.
@@ -92,6 +95,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     model = unwrapped(model)
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
     _check(objective, fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
+    _check_explain(explain)
     options = Options(
         target=target,
         objective=objective,
@@ -112,14 +116,21 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
             documents = [encode_document(text, model, tokenizer_or_processor, **limits) for text in given]
             results = attribute_documents(stack, documents, gold, chosen, options, progress)
         else:
-            rows = [encode(item, model, tokenizer_or_processor, max_length=max_length) for item in given]
+            rows = [encode(item, model, tokenizer_or_processor, max_length=max_length, explain=explain) for item in given]
             results = attribute(stack, rows, gold, chosen, options, progress)
     return [attribution for row in results for attribution in row]
 
 
-def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: int | None = None) -> EncodedInput:
-    """One text or image as the model's inputs; see `calig.inputs`."""
+def encode(
+    item: str | Pair | Image.Image, model: Any, processor: Any, *, max_length: int | None = None, explain: str = BOTH
+) -> EncodedInput:
+    """One text, pair of texts or image as the model's inputs; see `calig.inputs` and, for `explain`, `calig.pairs`."""
     _require_modality(item, model)
+    if isinstance(item, tuple):
+        limit, types = length_limit(model.config, processor, max_length), getattr(model.config, "type_vocab_size", 0)
+        return encode_pair(item, processor, limit=limit, vocabulary=_vocabulary(model), token_types=types, explain=explain)
+    if explain != BOTH:
+        raise InvalidInputError(f"one side can be explained of pairs alone\ngot: explain={explain!r}\nallowed: {BOTH}")
     if isinstance(item, str):
         limit = length_limit(model.config, processor, max_length)
         return encode_text(item, processor, limit=limit, vocabulary=_vocabulary(model))
@@ -129,15 +140,26 @@ def encode(item: str | Image.Image, model: Any, processor: Any, *, max_length: i
 def encode_document(text: Any, model: Any, tokenizer: Any, *, max_length: int | None = None, overlap: float = 0.25) -> Document:
     """One text in windows of the model's length; see `calig.windows`."""
     _require_modality(text, model)
+    if isinstance(text, tuple):
+        raise InvalidInputError("pairs of texts are not explained in windows\nnext: leave long_texts at truncate")
     limit = length_limit(model.config, tokenizer, max_length)
     return split(text, tokenizer, limit=limit, overlap=overlap, vocabulary=_vocabulary(model))
 
 
 def _require_modality(item: Any, model: Any) -> None:
-    modality = family_of(model).modality
-    if not isinstance(item, str if modality == "text" else Image.Image):
-        allowed = "texts (str)" if modality == "text" else "PIL images"
+    is_text = family_of(model).modality == "text"
+    if not (isinstance(item, str) or _is_pair(item) if is_text else isinstance(item, Image.Image)):
+        allowed = "texts (str), and pairs of them as tuples" if is_text else "PIL images"
         raise InvalidInputError(f"this model takes other inputs\ngot: {type(item).__name__}\nallowed: {allowed}")
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == len(SIDES) and all(isinstance(text, str) for text in item)
+
+
+def _check_explain(explain: str) -> None:
+    if explain not in EXPLAINED:
+        raise InvalidInputError(f"unknown side of pairs\ngot: {explain!r}\nallowed: {', '.join(EXPLAINED)}")
 
 
 def _vocabulary(model: Any) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from calig.attribution import Attribution
@@ -26,7 +27,7 @@ from calig.paths import Paths
 from calig.relevance import RolledOut, roll_out
 from calig.rollout import Fusion
 from calig.targets import CENTRED, Target, choose_targets, class_names, objective_for, problem_type
-from calig.words import merge_words
+from calig.words import Word, merge_pair_words, merge_words
 
 FORMULA_VERSION = "4"
 
@@ -239,7 +240,7 @@ def _result(
         residuals=np.array([integral.residual for integral in integrals]),
         n_points=[integral.n_points for integral in integrals],
         converged=all(integral.converged for integral in integrals),
-        words=[] if row.text is None else merge_words(row.text, values, row.starts, row.ends),
+        words=_words(row, values),
         target=target.name,
         objective=target.objective,
         target_weights=dict(zip(names, target.of_classes(len(names)), strict=True)),
@@ -257,4 +258,14 @@ def _result(
         attention_rollout=rolled.attention_flow,
         attention_gradient_rollout=rolled.evidence_flow,
         alternatives=maps[1:],
+        sides=row.sides,
+        token_types=row.token_types,
     )
+
+
+def _words(row: EncodedInput, values: NDArray[np.float64]) -> list[Word]:
+    if row.text is None:
+        return []
+    if row.text_pair is None:
+        return merge_words(row.text, values, row.starts, row.ends)
+    return merge_pair_words((row.text, row.text_pair), values, row.starts, row.ends, row.sides)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
+from calig.pairs import SIDES
 from calig.row import AttributedRow
 from calig.words import Word
 
@@ -21,6 +22,7 @@ _MAX_LAYER_WORDS = 200
 _PATCH = re.compile(r"(\d+)\D+(\d+)\D*$")
 _FRAME = "max-width:60em;line-height:1.5"
 _TEXT = "font-size:1.05em;line-height:1.95;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;margin:.5em 0"
+_SIDE = "font-size:.85em;opacity:.75;margin-top:.5em"
 _TABLE = "border-collapse:collapse;color:inherit"
 _CELL = "padding:.1em .5em;text-align:right;white-space:nowrap"
 _NAME = "padding:.1em .5em;text-align:start;max-width:14em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
@@ -29,7 +31,7 @@ _NAME = "padding:.1em .5em;text-align:start;max-width:14em;overflow:hidden;text-
 def attribution_html(attribution: AttributedRow) -> str:
     """The row's words (images: patches) in signed colours, what they add up to, and the layers folded below."""
     scale = max((abs(word.value) for word in attribution.words), default=0.0)
-    body = (_text(attribution.words, scale) + _layers(attribution)) if attribution.words else _patches(attribution)
+    body = (_texts(attribution, scale) + _layers(attribution)) if attribution.words else _patches(attribution)
     return f'<div class="calig" style="{_FRAME}">{_head(attribution)}{body}{_sums(attribution)}</div>'
 
 
@@ -53,6 +55,18 @@ def _head(attribution: AttributedRow) -> str:
         f'</bdi></b>: <span style="{colour(1, 1)}">blue</span> supports it, <span style="{colour(-1, 1)}">orange</span> '
         f"opposes it{unsettled}</div>"
     )
+
+
+def _texts(attribution: AttributedRow, scale: float) -> str:
+    """The text; of a pair both, each under its name, or that one is kept."""
+    if not attribution.sides:
+        return _text(attribution.words, scale)
+    parts = []
+    for side, name in enumerate(SIDES):
+        words = [word for word in attribution.words if word.side == side]
+        kept = "" if words else " (kept as it is, not explained)"
+        parts.append(f'<div style="{_SIDE}">{name}{kept}</div>{_text(words, scale) if words else ""}')
+    return "".join(parts)
 
 
 def _text(words: Sequence[Word], scale: float) -> str:

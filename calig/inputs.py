@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -32,7 +32,8 @@ class EncodedInput:
 
     inputs: the model's keyword arguments, batch of one; tokens, starts, ends, content: one per position of `seq`
     (start and end are −1 and content is False for special tokens); coverage: share of the row's content tokens kept;
-    shift: δ added to the embeddings h⁰ of this row, not to those of its baseline, `seq hidden`.
+    shift: δ added to the embeddings h⁰ of this row, not to those of its baseline, `seq hidden`; text_pair, sides: of a pair
+    of texts the second, and per position the side 0 or 1, −1 for special tokens; see `calig.pairs`.
     """
 
     text: str | None
@@ -44,6 +45,8 @@ class EncodedInput:
     content: list[bool]
     coverage: float
     shift: Tensor | None = None
+    text_pair: str | None = None
+    sides: list[int] = field(default_factory=list)
 
     @property
     def length(self) -> int:
@@ -64,7 +67,10 @@ class EncodedInput:
     def part(self, begin: int, end: int) -> EncodedInput:
         """This text with the positions `begin` … `end` (exclusive) of its body alone, between its special tokens."""
         body = self.body
-        kept = [*range(body.start), *body[begin:end], *range(body.stop, self.length)]
+        return self.at([*range(body.start), *body[begin:end], *range(body.stop, self.length)])
+
+    def at(self, kept: Sequence[int]) -> EncodedInput:
+        """This row with the positions `kept` alone."""
         content = _picked(self.content, kept)
         return replace(
             self,
@@ -75,7 +81,14 @@ class EncodedInput:
             content=content,
             coverage=sum(content) / sum(self.content),
             shift=None if self.shift is None else self.shift[kept],
+            sides=_picked(self.sides, kept) if self.sides else [],
         )
+
+    @property
+    def token_types(self) -> list[int]:
+        """Token types, `seq`; empty where the model gets none, or zeros alone, which it takes for none."""
+        types = self.inputs.get("token_type_ids")
+        return [] if types is None or not types.any() else [int(i) for i in types[0]]
 
     @property
     def input_ids(self) -> list[int]:
@@ -149,20 +162,30 @@ def encode_windows(
 
 
 def _encode_whole(text: str, tokenizer: Any, vocabulary: int | None) -> EncodedInput:
-    _require_offsets(tokenizer)
-    encoded = _tokenized(text, tokenizer)
+    encoded = tokenized((text,), tokenizer)
+    check_vocabulary(encoded, tokenizer, vocabulary)
+    return encoded_row(text, tokenizer, encoded)
+
+
+def check_vocabulary(encoded: dict[str, list[Any]], tokenizer: Any, vocabulary: int | None) -> None:
+    """Refuse a token that the model has no embedding for, of `vocabulary` rows (None: not checked)."""
     largest = max(encoded["input_ids"], default=0)
     if vocabulary is not None and largest >= vocabulary:
         token = tokenizer.convert_ids_to_tokens([largest])[0]
         raise InvalidInputError(f"the model has no embedding for the token {token!r} ({largest}, of 0 … {vocabulary - 1})")
-    return _encoded(text, tokenizer, encoded)
 
 
-def _tokenized(text: str, tokenizer: Any) -> dict[str, list[Any]]:
-    """What the tokenizer makes of the text, uncut; whatever it raises is a fault of this text."""
+def tokenized(texts: tuple[str, ...], tokenizer: Any) -> dict[str, list[Any]]:
+    """What the tokenizer makes of one text or of two together, uncut; whatever it raises is a fault of this text.
+
+    Of two texts, `sides` says which one each token is of, −1 for special tokens.
+    """
+    _require_offsets(tokenizer)
     try:
-        text.encode("utf-8")
-        encoded = tokenizer(text, truncation=False, verbose=False, **_OPTIONS)
+        for text in texts:
+            text.encode("utf-8")
+        encoded = tokenizer(*texts, truncation=False, verbose=False, **_OPTIONS)
+        sides = {"sides": [-1 if side is None else side for side in encoded.sequence_ids()]} if len(texts) > 1 else {}
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"the text is no valid Unicode: {error.reason} at character {error.start}") from error
     except Exception as error:
@@ -171,7 +194,7 @@ def _tokenized(text: str, tokenizer: Any) -> dict[str, list[Any]]:
         if type(error).__name__ != "PanicException":  # what a panic in Rust becomes; anything else is not the text's
             raise
         raise InvalidInputError(f"the tokenizer cannot read the text: {str(error)[:200]}") from error
-    return {name: encoded[name] for name in encoded}
+    return {name: encoded[name] for name in encoded} | sides
 
 
 def _room(whole: EncodedInput, limit: int) -> int:
@@ -184,7 +207,8 @@ def _room(whole: EncodedInput, limit: int) -> int:
     return limit - n_special
 
 
-def _encoded(text: str, tokenizer: Any, encoded: dict[str, Any]) -> EncodedInput:
+def encoded_row(text: str, tokenizer: Any, encoded: dict[str, Any]) -> EncodedInput:
+    """What the tokenizer gave, as a row; refused when it holds nothing to attribute."""
     content = [special == 0 for special in encoded["special_tokens_mask"]]
     if not any(content):
         raise InvalidInputError(f"the text has no tokens to attribute\ngot: {text[:80]!r}")

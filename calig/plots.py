@@ -24,7 +24,7 @@ def plot_words(attribution: AttributedRow, axes: Any = None, *, top: int = 20) -
         AttributionError: matplotlib is not installed, or the attribution has no words (images).
     """
     axes = axes or _new_axes(attribution, height=0.4 + 0.28 * min(top, len(attribution.words)))
-    chosen = sorted(sorted(attribution.words, key=lambda word: -abs(word.value))[:top], key=lambda word: word.start)
+    chosen = sorted(sorted(attribution.words, key=lambda word: -abs(word.value))[:top], key=lambda word: (word.side, word.start))
     values = [word.value for word in chosen]
     axes.barh(range(len(chosen)), values, color=[_rgb(SUPPORTS) if value > 0 else _rgb(OPPOSES) for value in values])
     axes.set_yticks(range(len(chosen)), [_label(word.text) for word in chosen])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calig.words import Word, word_owners
+from calig.words import Word, pair_owners, word_owners
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +49,9 @@ class AttributedRow:
     alternatives: Floats = field(repr=False)  #: `fusions seq`: relevance under the other fusions that were asked for
     #: start and end (exclusive) in `seq` of what each window holds between the special tokens; None: read in one piece
     windows: list[tuple[int, int]] | None = field(default=None, repr=False)
+    #: `seq`, of pairs: the text that a token is of, 0 or 1; −1 for special tokens. Empty: one text, or an image
+    sides: list[int] = field(default_factory=list, repr=False)
+    token_types: list[int] = field(default_factory=list, repr=False)  #: `seq`: what the model took as such; empty: none, or zeros
 
     @property
     def probability(self) -> float:
@@ -64,15 +67,19 @@ class AttributedRow:
         """`layers words`: relevance of each layer after the rollout, summed by word; special tokens are in no word."""
         sums = np.zeros((len(self.words), len(self.layers)))
         if self.words:
-            bounds = [w.start for w in self.words], [w.end for w in self.words]
-            owner = word_owners(*bounds, self.starts, self.ends)
+            owner = self._owners()
             np.add.at(sums, owner[owner >= 0], self.layers.T[owner >= 0])
         return sums.T
+
+    def _owners(self) -> NDArray[np.int64]:
+        if self.sides:
+            return pair_owners(self.words, self.starts, self.ends, self.sides)
+        return word_owners([w.start for w in self.words], [w.end for w in self.words], self.starts, self.ends)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain lists and numbers; what is not a number stays NaN."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        plain["words"] = [{"text": w.text, "start": w.start, "end": w.end, "value": w.value} for w in self.words]
+        plain["words"] = [asdict(word) for word in self.words]
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()} | {"probability": self.probability}
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -17,12 +17,16 @@ _BOUNDARY = regex.compile(r"(?V1)(?w)\b")
 
 @dataclass(frozen=True)
 class Word:
-    """A word of the input and its summed relevance: characters `start` … `end` (exclusive), `value` in logits, signed."""
+    """A word of the input and its summed relevance: characters `start` … `end` (exclusive), `value` in logits, signed.
+
+    side: 1 for words of the second text of a pair, whose characters are counted in that text; else 0.
+    """
 
     text: str
     start: int
     end: int
     value: float
+    side: int = 0
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -47,6 +51,35 @@ def merge_words(text: str, values: NDArray[np.float64], starts: Sequence[int], e
     sums = np.zeros(len(bounds))
     np.add.at(sums, owner[owner >= 0], np.asarray(values)[owner >= 0])
     return [Word(text[start:end], start, end, float(sums[i])) for i, (start, end) in enumerate(bounds)]
+
+
+def merge_pair_words(
+    texts: Sequence[str], values: NDArray[np.float64], starts: Sequence[int], ends: Sequence[int], sides: Sequence[int]
+) -> list[Word]:
+    """The words of both texts of a pair, those of the first before those of the second; arguments as for `merge_words`.
+
+    `sides`: the text that each token is of, 0 or 1, −1 for special tokens, `seq`.
+    """
+    words = []
+    for side, text in enumerate(texts):
+        spans = _of_side(starts, sides, side), _of_side(ends, sides, side)
+        words += [replace(word, side=side) for word in merge_words(text, values, *spans)]
+    return words
+
+
+def pair_owners(words: Sequence[Word], starts: Sequence[int], ends: Sequence[int], sides: Sequence[int]) -> NDArray[np.int64]:
+    """The word that each token belongs to, `seq`, as `word_owners` gives it, where `sides` says which text each token is of."""
+    owner = np.full(len(starts), -1)
+    for side in (0, 1):
+        own = [place for place, word in enumerate(words) if word.side == side]
+        found = word_owners([words[i].start for i in own], [words[i].end for i in own], _of_side(starts, sides, side), ends)
+        owner[found >= 0] = np.array(own, dtype=np.int64)[found[found >= 0]]
+    return owner
+
+
+def _of_side(offsets: Sequence[int], sides: Sequence[int], side: int) -> list[int]:
+    """The offsets of one side's tokens; the others as special tokens have them."""
+    return [offset if of == side else -1 for offset, of in zip(offsets, sides, strict=True)]
 
 
 def word_owners(word_starts: ArrayLike, word_ends: ArrayLike, starts: ArrayLike, ends: ArrayLike) -> NDArray[np.int64]:

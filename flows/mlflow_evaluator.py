@@ -14,15 +14,15 @@ from components.common.errors import InputError
 from components.registry.evaluate import Explained, TransformersEvaluator
 from flows.cli.options import DEFAULT_OUTPUT
 
-_SETTINGS = ("text", "config", "reference", "limit", "output")
+_SETTINGS = ("text", "text_pair", "config", "reference", "limit", "output")
 
 
 def explain_evaluated(model: Path, dataset: Path, settings: Mapping[str, Any]) -> Explained:
     """Explain the model in the folder `model` on the rows in `dataset`.
 
-    `settings` is MLflow's `evaluator_config`: `text` (the column with the text), `config` (a YAML file of settings, or the
-    settings themselves), `reference` (a version or results folder to compare with), `limit` (the first so many rows), `output`
-    (where results and caches are kept, as for `calig explain`).
+    `settings` is MLflow's `evaluator_config`: `text` and `text_pair` (the columns with the text and, of pairs, the second one),
+    `config` (a YAML file of settings, or the settings themselves), `reference` (a version or results folder to compare with),
+    `limit` (the first so many rows), `output` (where results and caches are kept, as for `calig explain`).
 
     Raises:
         InputError: a setting or the data cannot be used.

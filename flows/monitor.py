@@ -25,7 +25,7 @@ from schemas.governance import GovernanceReport
 from schemas.monitor import MonitorReport
 from schemas.planned_release import Release
 from schemas.reference import ReferenceProfile
-from schemas.release import ModelSnapshot, ModelSource
+from schemas.release import DatasetRef, ModelSnapshot, ModelSource
 from schemas.signature import TrustList
 
 
@@ -69,10 +69,22 @@ def _monitored(
     settings = redact.name_key(_same_method(settings, record.config.attribution), snapshot)
     attribution.check_target(settings.attribution.target, snapshot.labels)
     release = _release(snapshot, dataset, limit, settings, output)
+    _check_pairs(record.data.dataset, release.dataset)
     attribution.check_ready(snapshot, examples_of(release), settings.attribution)
     attribute(release, force=False)
     found = _compared(before, release, names=(record.data.dataset.name, release.dataset.name))
     return Monitored(report=found, folder=_write(release, found))
+
+
+def _check_pairs(before: DatasetRef, now: DatasetRef) -> None:
+    if before.has_pairs != now.has_pairs:
+        kinds = {True: "pairs of texts", False: "single texts"}
+        raise InputError(
+            "The two windows cannot be compared: the rows of one are pairs of texts.",
+            got=kinds[now.has_pairs],
+            allowed=f"{kinds[before.has_pairs]}, as in the earlier window",
+            next_step="give both windows the column 'text_pair', or neither",
+        )
 
 
 def _compared(before: ReferenceProfile, release: Release, names: tuple[str, str]) -> MonitorReport:

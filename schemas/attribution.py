@@ -11,6 +11,9 @@ from schemas.base import Record
 
 TABLE_VERSION = "5"
 
+#: Versions that can be read: the fourth lacks the columns that came with pairs and windows.
+READABLE_VERSIONS = ("4", TABLE_VERSION)
+
 WORD = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("value", pa.float64())])
 SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
 
@@ -18,7 +21,12 @@ SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("row", pa.int64(), "position in the data set"),
     ("id", pa.string(), "the row's id"),
-    ("text", pa.string(), "input text; null for images"),
+    ("text", pa.string(), "input text; of a pair both texts with a line break between them; null for images"),
+    (
+        "pair_start",
+        pa.int32(),
+        "of a pair: the character of `text` at which the second text begins; null for single texts and images",
+    ),
     ("image", pa.string(), "path of the image; null for text"),
     ("label", pa.string(), "gold class; null when unknown"),
     ("segments", pa.map_(pa.string(), pa.string()), "segment columns of the data set"),
@@ -41,9 +49,10 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("f_baseline", pa.float64(), "f(x') of the baseline input"),
     ("tokens", pa.list_(pa.string()), "seq: tokens, or patch names"),
     ("input_ids", pa.list_(pa.int32()), "seq: token ids that were attributed; empty for images"),
-    ("starts", pa.list_(pa.int32()), "seq: first character of each token; -1 for special tokens and patches"),
-    ("ends", pa.list_(pa.int32()), "seq: end (exclusive) of each token; -1 for special tokens and patches"),
-    ("content", pa.list_(pa.bool_()), "seq: true for content tokens, false for special ones"),
+    ("token_types", pa.list_(pa.int8()), "seq: token types given to the model; null where it took none, or zeros"),
+    ("starts", pa.list_(pa.int32()), "seq: first character of each token; -1 for special tokens, kept ones and patches"),
+    ("ends", pa.list_(pa.int32()), "seq: end (exclusive) of each token; -1 likewise"),
+    ("content", pa.list_(pa.bool_()), "seq: true for content tokens, false for special ones and those of a side that is kept"),
     (
         "windows",
         pa.list_(SPAN),
@@ -66,6 +75,9 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
         "seq: control, the same through max(0, A x dF/dA) (Chefer et al. 2021)",
     ),
 )
+
+#: Null in every row that is no pair, or was read in one piece, and absent from tables of version 4: both mean the same.
+LATER_COLUMNS = ("pair_start", "token_types", "windows")
 
 SCHEMA = pa.schema(
     [pa.field(name, type_, metadata={"meaning": meaning}) for name, type_, meaning in COLUMNS],

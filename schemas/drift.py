@@ -70,6 +70,7 @@ class DriftExample(Record):
 
     id: str
     text: str
+    pair_start: int | None = Field(default=None, description="where in `text` the second text of a pair begins")
     label: str | None
     toward: str = Field(default="", description="class that the shares count toward; empty: not recorded")
     opposite: str | None = Field(default=None, description="class that they count toward when turned; None: they cannot be")

@@ -96,6 +96,7 @@ class DatasetRef(Record):
     modality: Literal["text", "image"]
     has_labels: bool
     has_rationales: bool
+    has_pairs: bool = Field(default=False, description="every row is a pair of texts")
     segment_columns: tuple[str, ...] = ()
     limit: int | None = None
 
@@ -106,12 +107,23 @@ class Example(Record):
     row: int = Field(description="position in the data set, from 0")
     id: str
     text: str | None = None
+    text_pair: str | None = Field(default=None, description="the second text of a pair")
     image: Path | None = None
     label: str | None = None
     segments: dict[str, str] = Field(default_factory=dict)
-    rationale: Spans | None = Field(default=None, description="character spans, end exclusive")
+    rationale: Spans | None = Field(default=None, description="character spans of `full_text`, end exclusive")
     rationales: tuple[Spans, ...] | None = Field(default=None, description="the same of each annotator, where several marked it")
     problem: str | None = Field(default=None, description="why this row cannot be explained, if so")
+
+    @property
+    def full_text(self) -> str | None:
+        """The text as the attribution table has it: of a pair both texts with a line break between them."""
+        return self.text if self.text is None or self.text_pair is None else f"{self.text}\n{self.text_pair}"
+
+    @property
+    def pair_start(self) -> int | None:
+        """Where in `full_text` the second text of a pair begins; None: there is one text, or a picture."""
+        return None if self.text is None or self.text_pair is None else len(self.text) + 1
 
 
 class PublishedRun(Record):

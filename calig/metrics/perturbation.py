@@ -41,11 +41,13 @@ class PerturbedText:
 
     attended: which positions may be attended to, `seq`; None: all. Deleted tokens keep their place, so positions stay.
     original_ids: before anything was replaced, `seq`; None: the same. They say where a model reads that looks for padding.
+    token_types: `seq`, of pairs of texts; None: zeros.
     """
 
     input_ids: IntArray
     attended: BoolArray | None = None
     original_ids: IntArray | None = None
+    token_types: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +89,10 @@ Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
 class TextSource:
     """An attributed text: token ids `seq`, which of them are content `seq`, and the id that replaces removed ones.
 
-    With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens are never touched, and nothing
-    is decoded and tokenised again. windows: start and end (exclusive) in `seq` of the stretches in which a text beyond the
-    model's limit was attributed; none: it was attributed in one piece. A token that lies in two windows is removed in both.
+    With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens, and the kept side of a pair, are
+    never touched, and nothing is decoded and tokenised again. windows: start and end (exclusive) in `seq` of the stretches in
+    which a text beyond the model's limit was attributed; none: it was attributed in one piece. A token that lies in two windows
+    is removed in both. token_types: as in `PerturbedText`; of texts in one piece alone.
     """
 
     input_ids: IntArray
@@ -97,6 +100,7 @@ class TextSource:
     replacement_id: int
     deletes: bool = False
     windows: tuple[tuple[int, int], ...] = ()
+    token_types: IntArray | None = None
 
     @property
     def n_content(self) -> int:
@@ -121,8 +125,8 @@ class TextSource:
 
     def _perturbed(self, ids: IntArray, gone: BoolArray) -> PerturbedText:
         if self.deletes:
-            return PerturbedText(ids, attended=~gone)
-        return PerturbedText(np.where(gone, self.replacement_id, ids), original_ids=ids)
+            return PerturbedText(ids, attended=~gone, token_types=self.token_types)
+        return PerturbedText(np.where(gone, self.replacement_id, ids), original_ids=ids, token_types=self.token_types)
 
 
 def window_positions(content: BoolArray, span: tuple[int, int]) -> IntArray:

@@ -12,13 +12,14 @@ from components.attribution.method import (
     uses_gpu,
 )
 from components.attribution.perturbation import choose_perturbation
-from components.attribution.preconditions import check_gold, check_ready, check_target
+from components.attribution.preconditions import check_explain, check_gold, check_ready, check_target
 from components.attribution.shard import GRID, attribute_under, explain_shard, intact, targets_of
 
 __all__ = [
     "GRID",
     "Estimate",
     "attribute_under",
+    "check_explain",
     "check_gold",
     "check_ready",
     "check_target",

@@ -7,6 +7,7 @@ from itertools import islice
 
 from calig.baselines import choose_baseline
 from calig.labels import BY_NAME, check_class_names
+from calig.pairs import BOTH
 from calig.targets import GOLD, LOG_ODDS, MARGIN, PREDICTED, class_names, class_of, objective_for, problem_type
 from components.attribution.running import encode_examples, load_classifier
 from components.common.errors import InputError, engine_errors
@@ -38,6 +39,16 @@ def check_gold(target: str, dataset: DatasetRef) -> None:
         raise InputError(
             "setting 'attribution.target': gold needs labels, and no row has one",
             next_step="add a column 'label', or set the target to predicted",
+        )
+
+
+def check_explain(explain: str, dataset: DatasetRef) -> None:
+    """Raise InputError when one side of pairs is to be explained and the rows are no pairs."""
+    if explain != BOTH and not dataset.has_pairs:
+        raise InputError(
+            "setting 'attribution.explain': the data set has no pairs of texts, of which one side could be explained",
+            got=explain,
+            next_step="add a column 'text_pair', or set attribution.explain to both",
         )
 
 

@@ -19,6 +19,7 @@ from calig.blocks import attributable
 from calig.engine import Options
 from calig.errors import InvalidInputError
 from calig.loading import load_model, resolve_device
+from calig.pairs import Pair
 from calig.pictures import open_picture
 from calig.rollout import Fusion
 from calig.targets import Target
@@ -85,10 +86,10 @@ def encode_examples(
     return encoded, problems
 
 
-def _encoded(content: str | Image.Image, model: Any, processor: Any, config: AttributionConfig) -> Document:
-    if config.long_texts == "windows" and isinstance(content, str):
+def _encoded(content: str | Pair | Image.Image, model: Any, processor: Any, config: AttributionConfig) -> Document:
+    if config.long_texts == "windows" and not isinstance(content, Image.Image):
         return encode_document(content, model, processor, max_length=config.max_length, overlap=config.window_overlap)
-    return Document.in_one_piece(encode(content, model, processor, max_length=config.max_length))
+    return Document.in_one_piece(encode(content, model, processor, max_length=config.max_length, explain=config.explain))
 
 
 @lru_cache(maxsize=2)
@@ -97,11 +98,11 @@ def load_classifier(model_path: Path, processor_path: Path, dtype: str, device: 
     return load_model(model_path, processor_path, dtype=dtype, device=device)
 
 
-def _content(example: Example, config: AttributionConfig) -> str | Image.Image:
+def _content(example: Example, config: AttributionConfig) -> str | Pair | Image.Image:
     if config.target == "gold" and example.label is None:
         raise InvalidInputError("no label, but the target is the gold class")
     if example.text is not None:
-        return example.text
+        return example.text if example.text_pair is None else (example.text, example.text_pair)
     return open_picture(example.image or "")
 
 

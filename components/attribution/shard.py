@@ -88,7 +88,8 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
     row: dict[str, Any] = {
         "row": example.row,
         "id": example.id,
-        "text": None if example.text is None else _storable(example.text),
+        "text": None if example.full_text is None else _storable(example.full_text),
+        "pair_start": example.pair_start,
         "image": None if example.image is None else str(example.image),
         "label": example.label,
         "segments": list(example.segments.items()),
@@ -98,9 +99,24 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
     }
     if attribution is None:
         return row
-    known = {k: v for k, v in attribution.to_plain().items() if k in SCHEMA.names}
+    plain = {name: value for name, value in attribution.to_plain().items() if name in SCHEMA.names}
     windows = None if attribution.windows is None else _spans(attribution.windows)
-    return row | known | {"target_weights": list(attribution.target_weights.items()), "windows": windows}
+    plain |= {"target_weights": list(attribution.target_weights.items()), "windows": windows}
+    plain |= {"token_types": attribution.token_types or None}
+    return row | plain | ({} if example.pair_start is None else _placed(attribution, plain, example.pair_start))
+
+
+def _placed(attribution: Attribution, plain: dict[str, Any], pair_start: int) -> dict[str, Any]:
+    """Characters of tokens and words of a pair, counted in both texts together: see the table's column `text`."""
+    shifts = [
+        pair_start if side == 1 and start >= 0 else 0 for side, start in zip(attribution.sides, attribution.starts, strict=True)
+    ]
+    offsets = {name: [at + shift for at, shift in zip(plain[name], shifts, strict=True)] for name in ("starts", "ends")}
+    words = [
+        {**word, "start": word["start"] + pair_start * word["side"], "end": word["end"] + pair_start * word["side"]}
+        for word in plain["words"]
+    ]
+    return {**offsets, "words": words}
 
 
 def _storable(text: str) -> str:

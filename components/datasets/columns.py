@@ -58,10 +58,10 @@ def _are_decimals(texts: set[str]) -> bool:
 
 
 #: Columns with a meaning of their own.
-KNOWN = ("text", "image", "label", "id", "rationale", "rationales")
+KNOWN = ("text", "text_pair", "image", "label", "id", "rationale", "rationale_pair", "rationales")
 
 #: Those that a data set may have beside the model's input.
-_OPTIONAL = {"text": ("label", "id", "rationale", "rationales"), "image": ("label", "id")}
+_OPTIONAL = {"text": ("text_pair", "label", "id", "rationale", "rationale_pair", "rationales"), "image": ("label", "id")}
 
 #: Similarity (difflib) from which on a name counts as misspelt: `lable` is 0.8 from `label`, `level` and `table` are 0.6.
 _NEAR = 0.8
@@ -70,7 +70,6 @@ _NEAR = 0.8
 _LEAST_LENGTH = 4
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_PAIR = re.compile(r"texts?[ _-]?pairs?", re.IGNORECASE)
 
 
 def refuse_repeated(columns: Sequence[str], path_name: str) -> None:
@@ -89,7 +88,7 @@ def check_columns(columns: Sequence[str], modality: str) -> None:
 
     Raises:
         InputError: the column `text` or `image` is missing, the file is separated by something else than commas, a column has a
-            near name of one with a meaning, or there are text pairs.
+            near name of one with a meaning, or rationales do not fit pairs of texts.
     """
     _refuse_separator(columns, modality)
     _require(columns, modality)
@@ -101,12 +100,25 @@ def check_columns(columns: Sequence[str], modality: str) -> None:
                 got=f"column {near[0]!r}",
                 next_step=f"did you mean {name!r}? Rename the column: to {name!r}, or to something else if it is a segment",
             )
-    pairs = [column for column in columns if _PAIR.fullmatch(column.strip())]
-    if pairs and modality == "text":
+    if modality == "text":
+        _check_rationales(columns)
+
+
+def _check_rationales(columns: Sequence[str]) -> None:
+    """Of pairs, what is marked must be known of both texts: an unmarked token counts as one that nobody holds for a reason."""
+    pairs = "text_pair" in columns
+    if pairs and "rationales" in columns:
         raise InputError(
-            "Text pairs are not supported yet: the second text would not reach the model.",
-            got=f"column {pairs[0]!r}",
-            next_step="explain a model for single texts, or drop the column if the model does not read it",
+            "Rationales of several annotators are not supported for pairs of texts.",
+            got="columns 'text_pair' and 'rationales'",
+            next_step="give one rationale per text in the columns 'rationale' and 'rationale_pair', or drop the column",
+        )
+    given = {name for name in ("rationale", "rationale_pair") if name in columns}
+    if (pairs and len(given) == 1) or (not pairs and "rationale_pair" in given):
+        raise InputError(
+            "Rationales of pairs need the columns 'text_pair', 'rationale' and 'rationale_pair'.",
+            got=f"column {given.pop()!r}",
+            next_step="add what is missing, with [] where nothing is marked, or drop the column",
         )
 
 
@@ -142,7 +154,7 @@ def _refuse_separator(columns: Sequence[str], modality: str) -> None:
 
 def _near(name: str, columns: Sequence[str]) -> list[str]:
     """Columns whose names differ from `name` by case, blanks, a plural or a slip of the pen."""
-    plain = {_plain(column): column for column in columns if column not in KNOWN}
+    plain, name = {_plain(column): column for column in columns if column not in KNOWN}, _plain(name)
     same = [column for key, column in plain.items() if key in {name, f"{name}s", f"{name}es"}]
     slips = get_close_matches(name, plain, n=1, cutoff=_NEAR) if len(name) >= _LEAST_LENGTH else []
     return same or [plain[key] for key in slips]

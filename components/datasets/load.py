@@ -32,6 +32,8 @@ def load(
     Formats: CSV, JSON Lines (both also `.gz`), Parquet, or a folder written by `datasets`' `save_to_disk`. Columns:
 
     - `text`, or for image models `image`: the path of a picture, relative to the file and below its folder;
+    - `text_pair` (optional): the second text of every row, for models that read pairs; with it `rationale` marks `text`, and
+      `rationale_pair` marks `text_pair`;
     - `label` (optional): class names of the model in every row, or their indices in every row;
     - `id` (optional): unique; the row's number, from 0, when there is no such column;
     - `rationale` (optional): character spans `[[start, end], ...]`, end exclusive; in CSV as a JSON string;
@@ -39,8 +41,8 @@ def load(
     - any other column of text, booleans or whole numbers with at most 20 distinct values is a segment column.
 
     `limit` takes the first so many rows; everything, the digest too, is about these alone. The digest does not depend on the
-    format: the same rows have the same digest, and for pictures it covers their bytes. A row with blank text or an
-    unreadable picture is kept with its `problem`. `limits` bound what is read; None: what the environment says.
+    format: the same rows have the same digest, and for pictures it covers their bytes. A row with a blank text or
+    an unreadable picture is kept with its `problem`. `limits` bound what is read; None: what the environment says.
 
     Raises:
         InputError: missing or empty file, unknown format, broken line, missing, repeated or misspelt column, duplicate ids,
@@ -58,7 +60,13 @@ def load(
     if path.name.lower().endswith((".csv", ".csv.gz")):
         refuse_swallowed_lines(rows, labels, path.name)
     segments, classes = segment_columns(rows), _read_labels(rows, labels, path)
-    reader = RowReader(folder=path.resolve().parent, modality=kind, segments=segments, has_ids="id" in rows.columns)
+    reader = RowReader(
+        folder=path.resolve().parent,
+        modality=kind,
+        segments=segments,
+        has_ids="id" in rows.columns,
+        has_pairs=kind == "text" and "text_pair" in rows.columns,
+    )
     examples = [reader.example(number, row, label) for number, (row, label) in enumerate(zip(rows.values, classes, strict=True))]
     _check_ids(examples, path)
     return _reference(path, examples, kind, segments, limit), examples
@@ -107,6 +115,7 @@ def _reference(
         modality=modality,
         has_labels=any(example.label is not None for example in examples),
         has_rationales=any(example.rationale is not None or example.rationales is not None for example in examples),
+        has_pairs=any(example.text_pair is not None for example in examples),
         segment_columns=segments,
         limit=limit,
     )
@@ -116,7 +125,9 @@ def _digest(examples: Iterable[Example], folder: Path) -> str:
     """SHA-256 over the rows as canonical JSON lines: of a picture its path relative to the file, and its bytes."""
     digest = hashlib.sha256()
     for example in examples:
-        content = example.model_dump(mode="json", exclude={"problem", "image", "rationales"})
+        content = example.model_dump(mode="json", exclude={"problem", "image", "rationales", "text_pair"})
+        if example.text_pair is not None:
+            content["text_pair"] = example.text_pair
         if (
             example.rationales is not None
         ):  # absent otherwise, so that sets pinned before there was such a column keep their digest

@@ -1,4 +1,4 @@
-"""One row of a data file as an Example: text or picture, label, id, segments and rationale, each checked.
+"""One row of a data file as an Example: text, pair of texts or picture, label, id, segments and rationale, each checked.
 
 Pictures are regular files below the data's folder, checked by opening each as the model's users would.
 """
@@ -63,13 +63,13 @@ _SPANS = "spans [[start, end], ...] in characters, 0 <= start < end <= length of
 _SEVERAL = f"one list per annotator, each of {_SPANS}; null for an annotator who did not see the row"
 
 
-def read_rationale(row: Row, text: str | None, number: int) -> Spans | None:
-    """The column `rationale` of row `number`; None without a value. `text` is None for a picture.
+def read_rationale(row: Row, text: str | None, number: int, *, column: str = "rationale") -> Spans | None:
+    """The column `rationale` of row `number`, or `column`; None without a value. `text` is None for a picture.
 
     Raises:
         InputError: malformed, outside the text, or given for a picture.
     """
-    value = _value(row, "rationale", text, number)
+    value = _value(row, column, text, number)
     return None if value is None else _checked(value, text, f"row {number}", _SPANS)
 
 
@@ -136,12 +136,15 @@ _NO_PICTURE = PictureFile(None, None)
 
 @dataclass(frozen=True, kw_only=True)
 class RowReader:
-    """Reads rows of one data set: `folder`, resolved, is where picture paths start; `has_ids`: there is a column of ids."""
+    """Reads rows of one data set: `folder`, resolved, is where picture paths start; `has_…`: there is a column of ids, of second
+    texts.
+    """
 
     folder: Path
     modality: Literal["text", "image"]
     segments: tuple[str, ...]
     has_ids: bool
+    has_pairs: bool = False
 
     def example(self, number: int, row: Row, label: str | None) -> Example:
         """Row `number` (from 0); what cannot be explained carries its `problem`.
@@ -150,18 +153,33 @@ class RowReader:
             InputError: a missing id, or a rationale that is malformed or outside the text.
         """
         text = _text(row.get("text")) if self.modality == "text" else None
+        pair = _text(row.get("text_pair")) if self.has_pairs else None
         picture = find_picture(row.get("image"), self.folder) if self.modality == "image" else _NO_PICTURE
         return Example(
             row=number,
             id=_id(row, number) if self.has_ids else str(number),
             text=text,
+            text_pair=pair,
             image=picture.path,
             label=label,
             segments={name: value for name in self.segments if (value := segment_text(row.get(name))) is not None},
-            rationale=read_rationale(row, text, number),
+            rationale=self._rationale(row, text, pair, number),
             rationales=read_rationales(row, text, number),
-            problem=_text_problem(row.get("text")) if self.modality == "text" else picture.problem,
+            problem=self._text_problem(row) if self.modality == "text" else picture.problem,
         )
+
+    def _rationale(self, row: Row, text: str | None, pair: str | None, number: int) -> Spans | None:
+        """What is marked in the text, of a pair in both; None where either is not known."""
+        spans = read_rationale(row, text, number)
+        if text is None or pair is None:
+            return spans
+        of_pair = read_rationale(row, pair, number, column="rationale_pair")
+        start = len(text) + 1  # as in `Example.full_text`
+        return None if spans is None or of_pair is None else (*spans, *((a + start, b + start) for a, b in of_pair))
+
+    def _text_problem(self, row: Row) -> str | None:
+        columns = ("text", "text_pair") if self.has_pairs else ("text",)
+        return next((problem for name in columns if (problem := _text_problem(row.get(name), name))), None)
 
 
 def _id(row: Row, number: int) -> str:
@@ -175,7 +193,8 @@ def _text(value: Any) -> str:
     return "" if is_missing(value) or isinstance(value, (list, dict, bytes)) else str(value)
 
 
-def _text_problem(value: Any) -> str | None:
+def _text_problem(value: Any, column: str) -> str | None:
+    name = "text" if column == "text" else "second text of the pair"
     if isinstance(value, (list, dict, bytes)):
-        return f"the text is a {type(value).__name__}, not a string"
-    return None if _text(value).strip() else "the text is empty"
+        return f"the {name} is a {type(value).__name__}, not a string"
+    return None if _text(value).strip() else f"the {name} is empty"

@@ -90,5 +90,6 @@ def _example(example: PairedExample) -> DriftExample:
         candidate_prediction=example.predictions[1],
         rank_agreement=rank_agreement(example),
         sign_flip=sign_flip(example),
+        pair_start=example.pair_start,
         words=tuple(DriftWord(text=t, start=s, end=e, reference=a, candidate=b) for (t, (s, e)), a, b in words),
     )

@@ -51,6 +51,7 @@ class PairedExample:
     words (or image patches), one share each per side. `layer_shares` is the share of the mass per layer, `layers` the signed
     shares of the units within each layer's own attribution, `layers units`. In logits are `mass`, the total absolute relevance,
     `differences`, |f(x) − f(x')|, and `margin`, how far the reference is from another answer (None: its logits do not say).
+    `pair_start`: where in `text` the second text of a pair begins.
     """
 
     id: str
@@ -68,6 +69,7 @@ class PairedExample:
     margin: float | None
     layer_shares: tuple[Floats, Floats] = field(repr=False)
     layers: tuple[Floats, Floats] | None = field(repr=False, default=None)
+    pair_start: int | None = None
 
     @property
     def same_answer(self) -> bool:
@@ -172,6 +174,7 @@ def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExampl
         margin=_margin(a),
         layer_shares=(layer_shares(a), layer_shares(b)),
         layers=(signs[0] * layers_by_unit(a, spans), signs[1] * layers_by_unit(b, spans)),
+        pair_start=a.get("pair_start"),
     )
 
 

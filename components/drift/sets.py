@@ -16,6 +16,7 @@ from pydantic import Field
 from components.common.errors import InputError
 from components.common.plain_text import word_key
 from components.common.yaml_file import read_yaml_record
+from components.table.units import without_side
 from schemas.base import Record
 
 
@@ -24,8 +25,12 @@ class WordSet:
     """A set by the rule that says which words, as written, belong to it; `named` by the operator, who wants it judged."""
 
     name: str
-    holds: Callable[[str], bool]
+    rule: Callable[[str], bool]
     named: bool = False
+
+    def holds(self, unit: str) -> bool:
+        """Whether a unit is in the set; of pairs, in whichever text it stands."""
+        return self.rule(without_side(unit))
 
 
 class NamedSet(Record):

@@ -150,7 +150,7 @@ class Cover:
     def __init__(self, config: PrivacyConfig, examples: Sequence[Example], folder: Path, key: bytes | None) -> None:
         self.config = config
         self._folder = folder
-        self._texts = {example.id: example.text for example in examples if example.text is not None}
+        self._texts = {example.id: text for example in examples if (text := example.full_text) is not None}
         self._name = _naming(config, examples, key)
 
     def word(self, word: str) -> str:
@@ -211,7 +211,7 @@ def _naming(config: PrivacyConfig, examples: Sequence[Example], key: bytes | Non
     if config.texts == "keep":
         return lambda word: word
     if config.texts == "redact":
-        return placed((example.row, example.text) for example in examples if example.text is not None)
+        return placed((example.row, text) for example in examples if (text := example.full_text) is not None)
     if key is None:
         raise ValueError("hashing needs a key")
     return hashed(key)
@@ -219,6 +219,9 @@ def _naming(config: PrivacyConfig, examples: Sequence[Example], key: bytes | Non
 
 def _blocked(example: DriftExample) -> DriftExample:
     """All words alike, in their order; each named by its number."""
+    if example.pair_start is not None:
+        first = sum(word.start < example.pair_start for word in example.words)
+        example = example.model_copy(update={"pair_start": (len(_BLOCK) + 1) * first})
     places = range(0, (len(_BLOCK) + 1) * len(example.words), len(_BLOCK) + 1)
     words = tuple(
         word.model_copy(update={"text": f"word {n}", "start": at, "end": at + len(_BLOCK)})

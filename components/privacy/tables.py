@@ -66,10 +66,13 @@ def blocks(word: str) -> str:
 WordName = Callable[[int, str], str]
 
 #: Problems of rows that quote nothing of a text, by how they begin.
-_QUOTING_NOTHING = ("the text is empty", "the text is a ", "the text has no tokens", "no label, but")
+_QUOTING_NOTHING = (
+    *("the text is empty", "the text is a ", "the text has no tokens", "no label, but"),
+    *("the second text of the pair is ", "a text of the pair has no tokens"),
+)
 _LEFT_OUT = "the reason may quote the text and is left out"
 
-_COLUMNS = ("text", "problem", "tokens", "input_ids", "starts", "ends", "words", "rationale", "rationales")
+_COLUMNS = ("text", "pair_start", "problem", "tokens", "input_ids", "starts", "ends", "words", "rationale", "rationales")
 
 
 def cover_table(
@@ -101,6 +104,7 @@ def _covered_row(row: dict[str, Any], cover: Callable[[str], CoveredText], word_
     text = cover(row["text"])
     return row | {
         "text": text.text,
+        "pair_start": None if row["pair_start"] is None else text.start(row["pair_start"]),
         "tokens": _tokens(row),
         "input_ids": [] if row["input_ids"] is not None else None,
         "starts": _mapped(row["starts"], text.start),

@@ -44,6 +44,7 @@ from components.probe.metamorphic import (
     with_transformations,
 )
 from components.probe.online_level import lord_level, with_level
+from components.probe.pairs import probed_texts, shown_context
 from components.probe.patches import PictureScorer, choose_pictures, pattern_logits, patterns, picture_scorer, whole
 from components.probe.statistics import ENOUGH_TWINS
 from components.probe.transformations import read_transformation_words, transformations
@@ -79,11 +80,13 @@ __all__ = [
     "patterns",
     "picture_scorer",
     "probe_words",
+    "probed_texts",
     "read_transformation_words",
     "read_word_list",
     "rounds_of",
     "seconds_per_word",
     "shared_levels",
+    "shown_context",
     "text_scorer",
     "transformations",
     "transformed",

@@ -18,6 +18,7 @@ import numpy as np
 from calig.words import word_spans
 from components.common.errors import InputError
 from components.probe.effects import TextScorer
+from components.probe.pairs import sided
 from schemas.probe import ProbeContext
 
 _Item = TypeVar("_Item")
@@ -49,11 +50,12 @@ def context_candidates(texts: Sequence[str], *, limit: int) -> Candidates:
 
     A fragment is a run of 3 to 6 words at a place that depends on the row's text alone.
     """
-    usable = dict.fromkeys(text for text in texts if len(word_spans(text)) >= _FEWEST_WORDS)
+    usable = dict.fromkeys(text for text in texts if len(word_spans(sided(text).opened)) >= _FEWEST_WORDS)
     cut: dict[str, int] = {}
     for row, text in enumerate(usable):
-        for fragment in _fragments(text):
-            cut.setdefault(fragment, row)
+        opened, tail = sided(text)
+        for fragment in _fragments(opened):
+            cut.setdefault(fragment + tail, row)
     short = [text for text in usable if len(word_spans(text)) <= _LONGEST_ROW]
     fragments = dict(_spread(list(cut.items()), _PER_ROW * limit))
     return Candidates(tuple(_spread(short, limit)), fragments, tuple(_spread(list(usable), limit)))
@@ -83,15 +85,19 @@ def choose_contexts(scorer: TextScorer, candidates: Candidates, n: int) -> list[
 
 
 def with_gap(text: str, share: float) -> ProbeContext:
-    """`text` with a gap before the word at `share` (0 … 1) of its words; 1 is the end, before closing punctuation."""
+    """`text` with a gap before the word at `share` (0 … 1) of its words; 1 is the end, before closing punctuation.
+
+    Of a pair the words are those of its open side.
+    """
+    text, tail = sided(text)
     spans = word_spans(text)
     while share == 1.0 and len(spans) > 1 and not any(c.isalnum() for c in text[slice(*spans[-1])]):
         spans.pop()
     if share == 1.0:
         end = spans[-1][1]
-        return ProbeContext(before=f"{text[:end]} ", after=text[end:])
+        return ProbeContext(before=f"{text[:end]} ", after=text[end:] + tail)
     at = spans[int(share * len(spans))][0]
-    return ProbeContext(before=text[:at], after=f" {text[at:]}")
+    return ProbeContext(before=text[:at], after=f" {text[at:]}{tail}")
 
 
 def _undecided(scorer: TextScorer, texts: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray, PerturbedText
 from components.common.errors import CouldNotRunError
+from components.probe.pairs import columns_of
 from schemas.base import digest_of
 from schemas.probe import ProbeContext
 
@@ -35,10 +36,18 @@ def text_scorer(
 
 
 def encoded(tokenizer: Any, texts: Sequence[str], *, max_length: int | None = None) -> list[PerturbedText]:
-    """Token ids of each text as the model gets them, special tokens included, cut at `max_length` tokens."""
+    """Token ids of each text, or pair of texts, as the model gets them, special tokens included, cut at `max_length` tokens."""
     cut = {} if max_length is None else {"truncation": True, "max_length": max_length}
-    ids = tokenizer(list(texts), return_attention_mask=False, verbose=False, **cut)["input_ids"]
-    return [PerturbedText(np.array(row, dtype=np.int64)) for row in ids]
+    first, second = columns_of(texts)
+    if second is None:
+        ids = tokenizer(first, return_attention_mask=False, verbose=False, **cut)["input_ids"]
+        return [PerturbedText(np.array(row, dtype=np.int64)) for row in ids]
+    of_pairs = tokenizer(first, second, return_attention_mask=False, verbose=False, **cut)
+    types = of_pairs.get("token_type_ids") or [None] * len(first)
+    return [
+        PerturbedText(np.array(row, dtype=np.int64), token_types=None if of is None else np.array(of, dtype=np.int64))
+        for row, of in zip(of_pairs["input_ids"], types, strict=True)
+    ]
 
 
 def word_effects(

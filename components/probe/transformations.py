@@ -16,6 +16,7 @@ import regex
 from calig.words import word_spans
 from components.common.plain_text import word_key
 from components.common.yaml_file import read_yaml_record
+from components.probe.pairs import on_open_side
 from schemas.config import TransformationName
 from schemas.probe import TransformationWords
 
@@ -45,7 +46,7 @@ def read_transformation_words(path: Path | None) -> TransformationWords:
 
 
 def transformations(names: Iterable[TransformationName], words: TransformationWords) -> dict[TransformationName, Transformation]:
-    """The transformations of these names, in their order."""
+    """The transformations of these names, in their order; of a pair they change the open side."""
     known: Mapping[TransformationName, Callable[[], Transformation]] = {
         "case": lambda: _upper_case,
         "punctuation": lambda: _without_punctuation,
@@ -54,7 +55,7 @@ def transformations(names: Iterable[TransformationName], words: TransformationWo
         "truncation": lambda: _first_half,
         "order": lambda: _shuffled,
     }
-    return {name: _where_changed(known[name]()) for name in dict.fromkeys(names)}
+    return {name: on_open_side(_where_changed(known[name]())) for name in dict.fromkeys(names)}
 
 
 def _where_changed(change: Transformation) -> Transformation:

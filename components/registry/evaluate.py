@@ -77,7 +77,12 @@ class TransformersEvaluator(ModelEvaluator):
         with TemporaryDirectory(prefix="calig-") as temporary:
             folder = Path(temporary)
             placed = place_logged_model(uri, folder)
-            rows = write_rows(dataset, folder / "evaluated.jsonl", text_column=evaluator_config.get("text"))
+            rows = write_rows(
+                dataset,
+                folder / "evaluated.jsonl",
+                text_column=evaluator_config.get("text"),
+                pair_column=evaluator_config.get("text_pair"),
+            )
             found = type(self).explain(placed, rows, evaluator_config)
             artifacts = _log_artifacts(client, run_id, found.folder)
             digest = hashlib.sha256((found.folder / "record.json").read_bytes()).hexdigest()
@@ -118,11 +123,12 @@ def _log_metrics(client: Any, run_id: str, record: GovernanceReport, metrics: Ma
     )
 
 
-def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
+def write_rows(dataset: Any, path: Path, *, text_column: str | None, pair_column: str | None = None) -> Path:
     """Write an MLflow `EvaluationDataset` to `path` as JSON lines with `text`, `label` and all other columns.
 
     Args:
         dataset: as MLflow passes it to evaluators: features as a DataFrame or an array of one column, and labels.
+        pair_column: which column is the second text of pairs; None: `text_pair`, where there is one.
         path: the file to write; pictures that rows name are copied beside it, since data sets read none from elsewhere.
         text_column: which column is the text; None: `text` or `image`, else the only column there is.
 
@@ -131,9 +137,10 @@ def write_rows(dataset: Any, path: Path, *, text_column: str | None) -> Path:
     """
     frame = _frame(dataset)
     column = text_column or _text_column(list(frame.columns))
-    if column not in frame.columns:
-        raise InputError("The evaluated data have no such column.", got=column, allowed=", ".join(map(str, frame.columns)))
-    frame = frame.rename(columns={column: column if column == "image" else "text"})
+    names = {column: column if column == "image" else "text"} | ({} if pair_column is None else {pair_column: "text_pair"})
+    for missing in names.keys() - set(frame.columns):
+        raise InputError("The evaluated data have no such column.", got=missing, allowed=", ".join(map(str, frame.columns)))
+    frame = frame.rename(columns=names)
     if column == "image":
         frame["image"] = [_copied(picture, path.parent / "pictures", number) for number, picture in enumerate(frame["image"])]
     if dataset.labels_data is not None:

@@ -17,6 +17,7 @@ from components.report import rows
 from components.report.drawing import charts, formats
 from components.report.payload import embed
 from components.report.sections import Material, all_sections
+from components.table.units import without_side
 from schemas.governance import GovernanceReport
 
 #: Each uses what the ones before it define.
@@ -29,7 +30,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {function.__name__: function for function in formats.FILTERS} | {"zip": zip}
+    made.filters |= {function.__name__: function for function in formats.FILTERS} | {"zip": zip, "without_side": without_side}
     style = inlined("report.css") + inlined("examples.css")
     made.globals |= {"style": style, "script": script(), "csp_hash": _csp_hash}
     return made

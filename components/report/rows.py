@@ -12,7 +12,21 @@ from components.table.rows import is_wrong
 
 _BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points"]
 _DRAWN = [
-    *("row", "id", "text", "image", "label", "segments", "predicted", "probability", "target", "f_input", "f_baseline", "tokens"),
+    *(
+        "row",
+        "id",
+        "text",
+        "pair_start",
+        "image",
+        "label",
+        "segments",
+        "predicted",
+        "probability",
+        "target",
+        "f_input",
+        "f_baseline",
+        "tokens",
+    ),
     *("content", "values", "words", "residuals", "converged", "coverage"),
 ]
 
@@ -47,6 +61,7 @@ class Drawn:
     row: int
     id: str
     text: str | None
+    pair_start: int | None
     image: str | None
     label: str | None
     segments: tuple[tuple[str, str], ...]

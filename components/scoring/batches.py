@@ -64,10 +64,18 @@ class TextCollator:
     deleted is refused.
     skips_padding: the model counts positions over tokens that are not `padding_id` (RoBERTa). They are those of the input
     before anything was replaced: a removed token keeps its place, and a `<pad>` that a user typed has none, as in the model.
+    takes_types: the model has a table of token types: those of pairs, zeros for single texts.
     """
 
-    def __init__(self, *, reads_last: bool = False, skips_padding: bool = False, padding_id: int | None = None) -> None:
-        self._reads_last, self._padding_id = reads_last, padding_id
+    def __init__(
+        self,
+        *,
+        reads_last: bool = False,
+        skips_padding: bool = False,
+        padding_id: int | None = None,
+        takes_types: bool = False,
+    ) -> None:
+        self._reads_last, self._padding_id, self._takes_types = reads_last, padding_id, takes_types
         self._first_position = padding_id if skips_padding else None
 
     def length(self, item: PerturbedInput) -> int:
@@ -78,13 +86,17 @@ class TextCollator:
         return int(np.flatnonzero(ids != self._padding_id).max(initial=0)) + 1
 
     def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
-        """`input_ids` and `attention_mask`, and `position_ids` where the model skips padding; int64 `batch seq`."""
+        """`input_ids` and `attention_mask`, where taken `token_type_ids` and `position_ids`; int64 `batch seq`."""
         lengths = np.array([self.length(item) for item in items])
         present = np.arange(lengths.max())[None, :] < lengths[:, None]
         ids, mask = np.zeros((2, *present.shape), dtype=np.int64)
         ids[present] = np.concatenate([_text(item).input_ids[:n] for item, n in zip(items, lengths, strict=True)])
         mask[present] = np.concatenate([self._attended(_text(item), n) for item, n in zip(items, lengths, strict=True)])
         arrays = {"input_ids": ids, "attention_mask": mask}
+        if self._takes_types:
+            types = np.zeros_like(ids)
+            types[present] = np.concatenate([_types(_text(item))[:n] for item, n in zip(items, lengths, strict=True)])
+            arrays["token_type_ids"] = types
         if self._first_position is None:
             return arrays
         positions = np.full(present.shape, self._first_position, dtype=np.int64)
@@ -101,6 +113,10 @@ class TextCollator:
                 next_step="set quality.perturbation to replace",
             )
         return attended
+
+
+def _types(item: PerturbedText) -> IntArray:
+    return np.zeros(len(item.input_ids), dtype=np.int64) if item.token_types is None else item.token_types
 
 
 def _original(item: PerturbedInput) -> IntArray:

@@ -34,18 +34,27 @@ class TextLogits(nn.Module):
         super().__init__()
         self.model = model
         self.words = model.get_input_embeddings()
-        # GPT-2 takes segment ids too, but as words: only a table of segments makes "all zero" the same as "none".
-        self.takes_segments = getattr(model.config, "type_vocab_size", 0) > 0 and "token_type_ids" in _parameters(model)
         self.register_buffer("mean", mean_embedding(model), persistent=False)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
         """Logits `batch classes` of the arrays of a `TextCollator`, int64 `batch seq`."""
         removed = (input_ids < 0).unsqueeze(-1)
         embedded = torch.where(removed, self.mean, self.words(input_ids.clamp(min=0)))
-        segments = {"token_type_ids": torch.zeros_like(input_ids)} if self.takes_segments else {}
-        positions = {} if position_ids is None else {"position_ids": position_ids}
-        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **segments, **positions).logits
+        given = {"token_type_ids": token_type_ids, "position_ids": position_ids}
+        further = {name: ids for name, ids in given.items() if ids is not None}
+        logits: Tensor = self.model(inputs_embeds=embedded, attention_mask=attention_mask, **further).logits
         return logits
+
+
+def _takes_types(model: Any) -> bool:
+    """Whether the model has a table of token types: only then "all zero" is the same as "none". GPT-2 takes them for words."""
+    return getattr(model.config, "type_vocab_size", 0) > 0 and "token_type_ids" in _parameters(model)
 
 
 def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
@@ -117,7 +126,9 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
     _check_classes(model, snapshot)
     if snapshot.modality == "text":
         skips = family.numbers_after is not None
-        text_collator = TextCollator(reads_last=family.reads_last, skips_padding=skips, padding_id=padding_id(model))
+        text_collator = TextCollator(
+            reads_last=family.reads_last, skips_padding=skips, padding_id=padding_id(model), takes_types=_takes_types(model)
+        )
         return Classifier(TextLogits(model).eval(), text_collator, model, n_classes)
     collator = ImageCollator(processor, patch_size=int(picture_config(model.config).patch_size))
     return Classifier(ImageLogits(model).eval(), collator, model, n_classes)

@@ -64,8 +64,21 @@ def iter_batches(
     asked = list(dict.fromkeys([*wanted, *(["problem"] if explained else []), *([among[0]] if among else [])]))
     for path in tables:
         with open_table(path, asked) as file:
-            for batch in file.iter_batches(batch_size=rows, columns=asked):
-                yield _kept(batch, explained, among).select(wanted)
+            present = [name for name in asked if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=rows, columns=present):
+                yield _kept(_completed(batch, asked), explained, among).select(wanted)
+
+
+def _completed(batch: pa.RecordBatch, asked: Iterable[str]) -> pa.RecordBatch:
+    """With the columns, all null, that an older table lacks."""
+    import pyarrow as pa
+
+    from schemas.attribution import SCHEMA
+
+    for name in asked:
+        if name not in batch.schema.names:
+            batch = batch.append_column(SCHEMA.field(name), pa.nulls(batch.num_rows, SCHEMA.field(name).type))
+    return batch
 
 
 def _kept(batch: pa.RecordBatch, explained: bool, among: tuple[str, Collection[object]] | None) -> pa.RecordBatch:
@@ -81,7 +94,7 @@ def _kept(batch: pa.RecordBatch, explained: bool, among: tuple[str, Collection[o
 
 @contextmanager
 def open_table(path: Path, columns: Collection[str] = ()) -> Iterator[pq.ParquetFile]:
-    """One file of the table, checked to be of this version and to have `columns`; raises as `iter_rows` does."""
+    """One file of the table, of a version that can be read and with `columns`, later ones aside; raises likewise."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -94,12 +107,12 @@ def open_table(path: Path, columns: Collection[str] = ()) -> Iterator[pq.Parquet
 
 
 def _check(path: Path, schema: pa.Schema, columns: Collection[str]) -> None:
-    from schemas.attribution import TABLE_VERSION
+    from schemas.attribution import LATER_COLUMNS, READABLE_VERSIONS, TABLE_VERSION
 
     version = (schema.metadata or {}).get(b"calig.table_version", b"none").decode()
-    if version != TABLE_VERSION:
+    if version not in READABLE_VERSIONS:
         problem = f"the attribution table {path} is of another version"
         raise CouldNotRunError(problem, got=version, allowed=TABLE_VERSION, next_step=AGAIN)
-    missing = sorted(set(columns) - set(schema.names))
+    missing = sorted(set(columns) - set(schema.names) - set(LATER_COLUMNS))
     if missing:
         raise CouldNotRunError(f"the attribution table {path} lacks columns", got=", ".join(missing), next_step=AGAIN)

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 _COLUMNS = [
     "id",
     "text",
+    "pair_start",
     "label",
     "segments",
     "problem",
@@ -98,8 +99,9 @@ def _all_places(tables: Sequence[Path]) -> Iterator[tuple[tuple[Path, int, int],
 
 def _read_group(path: Path, group: int) -> list[Row]:
     with open_table(path) as file:
-        rows: list[Row] = file.read_row_group(group, columns=_COLUMNS).to_pylist(maps_as_pydicts="strict")
-    return rows
+        present = [name for name in _COLUMNS if name in file.schema_arrow.names]
+        rows: list[Row] = file.read_row_group(group, columns=present).to_pylist(maps_as_pydicts="strict")
+    return [dict.fromkeys(_COLUMNS) | row for row in rows]
 
 
 class _Named(TypedDict):

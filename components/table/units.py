@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from calig.pairs import SIDES
 from components.table.rows import Row
 
 Span = tuple[int, int]
@@ -56,8 +57,35 @@ def units_of(row: Row) -> list[tuple[Span, float]]:
 
 
 def name_of(row: Row, span: Span) -> str:
-    """The words at `span`, or the name of the patch."""
-    return str(row["text"][slice(*span)] if row["text"] is not None else row["tokens"][span[0]])
+    """The words at `span`, of a pair with the text that they are in: `film [text_pair]`; or the name of the patch."""
+    if row["text"] is None:
+        return str(row["tokens"][span[0]])
+    return f"{row['text'][slice(*span)]}{_side_mark(row, span)}"
+
+
+#: What follows a word's name where rows are pairs: one word in the two texts is two, for it says other things there.
+_SIDE_MARKS = tuple(f" [{side}]" for side in SIDES)
+
+
+def _side_mark(row: Row, span: Span) -> str:
+    start = row.get("pair_start")
+    return "" if start is None else _SIDE_MARKS[span[0] >= start]
+
+
+def parted(name: str) -> tuple[str, str]:
+    """The words of a name that `name_of` or `phrase_name` gave, as they stand in their text, and its mark of a side, or none."""
+    mark = next((mark for mark in _SIDE_MARKS if name.endswith(mark)), "")
+    return name.removesuffix(mark), mark
+
+
+def without_side(name: str) -> str:
+    """The words of a name alone."""
+    return parted(name)[0]
+
+
+def phrase_name(words: Sequence[str]) -> str:
+    """One name for the names of neighbouring words, which are of one text: `good film [text_pair]`."""
+    return " ".join([*map(without_side, words[:-1]), *words[-1:]])
 
 
 def reason_change(reference: Floats, candidate: Floats) -> Floats:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schemas.attribution import SCHEMA
+from schemas.attribution import LATER_COLUMNS, SCHEMA
 
 #: A picture's path differs from machine to machine; its bytes are in the data set's digest.
 VALUE_COLUMNS = tuple(name for name in SCHEMA.names if name != "image")
@@ -21,23 +21,28 @@ def values_digest(table: pa.Table) -> str:
     """SHA-256 over the values of `VALUE_COLUMNS`, in their order, bit for bit.
 
     Of every column: its name and type, which values are null, the lengths of lists and texts, and the values themselves,
-    little-endian. Chunks, encodings, compression and metadata of the file do not enter.
+    little-endian. Chunks, encodings, compression and metadata of the file do not enter. The columns of pairs
+    and windows enter where there are such rows: other tables have the digest that they had before there were such columns.
 
     Raises:
         KeyError: the table lacks one of the columns.
     """
-    return _digest(table.column)
+    return _digest(table.column, table.schema)
 
 
 def file_values_digest(file: pq.ParquetFile) -> str:
     """`values_digest` of a file's table; memory holds one column at a time."""
-    return _digest(lambda name: file.read(columns=[name])[name])
+    return _digest(lambda name: file.read(columns=[name])[name], file.schema_arrow)
 
 
-def _digest(column_of: Callable[[str], pa.ChunkedArray]) -> str:
+def _digest(column_of: Callable[[str], pa.ChunkedArray], schema: pa.Schema) -> str:
     digest = hashlib.sha256()
     for name in VALUE_COLUMNS:
+        if name in LATER_COLUMNS and name not in schema.names:
+            continue
         column = column_of(name).combine_chunks()
+        if name in LATER_COLUMNS and column.null_count == len(column):
+            continue
         digest.update(f"{name}\0{_kind(column.type)}\0".encode())
         _feed(digest, column)
     return digest.hexdigest()

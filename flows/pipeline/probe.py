@@ -63,7 +63,9 @@ def _probed_texts(
 ) -> ProbeReport:
     """Words put into contexts and, where the settings name transformations, rows transformed: one report on both."""
     of_words, of_rows = probe.shared_levels(settings)
-    texts = [example.text for example in dataset.examples_of(release) if example.text and example.problem is None]
+    usable = [example for example in dataset.examples_of(release) if example.text and example.problem is None]
+    rows_of = [(example.text or "", example.text_pair) for example in usable]
+    texts = probe.probed_texts(rows_of, release.config.attribution.explain)
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.sample) for snapshot in snapshots]
     found = _probed_words(release, versions, texts, candidates, cover, of_words)
@@ -103,7 +105,7 @@ def _probed_words(
         [version.snapshot for version in versions],
         found.effects,
         [cover.word(word) for word in found.words],
-        [ProbeContext(before=cover.text(context.before), after=cover.text(context.after)) for context in contexts],
+        [probe.shown_context(context, cover.text) for context in contexts],
         occurrences={cover.word(word): n for word, n in occurrences.items()},
         n_left_out=known.n_left_out,
         sources=known.sources,

@@ -43,6 +43,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     attribution.check_target(config.attribution.target, snapshot.labels)
     pinned = tasks.read_dataset(dataset, limit, snapshot)
     attribution.check_gold(config.attribution.target, pinned)
+    attribution.check_explain(config.attribution.explain, pinned)
     config = redact.name_key(_with_suite(config, snapshot), snapshot)
     found = find_reference(Candidate(snapshot, workspace, trusted_keys(config)), reference)
     choice = _fusion(config, snapshot, pinned, found.profile, workspace)

@@ -11,6 +11,7 @@ from schemas.fusion import ContextRule, FusionRule, FusionSettings
 
 Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
 Objective = Literal["centred", "logit", "log_odds"]
+Explained = Literal["both", "text", "text_pair"]
 Device = Literal["auto", "cpu", "cuda"]
 
 #: λ until evidence on a model speaks for another: the best of the grid on SST-2 and on digits (`make bench-faithfulness`).
@@ -29,6 +30,10 @@ class AttributionConfig(Record):
         default="centred",
         description="what is explained of a class where a softmax decides: centred, its logit less the mean of the others; "
         "log_odds, log p/(1 − p); logit, its logit alone; multi-label and regression models have their logit explained",
+    )
+    explain: Explained = Field(
+        default="both",
+        description="of pairs of texts: both, or text or text_pair alone; the other one then stays in x' as it is in x",
     )
     fusion_rule: FusionRule = Field(
         default="change",
@@ -108,6 +113,9 @@ class AttributionConfig(Record):
 
         ValueError while λ is still to be chosen.
         """
-        unused = {"long_texts", "window_overlap"} if self.long_texts == "truncate" else set()  # as before there were windows
-        settings = self.model_dump(mode="json", exclude={"device", "batch_tokens", "shard_rows", "calibration_rows"} | unused)
+        neutral = {"device", "batch_tokens", "shard_rows", "calibration_rows"}
+        # Explanations that were made before there were windows and pairs stay comparable.
+        unused = {"long_texts", "window_overlap"} if self.long_texts == "truncate" else set()
+        unused |= {"explain"} if self.explain == "both" else set()
+        settings = self.model_dump(mode="json", exclude=neutral | unused)
         return digest_of(settings | {"fusion_coefficient": self.fusion.coefficient})

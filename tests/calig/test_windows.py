@@ -97,7 +97,7 @@ def test_bad_options_say_what_is_allowed(bert, options, message):
 
 
 @pytest.mark.parametrize(
-    "item", [None, Image.new("RGB", (8, 8)), ("a film", "a plot"), 3], ids=["none", "picture", "pair", "int"]
+    "item", [None, Image.new("RGB", (8, 8)), ("a film", "a plot", "a scene"), 3], ids=["none", "picture", "three", "int"]
 )
 def test_what_is_no_text_is_refused(bert, item):
     for long_texts in ("windows", "truncate"):

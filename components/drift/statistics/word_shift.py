@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from components.drift.pairing import PairedExample, groups
-from components.table.units import Floats
+from components.table.units import Floats, Span, parted, phrase_name
 from schemas.config import DriftConfig
 from schemas.drift import WordShift
 
@@ -88,12 +88,18 @@ def phrase_z(word_z: float, n_phrases: int) -> float:
 def own_phrases(phrases: Sequence[WordShift], words: Sequence[WordShift]) -> list[WordShift]:
     """The phrases without those whose change a word or a shorter phrase that fires in them explains."""
     kept: list[WordShift] = []
-    firing = [(shift.toward, f" {shift.word} ") for shift in words if shift.fires]
+    firing = [shift for shift in words if shift.fires]
     for phrase in sorted(phrases, key=lambda s: (not s.fires, s.length, -abs(s.z))):
-        if not any(toward == phrase.toward and word in f" {phrase.word} " for toward, word in firing):
+        if not any(shift.toward == phrase.toward and _within(shift.word, phrase.word) for shift in firing):
             kept.append(phrase)
-            firing += [(phrase.toward, f" {phrase.word} ")] if phrase.fires else []
+            firing += [phrase] if phrase.fires else []
     return sorted(kept, key=lambda s: (not s.fires, -abs(s.z)))
+
+
+def _within(part: str, phrase: str) -> bool:
+    """Whether the words of one name stand side by side in another's, in the same text of a pair."""
+    (words, side), (all_words, of_phrase) = parted(part), parted(phrase)
+    return side == of_phrase and f" {words} " in f" {all_words} "
 
 
 def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
@@ -155,11 +161,11 @@ def _phrase_tests(examples: Sequence[PairedExample], config: DriftConfig) -> lis
                 places[words].append(first)
         for words, starts in places.items():
             found[words, example.toward].append(_phrase(example, starts, len(words), typical))
-    return [_Test("all", " ".join(words), toward, some, len(words)) for (words, toward), some in sorted(found.items())]
+    return [_Test("all", phrase_name(words), toward, some, len(words)) for (words, toward), some in sorted(found.items())]
 
 
 def _phrases(example: PairedExample, longest: int) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Units of a text with nothing but blanks between them, and the place of the first; patches form no phrases.
+    """Units of one text with nothing but blanks between them, and the place of the first; patches form no phrases.
 
     What a unit is made of does not count, so that covered texts have the same phrases.
     """
@@ -168,12 +174,18 @@ def _phrases(example: PairedExample, longest: int) -> Iterator[tuple[tuple[str, 
     texts = [text.casefold() for text, _ in example.units]
     spans = [span for _, span in example.units]
     gaps = [example.text[a[1] : b[0]] for a, b in pairwise(spans)]
-    joined = [gap.isspace() for gap in gaps]
+    across = [_across(example, a, b) for a, b in pairwise(spans)]
+    joined = [gap.isspace() and not between for gap, between in zip(gaps, across, strict=True)]
     for first in range(len(texts)):
         for length in range(2, longest + 1):
             if first + length > len(texts) or not joined[first + length - 2]:
                 break
             yield tuple(texts[first : first + length]), first
+
+
+def _across(example: PairedExample, before: Span, after: Span) -> bool:
+    """Whether the second text of a pair begins between two units."""
+    return example.pair_start is not None and before[0] < example.pair_start <= after[0]
 
 
 def _phrase(example: PairedExample, starts: Sequence[int], length: int, typical: tuple[float, float]) -> _Occurrence:

@@ -79,6 +79,7 @@ class Sample(Target):
     id: str
     image: str | None
     input_ids: list[int]
+    token_types: list[int] | None
     content: list[bool]
     windows: list[dict[str, int]] | None
 
@@ -195,7 +196,9 @@ def source_of(row: Mapping[str, Any], perturbation: Perturbation) -> Source:
         raise CouldNotRunError(f"row {row['id']} is a text", got=f"perturbation {perturbation.kind}", allowed="replace, delete")
     ids = np.array(row["input_ids"], dtype=np.int64)
     windows = tuple((span["start"], span["end"]) for span in row["windows"] or ())
-    return TextSource(ids, content, perturbation.replacement_id, perturbation.kind == "delete", windows)
+    given = row.get("token_types")
+    types = None if given is None else np.array(given, dtype=np.int64)
+    return TextSource(ids, content, perturbation.replacement_id, perturbation.kind == "delete", windows, types)
 
 
 def explained_class(row: Mapping[str, Any], labels: Sequence[str]) -> int:

@@ -124,8 +124,12 @@ def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) ->
 
 
 def text_columns(chunk: Chunk) -> Columns:
-    """Texts, and how many characters each has in all."""
-    return {"text": [row.text for row in chunk], "characters": _numbers((row.n_characters for row in chunk), np.uint32)}
+    """Texts, how many characters each has in all, and where the second of a pair begins."""
+    return {
+        "text": [row.text for row in chunk],
+        "characters": _numbers((row.n_characters for row in chunk), np.uint32),
+        "pair_start": _numbers((row.pair_start for row in chunk), np.int32),
+    }
 
 
 def unit_columns(chunk: Chunk) -> Columns:

@@ -85,7 +85,7 @@ def strongest(values: Floats, most: int) -> Integers:
     return np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
 
 
-_PLAIN = ("row", "id", "text", "image", *COLUMNS)
+_PLAIN = ("row", "id", "text", "pair_start", "image", *COLUMNS)
 _RAGGED = ("starts", "ends", "content", "values", "attention_rollout", "residuals", "n_points")
 _NO_UNITS = Units(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
@@ -116,11 +116,14 @@ class PackedLayers:
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """One row; `special` is the relevance of the tokens outside all units, in logits; `grid` is rows, columns of patches."""
+    """One row; `special` is the relevance of the tokens outside all units, in logits; `grid` is rows, columns of patches;
+    `pair_start` is where the second text of a pair begins, −1 where there is none.
+    """
 
     id: str
     text: str
     n_characters: int
+    pair_start: int
     image: str | None
     grid: tuple[int, int]
     units: PackedUnits
@@ -155,6 +158,7 @@ def _packed(row: Mapping[str, Any], reference: Reference | None) -> PackedRow:
         id=row["id"],
         text=text[:MAX_CHARACTERS],
         n_characters=len(text),
+        pair_start=-1 if row["pair_start"] is None else row["pair_start"],
         image=row["image"],
         grid=_grid(row["tokens"], content),
         units=packed,

@@ -55,8 +55,8 @@ def _view(record: GovernanceReport, example: DriftExample, image: str | None) ->
     return PairView(
         example=example,
         toward=toward,
-        reference=heat.pieces(example.text, words, sides[0], scale),
-        candidate=heat.pieces(example.text, words, sides[1], scale),
+        reference=heat.pieces(example.text, words, sides[0], scale, example.pair_start),
+        candidate=heat.pieces(example.text, words, sides[1], scale, example.pair_start),
         most=tuple((words[index].text, sides[0][index], sides[1][index]) for index in order),
         grid=_grid(record, words, sides, scale, image) if record.model.modality == "image" else None,
     )

@@ -52,7 +52,6 @@ class ExampleView:
 
 def view_of(drawn: Drawn, group: str, why: str, reference: ReferenceRow | None, processor: Path) -> ExampleView:
     """Everything the page shows of one example; both versions on one colour scale of shares."""
-    text = drawn.text or ""
     before = reference.words if reference else ()
     strongest = max(_strongest_share(drawn.words), _strongest_share(before))
     return ExampleView(
@@ -60,12 +59,12 @@ def view_of(drawn: Drawn, group: str, why: str, reference: ReferenceRow | None, 
         group=group,
         why=why,
         flags=_flags(drawn, reference),
-        pieces=_pieces(text, drawn.words, strongest),
-        left_out=heat.characters_left_out(text),
+        pieces=_pieces(drawn, drawn.words, strongest),
+        left_out=heat.characters_left_out(drawn.text or ""),
         special=special_total(drawn),
         total=sum(drawn.values),
         picture=_picture(drawn, processor) if drawn.image is not None else None,
-        reference=ReferenceView(reference.predicted, reference.target, _pieces(text, before, strongest)) if reference else None,
+        reference=ReferenceView(reference.predicted, reference.target, _pieces(drawn, before, strongest)) if reference else None,
     )
 
 
@@ -76,9 +75,9 @@ def special_total(example: Drawn) -> float:
     return round(sum(value for value, content in zip(example.values, example.content, strict=True) if not content), 6)
 
 
-def _pieces(text: str, words: tuple[Word, ...], strongest: float) -> tuple[heat.Piece, ...]:
+def _pieces(drawn: Drawn, words: tuple[Word, ...], strongest: float) -> tuple[heat.Piece, ...]:
     """The text with its values in logits; the share `strongest` of all of them has the full colour."""
-    return heat.pieces(text, words, [word.value for word in words], strongest * _mass(words))
+    return heat.pieces(drawn.text or "", words, [word.value for word in words], strongest * _mass(words), drawn.pair_start)
 
 
 def _strongest_share(words: tuple[Word, ...]) -> float:

@@ -203,3 +203,41 @@ def test_rows_under_many_fusions_are_the_table_s_rows(bert, tmp_path):
         np.testing.assert_allclose(values[own], stored["values"], rtol=1e-6)
         np.testing.assert_allclose(values[0], np.mean(stored["layer_attributions"], axis=0), rtol=1e-6)
     assert len(set(attribution.GRID)) == len(attribution.GRID) == 61
+
+
+def pairs(*items: tuple[str, str]) -> list[Example]:
+    return [Example(row=i, id=f"r{i}", text=a, text_pair=b) for i, (a, b) in enumerate(items)]
+
+
+def test_a_pair_is_a_row_with_both_texts(bert, tmp_path):
+    _, (row,) = explained(bert, pairs(("a great film !", "it is bad")), tmp_path)
+    assert (row["text"], row["pair_start"]) == ("a great film !\nit is bad", 15)
+    assert [row["text"][word["start"] : word["end"]] for word in row["words"]] == ["a", "great", "film", "!", "it", "is", "bad"]
+    of_tokens = [row["text"][a:b] for a, b in zip(row["starts"], row["ends"], strict=True) if a >= 0]
+    assert of_tokens == row["text"].split()
+    assert row["token_types"] == [0] * 6 + [1] * 4
+    assert sum(row["values"]) == pytest.approx(row["f_input"] - row["f_baseline"], abs=2e-3)
+
+
+def test_one_side_of_a_pair_is_kept(bert, tmp_path):
+    both, first = (
+        explained(bert, pairs(("a great film !", "it is bad")), tmp_path, CPU.model_copy(update={"explain": side}))[1][0]
+        for side in ("both", "text")
+    )
+    assert [word["text"] for word in first["words"]] == ["a", "great", "film", "!"]
+    assert first["content"] == [False, *[True] * 4, *[False] * 5]
+    assert first["values"][6:9] == [0.0] * 3
+    assert (first["text"], first["f_input"]) == (both["text"], both["f_input"])
+    assert first["f_baseline"] != both["f_baseline"]
+
+
+def test_a_side_is_part_of_the_method_and_both_changes_nothing():
+    prints = {side: CPU.model_copy(update={"explain": side}).fingerprint() for side in ("both", "text", "text_pair")}
+    assert len(set(prints.values())) == 3
+    assert prints["both"] == CPU.fingerprint()
+
+
+def test_pairs_that_a_tokenizer_cannot_take_are_problems_of_their_rows(bert, tmp_path):
+    _, rows = explained(bert, [*pairs(("a film", "\x00"), ("a film", "a plot"))], tmp_path)
+    assert [row["problem"] is None for row in rows] == [False, True]
+    assert rows[0]["pair_start"] == 7

@@ -93,9 +93,17 @@ def test_other_names_are_segments(tmp_path: Path, column: str) -> None:
     assert _load(tmp_path / "a.jsonl")[0].segments == {column: "x"}
 
 
-@pytest.mark.parametrize("column", ["text_pair", "text_pairs", "Text Pair"])
-def test_text_pairs_are_refused(tmp_path: Path, column: str) -> None:
-    assert "Text pairs are not supported" in _refused(tmp_path / "a.jsonl", json.dumps({"text": "a", column: "b"}) + "\n")
+@pytest.mark.parametrize("column", ["text_pairs", "Text Pair", "textpair", "text-pair"])
+def test_a_near_name_of_the_second_text_is_refused(tmp_path: Path, column: str) -> None:
+    assert "did you mean 'text_pair'?" in _refused(tmp_path / "a.jsonl", json.dumps({"text": "a", column: "b"}) + "\n")
+
+
+def test_rationales_that_do_not_fit_pairs_are_refused(tmp_path: Path) -> None:
+    pair = {"text": "a b", "text_pair": "c"}
+    several = _refused(tmp_path / "a.jsonl", json.dumps(pair | {"rationales": [[[0, 1]]]}) + "\n")
+    assert "several annotators are not supported for pairs" in several
+    for row in (pair | {"rationale": [[0, 1]]}, pair | {"rationale_pair": []}, {"text": "a", "rationale_pair": []}):
+        assert "need the columns 'text_pair', 'rationale' and" in _refused(tmp_path / "a.jsonl", json.dumps(row) + "\n")
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from calig.words import word_spans
 from components import drift, privacy
 from components.common.errors import InputError
-from components.privacy.cover import hashed, placed
+from components.privacy.cover import _blocked, hashed, placed
 from components.privacy.tables import blocks, cover_text
 from schemas.attribution import SCHEMA, TABLE_VERSION
 from schemas.config import DriftConfig, PipelineConfig, PrivacyConfig
+from schemas.drift import DriftExample, DriftWord
 from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import Example
 from tests.helpers.explained import explained
@@ -199,3 +200,35 @@ def test_the_key_is_read_from_its_file_and_only_its_id_is_told(tmp_path, monkeyp
 def test_messages_of_errors_are_told_only_where_texts_are_kept():
     assert privacy.told(ValueError("“secret”"), KEEP) == "ValueError: “secret”"
     assert "secret" not in privacy.told(ValueError("“secret”"), REDACT)
+
+
+@pytest.mark.parametrize("config", [HASH, REDACT])
+def test_the_second_text_of_a_pair_is_covered_and_found_again(tmp_path, config):
+    text = "secret plot, \nawfully secret"
+    row = rows(0)[0] | {
+        "text": text,
+        "pair_start": 14,
+        "words": [{"text": text[a:b], "start": a, "end": b, "value": 0.5} for a, b in ((0, 6), (7, 11), (14, 21), (22, 28))],
+    }
+    pq.write_table(pa.Table.from_pylist([row], schema=SCHEMA), tmp_path / "pairs.parquet")
+    example = Example(row=0, id=row["id"], text="secret plot, ", text_pair="awfully secret")
+    made = privacy.Cover(config, [example], tmp_path / "covered", KEY if config.texts == "hash" else None)
+    (named,) = pq.read_table(*made.named([tmp_path / "pairs.parquet"])).to_pylist()
+    (shown,) = pq.read_table(*made.shown([tmp_path / "pairs.parquet"])).to_pylist()
+    for covered in (named, shown):
+        sides = [word["start"] >= covered["pair_start"] for word in covered["words"]]
+        assert sides == [False, False, True, True]
+        assert covered["words"][2]["start"] == covered["pair_start"]
+        assert "secret" not in str(covered)
+    assert named["words"][0]["text"] == named["words"][3]["text"] == made.word("secret")
+
+
+def test_examples_of_redacted_pairs_keep_the_place_of_the_second_text():
+    words = [DriftWord(text=f"w{n}", start=4 * n, end=4 * n + 3, reference=0.1, candidate=0.2) for n in range(3)]
+    example = DriftExample(
+        id="a", text="one two\nsix", pair_start=8, label=None, reference_prediction="POS", candidate_prediction="POS",
+        rank_agreement=None, sign_flip=None, words=tuple(words),
+    )  # fmt: skip
+    blocked = _blocked(example)
+    assert blocked.pair_start == blocked.words[2].start
+    assert blocked.words[1].start < blocked.pair_start

@@ -11,6 +11,7 @@ import pytest
 from calig.metrics.perturbation import Perturbation, PerturbedInput, PerturbedText, top_count
 from components.common.errors import CouldNotRunError, InputError
 from components.quality import evaluate, sample_inputs
+from components.quality.scores.table import source_of
 from schemas.base import CheckVerdict, Direction
 from schemas.config import QualityConfig
 from schemas.quality import Metric, QualityReport, ScorerRecord
@@ -448,3 +449,25 @@ def test_few_rows_say_nothing_about_which_explanation_is_more_faithful(tmp_path:
         f"Only {n} row{'s' if n > 1 else ''} could be compared with simpler explanations, fewer than 30: whether one of them is "
         "more faithful was not judged.",
     )
+
+
+@pytest.mark.parametrize("kind", ["replace", "delete"])
+def test_the_kept_side_of_a_pair_is_never_perturbed(kind: str) -> None:
+    """Of `[CLS] a b [SEP] c [SEP]` with c kept, only a and b can go; separators, c and the token types stay."""
+    ids, types = [2, 7, 8, 3, 9, 3], [0, 0, 0, 0, 1, 1]
+    row = {
+        "id": "r", "image": None, "input_ids": ids, "token_types": types,
+        "content": [False, True, True, False, False, False],
+    }  # fmt: skip
+    source = source_of(row, Perturbation(kind, replacement_id=4))  # type: ignore[arg-type]
+    assert source.n_content == 2
+    gone = source.without(np.array([True, True]))
+    assert isinstance(gone, PerturbedText)
+    assert gone.token_types is not None
+    assert gone.token_types.tolist() == types
+    if kind == "replace":
+        assert gone.input_ids.tolist() == [2, 4, 4, 3, 9, 3]
+    else:
+        assert gone.input_ids.tolist() == ids
+        assert gone.attended is not None
+        assert gone.attended.tolist() == [True, False, False, True, True, True]

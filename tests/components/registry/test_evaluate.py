@@ -55,3 +55,11 @@ def test_ids_keep_their_digits(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_an_input_error(tmp_path: Path, frame: pd.DataFrame, text: str | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         written(tmp_path, frame, text=text)
+
+
+def test_the_second_text_of_pairs_may_have_any_name(tmp_path: Path) -> None:
+    data = SimpleNamespace(features_data=pd.DataFrame({"premise": ["a"], "hypothesis": ["b"]}), labels_data=None)
+    path = write_rows(data, tmp_path / "rows.jsonl", text_column="premise", pair_column="hypothesis")
+    assert json.loads(path.read_text(encoding="utf-8")) == {"text": "a", "text_pair": "b"}
+    with pytest.raises(InputError, match=r"no such column\.\ngot: second"):
+        write_rows(data, tmp_path / "rows.jsonl", text_column="premise", pair_column="second")

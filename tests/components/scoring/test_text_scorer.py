@@ -220,3 +220,30 @@ def test_opening_is_quiet(snapshot: ModelSnapshot, tmp_path: Path, capfd: pytest
     open_scorer(snapshot, runtime="onnxruntime", workspace=tmp_path, parity_inputs=texts(5))
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_token_types_of_pairs_reach_the_runtime(opened: tuple[TokenScorer, ScorerRecord], snapshot: ModelSnapshot) -> None:
+    ids, types = np.array([2, 10, 11, 3, 12, 3]), np.array([0, 0, 0, 0, 1, 1])
+    expected = plain_logits(
+        snapshot.model_path,
+        PerturbedText(ids),
+        input_ids=torch.from_numpy(ids)[None],
+        token_type_ids=torch.from_numpy(types)[None],
+    )
+    pair, single = PerturbedText(ids, token_types=types), PerturbedText(ids)
+    scored = opened[0].logits([pair, single])
+    np.testing.assert_allclose(scored[0], expected, atol=ATOL)
+    np.testing.assert_allclose(scored[1], plain_logits(snapshot.model_path, single), atol=ATOL)
+    assert np.abs(scored[0] - scored[1]).max() > 1e-2
+
+
+def test_an_export_without_token_types_is_made_anew(snapshot: ModelSnapshot, tmp_path: Path) -> None:
+    """Exports are kept under the weights' digest; those made before there were pairs lack the input."""
+    from components.scoring.models import open_classifier
+
+    classifier = open_classifier(snapshot, device="cpu")
+    kept = classifier.collator.arrays([texts(5)[0]] * 2)
+    del kept["token_type_ids"]
+    export_module.exported(classifier.module, kept, folder=tmp_path / "onnx" / snapshot.weights_digest)
+    _, record = open_scorer(snapshot, runtime="onnxruntime", workspace=tmp_path, parity_inputs=texts(5, 9))
+    assert record.runtime == "onnxruntime"

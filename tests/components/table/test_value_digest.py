@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.table.value_digest import VALUE_COLUMNS, values_digest
-from schemas.attribution import SCHEMA
+from schemas.attribution import LATER_COLUMNS, SCHEMA
 from tests.helpers import sample_tables
 
 
@@ -31,6 +31,11 @@ def test_compression_row_groups_metadata_and_chunks_do_not_matter(rows: list[dic
     assert values_digest(pq.read_table(tmp_path / "a")) == values_digest(table)
     assert values_digest(pa.concat_tables([table.slice(0, 5), table.slice(5)])) == values_digest(table)
     assert values_digest(table.slice(2, 3)) == values_digest(table.take([2, 3, 4])) != values_digest(table)
+
+
+def test_single_texts_have_the_digest_of_tables_before_there_were_pairs(rows: list[dict[str, Any]]) -> None:
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    assert values_digest(table.drop_columns([*LATER_COLUMNS])) == values_digest(table)
 
 
 def test_a_pictures_path_does_not_matter(rows: list[dict[str, Any]]) -> None:
@@ -54,6 +59,8 @@ def test_every_value_matters(rows: list[dict[str, Any]], column: str) -> None:
     value = row[column]
     if value is None and pa.types.is_string(SCHEMA.field(column).type):
         other: Any = ""
+    elif value is None and pa.types.is_integer(SCHEMA.field(column).type):
+        other = 0
     elif pa.types.is_map(SCHEMA.field(column).type):
         (name, last), *rest = value[::-1]
         other = [*rest[::-1], (name, changed(last))]

@@ -40,11 +40,11 @@ function titles(rows, row, names) {
 
 /** Both versions on one colour scale of shares, so that a strong word is strong on both sides. */
 function texts(rows, row, content, title) {
-  const { characters, leftOut, reference, candidate } = content;
+  const { characters, leftOut, pairStart, reference, candidate } = content;
   const scale = largest([...shares(reference), ...shares(candidate)]);
   const version = (units, heading, target) => {
     const attributes = { class: "heat", dir: "auto", "data-unit": "logits", "data-target": rows.label(target, row) };
-    return h("div", {}, h("h4", {}, heading), h("p", attributes, heat(characters, units, scale, leftOut)));
+    return h("div", {}, h("h4", {}, heading), h("p", attributes, heat(characters, units, scale, leftOut, pairStart)));
   };
   const sides = reference.length ? [version(reference, title.reference, "reference_target")] : [];
   sides.push(version(candidate, title.candidate, "target"));
@@ -52,14 +52,15 @@ function texts(rows, row, content, title) {
 }
 
 /** The three words whose share changed most; nothing when the two versions cut the text differently. */
-function changedMost({ characters, candidate, reference }) {
+function changedMost(content) {
+  const { characters, candidate, reference } = content;
   const same = candidate.length === reference.length
     && candidate.every(({ start, end }, i) => reference[i].start === start && reference[i].end === end);
   if (!same || !candidate.length || !characters.length) return null;
   const [before, now] = [shares(reference), shares(candidate)];
   const change = (i) => Math.abs(now[i] - before[i]);
   const order = Array.from(now.keys()).sort((a, b) => change(b) - change(a)).slice(0, 3);
-  const word = (i) => [h("span", { class: "word", dir: "auto" }, characters.slice(candidate[i].start, candidate[i].end).join("")),
+  const word = (i) => [h("span", { class: "word", dir: "auto" }, wordAt(content, i)),
     ` ${signedPercent(before[i])} → `, h("b", {}, signedPercent(now[i])), " "];
   return h("p", { class: "most soft" }, "Share changed most: ", order.map(word));
 }

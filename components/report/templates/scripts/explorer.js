@@ -93,8 +93,11 @@ class Explorer {
     if (row >= rows) return this.rows.problem(row);
     const gold = this.rows.label("label", row);
     if (this.root.dataset.modality === "image") return gold === null ? "" : `gold ${gold}`;
-    const { text } = await block(`text-${Math.floor(row / chunk)}`);
-    return text[row % chunk].slice(0, 160);
+    const { text, pair_start } = await block(`text-${Math.floor(row / chunk)}`);
+    const whole = text[row % chunk], start = pair_start[row % chunk];
+    if (start < 0) return whole.slice(0, 160);
+    const characters = Array.from(whole); // of a pair the beginning of both texts
+    return [characters.slice(0, start - 1), characters.slice(start)].map((side) => side.slice(0, 80).join("")).join(" ¦ ");
   }
 
   fillSegments() {

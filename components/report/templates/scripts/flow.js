@@ -20,8 +20,9 @@ function flowTable(content) {
     h("table", { class: "flow" }, caption(flow), head(flow), h("tbody", {}, body), foot(flow, content)));
 }
 
-function wordAt({ characters, candidate }, unit) {
-  return characters.slice(candidate[unit].start, candidate[unit].end).join("");
+function wordAt({ characters, candidate, pairStart }, unit) {
+  const { start, end } = candidate[unit];
+  return characters.slice(start, end).join("") + sideMark(start, pairStart);
 }
 
 /** The fused map over the table's places: shown words, the rest, special tokens. */

@@ -25,17 +25,31 @@ function shares(units) {
   return units.map((unit) => (mass > 0 ? unit.value / mass : 0));
 }
 
-/** The text as it stands; words are not isolated from each other, so the order of mixed directions is the text's own. */
-function heat(characters, units, scale, leftOut) {
+const SIDES = ["text", "text_pair"];
+
+function sideName(side) {
+  return h("span", { class: "side-name" }, SIDES[side]);
+}
+
+/** What follows a word's name, so that it tells which text of a pair the word is in. */
+function sideMark(start, pairStart) {
+  return pairStart > 0 ? ` [${SIDES[start < pairStart ? 0 : 1]}]` : "";
+}
+
+/** The text as it stands; words are not isolated from each other, so the order of mixed directions is the text's own.
+ * `pairStart`: where the second text of a pair begins, or −1; both come after their names. */
+function heat(characters, units, scale, leftOut, pairStart) {
   const text = (from, to) => characters.slice(from, to).join("");
-  const parts = [];
+  const between = (from, to) => (from < pairStart && pairStart <= to
+    ? [text(from, pairStart), sideName(1), text(pairStart, to)] : text(from, to));
+  const parts = pairStart > 0 ? [sideName(0)] : [];
   let at = 0;
   const portions = shares(units);
   units.forEach(({ start, end, value }, i) => {
     if (start >= end) return;
-    parts.push(text(at, start), h("span", { class: side(portions[i], scale), "data-v": signed(value) }, text(start, end)));
+    parts.push(between(at, start), h("span", { class: side(portions[i], scale), "data-v": signed(value) }, text(start, end)));
     at = end;
   });
-  parts.push(text(at), leftOut ? h("span", { class: "cut" }, ` … ${count(leftOut)} more characters`) : "");
+  parts.push(between(at, characters.length), leftOut ? h("span", { class: "cut" }, ` … ${count(leftOut)} more characters`) : "");
   return parts;
 }

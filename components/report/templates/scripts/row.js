@@ -14,6 +14,7 @@ async function contentOf(rows, row) {
   const characters = Array.from(text.text[at]); // offsets count code points, as Python does
   return {
     characters,
+    pairStart: text.pair_start[at],
     leftOut: text.characters[at] - characters.length,
     candidate: unitsOf(units, "candidate", at),
     reference: unitsOf(units, "reference", at),

@@ -258,6 +258,9 @@ def family_named(config: Any) -> Family:
         raise _unsupported(f"this model type cannot be attributed: {REFUSED[model_type]}", model_type)
     if model_type not in FAMILIES:
         raise _unsupported("unknown model type", model_type)
+    patch = getattr(picture_config(config), "patch_size", 1)
+    if FAMILIES[model_type].modality == "image" and not isinstance(patch, int):
+        raise _unsupported("image models whose patches are no squares cannot be attributed yet", f"patch_size {patch}")
     return FAMILIES[model_type]
 
 

@@ -148,7 +148,7 @@ def encode_windows(
 
 
 def _encode_whole(text: str, tokenizer: Any, vocabulary: int | None) -> EncodedInput:
-    _require_offsets(tokenizer)
+    require_offsets(tokenizer)
     encoded = _tokenized(text, tokenizer)
     largest = max(encoded["input_ids"], default=0)
     if vocabulary is not None and largest >= vocabulary:
@@ -201,11 +201,17 @@ def _encoded(text: str, tokenizer: Any, encoded: dict[str, Any]) -> EncodedInput
     )
 
 
-def _require_offsets(tokenizer: Any) -> None:
+def require_offsets(tokenizer: Any) -> None:
+    """Refuse a slow tokenizer: it does not say which characters of the text a token stands for.
+
+    Raises:
+        InvalidInputError: with how to convert it, where transformers can.
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise InvalidInputError(
-            f"the tokenizer cannot tell which characters a token covers\ngot: {type(tokenizer).__name__}"
-            "\nallowed: fast tokenizers (with tokenizer.json)"
+            "the tokenizer cannot tell which characters a token covers: a slow one that transformers does not convert"
+            f"\ngot: {type(tokenizer).__name__}\nallowed: fast tokenizers (with tokenizer.json)"
+            "\nnext: use a model of the same family with a fast tokenizer; one of your own is saved as PreTrainedTokenizerFast"
         )
 
 
@@ -246,9 +252,10 @@ def _require_pixels(shape: tuple[int, ...], config: Any, *, any_size: bool) -> N
             f"\nallowed: models with {_RGB} channels"
         )
     if shape != expected:
+        crop = ", or let it crop to a square (do_center_crop): pictures need one grid of patches" if any_size else ""
         raise InvalidInputError(
             f"the image processor makes other pixels than the model takes\ngot: {shape} (channels, height, width)"
-            f"\nallowed: {expected}\nnext: use the image processor that the model was trained with"
+            f"\nallowed: {expected}\nnext: use the image processor that the model was trained with{crop}"
         )
 
 

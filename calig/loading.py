@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from calig import adapters
 from calig.checkpoint import AdapterFile, Checkpoint, config_folder, read_checkpoint, refuse_pointers
 from calig.errors import InvalidInputError, UnsupportedModelError
 from calig.families import family_named
+from calig.inputs import require_offsets
 
 T = TypeVar("T")
 
@@ -148,19 +150,35 @@ def load_processor(folder: str | Path, modality: str) -> Any:
     """The tokenizer ("text") or image processor ("image") saved in `folder`.
 
     Raises:
-        InvalidInputError: there is none, it cannot be read, or the tokenizer has no vocabulary.
+        InvalidInputError: there is none, it cannot be read, or the tokenizer has no vocabulary or does not say which characters a
+            token covers.
     """
     what = "tokenizer" if modality == "text" else "image processor"
     if not Path(folder).is_dir():
         raise InvalidInputError(f"the folder of the {what} does not exist\ngot: {folder}")
     refuse_pointers(Path(folder))
+    _refuse_unconverted(Path(folder), modality)
     processor = _or_explain((AutoTokenizer if modality == "text" else AutoImageProcessor).from_pretrained, folder, f"the {what}")
+    if modality == "text":
+        require_offsets(processor)
     if modality == "text" and not set(processor.get_vocab().values()) - set(processor.all_special_ids):
         raise InvalidInputError(
             f"the tokenizer has no vocabulary: every word would be unknown\ngot: {folder}"
             "\nallowed: a folder with tokenizer.json\nnext: save the tokenizer there: tokenizer.save_pretrained(…)"
         )
     return processor
+
+
+def _refuse_unconverted(folder: Path, modality: str) -> None:
+    """A SentencePiece model alone can only be converted by the library of that name, which transformers asks for in riddles."""
+    alone = [path.name for path in folder.glob("*.model")]
+    if modality == "text" and alone and not (folder / "tokenizer.json").is_file() and find_spec("sentencepiece") is None:
+        raise InvalidInputError(
+            f"The tokenizer is only there as a SentencePiece model, which has to be converted first.\ngot: {_some(alone)}"
+            "\nallowed: a folder with tokenizer.json"
+            f"\nnext: where sentencepiece and protobuf are installed: AutoTokenizer.from_pretrained({str(folder)!r})"
+            f".save_pretrained({str(folder)!r})"
+        )
 
 
 def check_vocabulary(tokenizer: Any, rows: int) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from calig import adapters
 from calig.errors import InvalidInputError
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -42,7 +43,8 @@ _DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
 _QUANTISED = re.compile(
     r"\.(absmax|quant_map|nested_absmax|quant_state\..*|SCB|weight_format|qweight|qzeros|g_idx|weight_scale)$"
 )
-_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+#: Data types of weights that gradients pass through, as safetensors and as torch calls them.
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class TensorHeader(NamedTuple):
@@ -53,21 +55,85 @@ class TensorHeader(NamedTuple):
 
 
 @dataclass(frozen=True)
+class AdapterFile:
+    """An adapter as its folder has it: settings, the file of its weights, every tensor's header; and where its base lies."""
+
+    settings: Mapping[str, Any]
+    file: Path
+    tensors: Mapping[str, TensorHeader]
+    base: Path
+
+    @property
+    def n_classes(self) -> int | None:
+        """Classes of the head that the adapter brings; None: the head is the base's."""
+        return adapters.class_count({name: header.shape for name, header in self.tensors.items()})
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """A folder's weights: the files that hold them, and every tensor's header by its name."""
+    """A folder's weights: the files that hold them, and every tensor's header by its name; of an adapter, those of its base."""
 
     files: tuple[Path, ...]
     tensors: Mapping[str, TensorHeader]
+    adapter: AdapterFile | None = None
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Data types of the weights as they are saved, `float16` for example, adapter and base together."""
+        tensors = [*self.tensors.values(), *(self.adapter.tensors.values() if self.adapter else ())]
+        return tuple(sorted({_FLOATS[header.dtype] for header in tensors if header.dtype in _FLOATS}))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """The weights of `folder`, as their headers describe them.
 
     Raises:
-        InvalidInputError: the weights are pickled, missing, torn, quantised or an adapter's; config.json cannot be read, names
-            other files or attention kernels, or claims more layers or classes than the weights can hold.
+        InvalidInputError: the weights are pickled, missing, torn or quantised; config.json cannot be read, names other files or
+            attention kernels, or claims more layers or classes than the weights can hold; an adapter without its base.
+        UnsupportedModelError: an adapter of a kind that cannot be merged.
     """
-    settings = _settings(folder)
+    if not adapters.is_adapter(folder):
+        return _read_weights(folder)
+    adapter = _read_adapter(folder)
+    base = _read_weights(adapter.base)
+    if (folder / "config.json").is_file():
+        settings = read_settings(folder)
+        _refuse_foreign_code(settings)
+        _check_counts(settings, {**base.tensors, **adapter.tensors})
+    return replace(base, adapter=adapter)
+
+
+def config_folder(folder: Path) -> Path:
+    """The folder with the model's config.json: `folder`, or its base's where an adapter comes without one.
+
+    Raises:
+        InvalidInputError: the adapter's base is missing, or its settings cannot be read.
+    """
+    if (folder / "config.json").is_file() or not adapters.is_adapter(folder):
+        return folder
+    return adapters.base_folder(folder, read_settings(folder, adapters.SETTINGS))
+
+
+def _read_adapter(folder: Path) -> AdapterFile:
+    settings = read_settings(folder, adapters.SETTINGS)
+    adapters.check_settings(settings)
+    file = folder / adapters.WEIGHTS
+    if not file.is_file():
+        pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
+        raise pickled_weights(pickled, adapters.WEIGHTS) if pickled else _without_weights(folder, adapters.WEIGHTS)
+    tensors = _headers(file)
+    _refuse_quantised_tensors(tensors)
+    base = adapters.base_folder(folder, settings)
+    if adapters.is_adapter(base):
+        raise InvalidInputError(
+            f"The adapter's base is an adapter itself.\ngot: {base}\nallowed: a base with weights of its own"
+            "\nnext: merge the base first"
+        )
+    return AdapterFile(settings, file, tensors, base)
+
+
+def _read_weights(folder: Path) -> Checkpoint:
+    settings = read_settings(folder)
     _refuse_adapter(folder)
     _refuse_other_weights(folder, settings)
     _refuse_foreign_code(settings)
@@ -98,13 +164,17 @@ def weight_files(folder: Path) -> list[Path]:
     pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     if pickled:
         raise pickled_weights(pickled)
-    raise InvalidInputError(f"The model folder has no weights.\ngot: {folder}\nallowed: {_ALLOWED}")
+    raise _without_weights(folder, _ALLOWED)
 
 
-def pickled_weights(names: list[str]) -> InvalidInputError:
+def _without_weights(folder: Path, allowed: str) -> InvalidInputError:
+    return InvalidInputError(f"The model folder has no weights.\ngot: {folder}\nallowed: {allowed}")
+
+
+def pickled_weights(names: list[str], allowed: str = _ALLOWED) -> InvalidInputError:
     """The error for weights that only unpickling could read."""
     return InvalidInputError(
-        f"The weights are pickled, and unpickling can run any code: refused.\ngot: {_some(names)}\nallowed: {_ALLOWED}"
+        f"The weights are pickled, and unpickling can run any code: refused.\ngot: {_some(names)}\nallowed: {allowed}"
         "\nnext: load them where you trust them and save again with save_pretrained, which writes safetensors"
     )
 
@@ -123,22 +193,24 @@ def _is_pointer(path: Path) -> bool:
         return file.read(len(_POINTER)) == _POINTER
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """config.json as it stands; transformers would build the classes that it claims, and their names."""
-    path = folder / "config.json"
+def read_settings(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """The settings in config.json, or in the file `name`, as they stand; transformers would build the classes that they claim.
+
+    Raises:
+        InvalidInputError: there is no such file, or it is no JSON object.
+    """
+    path = folder / name
     if not path.is_file():
-        raise InvalidInputError(
-            f"The model folder has no config.json.\ngot: {folder}\nallowed: a folder written by save_pretrained"
-        )
+        raise InvalidInputError(f"The model folder has no {name}.\ngot: {folder}\nallowed: a folder written by save_pretrained")
     refuse_pointers(folder)
     if path.stat().st_size > _LARGEST_CONFIG:
-        raise InvalidInputError(f"config.json is too large\ngot: {path.stat().st_size} bytes\nallowed: {_LARGEST_CONFIG} bytes")
+        raise InvalidInputError(f"{name} is too large\ngot: {path.stat().st_size} bytes\nallowed: {_LARGEST_CONFIG} bytes")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"config.json cannot be read\ngot: {str(error)[:200]}\nnext: save the model again") from error
+        raise InvalidInputError(f"{name} cannot be read\ngot: {str(error)[:200]}\nnext: save the model again") from error
     if not isinstance(settings, dict):
-        raise InvalidInputError(f"config.json is not an object\ngot: {type(settings).__name__}\nnext: save the model again")
+        raise InvalidInputError(f"{name} is not an object\ngot: {type(settings).__name__}\nnext: save the model again")
     return settings
 
 
@@ -149,7 +221,7 @@ def _refuse_adapter(folder: Path) -> None:
         raise InvalidInputError(
             "An adapter lies beside the weights: whether it is applied would depend on what is installed."
             f"\ngot: {_some(adapter)}"
-            "\nnext: merge it (model.merge_and_unload()) and save the result with save_pretrained, or move the adapter elsewhere"
+            f"\nnext: {adapters.MERGE_IT}, or give the adapter a folder of its own, its base in the subfolder {adapters.BASE}/"
         )
 
 

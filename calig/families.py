@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from calig.errors import UnsupportedModelError
+from calig.adapters import merged_copy
+from calig.errors import InvalidInputError, UnsupportedModelError
 
 
 @dataclass(frozen=True)
@@ -201,11 +202,13 @@ REFUSED = {
 
 
 def unwrapped(model: Any) -> Any:
-    """The classifier inside wrappers for training: DataParallel, torch.compile, PEFT.
+    """The classifier inside wrappers for training: DataParallel, torch.compile, PEFT, whose adapters are merged on a copy.
 
     Raises:
-        UnsupportedModelError: prompt tuning, whose prompt is no part of the input.
+        UnsupportedModelError: prompt tuning, whose prompt is no part of the input; adapters that cannot be merged.
+        InvalidInputError: adapters that are switched off, or quantised weights.
     """
+    _refuse_quantised(model)
     while True:
         if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
             if any(getattr(adapter, "is_prompt_learning", False) for adapter in model.peft_config.values()):
@@ -213,11 +216,24 @@ def unwrapped(model: Any) -> Any:
                     "prompt tuning cannot be attributed: the learned prompt decides beside the input"
                     f"\ngot: {type(model).__name__}\nallowed: adapters that change weights, such as LoRA"
                 )
-            model = model.get_base_model()
+            model = merged_copy(model) if type(model).__module__.startswith("peft") else model.get_base_model()
         elif type(model).__name__ in _WRAPPERS:
             model = getattr(model, _WRAPPERS[type(model).__name__])
         else:
             return model
+
+
+def _refuse_quantised(model: Any) -> None:
+    """Weights of 4 or 8 bits stand for ranges of numbers: no gradient says what another number would do."""
+    settings = getattr(getattr(model, "config", None), "quantization_config", None)
+    packed = next((name for name, weight in model.named_parameters() if not weight.is_floating_point()), None)
+    if settings or packed:
+        got = packed or getattr(settings, "quant_method", None) or settings
+        raise InvalidInputError(
+            f"the model is quantised: gradients do not pass through its weights, so it cannot be attributed"
+            f"\ngot: {str(got)[:100]}\nallowed: weights in float32, float64, float16 or bfloat16"
+            "\nnext: explain the model before quantisation, or model.dequantize()"
+        )
 
 
 def family_of(model: Any) -> Family:
@@ -242,6 +258,9 @@ def family_named(config: Any) -> Family:
         raise _unsupported(f"this model type cannot be attributed: {REFUSED[model_type]}", model_type)
     if model_type not in FAMILIES:
         raise _unsupported("unknown model type", model_type)
+    patch = getattr(picture_config(config), "patch_size", 1)
+    if FAMILIES[model_type].modality == "image" and not isinstance(patch, int):
+        raise _unsupported("image models whose patches are no squares cannot be attributed yet", f"patch_size {patch}")
     return FAMILIES[model_type]
 
 

@@ -180,7 +180,7 @@ def tokenized(texts: tuple[str, ...], tokenizer: Any) -> dict[str, list[Any]]:
 
     Of two texts, `sides` says which one each token is of, −1 for special tokens.
     """
-    _require_offsets(tokenizer)
+    require_offsets(tokenizer)
     try:
         for text in texts:
             text.encode("utf-8")
@@ -226,11 +226,17 @@ def encoded_row(text: str, tokenizer: Any, encoded: dict[str, Any]) -> EncodedIn
     )
 
 
-def _require_offsets(tokenizer: Any) -> None:
+def require_offsets(tokenizer: Any) -> None:
+    """Refuse a slow tokenizer: it does not say which characters of the text a token stands for.
+
+    Raises:
+        InvalidInputError: with how to convert it, where transformers can.
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise InvalidInputError(
-            f"the tokenizer cannot tell which characters a token covers\ngot: {type(tokenizer).__name__}"
-            "\nallowed: fast tokenizers (with tokenizer.json)"
+            "the tokenizer cannot tell which characters a token covers: a slow one that transformers does not convert"
+            f"\ngot: {type(tokenizer).__name__}\nallowed: fast tokenizers (with tokenizer.json)"
+            "\nnext: use a model of the same family with a fast tokenizer; one of your own is saved as PreTrainedTokenizerFast"
         )
 
 
@@ -271,9 +277,10 @@ def _require_pixels(shape: tuple[int, ...], config: Any, *, any_size: bool) -> N
             f"\nallowed: models with {_RGB} channels"
         )
     if shape != expected:
+        crop = ", or let it crop to a square (do_center_crop): pictures need one grid of patches" if any_size else ""
         raise InvalidInputError(
             f"the image processor makes other pixels than the model takes\ngot: {shape} (channels, height, width)"
-            f"\nallowed: {expected}\nnext: use the image processor that the model was trained with"
+            f"\nallowed: {expected}\nnext: use the image processor that the model was trained with{crop}"
         )
 
 

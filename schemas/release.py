@@ -59,6 +59,19 @@ class RegisteredVersion(Record):
     model_id: str | None = Field(description="MLflow LoggedModel id")
 
 
+class AdapterRecord(Record):
+    """An adapter, which was merged into its base in memory: where the base came from, and the digests of both."""
+
+    kind: str = Field(description="PEFT's name of the kind: LORA, LOHA, LOKR or IA3")
+    digest: str = Field(
+        description="SHA-256 over adapter_config.json, adapter_model.safetensors and, if there is one, config.json"
+    )
+    base_uri: str = Field(
+        description="models:/NAME/VERSION, path, hub id @ revision, or the folder among the version's own files"
+    )
+    base_digest: str = Field(description="SHA-256 over the base's safetensors files and config.json: its own weights_digest")
+
+
 class ModelSnapshot(Record):
     """A model version fetched to disk: what `registry.fetch` returns and every later step reads."""
 
@@ -72,9 +85,17 @@ class ModelSnapshot(Record):
     registered: RegisteredVersion | None = Field(
         default=None, description="the registry's own entry; None: not from a registry, or a record from before version 3"
     )
-    model_path: Path = Field(description="folder with config.json and model.safetensors")
+    model_path: Path = Field(
+        description="folder with config.json and model.safetensors, or with an adapter and, in the subfolder base, its base"
+    )
     processor_path: Path = Field(description="folder with the tokenizer or image processor")
-    weights_digest: str = Field(description="SHA-256 over the safetensors files and config.json")
+    weights_digest: str = Field(
+        description="SHA-256 over the safetensors files and config.json; of an adapter over its own digest and its base's"
+    )
+    stored_precision: tuple[str, ...] = Field(
+        default=(), description="data types that the weights are saved in; attribution and scoring compute in float32, unless set"
+    )
+    adapter: AdapterRecord | None = Field(default=None, description="None: no adapter, or a record from before they were taken")
     processor_digest: str = Field(description="SHA-256 over the tokenizer or image processor files")
     files_digest: str | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from components.common.errors import CouldNotRunError
 from components.common.plain_text import markdown_text, on_one_line
 from schemas.base import Direction, Interval
 from schemas.governance import GovernanceReport
+from schemas.release import AdapterRecord
 
 _TEMPLATE = Path(__file__).parent / "template.md.j2"
 _NOT_STATED = "not stated"
@@ -61,6 +62,14 @@ def _metadata(record: GovernanceReport) -> Any:
     )
 
 
+def _adapter(adapter: AdapterRecord | None) -> str:
+    """The adapter and its base, each with its digest; empty for a model without one."""
+    if adapter is None:
+        return ""
+    base = f"base `{_code(adapter.base_uri)}`, SHA-256 `{adapter.base_digest}`"
+    return f"{markdown_text(adapter.kind)}, SHA-256 `{adapter.digest}`, merged in memory into its {base}"
+
+
 def _texts(record: GovernanceReport, record_sha256: str | None) -> dict[str, Any]:
     """What the template shows; whatever comes from a model or a data set is escaped."""
     model, data, decision, reference = record.model, record.data, record.decision, record.drift.reference
@@ -76,6 +85,8 @@ def _texts(record: GovernanceReport, record_sha256: str | None) -> dict[str, Any
         "owner": markdown_text(decision.owner or _NOT_STATED),
         "uri": _code(model.uri),
         "weights_digest": model.weights_digest,
+        "stored": f", saved in {' and '.join(model.stored_precision)}" if model.stored_precision else "",
+        "adapter": _adapter(model.adapter),
         "record_digest": record_sha256 or record.content_digest(),
         "signed": f"signed by key `{key}`" if key else "not signed",
         "scope": markdown_text(record.scope or "Not stated by the owner (setting governance.intended_use)."),

@@ -12,6 +12,7 @@ from components.registry.evidence.documents import (
 from components.registry.evidence.newest import GivenUpError, NeverExplainedError, Verify, newest_explanation, timeline
 from components.registry.evidence.publish import check_destination, find_finished, point_to, publish
 from components.registry.models.fetch import fetch, is_here
+from components.registry.models.folders import model_settings
 from components.registry.models.names import parse_model_ref
 from components.registry.models.register import register
 from components.registry.versions.aliases import (
@@ -55,6 +56,7 @@ __all__ = [
     "find_record",
     "is_here",
     "load_mlflow",
+    "model_settings",
     "newest_explanation",
     "note_done",
     "note_gave_up",

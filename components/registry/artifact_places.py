@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,11 @@ def check_place(address: str, server: str) -> None:
             allowed=f"a server with --serve-artifacts, or a store that both reach, such as s3://{_and_listed()}",
             next_step=f"when the path is shared with this machine: {VARIABLE}={_shown(address)}",
         )
+
+
+def is_allowed_folder(folder: Path) -> bool:
+    """Whether the operator lists this folder of the machine, as a path or as a file address, or one above it."""
+    return any(_is_listed(address) for address in (str(folder), folder.as_uri()))
 
 
 def check_experiment(client: Any, experiment: Any) -> None:

@@ -20,6 +20,9 @@ from components.common.errors import CouldNotRunError, InputError, engine_errors
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
 from schemas.release import ModelSnapshot
 
+#: The padding of a decoder that has none: transformers then refuses batches, although all rows are read at their last position.
+_NO_TOKEN = -1
+
 
 class TextLogits(nn.Module):
     """Token ids → logits by way of the word embeddings; id −1 stands for the mean embedding.
@@ -120,14 +123,17 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
         model, processor = load_model(snapshot.model_path, snapshot.processor_path, device=device)
         family = family_of(model)
     model.config.return_dict = True  # some families' parts do not understand each other's tuples
+    if family.reads_last and padding_id(model) is None:
+        model.config.pad_token_id = _NO_TOKEN
     n_classes = int(model.config.num_labels)
     if n_classes < 2:
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
     _check_classes(model, snapshot)
     if snapshot.modality == "text":
         skips = family.numbers_after is not None
+        padding = None if padding_id(model) == _NO_TOKEN else padding_id(model)
         text_collator = TextCollator(
-            reads_last=family.reads_last, skips_padding=skips, padding_id=padding_id(model), takes_types=_takes_types(model)
+            reads_last=family.reads_last, skips_padding=skips, padding_id=padding, takes_types=_takes_types(model)
         )
         return Classifier(TextLogits(model).eval(), text_collator, model, n_classes)
     collator = ImageCollator(processor, patch_size=int(picture_config(model.config).patch_size))

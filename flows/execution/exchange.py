@@ -22,7 +22,8 @@ from schemas.planned_release import Release
 from schemas.release import Example, ModelRef, ModelSnapshot, ModelSource
 
 #: What a model needs, and nothing that would have to be unpickled.
-_WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+_OF_A_MODEL = ("config.json", "*.safetensors", "*.safetensors.index.json")
+_WEIGHTS = (*_OF_A_MODEL, "adapter_config.json", *(f"base/{pattern}" for pattern in _OF_A_MODEL))
 _PROCESSOR = ("*.json", "*.txt", "*.model", "*.jinja", "bpe.codes")
 
 
@@ -127,7 +128,9 @@ def _put_model(snapshot: ModelSnapshot, store: Store) -> None:
     if f"{folder}/complete" in store.names(folder):
         return
     files = {path.name: path for pattern in _PROCESSOR for path in snapshot.processor_path.glob(pattern)}
-    files |= {path.name: path for pattern in _WEIGHTS for path in snapshot.model_path.glob(pattern)}
+    files = {name: path for name, path in files.items() if name not in _WEIGHTS}  # the processor's folder may be a base's
+    weights = [path for pattern in _WEIGHTS for path in snapshot.model_path.glob(pattern)]
+    files |= {path.relative_to(snapshot.model_path).as_posix(): path for path in weights}
     for name, path in sorted(files.items()):
         store.put(path, f"{folder}/{name}")
     with tempfile.NamedTemporaryFile(prefix="calig-") as marker:
@@ -144,7 +147,8 @@ def _fetch_model(snapshot: ModelSnapshot, store_url: str | None) -> ModelSnapsho
     try:
         store, folder = _store(store_url), _model_folder(snapshot)
         for name in store.names(folder) - {f"{folder}/complete"}:
-            store.get(name, here / Path(name).name)
+            part, file = Path(name).parts[-2:]
+            store.get(name, here / "base" / file if part == "base" else here / file)
         got = registry.fetch(ModelRef(uri=str(here), source=ModelSource.FOLDER, name=here.name), workspace=here)
         if (got.weights_digest, got.processor_digest) != (snapshot.weights_digest, snapshot.processor_digest):
             raise CouldNotRunError("the store's copy of the model is not the model", got=got.weights_digest, next_step=_COPY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +55,7 @@ class TextVersion:
     @property
     def independent(self) -> bool:
         """Whether its classes do not exclude each other."""
-        config = json.loads((self.snapshot.model_path / "config.json").read_text(encoding="utf-8"))
+        config = registry.model_settings(self.snapshot.model_path)
         return bool(config.get("problem_type") == "multi_label_classification")
 
     @cached_property

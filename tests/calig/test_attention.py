@@ -5,6 +5,7 @@ import torch
 
 from calig.attention import attention_weights, block_context
 from calig.blocks import attributable
+from calig.errors import VerificationError
 from calig.rollout import CONTEXT_RULES
 
 
@@ -40,6 +41,15 @@ def test_context_equals_autograd_through_eager_attention(padded, rule):
         torch.testing.assert_close(contexts[rule], literal, rtol=1e-8, atol=1e-10)
         torch.testing.assert_close(mean, attention.mean(1), rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(evidence, (attention * expected).clamp(min=0).mean(1), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("term", ["s_aux", "position_bias"])
+def test_terms_that_nothing_here_knows_are_refused(bert, term):
+    """Attention sinks and biases change the softmax: A would not be what the model used. They come as keyword arguments."""
+    model, tokenizer = bert
+    inputs = dict(tokenizer("the film is great", return_tensors="pt"))
+    with attributable(model) as stack, pytest.raises(VerificationError, match=f"terms that .*\ngot: {term} in BertSelfAttention"):
+        stack.trace({**inputs, term: torch.zeros(4)})
 
 
 def test_rows_sum_to_one_and_padding_gets_nothing(padded):

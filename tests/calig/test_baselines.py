@@ -8,6 +8,7 @@ import torch
 import transformers as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import processors
 
 from calig import InvalidInputError, explain
 from calig.api import encode
@@ -88,6 +89,34 @@ def test_rows_that_share_their_baseline_are_told_apart_by_padding_in_their_text(
     alone = [explain(model, tokenizer, text, target=model.config.id2label[0])[0] for text in texts]
     np.testing.assert_allclose([r.f_baseline for r in together], [r.f_baseline for r in alone], rtol=1e-12)
     assert together[0].f_baseline == together[2].f_baseline != together[1].f_baseline
+
+
+def test_without_mask_or_padding_the_next_best_stands_for_no_content(tokenizer):
+    """Evidence still sums to the difference of the logits; nothing is guessed in place of a token that is not there."""
+    model = tiny("bert")
+    for kind, attribute in (("mask", "mask_token"), ("pad", "pad_token"), ("mean", None)):
+        result = explain(model, tokenizer, "the film is not good")[0]
+        assert choose_baseline("auto", model, tokenizer, "text").kind == kind
+        assert result.values.sum() == pytest.approx(result.f_input - result.f_baseline, rel=1e-6)
+        if attribute is not None:
+            setattr(tokenizer, attribute, None)
+    with pytest.raises(InvalidInputError, match="allowed: auto, mean"):
+        choose_baseline("pad", model, tokenizer, "text")
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+def test_without_class_token_and_padding_every_token_is_content(name, tokenizer):
+    """What the head reads is then a content token, or the last one; several rows go through at once."""
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    model = tiny(name)
+    if name != "bert":
+        model.config.pad_token_id = tokenizer.pad_token = None
+    results = explain(model, tokenizer, ["good film plot", "dull film plot"])
+    for result, text in zip(results, ("good film plot", "dull film plot"), strict=True):
+        assert len(result.values) == len(text.split())
+        assert result.values.sum() == pytest.approx(result.f_input - result.f_baseline, rel=1e-6)
+        np.testing.assert_allclose(result.logits, model(**tokenizer(text, return_tensors="pt")).logits[0].tolist(), rtol=1e-9)
 
 
 def test_a_token_without_an_embedding_is_no_baseline(tokenizer):

@@ -18,7 +18,7 @@ from calig.checkpoint import read_checkpoint
 from calig.families import FAMILIES
 from calig.loading import check_vocabulary, check_weights
 from tests.helpers.tiny_families import CASES, tiny
-from tests.helpers.tiny_models import save_tiny_bert, save_tiny_tokenizer, save_tiny_vit
+from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_tokenizer, save_tiny_vit
 
 Weights = dict[str, torch.Tensor]
 
@@ -228,10 +228,77 @@ def test_shards_are_one_checkpoint(folder):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_other_precisions_are_converted(folder, dtype):
+def test_other_precisions_are_converted_and_said(folder, dtype, caplog):
     change_weights(folder, lambda w: {k: t.to(dtype) for k, t in w.items()})
-    model, _ = load_model(folder, device="cpu")
+    with caplog.at_level("INFO", logger="calig"):
+        model, _ = load_model(folder, device="cpu")
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+    saved = str(dtype).removeprefix("torch.")
+    assert read_checkpoint(folder).stored == (saved,)
+    assert caplog.messages == [f"weights saved in {saved} are computed in float32"]
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors", "quanto"])
+def test_every_quantisation_is_refused_with_the_way_out(folder, method):
+    change_config(folder, quantization_config={"quant_method": method, "load_in_8bit": True})
+    with pytest.raises(InvalidInputError, match=f"(?s)quantised.*{method}.*before quantisation, or dequantise"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("packed", ["weights", "settings"])
+def test_a_quantised_object_is_refused_too(folder, packed):
+    model, tokenizer = load_model(folder, device="cpu")
+    if packed == "settings":
+        model.config.quantization_config = {"quant_method": "gptq"}
+    else:
+        layer = model.bert.encoder.layer[0].output.dense
+        layer.weight = torch.nn.Parameter(torch.zeros(32, 64, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(InvalidInputError, match=r"(?s)quantised.*dequantize"):
+        explain(model, tokenizer, "a good film")
+
+
+def test_classes_without_names_are_called_as_transformers_calls_them(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k not in {"id2label", "label2id"}}))
+    assert load_model(folder, device="cpu")[0].config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"]])
+def test_another_number_of_names_than_classes(folder, names):
+    change_config(folder, id2label=dict(enumerate(names)), label2id={})
+    with pytest.raises(InvalidInputError, match=r"(?s)classifier.weight.*one name for each class"):
+        load_model(folder)
+
+
+def test_two_classes_of_one_name(folder):
+    change_config(folder, id2label={"0": "same", "1": "same"}, label2id={"same": 0})
+    model, tokenizer = load_model(folder, device="cpu")
+    with pytest.raises(InvalidInputError, match="its own name"):
+        explain(model, tokenizer, "a good film")
+
+
+def test_an_old_vocabulary_file_is_converted(folder):
+    """The tokenizer of BERT as it was saved before tokenizer.json: the same tokens and spans."""
+    expected = load_model(folder, device="cpu")[1]
+    no_tokenizer(folder)
+    (folder / "vocab.txt").write_text("\n".join(bert_vocabulary()))
+    converted = load_model(folder, device="cpu")[1]
+    for text in ("the film is not good", "a dull, boring plot!"):
+        got, wanted = (t(text, return_offsets_mapping=True) for t in (converted, expected))
+        assert got["input_ids"] == wanted["input_ids"]
+        assert got["offset_mapping"] == wanted["offset_mapping"]
+
+
+def test_tokenizers_that_cannot_be_converted(folder, monkeypatch):
+    no_tokenizer(folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ByT5Tokenizer"}))
+    with pytest.raises(InvalidInputError, match=r"(?s)which characters a token covers.*ByT5Tokenizer.*PreTrainedTokenizerFast"):
+        load_model(folder)
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "spiece.model").write_bytes(b"a SentencePiece model")
+    monkeypatch.setattr("calig.loading.find_spec", lambda name: None)
+    with pytest.raises(InvalidInputError, match=r"(?s)SentencePiece.*spiece.model.*save_pretrained"):
+        load_model(folder)
 
 
 def test_headers_alone_are_compared_without_the_weights(folder):

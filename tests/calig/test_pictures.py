@@ -13,9 +13,11 @@ import pytest
 import torch
 from PIL import Image
 from transformers.image_utils import load_image
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from calig import InvalidInputError, explain
+from calig import InvalidInputError, UnsupportedModelError, explain
 from calig.pictures import MAX_PIXELS, open_picture, prepared
+from tests.helpers.tiny_families import tiny
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 COLOUR = Image.fromarray(PIXELS)
@@ -115,3 +117,20 @@ def test_a_processor_that_does_not_fit_the_model_is_refused(vit: Any) -> None:
     grey.config.num_channels = 1
     with pytest.raises(InvalidInputError, match="num_channels = 1"):
         explain(grey, processor, [COLOUR])
+
+
+def test_dinov2_takes_squares_of_any_size_and_no_other_shape() -> None:
+    """Its table of positions is interpolated for squares; pictures of different grids have no positions in common."""
+    model = tiny("dinov2").float()
+    squares, oblongs = (ViTImageProcessorPil(size={"height": 16, "width": width}, do_normalize=False) for width in (16, 24))
+    result = explain(model, squares, COLOUR, n_points=2)[0]
+    assert len(result.values) == 1 + 16
+    with pytest.raises(InvalidInputError, match=r"(?s)got: \(3, 16, 24\).*do_center_crop"):
+        explain(model, oblongs, COLOUR)
+
+
+def test_patches_that_are_no_squares_are_refused() -> None:
+    model = tiny("vit").float()
+    model.config.patch_size = (4, 2)
+    with pytest.raises(UnsupportedModelError, match="patches are no squares"):
+        explain(model, ViTImageProcessorPil(size={"height": 16, "width": 16}), COLOUR)

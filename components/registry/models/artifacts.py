@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from calig.adapters import is_adapter
 from components.common.errors import InputError
 from components.registry.artifact_places import repository_of
 from components.registry.connection import connect, tracking_errors
+from components.registry.models.adapters import find_base, put_together
 from components.registry.models.download import download_model, refuse_links
 from components.registry.models.folders import Modality, has_processor, inspect_model, no_processor
 
@@ -27,10 +29,14 @@ _PROCESSOR_FOLDERS: dict[Modality, tuple[str, ...]] = {
 
 
 class VersionArtifacts(NamedTuple):
-    """The parts of a downloaded version; processor folders in order of preference, existing or not."""
+    """The parts of a downloaded version; processor folders in order of preference, existing or not.
+
+    model_path has a whole model, or an adapter, whose base `flavour` may tell of.
+    """
 
     model_id: str | None
     model_path: Path
+    flavour: dict[str, Any]
     processor_folders: dict[Modality, tuple[Path, ...]]
 
 
@@ -38,13 +44,14 @@ def read_version_artifacts(folder: Path, uri: str) -> VersionArtifacts:
     """The parts of the version downloaded to `folder`.
 
     Raises:
-        InputError: not a transformers model, an adapter, or a reference without weights.
+        InputError: not a transformers model, or a reference without weights.
     """
     mlmodel = _mlmodel(folder, uri)
     flavour = _transformers_flavour(mlmodel, uri)
     return VersionArtifacts(
         model_id=mlmodel.get("model_id"),
         model_path=_model_path(folder, flavour, uri),
+        flavour=flavour,
         processor_folders={
             modality: tuple(folder / "components" / name for name in names) for modality, names in _PROCESSOR_FOLDERS.items()
         },
@@ -76,18 +83,16 @@ def _transformers_flavour(mlmodel: dict[str, Any], uri: str) -> dict[str, Any]:
 
 
 def _model_path(folder: Path, flavour: dict[str, Any], uri: str) -> Path:
-    if flavour.get("peft_adaptor"):
-        raise InputError(
-            "The version is an adapter without its base model.",
-            got=uri,
-            next_step="merge it (merge_and_unload) and log the merged model",
-        )
-    place = flavour.get("model_binary") or (_PIPELINE if (folder / _PIPELINE / "config.json").is_file() else None)
+    place = (
+        flavour.get("peft_adaptor")
+        or flavour.get("model_binary")
+        or (_PIPELINE if (folder / _PIPELINE / "config.json").is_file() else None)
+    )
     if not place:
         raise _without_weights(flavour, uri)
     path = (folder / str(place)).resolve()
     if not path.is_dir() or not path.is_relative_to(folder.resolve()):
-        raise InputError("The version's model folder is missing.", got=f"{uri}: model_binary {place!r}", next_step=_LOG_IT)
+        raise InputError("The version's model folder is missing.", got=f"{uri}: {place!r}", next_step=_LOG_IT)
     return folder / str(place)
 
 
@@ -117,6 +122,8 @@ def place_logged_model(model_uri: str, folder: Path) -> Path:
         download_model(repository_of(model_uri, client), logged, model_uri)
     refuse_links(logged, model_uri)
     parts = read_version_artifacts(logged, model_uri)
+    if is_adapter(parts.model_path):
+        parts = parts._replace(model_path=_with_base(parts, logged, folder / "assembled", model_uri))
     modality = inspect_model(parts.model_path).modality
     processor = next((p for p in parts.processor_folders[modality] if p.is_dir() and has_processor(p, modality)), None)
     if processor is None and not has_processor(parts.model_path, modality):
@@ -126,6 +133,22 @@ def place_logged_model(model_uri: str, folder: Path) -> Path:
     if processor is not None:
         shutil.copytree(processor, placed, dirs_exist_ok=True)
     return placed
+
+
+def _with_base(parts: VersionArtifacts, logged: Path, folder: Path, uri: str) -> Path:
+    """The adapter with its base, which has to be among the files of the logged model."""
+    base = find_base(parts.model_path, within=logged, flavour=parts.flavour, what=uri)
+    if base is None:
+        return parts.model_path
+    if base.folder is None:
+        raise InputError(
+            "The adapter's base is not among the files of the logged model.",
+            got=f"{uri} names {base.uri}",
+            next_step="register the version and explain it as models:/NAME/VERSION, or merge the adapter before logging",
+        )
+    folder.mkdir()
+    put_together(parts.model_path, base.folder, base.uri, folder)
+    return folder
 
 
 def _name(client: Any, model_id: str | None) -> str:

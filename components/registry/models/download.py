@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from calig.adapters import SETTINGS, WEIGHTS
 from calig.checkpoint import PICKLED, pickled_weights
 from components.common.errors import CouldNotRunError, InputError, engine_errors
 from components.common.file_digests import file_digest
@@ -137,6 +138,9 @@ def download_model(repository: Any, folder: Path, what: str) -> None:
     if _is_without_safetensors(files):
         with engine_errors():
             raise pickled_weights([path for path, _ in files if _matches(path, PICKLED)])
+    if adapters := _pickled_adapters(files):
+        with engine_errors():
+            raise pickled_weights(adapters, WEIGHTS)
     needed = [(path, size) for path, size in files if path == _MLMODEL or _matches(path, NEEDED)]
     check_size(needed, what)
     for path, _ in needed:
@@ -193,6 +197,18 @@ def _is_without_safetensors(files: list[tuple[str, int]]) -> bool:
     has_model = any(path == "config.json" or path.endswith("/config.json") for path in paths)
     return (
         has_model and not any(_matches(path, ("*.safetensors",)) for path in paths) and any(_matches(p, PICKLED) for p in paths)
+    )
+
+
+def _pickled_adapters(files: list[tuple[str, int]]) -> list[str]:
+    """Adapters that are only there as pickles, also beside a base that is not."""
+    paths = {path for path, _ in files}
+    folders = [path.removesuffix(SETTINGS) for path in paths if path.rpartition("/")[2] == SETTINGS]
+    return sorted(
+        path
+        for folder in folders
+        for path in paths
+        if f"{folder}{WEIGHTS}" not in paths and path.startswith(f"{folder}adapter_model.") and _matches(path, PICKLED)
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from calig.adapters import BASE, is_adapter
 from components.common.errors import CouldNotRunError, InputError
 from components.registry.artifact_places import repository_of
 from components.registry.connection import connect, tracking_errors
-from components.registry.models.artifacts import VersionArtifacts, read_version_artifacts
+from components.registry.models.adapters import assemble, find_base
+from components.registry.models.artifacts import read_version_artifacts
 from components.registry.models.download import (
     NEEDED,
     check_size,
@@ -20,7 +23,7 @@ from components.registry.models.download import (
     refuse_links,
 )
 from components.registry.models.folders import (
-    ModelFolder,
+    Modality,
     check_processor,
     has_processor,
     inspect_model,
@@ -48,12 +51,12 @@ def fetch(ref: ModelRef, *, workspace: Path) -> ModelSnapshot:
         return _from_registry(ref, workspace)
     if ref.source is ModelSource.HUB:
         return _from_hub(ref, workspace)
-    return _from_folder(Path(ref.uri))
+    return _from_folder(Path(ref.uri), workspace)
 
 
 def is_here(snapshot: ModelSnapshot) -> bool:
     """Whether the files that `snapshot` names are on this machine and are what was fetched."""
-    if not (snapshot.model_path / "config.json").is_file() or not snapshot.processor_path.is_dir():
+    if not snapshot.model_path.is_dir() or not snapshot.processor_path.is_dir():
         return False
     try:
         weights = inspect_model(snapshot.model_path).weights_digest
@@ -71,8 +74,9 @@ def _from_registry(ref: ModelRef, workspace: Path) -> ModelSnapshot:
     uri = f"models:/{ref.name}/{version.version}"
     folder = _download(client, version, uri, workspace)
     files = read_version_artifacts(folder, uri)
-    model = inspect_model(files.model_path)
-    processor = _processor_of(files, model, uri)
+    model_path = _with_base(files.model_path, within=folder, flavour=files.flavour, uri=uri, name=ref.name, workspace=workspace)
+    model = inspect_model(model_path)
+    processor = _processor_of((*files.processor_folders[model.modality], files.model_path, model_path), model.modality, uri)
     check_processor(processor, model.modality)
     return ModelSnapshot(
         name=ref.name,
@@ -83,7 +87,7 @@ def _from_registry(ref: ModelRef, workspace: Path) -> ModelSnapshot:
         source_run_id=version.run_id or None,
         model_id=files.model_id,
         registered=registered_as(version),
-        model_path=files.model_path,
+        model_path=model_path,
         processor_path=processor,
         processor_digest=processor_digest(processor, model.modality),
         files_digest=content_digest(folder),
@@ -104,16 +108,43 @@ def _download(client: Any, version: Any, uri: str, workspace: Path) -> Path:
     return place_once(workspace / "models" / folder_name(version.name) / str(version.version), origin=origin, fill=fill)
 
 
-def _processor_of(files: VersionArtifacts, model: ModelFolder, uri: str) -> Path:
-    for folder in (*files.processor_folders[model.modality], files.model_path):
-        if folder.is_dir() and has_processor(folder, model.modality):
+def _processor_of(folders: tuple[Path, ...], modality: Modality, uri: object) -> Path:
+    """The first of the folders with a tokenizer or image processor; an adapter that came without has its base's."""
+    for folder in (*folders, folders[-1] / BASE):
+        if folder.is_dir() and has_processor(folder, modality):
             return folder
-    raise no_processor(model.modality, uri)
+    raise no_processor(modality, uri)
+
+
+def _with_base(folder: Path, *, within: Path | None, flavour: Mapping[str, Any], uri: str, name: str, workspace: Path) -> Path:
+    """`folder` itself; of an adapter whose base lies elsewhere, a folder of the workspace with both.
+
+    Raises:
+        InputError: the base is missing, its name moves, or it is a folder of this machine that a version may not name.
+        CouldNotRunError: the tracking server or the hub does not answer.
+    """
+    base = find_base(folder, within=within, flavour=flavour, what=uri) if is_adapter(folder) else None
+    if base is None:
+        return folder
+    place = base.folder or _base_folder(base.ref, workspace)
+    return assemble(folder, place, base.uri, workspace=workspace, name=name)
+
+
+def _base_folder(ref: ModelRef | None, workspace: Path) -> Path:
+    if ref is None:
+        raise ValueError("a base is a folder or a reference")
+    if ref.source is ModelSource.HUB:
+        return _hub_snapshot_folder(ref, workspace)[0]
+    client = connect()
+    version = resolve_version(client, ref)
+    return read_version_artifacts(_download(client, version, ref.uri, workspace), ref.uri).model_path
 
 
 def _from_hub(ref: ModelRef, workspace: Path) -> ModelSnapshot:
     folder, commit = _hub_snapshot_folder(ref, workspace)
-    return _from_one_folder(folder, name=ref.name, version=commit, source=ModelSource.HUB, uri=f"{ref.name}@{commit}")
+    uri = f"{ref.name}@{commit}"
+    whole = _with_base(folder, within=folder, flavour={}, uri=uri, name=ref.name, workspace=workspace)
+    return _from_one_folder(whole, folder, name=ref.name, version=commit, source=ModelSource.HUB, uri=uri)
 
 
 def _hub_snapshot_folder(ref: ModelRef, workspace: Path) -> tuple[Path, str]:
@@ -180,25 +211,27 @@ def _check_hub_size(name: str, revision: str) -> None:
     check_size([(file.filename, file.file_size or 0) for file in files if file.will_download], f"{name}@{revision}")
 
 
-def _from_folder(folder: Path) -> ModelSnapshot:
+def _from_folder(folder: Path, workspace: Path) -> ModelSnapshot:
     if not folder.is_dir():
         raise InputError("The model folder does not exist any more.", got=folder)
-    return _from_one_folder(folder, name=folder.name, version=None, source=ModelSource.FOLDER, uri=str(folder))
+    whole = _with_base(folder, within=None, flavour={}, uri=str(folder), name=folder.name, workspace=workspace)
+    return _from_one_folder(whole, folder, name=folder.name, version=None, source=ModelSource.FOLDER, uri=str(folder))
 
 
-def _from_one_folder(folder: Path, *, name: str, version: str | None, source: ModelSource, uri: str) -> ModelSnapshot:
-    """A folder that holds the model and its processor side by side."""
-    model = inspect_model(folder)
-    if not has_processor(folder, model.modality):
-        raise no_processor(model.modality, folder)
-    check_processor(folder, model.modality)
+def _from_one_folder(
+    model_path: Path, folder: Path, *, name: str, version: str | None, source: ModelSource, uri: str
+) -> ModelSnapshot:
+    """The model in `model_path`, with its processor in `folder` or, of an adapter, with its base."""
+    model = inspect_model(model_path)
+    processor = _processor_of((folder, model_path), model.modality, folder)
+    check_processor(processor, model.modality)
     return ModelSnapshot(
         name=name,
         version=version or model.weights_digest[:12],
         source=source,
         uri=uri,
-        model_path=folder,
-        processor_path=folder,
-        processor_digest=processor_digest(folder, model.modality),
+        model_path=model_path,
+        processor_path=processor,
+        processor_digest=processor_digest(processor, model.modality),
         **model._asdict(),
     )

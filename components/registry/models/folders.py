@@ -7,10 +7,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from calig.checkpoint import read_checkpoint, weight_files
+from calig.adapters import BASE, SETTINGS, WEIGHTS
+from calig.checkpoint import config_folder, read_checkpoint, read_settings, weight_files
 from components.common.errors import InputError, engine_errors, is_panic
 from components.common.file_digests import file_digest
 from schemas.base import digest_of
+from schemas.release import AdapterRecord
 
 Modality = Literal["text", "image"]
 
@@ -20,6 +22,8 @@ PROCESSOR_FILES: dict[Modality, tuple[str, ...]] = {
     "text": ("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model", "bpe.codes"),
     "image": ("preprocessor_config.json", "processor_config.json"),
 }
+#: Where the address of an adapter's base is noted, in a folder in which both were put together.
+ORIGIN = "base.origin"
 _HEADS: dict[str, Modality] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
 
 
@@ -30,13 +34,15 @@ class ModelFolder(NamedTuple):
     modality: Modality
     labels: tuple[str, ...]
     weights_digest: str
+    stored_precision: tuple[str, ...]
+    adapter: AdapterRecord | None
 
 
 def inspect_model(folder: Path) -> ModelFolder:
     """Read what a snapshot needs from a folder saved by `save_pretrained`.
 
-    The digest covers every file that can change a logit: the weights with their index, and config.json. Whatever else could
-    (an adapter, weights in another layout, attention kernels from elsewhere) is refused.
+    The digest covers every file that can change a logit: the weights with their index, and config.json; of an adapter these of
+    its base too. Whatever else could (weights in another layout, attention kernels from elsewhere) is refused.
 
     Raises:
         InputError: generative, encoder-decoder or unknown model; pickled, missing, torn or quantised weights, or others than the
@@ -50,8 +56,41 @@ def inspect_model(folder: Path) -> ModelFolder:
         modality = _modality(config, folder)
         labels = _labels(config, folder)
         check_weights(folder, modality, checkpoint)
-        files = [*weight_files(folder), folder / "config.json"]
-    return ModelFolder(config.model_type, modality, labels, _digest(files))
+        adapter = None if checkpoint.adapter is None else _adapter_record(folder, checkpoint.adapter.base)
+        weights = digest_of([adapter.digest, adapter.base_digest]) if adapter else _digest(base_files(folder))
+    return ModelFolder(config.model_type, modality, labels, weights, checkpoint.stored, adapter)
+
+
+def model_settings(folder: Path) -> dict[str, Any]:
+    """config.json of the model in `folder`, of an adapter without one its base's."""
+    with engine_errors():
+        return read_settings(config_folder(folder))
+
+
+def own_files(adapter: Path) -> list[Path]:
+    """The files of an adapter itself that can change a logit."""
+    return [path for path in (adapter / SETTINGS, adapter / WEIGHTS, adapter / "config.json") if path.is_file()]
+
+
+def base_files(base: Path) -> list[Path]:
+    """The files of a whole model that can change a logit.
+
+    Raises:
+        InputError: it has no weights, or pickled ones.
+    """
+    with engine_errors():
+        return [*weight_files(base), base / "config.json"]
+
+
+def is_processor_file(name: str) -> bool:
+    """Whether a file of this name belongs to a tokenizer or image processor."""
+    return any(fnmatch(name, pattern) for patterns in PROCESSOR_FILES.values() for pattern in patterns)
+
+
+def _adapter_record(folder: Path, base: Path) -> AdapterRecord:
+    kind, noted = str(read_settings(folder, SETTINGS)["peft_type"]), folder / ORIGIN
+    origin = noted.read_text(encoding="utf-8") if noted.is_file() else BASE
+    return AdapterRecord(kind=kind, digest=_digest(own_files(folder)), base_uri=origin, base_digest=_digest(base_files(base)))
 
 
 def has_processor(folder: Path, modality: Modality) -> bool:

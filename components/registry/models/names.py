@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from calig.adapters import SETTINGS
 from components.common.errors import InputError
 from components.common.stores import is_address
 from schemas.release import ModelRef, ModelSource
@@ -68,7 +69,7 @@ def _not_a_version(name: str, version: str, text: str) -> InputError:
 def _folder_ref(path: Path) -> ModelRef:
     if not path.is_dir():
         raise InputError("A model is a folder, this is a file.", got=path, allowed=ALLOWED)
-    if not (path / "config.json").is_file():
+    if not any((path / name).is_file() for name in ("config.json", SETTINGS)):
         raise InputError(
             "The folder has no config.json, so it is not a saved transformers model.",
             got=path,

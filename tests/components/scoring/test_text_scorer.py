@@ -15,6 +15,7 @@ from components.scoring import session as export_module
 from schemas.quality import ScorerRecord
 from schemas.release import ModelSnapshot
 from tests.helpers.snapshots import snapshot_of
+from tests.helpers.tiny_families import tiny
 from tests.helpers.tiny_models import bert_vocabulary, save_tiny_bert, save_tiny_tokenizer
 
 # float32 logits of size ~1 through two layers: rounding stays below 1e-5, a wrong mask or position moves them by 1e-2
@@ -75,6 +76,21 @@ def test_equals_transformers_alone_and_in_padded_batches(
     np.testing.assert_allclose(np.concatenate([opened[0].logits([item]) for item in items]), expected, atol=ATOL)
     odds = np.exp(expected.astype(np.float64))
     np.testing.assert_allclose(opened[0](items), odds / odds.sum(axis=1, keepdims=True), atol=ATOL)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_a_decoder_without_padding_is_scored_in_batches(name: str, tmp_path: Path) -> None:
+    """As the bases of adapters mostly are; transformers itself answers one row at a time only."""
+    model = tiny(name).float()
+    model.config.pad_token_id = None
+    model.config.id2label = {0: "NEG", 1: "POS"}
+    model.save_pretrained(tmp_path / name)
+    save_tiny_tokenizer(tmp_path / name)
+    rows = texts(5, 5, 9)
+    scorer, record = open_scorer(snapshot_of(tmp_path / name), runtime="auto", workspace=tmp_path, parity_inputs=rows)
+    assert record.fallback_reason is None
+    expected = np.stack([plain_logits(tmp_path / name, row) for row in rows])
+    np.testing.assert_allclose(scorer.logits(rows), expected, atol=1e-3)  # logits of size ~10 through three layers
 
 
 def test_nothing_in_nothing_out(opened: tuple[TokenScorer, ScorerRecord]) -> None:

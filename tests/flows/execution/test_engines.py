@@ -13,6 +13,7 @@ import pytest
 from prefect import flow
 from pydantic import ValidationError
 
+from components import registry
 from components.common.errors import CouldNotRunError, InputError
 from components.common.stores import Store
 from flows.execution import engines, exchange
@@ -20,6 +21,7 @@ from flows.pipeline.attribute import attribute
 from flows.pipeline.resolve import resolve
 from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig
 from schemas.planned_release import Release
+from tests.helpers.tiny_adapters import save_tiny_adapter
 from tests.helpers.tiny_models import save_tiny_bert
 
 LEAN = PipelineConfig(attribution=AttributionConfig(shard_rows=10))
@@ -139,6 +141,19 @@ def test_a_worker_elsewhere_needs_neither_the_model_nor_the_data_set_on_its_disk
     assert snapshot.model_path != handed_out.snapshot.model_path
     assert snapshot.weights_digest == handed_out.snapshot.weights_digest
     assert {path.suffix for path in snapshot.model_path.iterdir()} <= {".json", ".safetensors", ".txt"}
+
+
+@pytest.mark.usefixtures("_prefect")
+def test_an_adapter_is_handed_out_with_its_base(tmp_path, dataset):
+    save_tiny_adapter(tmp_path / "adapter", save_tiny_bert(tmp_path / "base"))
+    made = resolve(str(tmp_path / "adapter"), dataset, None, LEAN, None, tmp_path / "runs")
+    given = made.model_copy(update={"config": on(store=f"file://{tmp_path}/store")})
+    exchange.upload_inputs(given, [0])
+    for folder in (given.snapshot.model_path, tmp_path / "base"):
+        folder.rename(folder.with_name("gone-" + folder.name))
+    snapshot, _ = exchange.load_inputs(given, 0)
+    assert snapshot.model_path != given.snapshot.model_path
+    assert registry.is_here(snapshot)
 
 
 def test_a_model_swapped_in_the_store_is_refused(handed_out, tmp_path):

@@ -203,10 +203,10 @@ def test_a_reference_without_weights(tiny_registry: TinyRegistry, tmp_path: Path
     assert f"persist_pretrained_model('{uri}')" in message
 
 
-def test_an_adapter(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    flavour = {"peft_adaptor": "peft", "source_model_name": "org/base"}
+def test_an_adapter_outside_the_artifacts(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
+    flavour = {"peft_adaptor": "../../../..", "source_model_name": "org/base"}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "adapter", {"flavors": {"transformers": flavour}})
-    assert "merge_and_unload" in _refused(uri, tmp_path)
+    assert "model folder is missing" in _refused(uri, tmp_path)
 
 
 def test_a_model_binary_outside_the_artifacts(tiny_registry: TinyRegistry, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from components import registry
 from components.common.errors import CouldNotRunError, InputError
 from schemas.release import ModelSnapshot, ModelSource
+from tests.helpers.tiny_adapters import save_tiny_adapter
 from tests.helpers.tiny_models import save_tiny_bert
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -110,6 +111,17 @@ def test_a_commit_already_there_asks_the_hub_for_nothing(fake_hub: FakeHub, tmp_
     fake_hub.asked.clear()
     assert _fetch(f"org/tiny@{COMMIT}", tmp_path) == first
     assert fake_hub.asked == []
+
+
+def test_the_base_of_an_adapter_by_its_commit(fake_hub: FakeHub, tmp_path: Path) -> None:
+    save_tiny_adapter(tmp_path / "adapter", fake_hub.folder)
+    path = tmp_path / "adapter" / "adapter_config.json"
+    settings = json.loads(path.read_text()) | {"base_model_name_or_path": "org/tiny", "revision": COMMIT}
+    path.write_text(json.dumps(settings))
+    snapshot = _fetch(str(tmp_path / "adapter"), tmp_path / "work")
+    base = _fetch(f"org/tiny@{COMMIT}", tmp_path / "work")
+    assert snapshot.adapter is not None
+    assert (snapshot.adapter.base_uri, snapshot.adapter.base_digest) == (base.uri, base.weights_digest)
 
 
 def test_unknown_models_and_revisions(fake_hub: FakeHub, tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ class AlertConfig(Record):
         default=None, description="environment variable with the address of a signed webhook; empty: none"
     )
     webhook_secret_env: EnvironmentVariable = Field(
-        default="CALIG_ALERT_SECRET", description="environment variable with the secret that signs it by Standard Webhooks: whsec_…"
+        default="CALIG_ALERT_SECRET",
+        description="environment variable with the secret that signs it by Standard Webhooks: whsec_…",
     )
 
     def channels(self, level: AlertLevel) -> tuple[Channel, ...]:

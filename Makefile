@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-faults bench-report docs audit lock format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -100,6 +100,9 @@ bench-probe: install ## how far words move between honest retrainings: HONEST="F
 bench-calibration: install ## false alarms and detections of the probe's rule on simulated noise that differs between words (about 2 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_calibration
 
+bench-parity: install ## every family's layer attributions against Captum's: errors, points (2 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_parity
+
 bench-halving: install ## the probe's verdicts and texts by successive halving, beside all words in all contexts (5 minutes; DRIFT_WORK=build/drift/draw-N: on the pairs of bench-drift, too)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_halving $(if $(DRIFT_WORK),--drift-work $(DRIFT_WORK))
 
@@ -124,6 +127,10 @@ docs: install ## build the documentation into build/docs; a broken link or refer
 audit: ## known vulnerabilities of the pinned dependencies; needs the network, and fails when it could not judge
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet 'pip-audit>=2.9'; }
 	build/audit/bin/python deploy/audit.py
+
+sbom: install ## bill of materials of the environment, build/sbom.json (CycloneDX); of another one: ENVIRONMENT=FOLDER
+	@test -x build/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/sbom && build/sbom/bin/pip install --quiet 'cyclonedx-bom>=7'; }
+	build/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(or $(ENVIRONMENT),.venv)
 
 lock: ## resolve the dependencies anew into deploy/lock, within constraints.txt; needs the network
 	@test -x build/lock/bin/python || { $(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet 'uv>=0.13'; }

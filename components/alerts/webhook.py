@@ -1,7 +1,7 @@
 """Signed webhook by the Standard Webhooks specification (https://www.standardwebhooks.com); read from the environment when sent.
 
-The receiver gives headers and body to the `verify` of any Standard Webhooks library, with the shared secret (`whsec_…`). A
-message is sent at least once, always with the same `webhook-id`: a receiver may drop one that it has seen.
+The receiver gives headers and body to the `verify` of any Standard Webhooks library, with the secret (`whsec_…`). A message
+is sent at least once, always with the same `webhook-id`: a receiver may drop one that it has seen.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Keys, seals over records and their evidence, sign-offs, and trusted keys; the only package that imports cryptography."""
 
+from components.signing.attestation import ATTESTATION, attest
 from components.signing.keys import (
     KEY_FILE,
     Signer,
@@ -27,6 +28,7 @@ from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyEr
 from components.signing.verification import inspect_record, verify_folder, verify_record
 
 __all__ = [
+    "ATTESTATION",
     "KEY_FILE",
     "RECORD",
     "SEAL",
@@ -37,6 +39,7 @@ __all__ = [
     "TamperedError",
     "UnknownKeyError",
     "add_trust",
+    "attest",
     "check_reviewer",
     "create_key",
     "digest_of_entry",

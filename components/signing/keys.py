@@ -41,8 +41,12 @@ class Signer:
 
     def sign(self, document: Signed) -> Signed:
         """`document` with this key's signature."""
-        value = base64.b64encode(self._key.sign(document.payload())).decode()
+        value = base64.b64encode(self.sign_bytes(document.payload())).decode()
         return document.signed(Signature(key_id=self.key_id, value=value))
+
+    def sign_bytes(self, content: bytes) -> bytes:
+        """This key's signature of `content`, 64 bytes; what it is for has to be part of the content."""
+        return self._key.sign(content)
 
 
 def create_key(path: Path, passphrase: bytes | None) -> str:

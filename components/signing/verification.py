@@ -8,16 +8,17 @@ from pathlib import Path
 
 from components.common.errors import InputError
 from components.records.record import read_record
+from components.signing.attestation import ATTESTATION, attestation_problem
 from components.signing.sealing import RECORD, SEAL, TamperedError, evidence_files, is_canonical, read_document, sealed_file
 from components.signing.trust import UnknownKeyError, check_signature
 from components.table.value_digest import table_digest
 from schemas.governance import GovernanceReport
-from schemas.signature import Seal, TrustList
+from schemas.signature import Seal, TrustedKey, TrustList
 from schemas.verification import SealState, Verification
 
 
 def verify_folder(folder: Path, trusted: TrustList) -> Verification:
-    """What `folder` (record.json, seal.json and what the seal names) turns out to be.
+    """What `folder` (record.json, seal.json, what the seal names, and the attestation) turns out to be.
 
     Raises:
         InputError: no record at all, a record or seal of a newer schema.
@@ -32,7 +33,9 @@ def verify_folder(folder: Path, trusted: TrustList) -> Verification:
     if found.state is SealState.UNSEALED:
         return found
     seal = read_document(Seal, _read(folder / SEAL) or b"", "the seal")
-    findings = tuple(_changed(folder, seal)) or tuple(_other_tables(folder, seal, read_record(content, folder / RECORD)))
+    record, key = read_record(content, folder / RECORD), trusted.find(found.key_id) if found.key_id else None
+    findings = tuple(_changed(folder, seal)) or tuple(_other_tables(folder, seal, record))
+    findings += tuple(_other_attestation(_read(folder / ATTESTATION), record, seal, key))
     return _tampered(content, findings) if findings else found
 
 
@@ -117,6 +120,13 @@ def _other_tables(folder: Path, seal: Seal, record: GovernanceReport) -> Iterato
     for name in sorted(sealed & set(named)):
         if table_digest(folder / name) != named[name]:
             yield f"{name} holds other values than the record says"
+
+
+def _other_attestation(content: bytes | None, record: GovernanceReport, seal: Seal, key: TrustedKey | None) -> Iterator[str]:
+    """One that is missing is no finding: it says nothing that the seal does not."""
+    problem = None if content is None else attestation_problem(content, record, seal, key)
+    if problem is not None:
+        yield problem
 
 
 def _tampered(content: bytes, findings: tuple[str, ...]) -> Verification:

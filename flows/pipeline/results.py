@@ -111,7 +111,7 @@ def write_results(
     reference_tables: list[Path] | None,
     signer: signing.Signer | None,
 ) -> None:
-    """Write tables, configuration, report and card, the seal over them, and the record last: then the folder is complete."""
+    """Write tables, configuration, report, card, their seal and attestation, and the record last: then the folder is complete."""
     progress.begin("writing the report", None)
     folder = release.folder
     (folder / "record.json").unlink(missing_ok=True)
@@ -123,4 +123,7 @@ def write_results(
     card.write_card(record, folder / "model_card.md")
     seal = signing.seal_folder(folder, record, signer, datetime.now(UTC))
     (folder / signing.SEAL).write_bytes(seal.canonical())
+    (folder / signing.ATTESTATION).unlink(missing_ok=True)
+    if signer is not None:
+        (folder / signing.ATTESTATION).write_bytes(signing.attest(record, seal, signer))
     (folder / signing.RECORD).write_bytes(record.canonical())

@@ -19,8 +19,8 @@ from schemas.release import DatasetRef, ModelSnapshot, ModelSource, PublishedRun
 from schemas.tags import Tag
 
 FILES = ("report.html", "record.json", "config.yaml")
-#: What folders from before there was such a file lack; the record stays last.
-OPTIONAL = ("model_card.md", "seal.json")
+#: What folders lack that are not signed, or from before there was such a file; the record stays last.
+OPTIONAL = ("model_card.md", "seal.json", "attestation.json")
 _NOTE = "mlflow.note.content"  # what MLflow's pages show as the description
 _DIGEST_DIGITS = 36  # MLflow's limit for a data set's digest
 

@@ -54,7 +54,10 @@ def write_sealed(folder: Path, record: GovernanceReport, table: Path, signer: si
     shutil.copy(table, folder / "attributions" / "shard-000.parquet")
     (folder / "report.html").write_text("<title>report</title>")
     (folder / "config.yaml").write_text("attribution: {}\n")
-    (folder / "seal.json").write_bytes(signing.seal_folder(folder, record, signer, NOW).canonical())
+    seal = signing.seal_folder(folder, record, signer, NOW)
+    (folder / "seal.json").write_bytes(seal.canonical())
+    if signer is not None:
+        (folder / "attestation.json").write_bytes(signing.attest(record, seal, signer))
     (folder / "record.json").write_bytes(record.canonical())
     return folder
 

@@ -16,7 +16,7 @@ from schemas.signature import TrustList
 from schemas.verification import SealState, Verification
 from tests.components.signing.conftest import NOW, Keys, write_sealed
 
-FILES = ("record.json", "seal.json", "report.html", "config.yaml", "attributions/shard-000.parquet")
+FILES = ("record.json", "seal.json", "attestation.json", "report.html", "config.yaml", "attributions/shard-000.parquet")
 
 
 def test_what_was_not_touched_verifies(sealed: Path, keys: Keys) -> None:

@@ -537,7 +537,7 @@ def test_a_registered_adapter_is_explained_as_the_merged_model(explain, model, t
     save_tiny_tokenizer(tmp_path / "logged" / "components" / "tokenizer")
     (tmp_path / "logged" / "MLmodel").write_text("flavors: {transformers: {peft_adaptor: peft}}")
     version = mlflow.MlflowClient().create_model_version(name, str(tmp_path / "logged")).version
-    outcome = explain(f"models:/{name}/{version}")
+    outcome = explain(f"models:/{name}/{version}", limit=12)
 
     record = outcome.record
     assert outcome.published is not None

@@ -45,9 +45,9 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "mlflow", "prefect", "great
 _RUNTIME = "onnxruntime"
 
 
-def environment(device: str, device_versions: dict[str, str]) -> Environment:
-    """This process's environment; the device is that of the attributions."""
-    names = [*_LIBRARIES, *_runtimes()]
+def environment(device: str, device_versions: dict[str, str], *, merged: bool = False) -> Environment:
+    """This process's environment; the device is that of the attributions. `merged`: PEFT took part."""
+    names = [*_LIBRARIES, *(["peft"] if merged else []), *_runtimes()]
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -258,7 +258,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         probe=probe,
         decision=decide(quality, drift, probe, owner=stated.owner, signing_key=signing_key),
         evidence=tuple(_table_digest(shard) for shard in shards),
-        environment=environment(shards[0].device, shards[0].device_versions),
+        environment=environment(shards[0].device, shards[0].device_versions, merged=model.adapter is not None),
         stage_seconds={name: round(s, 2) for name, s in stage_seconds.items()},
         peak_memory_bytes=peak_resident_bytes(),
         limits=LIMITS,

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from calig import explain as library_explain
+from calig import load_model
 from components import attribution, quality, registry, scoring
 from components.common.errors import CouldNotRunError, InputError, PublishError
 from flows.common import progress
@@ -19,7 +22,8 @@ from schemas.base import CheckVerdict, Verdict
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
 from tests.conftest import TinyRegistry
 from tests.flows.conftest import N_ROWS
-from tests.helpers.tiny_models import save_tiny_bert
+from tests.helpers.tiny_adapters import save_tiny_adapter
+from tests.helpers.tiny_models import save_tiny_bert, save_tiny_tokenizer
 
 SHARDS = PipelineConfig(attribution=AttributionConfig(shard_rows=10), quality=QualityConfig(falsification_rows=4))
 OTHER_QUALITY = SHARDS.model_copy(update={"quality": SHARDS.quality.model_copy(update={"seed": 1})})
@@ -520,3 +524,40 @@ def test_images_go_the_same_way(tiny_registry: TinyRegistry, tmp_path, monkeypat
     assert outcome.record.method.baseline == "black image"
     assert (outcome.record.config.quality.suite, outcome.record.quality.suite) == ("vision", "vision")
     assert "data:image/" in (outcome.folder / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_prefect")
+def test_a_registered_adapter_is_explained_as_the_merged_model(explain, model, tiny_registry: TinyRegistry, tmp_path):
+    """Version 2 is a LoRA adapter whose base is version 1; the oracle is the library on what PEFT itself merges and saves."""
+    name = model.split("/")[1]
+    adapted = save_tiny_adapter(tmp_path / "logged" / "peft", tmp_path / "bert")
+    settings = tmp_path / "logged" / "peft" / "adapter_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"base_model_name_or_path": model}))
+    save_tiny_tokenizer(tmp_path / "logged" / "components" / "tokenizer")
+    (tmp_path / "logged" / "MLmodel").write_text("flavors: {transformers: {peft_adaptor: peft}}")
+    version = mlflow.MlflowClient().create_model_version(name, str(tmp_path / "logged")).version
+    outcome = explain(f"models:/{name}/{version}", limit=12)
+
+    record = outcome.record
+    assert outcome.published is not None
+    assert version_of(f"models:/{name}/{version}").tags["calig.verdict"] == record.decision.verdict
+    assert record.quality.scorer.runtime == "onnxruntime"
+    adapter, base = record.model.adapter, registry.fetch(registry.parse_model_ref(model), workspace=tmp_path / "base")
+    assert (adapter.kind, adapter.base_uri, adapter.base_digest) == ("LORA", model, base.weights_digest)
+    assert record.model.stored_precision == ("float32",)
+    for page in ("report.html", "model_card.md"):
+        text = (outcome.folder / page).read_text(encoding="utf-8")
+        assert adapter.digest in text
+        assert adapter.base_digest in text
+    adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
+    merged = load_model(save_tiny_tokenizer(tmp_path / "merged"), device="cpu")
+    for row in first_rows(outcome, 3):
+        expected = library_explain(*merged, row["text"])[0]
+        assert row["predicted"] == expected.predicted
+        np.testing.assert_allclose(row["logits"], expected.logits, atol=1e-4)
+        np.testing.assert_allclose(row["values"], expected.values, rtol=1e-3, atol=1e-4)
+
+
+def first_rows(outcome: Outcome, n: int) -> list[dict]:
+    return pq.read_table(min((outcome.folder / "attributions").glob("*.parquet"))).slice(0, n).to_pylist()

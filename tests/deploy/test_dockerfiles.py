@@ -1,4 +1,4 @@
-"""The Dockerfiles by hadolint and by what they promise. No container engine is at hand in the tests: the images are not built."""
+"""The Dockerfiles by hadolint and by what they promise. Built and started: tests/e2e/test_image.py."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_hadolint_finds_nothing() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_bases_are_pinned_and_the_process_is_nobody(file: Path) -> None:
     instructions = lines(file)
-    bases = [line.split()[1] for line in instructions if line.startswith("FROM ")]
-    assert len(bases) == 2
-    assert all(re.search(r":\d+\.\d+\.\d+", base) for base in bases)
+    (base,) = [line for line in instructions if line.startswith("ARG BASE=")]
+    assert [line for line in instructions if line.startswith("FROM ")] == ["FROM ${BASE} AS build", "FROM ${BASE}"]
+    assert re.search(r":\d+\.\d+\.\d+-", base)
     users = [line for line in instructions if line.startswith("USER ")]
     assert users == ["USER 10001:10001"]
     assert not [line for line in instructions[instructions.index(users[0]) :] if line.startswith(("RUN ", "COPY "))]
@@ -69,7 +69,8 @@ def test_what_is_copied_is_let_through_and_secrets_are_not() -> None:
 def test_the_cuda_image_differs_where_it_says_so() -> None:
     cpu, cuda = (lines(file) for file in FILES)
     differing = [line for line in difflib.ndiff(cpu, cuda) if line.startswith(("- ", "+ "))]
-    allowed = ("ARG TORCH_INDEX=", "LABEL ", "ENV PATH=/opt/venv/bin:$PATH PYTHON", 'RUN python -c "import torch')
+    where_gpus_are = ('RUN python -c "import torch', "RUN rm /opt/venv/lib/python3.*/site-packages/onnxruntime/capi/")
+    allowed = ("ARG TORCH_INDEX=", "LABEL ", "ENV PATH=/opt/venv/bin:$PATH PYTHON", *where_gpus_are)
     assert differing
     assert all(line[2:].startswith(allowed) for line in differing), differing
     assert any("/cu13" in line for line in cuda)

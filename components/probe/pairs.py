@@ -6,6 +6,7 @@ done to texts is done to the open side; the tail goes along and is taken apart w
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -45,15 +46,16 @@ def sided(text: str) -> Sided:
 def probed_texts(texts: Iterable[tuple[str, str | None]], explain: Literal["both", "text", "text_pair"] = "both") -> list[str]:
     """Rows, each a text and of a pair the second one, as the probe has them.
 
-    Of pairs the side that is explained is open; where both are, the first in every second row, the second in the others.
+    Of pairs the side that is explained is open; where both are, one of them, drawn by the texts alone.
     """
-    return [_probed(row, text, pair, explain) for row, (text, pair) in enumerate(texts)]
+    return [_probed(text, pair, explain) for text, pair in texts]
 
 
-def _probed(row: int, text: str, pair: str | None, explain: str) -> str:
+def _probed(text: str, pair: str | None, explain: str) -> str:
     if pair is None:
         return text.translate(_NO_MARKS)
-    side = SIDES.index(explain) if explain in SIDES else row % len(SIDES)
+    drawn = random.Random(f"{text}\n{pair}").randrange(len(SIDES))  # noqa: S311 - no secret
+    side = SIDES.index(explain) if explain in SIDES else drawn
     both = [part.translate(_NO_MARKS) for part in (text, pair)]
     return both[side] + _MARKS[side] + both[1 - side]
 

@@ -9,7 +9,8 @@ import pytest
 from components.common.errors import CouldNotRunError
 from components.table.orientation import NamedTarget
 from components.table.reader import iter_batches, iter_parts, iter_rows
-from schemas.attribution import SCHEMA
+from components.table.rows import read_rows
+from schemas.attribution import PAIR_COLUMNS, SCHEMA
 from tests.helpers.attribution_tables import BagOfWords, attribution_row, problem_row, write_table
 
 MODEL = BagOfWords()
@@ -74,3 +75,21 @@ def test_views_of_the_steps_name_columns_of_the_schema() -> None:
 
     for view in (NamedTarget, Recorded, Judged):
         assert set(view.__annotations__) <= set(SCHEMA.names)
+
+
+class Pairs(View):
+    pair_start: int | None
+    token_types: list[int] | None
+
+
+def test_tables_from_before_there_were_pairs_hold_none(tmp_path: Path) -> None:
+    _, tables = written(tmp_path, 20)
+    for path in tables:
+        pq.write_table(pq.read_table(path).drop_columns([*PAIR_COLUMNS]), path)
+    read = list(iter_rows(tables, Pairs))
+    assert [row["pair_start"] for row in read] == [None] * 20
+    assert {name for name, row in read_rows(tables).items() if row["pair_start"] is None} == {
+        row["id"] for row in read if row["values"] is not None
+    }
+    (batch, *_) = iter_batches(tables, SCHEMA.names)
+    assert batch.schema.equals(SCHEMA)

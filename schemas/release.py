@@ -98,6 +98,7 @@ class DatasetRef(Record):
     has_rationales: bool
     segment_columns: tuple[str, ...] = ()
     limit: int | None = None
+    each_label: bool = Field(default=False, description="whether a row of the file stands here once for every class of the model")
 
 
 class Example(Record):
@@ -112,6 +113,7 @@ class Example(Record):
     rationale: Spans | None = Field(default=None, description="character spans, end exclusive")
     rationales: tuple[Spans, ...] | None = Field(default=None, description="the same of each annotator, where several marked it")
     problem: str | None = Field(default=None, description="why this row cannot be explained, if so")
+    asked_class: str | None = Field(default=None, description="class to explain; None: what the settings say")
 
 
 class PublishedRun(Record):

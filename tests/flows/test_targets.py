@@ -75,9 +75,8 @@ def test_every_row_is_explained_and_compared_toward_its_target(tmp_path: Path, l
             weights = np.array([weight for _, weight in row["target_weights"]])
             assert weights @ row["logits"] == pytest.approx(row["f_input"], abs=1e-4)
             assert sum(row["values"]) == pytest.approx(row["f_input"] - row["f_baseline"], abs=2e-3)
-    drift = outcomes[1].record.drift
-    assert drift.n_paired == N, "a row whose answer changed is explained once more, toward the reference's target"
-    assert drift.verdict.value in {"pass", "fail"}
+    n_paired = outcomes[1].record.drift.n_paired
+    assert n_paired == N, "a row whose answer changed is explained once more, toward the reference's target"
 
 
 HARMS = {"insult": "fool idiot clown", "threat": "hurt smash regret", "spam": "offer prize click"}
@@ -128,8 +127,6 @@ def test_each_label_has_a_row_and_a_drift_of_its_own(tmp_path: Path) -> None:
     assert right > 0.9, "the honest version has learned its labels"
 
     shifts = [shift for shift in second.record.drift.word_shifts if shift.word == SHORTCUT]
-    print([(s.slice, s.toward, s.fires, round(s.z, 1)) for s in shifts], second.record.drift.verdict)
-    print(second.record.quality.warnings)
     assert second.record.drift.n_paired == N * len(labels)
     assert {shift.toward for shift in shifts if shift.fires} == {"insult"}, "the other labels' reasons hold"
     assert second.record.drift.verdict.value == "fail"

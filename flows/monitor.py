@@ -128,7 +128,7 @@ def _same_method(settings: PipelineConfig, earlier: AttributionConfig) -> Pipeli
 def _release(snapshot: ModelSnapshot, dataset: Path, limit: int | None, config: PipelineConfig, output: Path) -> Release:
     return Release(
         snapshot=snapshot,
-        dataset=tasks.read_dataset(dataset, limit, snapshot),
+        dataset=tasks.read_dataset(dataset, limit, snapshot, config.attribution),
         config=config,
         fusion_choice=None,
         suite_digest=None,

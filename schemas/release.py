@@ -120,6 +120,7 @@ class DatasetRef(Record):
     has_pairs: bool = Field(default=False, description="every row is a pair of texts")
     segment_columns: tuple[str, ...] = ()
     limit: int | None = None
+    each_label: bool = Field(default=False, description="whether a row of the file stands here once for every class of the model")
 
 
 class Example(Record):
@@ -135,6 +136,7 @@ class Example(Record):
     rationale: Spans | None = Field(default=None, description="character spans of `full_text`, end exclusive")
     rationales: tuple[Spans, ...] | None = Field(default=None, description="the same of each annotator, where several marked it")
     problem: str | None = Field(default=None, description="why this row cannot be explained, if so")
+    asked_class: str | None = Field(default=None, description="class to explain; None: what the settings say")
 
     @property
     def full_text(self) -> str | None:

@@ -20,7 +20,7 @@ from calig.metrics.randomisation import agreement
 from calig.randomisation import cascade, stage_names
 from calig.targets import Target, choose_targets, class_names, objective_for
 from calig.windows import Document, attribute_documents
-from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of
+from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of, wanted_class
 from components.common.errors import engine_errors
 from components.table.reader import iter_rows
 from schemas.config import AttributionConfig, QualityConfig
@@ -91,8 +91,8 @@ class _Run:
 
     @property
     def labels(self) -> list[str | None]:
-        """Gold classes of the sampled rows."""
-        return [example.label for example, _ in self.rows]
+        """Classes that the sampled rows themselves name."""
+        return [wanted_class(example, self.settings) for example, _ in self.rows]
 
 
 class _Numbered(TypedDict):
@@ -113,7 +113,7 @@ def _targets(run: _Run, model: Any, original: Sequence[Attribution]) -> list[lis
         return []
     logits = torch.tensor(np.stack([attribution.logits for attribution in original]))
     objective = objective_for(model, run.settings.objective)
-    return choose_targets(run.settings.target, logits, class_names(model), run.labels, objective)
+    return choose_targets(options_of(run.settings).target, logits, class_names(model), run.labels, objective)
 
 
 def _sensitivities(

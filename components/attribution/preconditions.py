@@ -8,8 +8,8 @@ from itertools import islice
 from calig.baselines import choose_baseline
 from calig.labels import BY_NAME, check_class_names
 from calig.pairs import BOTH
-from calig.targets import GOLD, LOG_ODDS, MARGIN, PREDICTED, class_names, class_of, objective_for, problem_type
-from components.attribution.running import encode_examples, load_classifier
+from calig.targets import EACH, GOLD, LOG_ODDS, MARGIN, PREDICTED, class_names, class_of, objective_for, problem_type
+from components.attribution.running import encode_examples, explains_each, load_classifier
 from components.common.errors import InputError, engine_errors
 from schemas.config import AttributionConfig
 from schemas.release import DatasetRef, Example, ModelSnapshot
@@ -27,7 +27,7 @@ def check_target(target: str, labels: Sequence[str]) -> None:
     with engine_errors():
         check_class_names(labels)
     _refuse_one_output(labels)
-    options = (PREDICTED, GOLD, MARGIN)
+    options = (PREDICTED, GOLD, MARGIN, EACH)
     if target not in options and class_of(target, labels) not in labels:
         allowed = ", ".join([*options, *labels, f"{BY_NAME}NAME"])
         raise InputError("setting 'attribution.target': the model has no such class", got=target, allowed=allowed)
@@ -65,6 +65,7 @@ def check_ready(snapshot: ModelSnapshot, examples: Sequence[Example], config: At
         if problem_type(model) == "regression":
             raise _no_classifier("problem_type regression")
         _refuse_one_output(class_names(model))
+        _check_each(config, problem_type(model))
         _check_windows(config, objective_for(model, config.objective), len(class_names(model)))
         choose_baseline(config.baseline, model, processor, snapshot.modality)
         problem = None
@@ -74,6 +75,16 @@ def check_ready(snapshot: ModelSnapshot, examples: Sequence[Example], config: At
                 return
             problem = problem or problems[example.row]
     raise InputError("No row can be prepared for the model.", got=problem or "no row that can be explained")
+
+
+def _check_each(config: AttributionConfig, problem: str) -> None:
+    if explains_each(config) and problem != "multi_label_classification":
+        raise InputError(
+            "setting 'attribution.target': each explains labels that are independent of each other",
+            got=f"each, for a model of problem_type {problem}",
+            allowed="each for multi_label_classification",
+            next_step="set attribution.target to predicted, gold, margin or a class name",
+        )
 
 
 def _check_windows(config: AttributionConfig, objective: str, n_classes: int) -> None:

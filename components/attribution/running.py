@@ -22,7 +22,7 @@ from calig.loading import load_model, resolve_device
 from calig.pairs import Pair
 from calig.pictures import open_picture
 from calig.rollout import Fusion
-from calig.targets import Target
+from calig.targets import EACH, GOLD, Target
 from calig.windows import Document, attribute_documents
 from components.common.errors import engine_errors, is_panic
 from schemas.config import AttributionConfig
@@ -54,7 +54,7 @@ def attribute_examples(
             done = attribute_documents(
                 stack,
                 [document for _, document in encoded],
-                [example.label for example, _ in encoded],
+                [wanted_class(example, config) for example, _ in encoded],
                 baseline,
                 options_of(config, alternatives),
                 progress,
@@ -107,10 +107,10 @@ def _content(example: Example, config: AttributionConfig) -> str | Pair | Image.
 
 
 def options_of(config: AttributionConfig, alternatives: tuple[Fusion, ...] = ()) -> Options:
-    """The settings as the engine takes them."""
+    """The settings as the engine takes them: where each label has a row, the row names its class, see `wanted_class`."""
     fusion = config.fusion
     return Options(
-        target=config.target,
+        target=GOLD if explains_each(config) else config.target,
         objective=config.objective,
         fusion_rule=fusion.rule,
         fusion_coefficient=fusion.coefficient,
@@ -122,6 +122,16 @@ def options_of(config: AttributionConfig, alternatives: tuple[Fusion, ...] = ())
         batch_tokens=batch_tokens(config),
         alternatives=alternatives,
     )
+
+
+def explains_each(config: AttributionConfig) -> bool:
+    """Whether every label of a row is explained on its own, in a row of the table."""
+    return config.target == EACH
+
+
+def wanted_class(example: Example, config: AttributionConfig) -> str | None:
+    """The class that the row itself names, for targets that ask the row: its gold class, or the label it stands for."""
+    return example.asked_class if explains_each(config) else example.label
 
 
 def batch_tokens(config: AttributionConfig) -> int:

@@ -24,8 +24,18 @@ Modality = Literal["text", "image"]
 _MODALITIES: dict[str, Modality] = {"text": "text", "image": "image"}
 
 
+#: Segment column of rows that stand once for every class: the class explained.
+EXPLAINED_LABEL = "explained label"
+
+
 def load(
-    path: Path, *, limit: int | None, labels: tuple[str, ...], modality: str, limits: Limits | None = None
+    path: Path,
+    *,
+    limit: int | None,
+    labels: tuple[str, ...],
+    modality: str,
+    limits: Limits | None = None,
+    each_label: bool = False,
 ) -> tuple[DatasetRef, list[Example]]:
     """The rows of a validation set, in the order of the file, and the reference that pins them.
 
@@ -43,6 +53,7 @@ def load(
     `limit` takes the first so many rows; everything, the digest too, is about these alone. The digest does not depend on the
     format: the same rows have the same digest, and for pictures it covers their bytes. A row with a blank text or
     an unreadable picture is kept with its `problem`. `limits` bound what is read; None: what the environment says.
+    With `each_label` every row stands once for each of the model's `labels`, which is then its segment `explained label`.
 
     Raises:
         InputError: missing or empty file, unknown format, broken line, missing, repeated or misspelt column, duplicate ids,
@@ -68,8 +79,36 @@ def load(
         has_pairs=kind == "text" and "text_pair" in rows.columns,
     )
     examples = [reader.example(number, row, label) for number, (row, label) in enumerate(zip(rows.values, classes, strict=True))]
+    if each_label:
+        examples, segments = _for_each_label(examples, labels), _with_explained_label(segments, path)
     _check_ids(examples, path)
-    return _reference(path, examples, kind, segments, limit), examples
+    return _reference(path, examples, kind, segments, limit).model_copy(update={"each_label": each_label}), examples
+
+
+def _for_each_label(examples: Sequence[Example], labels: Sequence[str]) -> list[Example]:
+    """Every example once per label, together: numbered anew, the label in its id and in its segments."""
+    return [
+        example.model_copy(
+            update={
+                "row": number * len(labels) + index,
+                "id": f"{example.id} · {label}",
+                "segments": example.segments | {EXPLAINED_LABEL: label},
+                "asked_class": label,
+            }
+        )
+        for number, example in enumerate(examples)
+        for index, label in enumerate(labels)
+    ]
+
+
+def _with_explained_label(segments: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    if EXPLAINED_LABEL in segments:
+        raise InputError(
+            f"{path.name} has a column with a name of our own, for the class explained.",
+            got=EXPLAINED_LABEL,
+            next_step="give the column another name",
+        )
+    return (*segments, EXPLAINED_LABEL)
 
 
 def require_usable(examples: Sequence[Example], name: str) -> None:
@@ -125,7 +164,7 @@ def _digest(examples: Iterable[Example], folder: Path) -> str:
     """SHA-256 over the rows as canonical JSON lines: of a picture its path relative to the file, and its bytes."""
     digest = hashlib.sha256()
     for example in examples:
-        content = example.model_dump(mode="json", exclude={"problem", "image", "rationales", "text_pair"})
+        content = example.model_dump(mode="json", exclude={"problem", "image", "rationales", "text_pair", "asked_class"})
         if example.text_pair is not None:
             content["text_pair"] = example.text_pair
         if (

@@ -102,9 +102,14 @@ def data_record(dataset: DatasetRef, table: list[Row], explained: list[Row], spl
         n_truncated=sum(c < 1.0 for c in coverage),
         n_windowed=sum(row["windows"] is not None for row in explained),
         split=split,
-        sampling="all rows of the file" if dataset.limit is None else f"the first {dataset.limit} rows of the file",
+        sampling=_sampling(dataset),
         segments=_segments(dataset.segment_columns, explained),
     )
+
+
+def _sampling(dataset: DatasetRef) -> str:
+    taken = "all rows of the file" if dataset.limit is None else f"the first {dataset.limit} rows of the file"
+    return f"{taken}, each once for every label of the model" if dataset.each_label else taken
 
 
 def _segments(columns: tuple[str, ...], explained: list[Row]) -> dict[str, dict[str, int]]:

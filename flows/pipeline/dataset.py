@@ -16,6 +16,12 @@ def examples_of(release: Release) -> list[Example]:
     return examples_in(release.dataset, release.snapshot.labels)
 
 
+def distinct_examples(release: Release) -> list[Example]:
+    """The rows of the data set's file, each once, however many labels of it are explained."""
+    examples = examples_of(release)
+    return examples[:: len(release.snapshot.labels)] if release.dataset.each_label else examples
+
+
 def shard_of(release: Release, index: int) -> list[Example]:
     """The rows of one shard."""
     n = release.config.attribution.shard_rows
@@ -31,7 +37,9 @@ def sampled(examples: list[Example], n: int, seed: int) -> list[Example]:
 @lru_cache(maxsize=2)
 def examples_in(dataset: DatasetRef, labels: tuple[str, ...]) -> list[Example]:
     """The rows of `dataset` under a model's `labels`."""
-    now, examples = datasets.load(dataset.path, limit=dataset.limit, labels=labels, modality=dataset.modality)
+    now, examples = datasets.load(
+        dataset.path, limit=dataset.limit, labels=labels, modality=dataset.modality, each_label=dataset.each_label
+    )
     if now.digest != dataset.digest:
         raise InputError("the data set changed while it was being explained", got=dataset.path, next_step="start again")
     return examples

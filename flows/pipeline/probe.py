@@ -63,7 +63,7 @@ def _probed_texts(
 ) -> ProbeReport:
     """Words put into contexts and, where the settings name transformations, rows transformed: one report on both."""
     of_words, of_rows = probe.shared_levels(settings)
-    usable = [example for example in dataset.examples_of(release) if example.text and example.problem is None]
+    usable = [example for example in dataset.distinct_examples(release) if example.text and example.problem is None]
     rows_of = [(example.text or "", example.text_pair) for example in usable]
     texts = probe.probed_texts(rows_of, release.config.attribution.explain)
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
@@ -158,7 +158,7 @@ def _transformed_rows(
 def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot], settings: ProbeConfig) -> ProbeReport:
     """The same with patterns pasted onto pictures; they are few, so that nothing is kept."""
     names = list(probe.patterns())
-    paths = [example.image for example in dataset.examples_of(release) if example.image and example.problem is None]
+    paths = [example.image for example in dataset.distinct_examples(release) if example.image and example.problem is None]
     paths = paths[:: -(-len(paths) // _CANDIDATES) or 1]
     versions = [PictureVersion(snapshot, release, paths) for snapshot in snapshots]
     contexts = probe.choose_pictures(versions[0].score, paths, settings.contexts)

@@ -41,7 +41,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     workspace = output / ".cache"
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
     attribution.check_target(config.attribution.target, snapshot.labels)
-    pinned = tasks.read_dataset(dataset, limit, snapshot)
+    pinned = tasks.read_dataset(dataset, limit, snapshot, config.attribution)
     attribution.check_gold(config.attribution.target, pinned)
     attribution.check_explain(config.attribution.explain, pinned)
     config = redact.name_key(_with_suite(config, snapshot), snapshot)

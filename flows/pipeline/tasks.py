@@ -20,7 +20,7 @@ from flows.execution.resources import gpu_slot
 from flows.pipeline.dataset import examples_in, examples_of, sampled
 from schemas.attribution import ShardResult
 from schemas.base import digest_of
-from schemas.config import PipelineConfig
+from schemas.config import AttributionConfig, PipelineConfig
 from schemas.fusion import FusionChoice
 from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
@@ -37,9 +37,11 @@ def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
 
 
 @task(name="read data set", cache_policy=NO_CACHE)
-def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot) -> DatasetRef:
+def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot, settings: AttributionConfig) -> DatasetRef:
     """Check the data set row by row and pin it by digest; one without a row that can be explained is refused."""
-    pinned, examples = datasets.load(path, limit=limit, labels=snapshot.labels, modality=snapshot.modality)
+    pinned, examples = datasets.load(
+        path, limit=limit, labels=snapshot.labels, modality=snapshot.modality, each_label=attribution.explains_each(settings)
+    )
     datasets.require_usable(examples, path.name)
     return pinned
 

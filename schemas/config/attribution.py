@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from schemas.base import Record, digest_of
 from schemas.fusion import ContextRule, FusionRule, FusionSettings
@@ -23,8 +23,9 @@ class AttributionConfig(Record):
 
     target: str = Field(
         default="predicted",
-        description="what is explained: predicted, gold, margin (largest logit less the second), a class name, or class:NAME "
-        "for a class that is called like one of these words",
+        description="what is explained: predicted, gold, margin (largest logit less the second), each (of a multi-label model: a "
+        "row for every label, which compare label by label), a class name, or class:NAME for a class that is called like one of "
+        "these words",
     )
     objective: Objective = Field(
         default="centred",
@@ -82,13 +83,6 @@ class AttributionConfig(Record):
     shard_rows: int = Field(
         default=256, ge=1, description="rows per shard, the unit of parallel work and of resuming; changes no value"
     )
-
-    @field_validator("target")
-    @classmethod
-    def _one_per_row(cls, target: str) -> str:
-        if target == "each":
-            raise ValueError("'each' gives several attributions per row; a table holds one: name the class, or predicted")
-        return target
 
     @property
     def fusion(self) -> FusionSettings:

@@ -405,7 +405,10 @@ def test_a_folder_is_explained_without_a_registry_and_compared_with_a_results_fo
     [
         ({"reference": "models:/nothing-here@champion"}, "no registered model 'nothing-here'"),
         ({"reference": "somewhere"}, "(?s)reference|model"),
-        ({"config": PipelineConfig(attribution=AttributionConfig(target="MAYBE"))}, "allowed: predicted, gold, margin, NEG, POS"),
+        (
+            {"config": PipelineConfig(attribution=AttributionConfig(target="MAYBE"))},
+            "allowed: predicted, gold, margin, each, NEG, POS",
+        ),
     ],
 )
 def test_bad_input_ends_before_any_work(explain, computed, options, message):

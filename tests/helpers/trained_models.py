@@ -52,17 +52,16 @@ def train_bert(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertForSequenceClassification(config)
-        _fit(model, tokenizer, texts, torch.as_tensor(targets), np.random.default_rng(seed), steps)
+        fit_with(model, tokenizer, texts, targets, seed=seed, steps=steps, room=max_length - 2)
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _fit(
-    model: Any, tokenizer: Any, texts: Sequence[str], targets: torch.Tensor, random: np.random.Generator, steps: int
-) -> None:
+def fit_with(model: Any, tokenizer: Any, texts: Sequence[str], targets: Any, *, seed: int, steps: int, room: int) -> None:
+    """Train `model` on random stretches of at most `room` tokens, words of some of them hidden behind the mask."""
     ids = [np.array(row) for row in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
-    room = model.config.max_position_embeddings - 2
+    random, targets = np.random.default_rng(seed), torch.as_tensor(targets)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=steps)
     model.train()

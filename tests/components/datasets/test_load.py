@@ -376,3 +376,24 @@ def test_pictures_inside_a_saved_set_are_refused(tmp_path: Path) -> None:
 def test_a_text_set_for_an_image_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'image'"):
         load(_write_jsonl(tmp_path / "a.jsonl", ROWS), limit=None, labels=LABELS, modality="image")
+
+
+def test_every_row_once_per_label(tmp_path: Path) -> None:
+    path = _write_jsonl(tmp_path / "rows.jsonl", ROWS)
+    plain, rows = load(path, limit=None, labels=LABELS, modality="text")
+    pinned, each = load(path, limit=2, labels=LABELS, modality="text", each_label=True)
+    assert [(e.row, e.id, e.asked_class) for e in each] == [
+        (0, "a · NEG", "NEG"),
+        (1, "a · POS", "POS"),
+        (2, "b · NEG", "NEG"),
+        (3, "b · POS", "POS"),
+    ]
+    assert [e.text for e in each] == [rows[0].text] * 2 + [rows[1].text] * 2
+    assert each[1].segments == {"genre": "comedy", "long": "false", "explained label": "POS"}
+    assert (pinned.n_rows, pinned.limit, pinned.each_label) == (4, 2, True)
+    assert pinned.segment_columns == (*plain.segment_columns, "explained label")
+    assert pinned.digest != plain.digest
+    assert all(e.asked_class is None for e in rows)
+    taken = _write_jsonl(tmp_path / "taken.jsonl", [{"text": "a", "explained label": "x"}])
+    with pytest.raises(InputError, match="name of our own"):
+        load(taken, limit=None, labels=LABELS, modality="text", each_label=True)

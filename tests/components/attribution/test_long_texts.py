@@ -223,7 +223,7 @@ def test_the_method_s_identity(snapshot):
     """Without windows it is what it was before there was the setting; with them their overlap belongs to it."""
     other_overlap = {"window_overlap": 0.5}
     assert method_fingerprint(CUT) == method_fingerprint(CUT.model_copy(update=other_overlap))
-    unknown = {"device", "batch_tokens", "shard_rows", "calibration_rows", "long_texts", "window_overlap"}
+    unknown = {"device", "batch_tokens", "shard_rows", "calibration_rows", "long_texts", "window_overlap", "explain"}
     before = digest_of({"formula": FORMULA_VERSION, "settings": digest_of(CUT.model_dump(mode="json", exclude=unknown))})
     assert method_fingerprint(CUT) == before
     assert len({method_fingerprint(c) for c in (CUT, WINDOWS, WINDOWS.model_copy(update=other_overlap))}) == 3

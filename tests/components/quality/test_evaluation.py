@@ -456,7 +456,7 @@ def test_the_kept_side_of_a_pair_is_never_perturbed(kind: str) -> None:
     """Of `[CLS] a b [SEP] c [SEP]` with c kept, only a and b can go; separators, c and the token types stay."""
     ids, types = [2, 7, 8, 3, 9, 3], [0, 0, 0, 0, 1, 1]
     row = {
-        "id": "r", "image": None, "input_ids": ids, "token_types": types,
+        "id": "r", "image": None, "windows": None, "input_ids": ids, "token_types": types,
         "content": [False, True, True, False, False, False],
     }  # fmt: skip
     source = source_of(row, Perturbation(kind, replacement_id=4))  # type: ignore[arg-type]

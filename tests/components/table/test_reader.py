@@ -10,7 +10,7 @@ from components.common.errors import CouldNotRunError
 from components.table.orientation import NamedTarget
 from components.table.reader import iter_batches, iter_parts, iter_rows
 from components.table.rows import read_rows
-from schemas.attribution import PAIR_COLUMNS, SCHEMA
+from schemas.attribution import LATER_COLUMNS, SCHEMA
 from tests.helpers.attribution_tables import BagOfWords, attribution_row, problem_row, write_table
 
 MODEL = BagOfWords()
@@ -85,7 +85,7 @@ class Pairs(View):
 def test_tables_from_before_there_were_pairs_hold_none(tmp_path: Path) -> None:
     _, tables = written(tmp_path, 20)
     for path in tables:
-        pq.write_table(pq.read_table(path).drop_columns([*PAIR_COLUMNS]), path)
+        pq.write_table(pq.read_table(path).drop_columns([*LATER_COLUMNS]), path)
     read = list(iter_rows(tables, Pairs))
     assert [row["pair_start"] for row in read] == [None] * 20
     assert {name for name, row in read_rows(tables).items() if row["pair_start"] is None} == {

@@ -62,7 +62,7 @@ def modules(requirements: list[str]) -> set[str]:
 
 def test_each_import_of_the_library_is_a_dependency_of_the_core():
     libraries = {name for file in (ROOT / "calig").rglob("*.py") for name in imported(file)} - set(sys.stdlib_module_names)
-    optional = modules(PROJECT["optional-dependencies"]["notebook"])
+    optional = modules([*PROJECT["optional-dependencies"]["notebook"], *PROJECT["optional-dependencies"]["peft"]])
     used_by_transformers = {"accelerate"}
     assert libraries - {"calig"} - optional | used_by_transformers == modules(PROJECT["dependencies"])
 

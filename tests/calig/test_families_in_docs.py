@@ -1,5 +1,6 @@
 """The lists of families in the README, and of refused types in the documentation, are those of the table."""
 
+import json
 from pathlib import Path
 
 from calig.families import FAMILIES, REFUSED
@@ -26,3 +27,16 @@ def test_the_documentation_lists_what_is_refused():
 
 def test_no_type_is_both_explained_and_refused():
     assert not FAMILIES.keys() & REFUSED.keys()
+
+
+def test_every_family_was_held_against_captum():
+    """The table in the documentation is that of the last run of `make bench-parity`, and no family is missing there."""
+    measured = json.loads((ROOT / "tests/benchmarks/results/parity.json").read_text(encoding="utf-8"))["lines"]
+    shown = (ROOT / "deploy/docs/measures.md").read_text(encoding="utf-8")
+    assert {line["family"] for line in measured} == set(FAMILIES)
+    assert {line["input"] for line in measured} == {"text", "pair", "image"}
+    for line in measured:
+        errors = f"{line['float64']:.0e} | {line['float32']:.0e} | {line['points']:.1f} | {100 * line['error']:.2f} %"
+        assert f"| `{line['family']}`" in shown
+        assert errors in shown, line["family"]
+        assert line["float64"] < 1e-6 > line["float32"] / 10, line["family"]

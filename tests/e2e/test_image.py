@@ -183,7 +183,9 @@ def _wait_for_verdict(client: MlflowClient, containers: Containers) -> dict[str,
 
 
 def test_a_command_brings_its_own_prefect_server_in_the_image_too(containers: Containers) -> None:
-    save_tiny_bert(Path(containers.volume("own")) / "model")
+    model = save_tiny_bert(Path(containers.volume("own")) / "model")
+    for path in (model, *model.iterdir()):
+        os.chown(path, 10001, 10001)  # weights are saved for their owner alone
     command = ["calig", "explain", "calig-runs/model", "--dataset=/etc/calig/validation.jsonl", "--limit=10"]
     said = containers.run("explain", command, volumes={"own": "/var/lib/calig/runs"}, detach=False)
     assert list((containers.folder / "own").rglob("record.json")), said

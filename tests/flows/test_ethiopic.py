@@ -11,6 +11,7 @@ import pytest
 
 from flows.explain_release import explain_release
 from schemas.config import PipelineConfig, ProbeConfig, QualityConfig
+from tests.conftest import TinyRegistry
 from tests.helpers.ethiopic import LABELS, comments, train_xlm_roberta
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("_prefect")]
@@ -21,14 +22,16 @@ QUICK = PipelineConfig(
 )
 
 
-def test_the_root_of_hateful_words_is_the_reason(tmp_path: Path) -> None:
+def test_the_root_of_hateful_words_is_the_reason(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     """No Latin letter, words of several pieces, and the characters that make a text hateful marked: the maps find them."""
     folder = train_xlm_roberta(tmp_path / "xlmr", comments(1000, seed=1))
     held_out = comments(40, seed=2)
     dataset = tmp_path / "validation.jsonl"
     rows = [{"text": c.text, "label": LABELS[c.target], "rationale": c.rationale if c.target else None} for c in held_out]
     dataset.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    outcome = explain_release(str(folder), dataset, config=QUICK, output=tmp_path / "runs")
+    name = f"ethiopic-{tmp_path.name}"
+    uri = f"models:/{name}/{tiny_registry.register(folder, name)}"
+    outcome = explain_release(uri, dataset, config=QUICK, output=tmp_path / "runs")
     record = outcome.record
     assert record.model.model_type == "xlm-roberta"
     assert record.results.accuracy == 1.0

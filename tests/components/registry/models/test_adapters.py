@@ -82,8 +82,9 @@ def test_what_mlflow_logs(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     logging.getLogger("mlflow.transformers").setLevel(logging.ERROR)
     model = save_tiny_adapter(tmp_path / "adapter", tiny_registry.bert)
     tokenizer = AutoTokenizer.from_pretrained(tiny_registry.bert)
-    mlflow.set_experiment("training")
-    with mlflow.start_run(), warnings.catch_warnings():
+    experiment = mlflow.get_experiment_by_name("training")  # what `mlflow.set_experiment` sets would outlive the test
+    assert experiment is not None
+    with mlflow.start_run(experiment_id=experiment.experiment_id), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow's and PEFT's own
         info = mlflow.transformers.log_model(
             {"model": model, "tokenizer": tokenizer}, name="model", task="text-classification", pip_requirements=["torch"]

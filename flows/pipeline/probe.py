@@ -211,10 +211,11 @@ def _announce(
 ) -> None:
     """Say what the probe will cost, at most: what earlier runs scored costs nothing."""
     left = f", {known.n_left_out:,} more left out (probe.max_words)" if known.n_left_out else ""
+    first = f"{rounds[0].n_contexts} of {len(contexts)}" if len(rounds) > 1 else f"{len(contexts)}"
     searched = "".join(f", the strongest {one.n_words:,} in {one.n_contexts}" for one in rounds[1:])
     progress.current().say(
-        f"vocabulary probe: {len(known.words):,} words{left} in {rounds[0].n_contexts} of {len(contexts)} contexts{searched}, "
-        f"under {len(versions)} versions: {len(versions) * probe.n_texts(rounds):,} texts, fewer what earlier runs scored"
+        f"vocabulary probe: {len(known.words):,} words{left} in {first} contexts{searched}, "
+        f"under {len(versions)} versions: {len(versions) * probe.n_texts(rounds):,} texts, less what earlier runs scored"
     )
 
 

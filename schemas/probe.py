@@ -26,11 +26,6 @@ class ProbeContext(Record):
         """For the report: the text with its gap marked."""
         return self.filled("[…]")
 
-    @property
-    def at_beginning(self) -> bool:
-        """Whether the word becomes the first of the text."""
-        return not self.before.strip()
-
 
 class PatchContext(Record):
     """A picture and where a pattern is pasted onto it: the pattern's centre as shares of height and width."""

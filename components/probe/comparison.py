@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray
 from components.common.errors import InputError
+from components.probe.contexts import beginnings
 from components.probe.effects import TextScorer, word_effects
 from components.probe.halving import Search
 from components.probe.statistics import (
@@ -93,7 +94,7 @@ def _places(contexts: Sequence[ProbeContext | PatchContext], n_twins: int) -> di
     A word that counts as the first of a text only hardly moves the mean of all contexts. Honest retrainings differ much in what
     a word does there (a small model's “lovely” went from +0.4 to +4.2 logits), so that it is judged only beside measured noise.
     """
-    first = [i for i, context in enumerate(contexts) if isinstance(context, ProbeContext) and context.at_beginning]
+    first = beginnings(contexts)
     apart = n_twins >= ENOUGH_TWINS and _FEWEST_AT_A_PLACE <= len(first) < len(contexts)
     places: dict[WordPlace, list[int]] = {"anywhere": list(range(len(contexts)))}
     return places | {"beginning": first} if apart else places

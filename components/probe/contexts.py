@@ -19,7 +19,7 @@ from calig.words import word_spans
 from components.common.errors import InputError
 from components.probe.effects import TextScorer
 from components.probe.pairs import sided
-from schemas.probe import ProbeContext
+from schemas.probe import PatchContext, ProbeContext
 
 _Item = TypeVar("_Item")
 
@@ -98,6 +98,11 @@ def with_gap(text: str, share: float) -> ProbeContext:
         return ProbeContext(before=f"{text[:end]} ", after=text[end:] + tail)
     at = spans[int(share * len(spans))][0]
     return ProbeContext(before=text[:at], after=f" {text[at:]}{tail}")
+
+
+def beginnings(contexts: Iterable[ProbeContext | PatchContext]) -> list[int]:
+    """Places of the contexts whose gap is the beginning of the text: a word may count there alone."""
+    return [at for at, context in enumerate(contexts) if isinstance(context, ProbeContext) and not context.before.strip()]
 
 
 def _undecided(scorer: TextScorer, texts: Iterable[str]) -> list[str]:

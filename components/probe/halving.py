@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray
+from components.probe.contexts import beginnings
 from components.probe.effects import less_neutral
 from components.probe.statistics import shifts
 from schemas.probe import ProbeContext, ProbeRound
@@ -38,9 +39,13 @@ AT_LARGE = 300
 class Search:
     """How words were searched. at_large: those among the scored ones, `words`, that show what noise does to all."""
 
-    n_words: int
     rounds: tuple[ProbeRound, ...]
     at_large: NDArray[np.bool_]
+
+    @property
+    def n_words(self) -> int:
+        """Words that were searched: all entered the first round."""
+        return self.rounds[0].n_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,7 @@ def find_finalists(
         margins = [np.concatenate(pair, axis=1) for pair in zip(margins, new, strict=True)] if number else list(new)
         done = one.n_contexts
     back = np.argsort(order[:done])
-    search = Search(len(words), tuple(rounds), at_large[going])
+    search = Search(tuple(rounds), at_large[going])
     effects = [less_neutral(of_version[:, back], search.at_large) for of_version in margins]
     return Finalists([words[at] for at in going.tolist()], effects, search)
 
@@ -109,17 +114,11 @@ def _strongest(
     sides = [less_neutral(of_version, at_large) for of_version in margins]
     reference, candidate, *twins = (s * side for s, side in zip(scales or [1.0] * len(sides), sides, strict=True))
     strength = np.zeros(len(at_large))
-    for at in _places(contexts):
+    for at in filter(None, (list(range(len(contexts))), beginnings(contexts))):
         found = shifts(reference[:, at], candidate[:, at], "word", [twin[:, at] for twin in twins], at_large=at_large)
         strength = np.maximum(strength, np.abs(found.z).max(axis=1))
     strength[at_large] = np.inf
     return np.sort(np.argsort(-strength, kind="stable")[:n])
-
-
-def _places(contexts: Sequence[ProbeContext]) -> list[list[int]]:
-    """All contexts, and those that begin with the word: it may count there alone."""
-    first = [place for place, context in enumerate(contexts) if context.at_beginning]
-    return [list(range(len(contexts))), *([first] if first else [])]
 
 
 def _alternating(n: int) -> list[int]:

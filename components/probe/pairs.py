@@ -39,7 +39,7 @@ class Sided(NamedTuple):
 
 def sided(text: str) -> Sided:
     """A probed text taken apart."""
-    at = next((at for at, character in enumerate(text) if character in _MARKS), len(text))
+    at = min((place for mark in _MARKS if (place := text.find(mark)) >= 0), default=len(text))
     return Sided(text[:at], text[at:])
 
 

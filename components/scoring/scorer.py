@@ -56,13 +56,14 @@ class TokenScorer:
         Raises:
             CouldNotRunError: the runtime fails, or gives logits of another shape, NaN or infinite ones.
         """
-        pieces = [piece for item in inputs for piece in pieces_of(item)]
+        by_input = [pieces_of(item) for item in inputs]
+        pieces = [piece for some in by_input for piece in some]
         of_pieces = np.empty((len(pieces), self._n_classes))
         lengths = [self.length(piece()) for piece in pieces]
         for batch in batches(lengths, batch_tokens=self._batch_tokens):
             logits = self._one(self._collator.arrays([pieces[index]() for index in batch]))
             of_pieces[batch] = self._checked(logits, len(batch))
-        return _means(of_pieces, [len(pieces_of(item)) for item in inputs])
+        return _means(of_pieces, [len(some) for some in by_input])
 
     def _checked(self, logits: NDArray[Any], n_inputs: int) -> NDArray[Any]:
         """`logits` as they are; numpy would stretch a wrong shape silently, and a NaN would become somebody's figure."""

@@ -97,7 +97,7 @@ def _probed_words(
     rounds = probe.rounds_of(len(known.words), len(contexts), halving=settings.halving)
     _announce(versions, known, contexts, rounds)
     typical = [version.margin(candidates.sample) for version in versions]
-    scoring = _Scoring(release.snapshot.labels, versions)
+    scoring = _Scoring(release, versions)
     scales = [typical[0] / margin if margin > 0 else 1.0 for margin in typical]
     found = probe.find_finalists(scoring.margins, known.words, contexts, rounds, scales=scales)
     return _compared(
@@ -119,9 +119,8 @@ def _probed_words(
 class _Scoring:
     """Logits of words under all versions, one bar for each round; what earlier runs scored is not scored again."""
 
-    def __init__(self, labels: Sequence[str], versions: Sequence[TextVersion]) -> None:
-        self._versions = versions
-        self._orders = [[version.snapshot.labels.index(label) for label in labels] for version in versions]
+    def __init__(self, release: Release, versions: Sequence[TextVersion]) -> None:
+        self._release, self._versions = release, versions
         self.n_scored = 0
 
     def margins(self, words: Sequence[str], contexts: Sequence[ProbeContext]) -> list[probe.FloatArray]:
@@ -132,7 +131,15 @@ class _Scoring:
         progress.begin(f"probing {len(words):,} words in {len(contexts)} contexts", missing)
         advance = progress.advance_current()
         found = [one.logits(of.score, words, progress=advance) for one, of in zip(kept, self._versions, strict=True)]
-        return [probe.margins_of(logits[..., order]) for logits, order in zip(found, self._orders, strict=True)]
+        return [probe.margins_of(logits) for logits in _in_order(found, self._versions, self._release)]
+
+
+def _in_order(
+    logits: Sequence[probe.FloatArray], versions: Sequence[TextVersion | PictureVersion], release: Release
+) -> list[probe.FloatArray]:
+    """Logits `… classes` of every version, the classes in the order of the release's labels: each model has one of its own."""
+    orders = [[version.snapshot.labels.index(label) for label in release.snapshot.labels] for version in versions]
+    return [of_version[..., order] for of_version, order in zip(logits, orders, strict=True)]
 
 
 def _transformed_rows(
@@ -141,13 +148,11 @@ def _transformed_rows(
     """The rows and what became of them under the reference, the candidate and honest retrainings; no text leaves this step."""
     n_scored = _announce_rows(versions, rows)
     progress.begin("transforming the rows", n_scored)
-    labels = release.snapshot.labels
     logits = [version.kept(ALONE).logits(version.score, rows.texts, progress=progress.advance_current()) for version in versions]
-    orders = [[version.snapshot.labels.index(label) for label in labels] for version in versions]
     return probe.compare_transformed(
         rows,
-        [of_version[:, 0, order] for of_version, order in zip(logits, orders, strict=True)],
-        probe.Explained(labels, release.config.attribution.objective, versions[0].independent),
+        [of_version[:, 0] for of_version in _in_order(logits, versions, release)],
+        probe.Explained(release.snapshot.labels, release.config.attribution.objective, versions[0].independent),
         config=settings,
         decided_on=datetime.now(UTC).date().isoformat(),
         twin_names=[version.snapshot.uri for version in versions[2:]],
@@ -166,10 +171,9 @@ def _probed_pictures(release: Release, snapshots: Sequence[ModelSnapshot], setti
     progress.current().say(f"probe: {len(names)} patterns on {len(contexts)} pictures under {len(versions)} versions")
     progress.begin("pasting patterns onto pictures", n)
     typical = [probe.typical_margin(version.score(paths)) for version in versions]
-    orders = [[snapshot.labels.index(label) for label in release.snapshot.labels] for snapshot in snapshots]
     advance = progress.advance_current()
     found = [probe.pattern_logits(version.score, contexts, progress=advance) for version in versions]
-    effects = [probe.effects_of(of_version[..., order]) for of_version, order in zip(found, orders, strict=True)]
+    effects = [probe.effects_of(logits) for logits in _in_order(found, versions, release)]
     return _compared(
         release,
         snapshots,

@@ -25,6 +25,7 @@ from calig.metrics.perturbation import FloatArray
 from components.probe import compare_effects, find_finalists, n_texts, rounds_of
 from components.probe.contexts import with_gap
 from components.probe.effects import less_neutral
+from components.probe.halving import AT_LARGE
 from schemas.base import CheckVerdict
 from schemas.config import ProbeConfig
 from schemas.probe import ProbeContext, ProbeReport, ProbeRound
@@ -105,6 +106,7 @@ def _both_ways(
     *,
     labels: Sequence[str] = ("NEG", "POS"),
     config: ProbeConfig | None = None,
+    n_at_large: int = AT_LARGE,
     **details: Any,
 ) -> tuple[ProbeReport, ProbeReport]:
     """The reports by all words in all contexts, and by halving."""
@@ -118,8 +120,7 @@ def _both_ways(
 
     centred = [less_neutral(of_version) for of_version in effects]
     of_all = compare_effects(centred[0], centred[1], words, contexts, twins=centred[2:], **settings)
-    n = {} if len(rounds) == 1 or rounds[0].n_words >= min(SIZES) else {"n_at_large": _AT_LARGE_OF_FEW}
-    found = find_finalists(score, words, contexts, rounds, scales=scales, **n)
+    found = find_finalists(score, words, contexts, rounds, scales=scales, n_at_large=n_at_large)
     one, other, *twins = found.effects
     return of_all, compare_effects(one, other, found.words, contexts, twins=twins, search=found.search, **settings)
 
@@ -129,7 +130,8 @@ def replayed(folder: Path) -> dict[str, Any]:
     agreed, differing, texts = 0, [], [0, 0]
     for key, condition, asked in _asked(folder):
         rounds = _rounds_of_few(len(asked.words), len(asked.contexts))
-        of_all, halved = _both_ways(asked.effects, asked.words, asked.contexts, rounds, **asked.question)
+        question = asked.question | {"n_at_large": _AT_LARGE_OF_FEW}
+        of_all, halved = _both_ways(asked.effects, asked.words, asked.contexts, rounds, **question)
         texts = [texts[0] + len(asked.words) * len(asked.contexts), texts[1] + n_texts(rounds)]
         agreed += of_all.verdict is halved.verdict
         if of_all.verdict is not halved.verdict:

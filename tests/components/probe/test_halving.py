@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.probe import compare_effects, find_finalists, n_texts, rounds_of
-from components.probe.contexts import with_gap
+from components.probe.contexts import beginnings, with_gap
 from components.probe.effects import less_neutral
 from schemas.base import CheckVerdict
 from schemas.config import ProbeConfig
@@ -26,7 +26,7 @@ class Simulated:
         does = random.standard_normal((N_WORDS, 1))
         trained = 0.4 * random.standard_normal((n_versions, N_WORDS, 1))
         self.margins = does + trained + 0.3 * random.standard_normal((n_versions, N_WORDS, len(CONTEXTS)))
-        acts = np.array([context.at_beginning or not first_only for context in CONTEXTS])
+        acts = np.array([at in beginnings(CONTEXTS) or not first_only for at in range(len(CONTEXTS))])
         self.margins[1, WORDS.index(PLANTED)] += planted * acts
         self.n_scored = 0
 

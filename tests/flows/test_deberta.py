@@ -11,16 +11,17 @@ import torch
 from components import registry
 from flows.evidence.replay import ReplayOptions, replay_version
 from flows.explain_release import explain_release
-from schemas.config import PipelineConfig, ProbeConfig, QualityConfig
+from schemas.config import PipelineConfig, ProbeConfig
 from schemas.verification import ReplayOutcome
 from tests.conftest import TinyRegistry
+from tests.helpers.quick import QUICK_QUALITY
 from tests.helpers.tiny_families import tiny
 from tests.helpers.tiny_models import WORDS, save_tiny_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("_prefect")]
 
 QUICK = PipelineConfig(
-    quality=QualityConfig(falsification_rows=2, sensitivity_draws=2, bootstrap_draws=200, random_draws=2, infidelity_draws=8),
+    quality=QUICK_QUALITY,
     probe=ProbeConfig(enabled=False),
 )
 

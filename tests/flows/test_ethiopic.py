@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.explain_release import explain_release
-from schemas.config import PipelineConfig, ProbeConfig, QualityConfig
+from schemas.config import PipelineConfig, ProbeConfig
 from tests.conftest import TinyRegistry
 from tests.helpers.ethiopic import LABELS, comments, train_xlm_roberta
+from tests.helpers.quick import QUICK_QUALITY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("_prefect")]
 
 QUICK = PipelineConfig(
-    quality=QualityConfig(falsification_rows=2, sensitivity_draws=2, bootstrap_draws=200, random_draws=2, infidelity_draws=8),
+    quality=QUICK_QUALITY,
     probe=ProbeConfig(enabled=False),
 )
 

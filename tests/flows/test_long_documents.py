@@ -13,9 +13,10 @@ from components import registry
 from flows.evidence.replay import ReplayOptions, replay_version
 from flows.explain_release import explain_release
 from flows.monitor import monitor_data
-from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
+from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig
 from schemas.verification import ReplayOutcome
 from tests.conftest import TinyRegistry
+from tests.helpers.quick import QUICK_QUALITY
 from tests.helpers.tiny_models import WORDS
 from tests.helpers.trained_models import train_bert
 
@@ -65,7 +66,7 @@ def write(path: Path, n: int, seed: int) -> Path:
 
 SETTINGS = PipelineConfig(
     attribution=AttributionConfig(long_texts="windows", shard_rows=16),
-    quality=QualityConfig(falsification_rows=2, sensitivity_draws=2, bootstrap_draws=200, random_draws=2, infidelity_draws=8),
+    quality=QUICK_QUALITY,
     probe=ProbeConfig(enabled=False),
 )
 

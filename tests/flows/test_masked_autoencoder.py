@@ -11,15 +11,16 @@ import pytest
 
 from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
-from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
+from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig
 from tests.conftest import TinyRegistry
 from tests.helpers.masked_autoencoder import digits, train_on_masked_autoencoder
+from tests.helpers.quick import QUICK_QUALITY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("_prefect")]
 
 QUICK = PipelineConfig(
     attribution=AttributionConfig(),
-    quality=QualityConfig(falsification_rows=2, sensitivity_draws=2, bootstrap_draws=200, random_draws=2, infidelity_draws=8),
+    quality=QUICK_QUALITY,
     probe=ProbeConfig(enabled=False),
 )
 

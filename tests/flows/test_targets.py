@@ -14,10 +14,11 @@ from components.common.errors import InputError
 from flows.evidence.replay import ReplayOptions, replay_version
 from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
-from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
+from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig
 from schemas.verification import ReplayOutcome
 from tests.helpers.html_page import Page
 from tests.helpers.packed import unpack
+from tests.helpers.quick import QUICK_QUALITY
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 from tests.helpers.trained_models import train_bert
 
@@ -28,7 +29,7 @@ FOUR = ("margins", "north", "south", "west")
 FIFTY = tuple(f"topic {i}" for i in range(50))
 QUICK = PipelineConfig(
     attribution=AttributionConfig(shard_rows=64, tolerance=0.05),
-    quality=QualityConfig(falsification_rows=2, sensitivity_draws=2, bootstrap_draws=200, random_draws=2, infidelity_draws=8),
+    quality=QUICK_QUALITY,
     probe=ProbeConfig(enabled=False),
 )
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.helpers.trained_models import fit_with
+from tests.helpers.trained_models import fit_with, shape_for
 
 _LETTERS = [chr(code) for code in range(0x1208, 0x1228)]
 
@@ -59,21 +59,11 @@ def train_xlm_roberta(folder: Path, rows: list[Comment], *, seed: int = 0, steps
 
     tokenizer = _tokenizer([row.text for row in rows])
     config = XLMRobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=96,
-        initializer_range=0.05,
+        **shape_for(tokenizer, LABELS),
         max_position_embeddings=_POSITIONS + 2,
         type_vocab_size=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

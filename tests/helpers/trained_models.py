@@ -34,21 +34,7 @@ def train_bert(
 
     tokenizer = build_tokenizer(texts, min_count=1)
     tokenizer.model_max_length = max_length
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=96,
-        initializer_range=0.05,
-        max_position_embeddings=max_length,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-        problem_type=problem,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
+    config = BertConfig(**shape_for(tokenizer, labels), max_position_embeddings=max_length, problem_type=problem)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertForSequenceClassification(config)
@@ -56,6 +42,23 @@ def train_bert(
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def shape_for(tokenizer: Any, labels: Sequence[str]) -> dict[str, Any]:
+    """Settings of a small encoder for BERT's or RoBERTa's configuration."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 96,
+        "initializer_range": 0.05,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "pad_token_id": tokenizer.pad_token_id,
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
 
 
 def fit_with(model: Any, tokenizer: Any, texts: Sequence[str], targets: Any, *, seed: int, steps: int, room: int) -> None:

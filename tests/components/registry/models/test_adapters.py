@@ -21,21 +21,12 @@ from components.common.errors import InputError
 from components.registry.artifact_places import VARIABLE
 from components.registry.models.artifacts import place_logged_model
 from schemas.base import digest_of
-from schemas.release import ModelSnapshot, ModelSource
+from schemas.release import ModelSource
 from tests.conftest import TinyRegistry
+from tests.helpers.fetching import fetch, refused
 from tests.helpers.tiny_adapters import save_tiny_adapter
 
 TEXT = "the film is not good"
-
-
-def fetch(text: str, workspace: Path) -> ModelSnapshot:
-    return registry.fetch(registry.parse_model_ref(text), workspace=workspace)
-
-
-def refused(text: str, workspace: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        fetch(text, workspace)
-    return str(caught.value)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from components import registry
 from components.common.errors import InputError
 from tests.conftest import TinyRegistry
+from tests.helpers.fetching import fetch
 from tests.helpers.tiny_models import save_tiny_bert
 
 
@@ -18,10 +19,6 @@ def _registered(tiny: TinyRegistry, folder: Path, name: str) -> str:
     client = mlflow.MlflowClient()
     client.create_registered_model(name)
     return f"models:/{name}/{client.create_model_version(name, folder.as_uri()).version}"
-
-
-def _fetch(uri: str, workspace: Path):
-    return registry.fetch(registry.parse_model_ref(uri), workspace=workspace)
 
 
 def _logged(folder: Path, flavour: str) -> Path:
@@ -35,7 +32,7 @@ def test_only_needed_files_come_along(tiny_registry: TinyRegistry, tmp_path: Pat
     _logged(folder, "    model_binary: model\n")
     for name in ("training.log", "model/pytorch_model.bin", "model/model.onnx", "model/modeling_own.py"):
         (folder / name).write_bytes(b"x")
-    snapshot = _fetch(_registered(tiny_registry, folder, "much-beside"), tmp_path / "work")
+    snapshot = fetch(_registered(tiny_registry, folder, "much-beside"), tmp_path / "work")
     got = {path.name for path in (tmp_path / "work").rglob("*") if path.is_file()}
     assert "model.safetensors" in got
     assert not got & {"training.log", "pytorch_model.bin", "model.onnx", "modeling_own.py"}
@@ -47,11 +44,11 @@ def test_a_download_beyond_the_limit_is_refused_before_it_begins(
 ) -> None:
     monkeypatch.setenv("CALIG_DOWNLOAD_GIGABYTES", "0.00001")
     with pytest.raises(InputError, match=r"(?s)larger than may be downloaded.*model\.safetensors.*CALIG_DOWNLOAD_GIGABYTES="):
-        _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+        fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     monkeypatch.setenv("CALIG_DOWNLOAD_GIGABYTES", "much")
     with pytest.raises(InputError, match="is no number"):
-        _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+        fetch(f"models:/{tiny_registry.text}/1", tmp_path)
 
 
 def test_pickled_weights_are_refused_undownloaded(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
@@ -61,7 +58,7 @@ def test_pickled_weights_are_refused_undownloaded(tiny_registry: TinyRegistry, t
     (folder / "model" / "model.safetensors").rename(folder / "model" / "pytorch_model.bin")
     uri = _registered(tiny_registry, _logged(folder, "    model_binary: model\n"), "pickled")
     with pytest.raises(InputError, match="unpickling can run any code"):
-        _fetch(uri, tmp_path / "work")
+        fetch(uri, tmp_path / "work")
 
 
 def test_the_layout_of_mlflow_2_3(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
@@ -69,7 +66,7 @@ def test_the_layout_of_mlflow_2_3(tiny_registry: TinyRegistry, tmp_path: Path) -
     folder.mkdir()
     save_tiny_bert(folder / "pipeline")
     uri = _registered(tiny_registry, _logged(folder, "    pipeline_model_type: BertForSequenceClassification\n"), "old-layout")
-    snapshot = _fetch(uri, tmp_path / "work")
+    snapshot = fetch(uri, tmp_path / "work")
     assert snapshot.model_path.name == "pipeline"
     assert snapshot.processor_path == snapshot.model_path
 
@@ -77,7 +74,7 @@ def test_the_layout_of_mlflow_2_3(tiny_registry: TinyRegistry, tmp_path: Path) -
 def test_a_name_too_long_for_a_folder(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     name = "評" * 100
     version = tiny_registry.register(tiny_registry.bert, name)
-    assert _fetch(f"models:/{name}/{version}", tmp_path).name == name
+    assert fetch(f"models:/{name}/{version}", tmp_path).name == name
 
 
 def test_a_failed_registration_is_final(tiny_registry: TinyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +89,7 @@ def test_a_failed_registration_is_final(tiny_registry: TinyRegistry, tmp_path: P
 
     monkeypatch.setattr(lookup, "_model_version", failed)
     with pytest.raises(InputError, match=r"(?s)registration of the version failed.*the upload broke off"):
-        _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+        fetch(f"models:/{tiny_registry.text}/1", tmp_path)
 
 
 def test_a_folder_with_an_lfs_pointer_is_bad_input(tmp_path: Path) -> None:
@@ -133,4 +130,4 @@ def test_without_a_tracking_uri_nothing_is_made(tmp_path: Path, monkeypatch: pyt
 
 def test_an_unknown_model_names_the_store(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no registered model 'gone' in sqlite:"):
-        _fetch("models:/gone/1", tmp_path)
+        fetch("models:/gone/1", tmp_path)

@@ -15,23 +15,14 @@ import pytest
 import yaml
 
 from components import registry
-from components.common.errors import CouldNotRunError, InputError
+from components.common.errors import CouldNotRunError
 from components.registry.models.download import MANIFEST
 from schemas.base import digest_of
-from schemas.release import ModelSnapshot, ModelSource
+from schemas.release import ModelSource
 from tests.conftest import TinyRegistry
+from tests.helpers.fetching import fetch, refused
 from tests.helpers.tiny_models import save_tiny_bert
 from tests.helpers.tracking import connected
-
-
-def _fetch(text: str, workspace: Path) -> ModelSnapshot:
-    return registry.fetch(registry.parse_model_ref(text), workspace=workspace)
-
-
-def _refused(text: str, workspace: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        _fetch(text, workspace)
-    return str(caught.value)
 
 
 def _sha256(path: Path) -> str:
@@ -39,7 +30,7 @@ def _sha256(path: Path) -> str:
 
 
 def test_a_text_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+    snapshot = fetch(f"models:/{tiny_registry.text}/1", tmp_path)
 
     assert (snapshot.name, snapshot.version, snapshot.source) == (tiny_registry.text, "1", ModelSource.REGISTRY)
     assert (snapshot.modality, snapshot.model_type, snapshot.labels) == ("text", "bert", ("NEG", "POS"))
@@ -53,26 +44,26 @@ def test_a_text_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
 
 
 def test_the_fetched_model_is_the_registered_one(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+    snapshot = fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert _sha256(snapshot.model_path / "model.safetensors") == _sha256(tiny_registry.bert / "model.safetensors")
 
 
 def test_an_image_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.image}/1", tmp_path)
+    snapshot = fetch(f"models:/{tiny_registry.image}/1", tmp_path)
     assert (snapshot.modality, snapshot.model_type, snapshot.labels) == ("image", "vit", ("CIRCLE", "SQUARE"))
     assert (snapshot.processor_path / "preprocessor_config.json").is_file()
 
 
 def test_an_alias_resolves_to_its_version(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}@candidate", tmp_path)
+    snapshot = fetch(f"models:/{tiny_registry.text}@candidate", tmp_path)
     assert (snapshot.version, snapshot.alias, snapshot.uri) == ("2", "candidate", f"models:/{tiny_registry.text}/2")
 
 
 def test_a_second_fetch_downloads_nothing(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+    first = fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     weights = first.model_path / "model.safetensors"
     before = weights.stat()
-    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path) == first
+    assert fetch(f"models:/{tiny_registry.text}/1", tmp_path) == first
     assert (weights.stat().st_ino, weights.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -80,7 +71,7 @@ def test_a_second_fetch_downloads_nothing(tiny_registry: TinyRegistry, tmp_path:
 def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
     tiny_registry: TinyRegistry, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+    first = fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     weights, manifest = first.model_path / "model.safetensors", tmp_path / "models" / tiny_registry.text / "1" / MANIFEST
     before, times = weights.read_bytes(), weights.stat()
     if harm == "one bit":
@@ -94,7 +85,7 @@ def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
         manifest.write_text(manifest.read_text().replace('"origin": "', '"origin": "0'))
     else:
         manifest.unlink()
-    assert _fetch(f"models:/{tiny_registry.text}/1", tmp_path) == first
+    assert fetch(f"models:/{tiny_registry.text}/1", tmp_path) == first
     assert weights.read_bytes() == before
     assert not (first.model_path / "adapter_config.json").exists()
     said = [line for line in caplog.messages if "changed since it was downloaded" in line]
@@ -102,7 +93,7 @@ def test_cached_files_that_are_not_what_was_downloaded_are_fetched_again(
 
 
 def test_a_snapshot_is_here_while_its_files_are_what_was_fetched(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    snapshot = _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+    snapshot = fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert registry.is_here(snapshot)
     (snapshot.model_path / "model.safetensors").write_bytes((tiny_registry.bert / "model.safetensors").read_bytes() + b" ")
     assert not registry.is_here(snapshot)
@@ -110,7 +101,7 @@ def test_a_snapshot_is_here_while_its_files_are_what_was_fetched(tiny_registry: 
 
 
 def test_nothing_but_whole_downloads_lies_in_the_workspace(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    _fetch(f"models:/{tiny_registry.text}/1", tmp_path)
+    fetch(f"models:/{tiny_registry.text}/1", tmp_path)
     assert [path.name for path in (tmp_path / "models" / tiny_registry.text).iterdir()] == ["1"]
 
 
@@ -119,32 +110,32 @@ def test_a_version_registered_anew_under_its_old_number_is_downloaded_anew(tiny_
 
     client = mlflow.MlflowClient()
     tiny_registry.register(tiny_registry.bert, "reborn")
-    old = _fetch("models:/reborn/1", tmp_path)
+    old = fetch("models:/reborn/1", tmp_path)
     client.delete_registered_model("reborn")
     tiny_registry.register(save_tiny_bert(tmp_path / "other", seed=9), "reborn")
 
-    new = _fetch("models:/reborn/1", tmp_path)
+    new = fetch("models:/reborn/1", tmp_path)
     assert new.model_path == old.model_path
     assert new.weights_digest != old.weights_digest
 
 
 def test_unknown_models_versions_and_aliases_list_what_exists(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
-    assert "did you mean 'tiny-sentiment'?" in _refused("models:/tiny-sentimnt/1", tmp_path)
-    assert "allowed: 2, 1" in _refused(f"models:/{tiny_registry.text}/9", tmp_path)
-    assert "@candidate (version 2), @champion (version 1)" in _refused(f"models:/{tiny_registry.text}@prod", tmp_path)
-    assert "no aliases" in _refused(f"models:/{tiny_registry.image}@prod", tmp_path)
+    assert "did you mean 'tiny-sentiment'?" in refused("models:/tiny-sentimnt/1", tmp_path)
+    assert "allowed: 2, 1" in refused(f"models:/{tiny_registry.text}/9", tmp_path)
+    assert "@candidate (version 2), @champion (version 1)" in refused(f"models:/{tiny_registry.text}@prod", tmp_path)
+    assert "no aliases" in refused(f"models:/{tiny_registry.image}@prod", tmp_path)
 
 
 def test_an_unknown_model_lists_those_that_exist(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     with connected(f"sqlite:///{tmp_path}/own.db"):  # the session's has as many as its tests registered
         tiny_registry.register(tiny_registry.vit, "shapes")
         tiny_registry.register(tiny_registry.vit, "colours")
-        assert "a registered model: colours, shapes" in _refused("models:/reviews/1", tmp_path)
+        assert "a registered model: colours, shapes" in refused("models:/reviews/1", tmp_path)
 
 
 def test_an_empty_registry_says_so(tmp_path: Path) -> None:
     with connected(f"sqlite:///{tmp_path}/empty.db"):
-        assert "no model is registered" in _refused("models:/any/1", tmp_path)
+        assert "no model is registered" in refused("models:/any/1", tmp_path)
 
 
 def test_an_unreachable_server_is_given_up_within_seconds(tmp_path: Path) -> None:
@@ -154,7 +145,7 @@ def test_an_unreachable_server_is_given_up_within_seconds(tmp_path: Path) -> Non
     start = time.monotonic()
     address = f"http://user:secret@127.0.0.1:{port}"
     with connected(address), pytest.raises(CouldNotRunError, match="cannot be reached") as caught:
-        _fetch("models:/any/1", tmp_path)
+        fetch("models:/any/1", tmp_path)
     assert time.monotonic() - start < 10
     assert "secret" not in str(caught.value)
 
@@ -164,12 +155,12 @@ def test_a_server_that_accepts_but_never_answers_is_given_up(tmp_path: Path, mon
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with connected(address), pytest.raises(CouldNotRunError, match="cannot be reached"):
-            _fetch("models:/any/1", tmp_path)
+            fetch("models:/any/1", tmp_path)
 
 
 def test_a_tracking_database_in_a_missing_folder(tmp_path: Path) -> None:
     with connected(f"sqlite:///{tmp_path}/no/mlflow.db"):
-        assert "folder of the tracking database" in _refused("models:/any/1", tmp_path)
+        assert "folder of the tracking database" in refused("models:/any/1", tmp_path)
 
 
 def _logged_by_hand(
@@ -191,13 +182,13 @@ def _logged_by_hand(
 
 def test_a_version_of_another_flavour(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "sk", {"flavors": {"sklearn": {}, "python_function": {}}})
-    assert "flavours: python_function, sklearn" in _refused(uri, tmp_path)
+    assert "flavours: python_function, sklearn" in refused(uri, tmp_path)
 
 
 def test_a_reference_without_weights(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     flavour = {"source_model_name": "org/base", "source_model_revision": "abc123", "task": "text-classification"}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "reference-only", {"flavors": {"transformers": flavour}})
-    message = _refused(uri, tmp_path)
+    message = refused(uri, tmp_path)
     assert "save_pretrained=False" in message
     assert "org/base@abc123" in message
     assert f"persist_pretrained_model('{uri}')" in message
@@ -206,26 +197,26 @@ def test_a_reference_without_weights(tiny_registry: TinyRegistry, tmp_path: Path
 def test_an_adapter_outside_the_artifacts(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     flavour = {"peft_adaptor": "../../../..", "source_model_name": "org/base"}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "adapter", {"flavors": {"transformers": flavour}})
-    assert "model folder is missing" in _refused(uri, tmp_path)
+    assert "model folder is missing" in refused(uri, tmp_path)
 
 
 def test_a_model_binary_outside_the_artifacts(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     flavour = {"model_binary": "../../../.."}
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "escaping", {"flavors": {"transformers": flavour}})
-    assert "model folder is missing" in _refused(uri, tmp_path)
+    assert "model folder is missing" in refused(uri, tmp_path)
 
 
 def test_a_version_without_tokenizer(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     model = tmp_path / "a" / "model"
     shutil.copytree(tiny_registry.bert, model, ignore=shutil.ignore_patterns("tokenizer*"))
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "no-tokenizer", {"flavors": {"transformers": {"model_binary": "model"}}})
-    assert "has no tokenizer" in _refused(uri, tmp_path)
+    assert "has no tokenizer" in refused(uri, tmp_path)
 
 
 def test_a_version_with_the_tokenizer_beside_the_weights(tiny_registry: TinyRegistry, tmp_path: Path) -> None:
     shutil.copytree(tiny_registry.bert, tmp_path / "a" / "model")
     uri = _logged_by_hand(tiny_registry, tmp_path / "a", "one-folder", {"flavors": {"transformers": {"model_binary": "model"}}})
-    snapshot = _fetch(uri, tmp_path)
+    snapshot = fetch(uri, tmp_path)
     assert snapshot.processor_path == snapshot.model_path
     assert snapshot.model_id is None
 
@@ -242,7 +233,7 @@ def _set_config(folder: Path, **changes: Any) -> None:
 
 
 def test_a_folder_is_used_where_it_lies(folder: Path, tmp_path: Path) -> None:
-    snapshot = _fetch(str(folder), tmp_path)
+    snapshot = fetch(str(folder), tmp_path)
     assert snapshot.source is ModelSource.FOLDER
     assert snapshot.model_path == snapshot.processor_path == folder
     assert snapshot.version == snapshot.weights_digest[:12]
@@ -250,36 +241,36 @@ def test_a_folder_is_used_where_it_lies(folder: Path, tmp_path: Path) -> None:
 
 
 def test_digests_follow_the_files_they_are_about(folder: Path, tmp_path: Path) -> None:
-    before = _fetch(str(folder), tmp_path)
+    before = fetch(str(folder), tmp_path)
     (folder / "README.md").write_text("no part of the model")
-    assert _fetch(str(folder), tmp_path) == before
+    assert fetch(str(folder), tmp_path) == before
     (folder / "tokenizer_config.json").write_text("{}")
-    other_tokenizer = _fetch(str(folder), tmp_path)
+    other_tokenizer = fetch(str(folder), tmp_path)
     assert other_tokenizer.processor_digest != before.processor_digest
     assert other_tokenizer.weights_digest == before.weights_digest
     save_tiny_bert(folder, seed=5)
-    assert _fetch(str(folder), tmp_path).weights_digest != before.weights_digest
+    assert fetch(str(folder), tmp_path).weights_digest != before.weights_digest
 
 
 def test_labels_are_in_the_order_of_their_ids(tmp_path: Path) -> None:
     folder = save_tiny_bert(tmp_path / "eleven", labels=tuple("abcdefghijk"))
     _set_config(folder, id2label={"2": "c", "0": "a", "10": "k", **{str(i): f"l{i}" for i in (1, 3, 4, 5, 6, 7, 8, 9)}})
-    assert _fetch(str(folder), tmp_path).labels == ("a", "l1", "c", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "k")
+    assert fetch(str(folder), tmp_path).labels == ("a", "l1", "c", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "k")
 
 
 def test_labels_that_contradict_each_other(folder: Path, tmp_path: Path) -> None:
     """Swapped names give a wrong accuracy without a word (transformers#12822); stale names of other classes are common."""
     _set_config(folder, id2label={"0": "NEG", "1": "POS"}, label2id={"NEG": 1, "POS": 0})
-    assert "NEG: 0 and 1, POS: 1 and 0" in _refused(str(folder), tmp_path)
+    assert "NEG: 0 and 1, POS: 1 and 0" in refused(str(folder), tmp_path)
     _set_config(folder, label2id={"LABEL_0": 0, "LABEL_1": 1})
-    assert _fetch(str(folder), tmp_path).labels == ("NEG", "POS")
+    assert fetch(str(folder), tmp_path).labels == ("NEG", "POS")
 
 
 def test_labels_with_one_name_or_with_gaps(folder: Path, tmp_path: Path) -> None:
     _set_config(folder, id2label={"0": "same", "1": "same"})
-    assert "same name" in _refused(str(folder), tmp_path)
+    assert "same name" in refused(str(folder), tmp_path)
     _set_config(folder, id2label={"0": "a", "2": "b"})
-    assert "id2label" in _refused(str(folder), tmp_path)
+    assert "id2label" in refused(str(folder), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -294,49 +285,49 @@ def test_labels_with_one_name_or_with_gaps(folder: Path, tmp_path: Path) -> None
 )
 def test_models_that_are_not_explained_are_named(folder: Path, tmp_path: Path, config: dict[str, Any], kind: str) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", **config}))
-    message = _refused(str(folder), tmp_path)
+    message = refused(str(folder), tmp_path)
     assert kind in message
     assert "ForSequenceClassification" in message
 
 
 def test_a_config_that_its_model_type_does_not_admit(folder: Path, tmp_path: Path) -> None:
     _set_config(folder, hidden_size="wide")
-    assert "cannot read the model's config.json" in _refused(str(folder), tmp_path)
+    assert "cannot read the model's config.json" in refused(str(folder), tmp_path)
 
 
 def test_a_model_with_code_of_its_own_is_refused_without_running_it(folder: Path, tmp_path: Path) -> None:
     (folder / "own.py").write_text("raise SystemExit('ran')")
     _set_config(folder, model_type="own", auto_map={"AutoConfig": "own.OwnConfig"})
-    assert "code of its own" in _refused(str(folder), tmp_path)
+    assert "code of its own" in refused(str(folder), tmp_path)
 
 
 def test_pickled_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    message = _refused(str(folder), tmp_path)
+    message = refused(str(folder), tmp_path)
     assert "pickled" in message
     assert "pytorch_model.bin" in message
 
 
 def test_missing_weights(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
-    assert "no weights" in _refused(str(folder), tmp_path)
+    assert "no weights" in refused(str(folder), tmp_path)
 
 
 def test_sharded_weights(folder: Path, tmp_path: Path) -> None:
-    whole = _fetch(str(folder), tmp_path).weights_digest
+    whole = fetch(str(folder), tmp_path).weights_digest
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     index = folder / "model.safetensors.index.json"
     index.write_text(
         json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors", "b": "model-00001-of-00001.safetensors"}})
     )
-    assert _fetch(str(folder), tmp_path).weights_digest != whole
+    assert fetch(str(folder), tmp_path).weights_digest != whole
     index.write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
-    assert "../model.safetensors" in _refused(str(folder), tmp_path)
+    assert "../model.safetensors" in refused(str(folder), tmp_path)
     index.write_text("{}")
-    assert "index" in _refused(str(folder), tmp_path)
+    assert "index" in refused(str(folder), tmp_path)
 
 
 def test_a_folder_without_tokenizer(folder: Path, tmp_path: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    assert "has no tokenizer" in _refused(str(folder), tmp_path)
+    assert "has no tokenizer" in refused(str(folder), tmp_path)

@@ -127,6 +127,10 @@ _LOST = {
     "BrokenPipeError",  # a worker that was gone before it had read what to do
 }
 
+#: A process pool that breaks while it starts another worker has closed the pipe that the new one should inherit: multiprocessing
+#: says so with an OSError that has no number.
+_CLOSED_WHILE_STARTING = "handle is closed"
+
 #: Ray reports its usage to its makers, and warns of a change to come, unless it is told otherwise.
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
@@ -145,7 +149,7 @@ def compute_shards(release: Release, indices: Sequence[int], force: bool) -> lis
         try:
             _compute(release, left, force, done)
         except Exception as error:
-            if not _is_loss(error):
+            if not is_loss(error):
                 raise
             lost = error
         else:
@@ -173,11 +177,13 @@ def _compute(release: Release, indices: Sequence[int], force: bool, done: dict[i
                 if execution.engine != "threads":  # threads tell the progress row by row
                     advance(done[index].n_rows)
     if errors:
-        raise next((error for error in errors if not _is_loss(error)), errors[0])
+        raise next((error for error in errors if not is_loss(error)), errors[0])
 
 
-def _is_loss(error: Exception) -> bool:
+def is_loss(error: Exception) -> bool:
     """Whether a worker process is gone; the error of that name in torch is about a GPU's memory, and the process lives on."""
+    if isinstance(error, OSError) and str(error) == _CLOSED_WHILE_STARTING:
+        return True
     return type(error).__name__ in _LOST and not type(error).__module__.startswith("torch")
 
 

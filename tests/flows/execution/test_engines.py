@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -221,6 +222,16 @@ def test_workers_that_are_killed_are_replaced_and_finished_shards_kept(shards_of
 def _written(output: Path, index: str) -> tuple[str, float]:
     (table,) = output.glob(f".cache/attributions/*/shard-{index}.parquet")
     return index, table.stat().st_mtime
+
+
+def test_a_pool_that_breaks_while_it_starts_a_worker_has_lost_it():
+    spawn = get_context("spawn")
+    inherited, _ = spawn.Pipe()
+    inherited.close()
+    with pytest.raises(OSError, match="closed") as raised:
+        spawn.Process(target=print, args=(inherited,)).start()
+    assert engines.is_loss(raised.value)
+    assert not engines.is_loss(OSError(28, "No space left on device"))
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ _HIGHER = {
     "probe.transformed_rows",
     "probe.warning_level",
     "quality.bootstrap_draws",
+    "quality.falsification_points",
     "quality.falsification_rows",
     "quality.infidelity_draws",
     "quality.random_draws",
@@ -69,8 +70,8 @@ _FREE = {
 _FREE_SECTIONS = {"monitor", "privacy", "report"}
 #: What `fusion_coefficient: auto` chooses.
 _CHOSEN = {"attribution.fusion_coefficient", "attribution.fusion_rule", "attribution.context_rule"}
-#: An empty setting is the model's own limit, which is the longest; an empty list adds nothing.
-_EMPTY: Mapping[str, Any] = {"attribution.max_length": float("inf")}
+#: An empty setting is the model's own limit, which is the longest, or as many points as it takes; an empty list adds nothing.
+_EMPTY: Mapping[str, Any] = {"attribution.max_length": float("inf"), "quality.falsification_points": float("inf")}
 
 
 def more_lenient(recorded: PipelineConfig, asked: PipelineConfig) -> Iterator[str]:

@@ -10,7 +10,7 @@ from flows.common.run_limits import LimitError
 from schemas.base import digest_of
 from schemas.planned_release import Release
 
-_FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
+_FALSIFICATION_SETTINGS = {"falsification_rows", "falsification_points", "sensitivity_draws", "sensitivity_radius", "seed"}
 
 
 def shard_key(_context: Any, parameters: dict[str, Any]) -> str:

@@ -40,6 +40,13 @@ class QualityConfig(Record):
     falsification_rows: int = Field(
         default=16, ge=0, description="rows, drawn by the seed, whose maps the run tries to falsify; 0 does not try"
     )
+    falsification_points: int | None = Field(
+        default=3,
+        ge=1,
+        le=63,
+        description="points between x' and x on every path of these maps, the same for all of them, so that the error falls out "
+        "of their differences; empty: as many as the run's own maps need, about three times as long",
+    )
     sensitivity_draws: int = Field(default=10, ge=1, description="nudged inputs per row behind max-sensitivity")
     sensitivity_radius: float = Field(
         default=0.02,

@@ -59,6 +59,8 @@ def bench(
     """Explain the candidate alone, then after its reference, in fresh processes and folders; write JSON and print a table."""
     with TemporaryDirectory() as folder, Console(stderr=True).status("measuring …"):
         versions = _versions(Path(folder), model, reference, rows)
+        os.environ |= {"PYTHONPYCACHEPREFIX": f"{folder}/bytecode", "PYTHONDONTWRITEBYTECODE": ""}
+        measure(versions, 1, False, words, Path(folder) / "unmeasured")  # compiles what an installation has compiled
         cases = [
             measure(versions, n, against, words, Path(folder) / f"{n}-{against}")
             for n in sizes or (200, 2000)

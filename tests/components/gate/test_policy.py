@@ -66,6 +66,13 @@ def champion(version: str) -> Circumstances:
         ({"probe": {"twins": ["models:/a/1"]}}, {}, ("probe.twins is ['models:/a/1'], required []",)),
         ({"attribution": {"max_length": 8}}, {}, ("attribution.max_length is 8, required at least empty",)),
         ({"attribution": {"max_length": None}}, {"attribution": {"max_length": 512}}, ()),
+        ({"quality": {"falsification_points": 3}}, {"quality": {"falsification_points": 2}}, ()),
+        ({"quality": {"falsification_points": None}}, {}, ()),
+        (
+            {},
+            {"quality": {"falsification_points": None}},
+            ("quality.falsification_points is 3, required at least empty",),
+        ),
         ({"attribution": {"tolerance": 0.5}}, {}, ("attribution.tolerance is 0.5, required at most 0.01",)),
         ({"attribution": {"fusion_coefficient": 0.9}}, {"attribution": {"fusion_coefficient": "auto"}}, ()),
         ({"attribution": {"fusion_coefficient": 0.9}}, {}, ("attribution.fusion_coefficient is 0.9, required 0.2",)),

@@ -19,6 +19,7 @@ from rich.table import Table
 from components import registry
 from components.demo import training
 from components.demo.story import clean_reviews, validation_reviews
+from tests.benchmarks.bench_scale import write_part
 from tests.benchmarks.machine import describe
 from tests.benchmarks.release_run import STAGES
 from tests.helpers.tracking import connected
@@ -67,8 +68,8 @@ def bench(
             for against in ((False,) if alone else (False, True))
         ]
     report = {"model": name, "machine": describe(), "load": round(getloadavg()[0], 1), "probed_words": words, "cases": cases}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    for part, content in report.items():
+        write_part(output, part, content)
     Console().print(table(cases))
 
 

@@ -71,7 +71,8 @@ _FREE = {
 _FREE_SECTIONS = {"monitor", "privacy", "report"}
 #: What `fusion_coefficient: auto` chooses.
 _CHOSEN = {"attribution.fusion_coefficient", "attribution.fusion_rule", "attribution.context_rule"}
-#: An empty setting is the model's own limit, which is the longest, as many points as it takes, or every row; an empty list adds nothing.
+#: An empty setting is the model's own limit, which is the longest, as many points as it takes, or every row; an empty list adds
+#: nothing.
 _EMPTY: Mapping[str, Any] = dict.fromkeys(
     ("attribution.max_length", "quality.falsification_points", "quality.scored_rows"), float("inf")
 )

@@ -33,7 +33,7 @@ def announce(release: Release, force: bool) -> None:
 
 
 def _expected(release: Release) -> str:
-    """What attribution should cost. An estimate worth the name passes several groups of rows: a short run is not held up by it."""
+    """What attribution should cost. An estimate worth the name passes groups of rows: a short run is not held up by it."""
     work = release.snapshot, dataset.examples_of(release), release.config.attribution
     if not attribution.takes_longer(*work, than_s=_SHORT_S):
         return f"attribution should take less than {_SHORT_S / 60:g} minutes"

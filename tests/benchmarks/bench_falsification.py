@@ -28,9 +28,7 @@ ModelOption = Annotated[Path | None, typer.Option(help="Folder of a text classif
 RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with a text in every line. Default: seeded words.")]
 
 
-def bench(
-    *, model: ModelOption = None, rows: RowsOption = None, name: str = "tiny", n: int = 16, output: Path = RESULTS
-) -> None:
+def bench(*, model: ModelOption = None, rows: RowsOption = None, name: str = "tiny", n: int = 16, output: Path = RESULTS) -> None:
     """Try to falsify the maps of `n` rows by few points and by the run's own; write JSON and print a table."""
     with TemporaryDirectory() as folder, Console(stderr=True).status("measuring …"):
         snapshot = snapshot_of(model or save_tiny_bert(Path(folder) / "model"))

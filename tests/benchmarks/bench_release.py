@@ -32,7 +32,9 @@ AFTER = ("falsification", "quality", "drift", "record", "report", "logging", "ot
 
 SizesOption = Annotated[list[int] | None, typer.Option(help="Numbers of rows. Default: 200 and 2000.")]
 ModelOption = Annotated[Path | None, typer.Option(help="Folder of a text classifier. Default: the demo's, trained on the spot.")]
-ReferenceOption = Annotated[Path | None, typer.Option(help="Folder of the version before, of the same classes. Default: as above.")]
+ReferenceOption = Annotated[
+    Path | None, typer.Option(help="Folder of the version before, of the same classes. Default: as above.")
+]
 RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with text and label in every line. Default: the demo's.")]
 NameOption = Annotated[str, typer.Option(help="What results call model and rows.")]
 WordsOption = Annotated[int, typer.Option(help="Words that the probe may score: the default of the settings is 30,000.")]
@@ -98,7 +100,7 @@ def _explain(folder: Path, store: str, rows: Path, version: str, *further: str) 
     clock = folder / f"clock-{version}.json"
     command = [sys.executable, "-m", "tests.benchmarks.release_run", str(clock), "explain", f"models:/{_NAME}/{version}"]
     options = ["--dataset", str(rows), "--config", str(folder / "config.yaml"), "--output", str(folder / "runs"), *further]
-    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+    done = subprocess.run(
         [*command, *options], env={**os.environ, "MLFLOW_TRACKING_URI": store}, capture_output=True, text=True, check=False
     )
     if done.returncode not in (0, 1, 3):  # the verdicts
@@ -111,7 +113,9 @@ def _versions(folder: Path, model: Path | None, reference: Path | None, rows: Pa
     if model is not None and rows is not None:
         return Versions(reference or model, model, rows)
     if model is not None or reference is not None or rows is not None:
-        raise SystemExit("a model folder needs rows, and rows or a reference need a model\nnext: --model FOLDER --rows FILE.jsonl")
+        raise SystemExit(
+            "a model folder needs rows, and rows or a reference need a model\nnext: --model FOLDER --rows FILE.jsonl"
+        )
     written = folder / "demo.jsonl"
     written.write_text("".join(json.dumps(review.to_row()) + "\n" for review in validation_reviews(2000)), encoding="utf-8")
     trained = [folder / "seed-1", folder / "seed-2"]
@@ -131,7 +135,8 @@ def _first_rows(rows: Path, n: int, target: Path) -> Path:
 
 def table(cases: list[dict[str, Any]]) -> Table:
     """Processor seconds (wall-clock seconds) by stage."""
-    result = Table("stage", *(f"{c['rows']} rows{', reference' if c['reference'] else ''}" for c in cases), title="CPU s (wall s)")
+    headings = (f"{case['rows']} rows{', reference' if case['reference'] else ''}" for case in cases)
+    result = Table("stage", *headings, title="CPU s (wall s)")
     for stage in STAGES:
         result.add_row(stage, *(_both(case["stages"][stage]) for case in cases))
     result.add_row("until the first row", *(_both(case["until_first_row"]) for case in cases))

@@ -1,4 +1,4 @@
-"""One `calig explain` with a clock on its stages, in a process of its own: `python -m tests.benchmarks.release_run CLOCK.json …`."""
+"""One `calig explain` with a clock on its stages, in its own process: `python -m tests.benchmarks.release_run CLOCK.json …`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def put_clock(clock: StageClock) -> None:
 
 
 def main(report: Path, arguments: list[str]) -> None:
-    """Run the command line with the clock put in once the flow's libraries are there, as late as the command itself loads them."""
+    """Run the command line; the clock is put in once the flow's libraries are there, as late as the command itself loads them."""
     clock = StageClock()
     server = import_module("flows.common.prefect_server")
     wait = server.await_server

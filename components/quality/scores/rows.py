@@ -124,9 +124,7 @@ def score_rows(
         orders = [_methods(row, config) if scored else {} for row, scored in zip(explained, wanted, strict=True)]
         curves.append(_curves(explained, orders, labels, trusted, config, perturbation))
         fits.extend(_infidelities(explained, orders, labels, scorer, config, perturbation))
-        areas.append(
-            patch_areas(explained, wanted, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation)
-        )
+        areas.append(patch_areas(explained, wanted, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
         if progress is not None and explained:
             progress(len(explained))
     measured = np.concatenate(curves)

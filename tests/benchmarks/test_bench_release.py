@@ -1,12 +1,13 @@
 """The benchmark of a whole run: its clock counts every second once, and it runs from end to end on a tiny model."""
 
 import json
+import os
 from importlib import import_module
 
 import pytest
 
-from tests.benchmarks import release_run
-from tests.benchmarks.bench_release import AFTER, bench, share
+from tests.benchmarks import bench_release, release_run
+from tests.benchmarks.bench_release import AFTER, Versions, share
 from tests.benchmarks.release_run import STAGES, STEPS, StageClock
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
@@ -78,22 +79,44 @@ def test_the_share_is_of_attribution_and_leaves_out_start_and_probe():
 
 
 @pytest.mark.slow
-def test_from_end_to_end(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")  # the benchmark sets both for the processes it starts
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+@pytest.mark.timeout(1800)
+def test_a_version_after_its_reference(tmp_path):
     model, rows = save_tiny_bert(tmp_path / "model"), tmp_path / "rows.jsonl"
     texts = [" ".join(WORDS[start : start + 6]) for start in range(3)]
     rows.write_text("".join(json.dumps({"text": text, "label": "POS"}) + "\n" for text in texts))
-    bench(sizes=[3], model=model, rows=rows, name="tiny", words=5, output=tmp_path / "release.json")
-    text = (tmp_path / "release.json").read_text()
-    alone, compared = json.loads(text)["cases"]
-    assert str(tmp_path) not in text
-    for case in (alone, compared):
-        stages = case["stages"]
-        assert list(stages) == list(STAGES)
-        assert all(stages[stage]["cpu_seconds"] > 0 for stage in ("start-up", "attribution", "falsification", "quality"))
-        assert 0 < case["until_first_row"]["seconds"] < sum(figures["seconds"] for figures in stages.values())
-        assert case["after_attribution"] == share(stages)
-    assert compared["stages"]["drift"]["cpu_seconds"] > alone["stages"]["drift"]["cpu_seconds"]
-    assert compared["stages"]["probe"]["cpu_seconds"] > alone["stages"]["probe"]["cpu_seconds"]
-    assert "until the first row" in capsys.readouterr().out
+    case = bench_release.measure(Versions(model, model, rows), 3, True, 5, tmp_path / "run")
+    stages = case["stages"]
+    assert list(stages) == list(STAGES)
+    for stage in ("start-up", "reading", "attribution", "falsification", "quality", "drift", "probe", "report", "logging"):
+        assert stages[stage]["cpu_seconds"] > 0, stage
+    assert 0 < case["until_first_row"]["seconds"] < sum(figures["seconds"] for figures in stages.values())
+    assert case["after_attribution"] == share(stages)
+
+
+def test_results_name_no_folder_and_leave_other_parts(tmp_path, monkeypatch, capsys):
+    stages = {stage: {"seconds": 2.0, "cpu_seconds": 1.0} for stage in STAGES}
+    asked = []
+
+    def measure(versions, n, against, words, folder):
+        asked.append((n, against))
+        return {"rows": n, "reference": against, "stages": stages, "until_first_row": stages["record"], "after_attribution": 0.5}
+
+    monkeypatch.setattr(bench_release, "measure", measure)
+    output = tmp_path / "release.json"
+    output.write_text(json.dumps({"falsification": "kept"}))
+    with monkeypatch.context() as environment:
+        environment.setattr("os.environ", dict(os.environ))
+        bench_release.bench(sizes=[4], model=tmp_path, rows=tmp_path / "rows.jsonl", name="tiny", output=output)
+    found = json.loads(output.read_text())
+    assert asked == [(1, False), (4, False), (4, True)], "the first one is not measured"
+    assert found["falsification"] == "kept"
+    assert [(case["rows"], case["reference"]) for case in found["cases"]] == [(4, False), (4, True)]
+    assert str(tmp_path) not in output.read_text()
+    assert "1.0 (2.0)" in capsys.readouterr().out
+
+
+def test_too_few_rows_are_refused_before_any_run(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "a"}\n')
+    with pytest.raises(SystemExit, match="got: 1\nallowed: at least 4"):
+        bench_release.measure(Versions(tmp_path, tmp_path, rows), 4, False, 5, tmp_path / "run")

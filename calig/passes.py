@@ -22,7 +22,6 @@ from calig.integration import PathValues, Points
 from calig.readout import read_out_position
 from calig.targets import Explained, Target, selector
 
-
 Floats = NDArray[np.float64]
 
 

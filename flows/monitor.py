@@ -21,8 +21,8 @@ from flows.pipeline.dataset import examples_of
 from flows.pipeline.reference import planned_profile
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.drift import MonitorReport
 from schemas.governance import GovernanceReport
-from schemas.monitor import MonitorReport
 from schemas.planned_release import Release
 from schemas.reference import ReferenceProfile
 from schemas.release import DatasetRef, ModelSnapshot, ModelSource

@@ -16,8 +16,7 @@ from flows.trigger.decide import Case, is_settled
 from flows.trigger.prefect_runs import PrefectRuns, Runs
 from flows.trigger.request import request_for, watch_path
 from flows.trigger.submit import submit
-from schemas.trigger import Action, Pass, Step, WatchedVersion
-from schemas.watch import WatchConfig
+from schemas.trigger import Action, Pass, Step, WatchConfig, WatchedVersion
 
 
 @flow(name="reconcile", validate_parameters=True)

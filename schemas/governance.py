@@ -1,6 +1,6 @@
 """GovernanceReport: the record of one explanation of one model version.
 
-Older versions of the record are brought up to this one in `schemas.migration`; the JSON Schema is in `record.schema.json`.
+Older versions of the record are brought up to this one in `schemas.published`; the JSON Schema is in `record.schema.json`.
 """
 
 from __future__ import annotations

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from components.common.plain_text import defused
 from schemas.alert import AlertExample, AlertLevel, AlertMessage
-from schemas.base import CheckVerdict, Severity, digest_of, one_spelling
+from schemas.base import CheckVerdict, Severity, Threshold, digest_of, one_spelling
 from schemas.drift import DriftExample, DriftReport, DriftWord, Statistic, WordShift
 from schemas.governance import GovernanceReport
 from schemas.probe import ProbedWord, ProbeReport, TransformedRows
 from schemas.quality import QualityReport, in_words
-from schemas.threshold import Threshold
 
 _WORDS_TOLD = 5
 _TOLD_AS: dict[Severity | None, tuple[str, AlertLevel]] = {

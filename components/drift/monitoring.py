@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
 from components.table.rows import Row, count_rows, read_rows
-from schemas.base import CheckVerdict, Severity
+from schemas.base import CheckVerdict, Severity, Threshold
 from schemas.config import MonitorConfig
-from schemas.monitor import MixShift, MonitorReport, UnseenWords, Window, WindowShift
+from schemas.drift import MixShift, MonitorReport, UnseenWords, Window, WindowShift
 from schemas.reference import ReferenceProfile
-from schemas.threshold import Threshold
 
 _LISTED_WORDS = 30
 _PRIOR = "stated prior: windows of harmless traffic have not been measured for this model; the limit of the paired word shift"

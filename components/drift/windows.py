@@ -13,7 +13,7 @@ from components.drift.statistics.word_shift import ERROR_FLOOR
 from components.table.rows import Row
 from components.table.units import Floats, finite, name_of, units_of
 from schemas.config import MonitorConfig
-from schemas.monitor import MixShift, UnseenWords, WindowShift
+from schemas.drift import MixShift, UnseenWords, WindowShift
 
 _HEAVIEST = 10
 

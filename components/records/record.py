@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from components.common.errors import InputError
 from schemas.governance import GovernanceReport
-from schemas.migration import NewerSchemaError, migrated
+from schemas.published import NewerSchemaError, migrated
 
 _AGAIN = "explain the version again with this release of calig"
 

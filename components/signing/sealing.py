@@ -18,8 +18,7 @@ from components.signing.keys import Signer
 from components.signing.trust import check_signature
 from schemas.evidence import RunPapers
 from schemas.governance import GovernanceReport
-from schemas.signature import FileDigest, Seal, Signable, TrustList
-from schemas.signoff import Chain, Ruling, SignOff
+from schemas.signature import Chain, FileDigest, Ruling, Seal, Signable, SignOff, TrustList
 
 Document = TypeVar("Document", bound=Signable)
 

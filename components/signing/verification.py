@@ -12,9 +12,9 @@ from components.signing.attestation import ATTESTATION, attestation_problem
 from components.signing.sealing import RECORD, SEAL, TamperedError, evidence_files, is_canonical, read_document, sealed_file
 from components.signing.trust import UnknownKeyError, check_signature
 from components.table.value_digest import table_digest
+from schemas.evidence import SealState, Verification
 from schemas.governance import GovernanceReport
 from schemas.signature import Seal, TrustedKey, TrustList
-from schemas.verification import SealState, Verification
 
 
 def verify_folder(folder: Path, trusted: TrustList) -> Verification:

@@ -16,8 +16,7 @@ from components.common.plain_text import printable
 from components.common.secrets import hidden
 from schemas.config import WORD_FILES
 from schemas.tags import Tag
-from schemas.trigger import WatchedVersion
-from schemas.watch import ExplainWith, WatchConfig
+from schemas.trigger import ExplainWith, WatchConfig, WatchedVersion
 
 _MOST = 500
 

@@ -159,7 +159,7 @@ def _sign_off(
 ) -> int:
     from components.common.configuration import load_config
     from flows.evidence.sign_off import sign_off
-    from schemas.signoff import Ruling, SignOffDraft
+    from schemas.signature import Ruling, SignOffDraft
 
     settings = load_config(config).governance
     if key is not None:

@@ -17,10 +17,10 @@ from components.report import CheckLine, folded_checks
 from flows.cli.output import EXIT_CODES, Terminal, mark, safe, say
 from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Verdict
+from schemas.drift import MonitorReport
+from schemas.evidence import ReplayOutcome, ReplayReport, RowReplay
 from schemas.governance import GovernanceReport
-from schemas.monitor import MonitorReport
 from schemas.quality import Check, in_words
-from schemas.verification import ReplayOutcome, ReplayReport, RowReplay
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -15,12 +15,10 @@ from components.records.record import read_record
 from flows.evidence.standing import evidence_in, explanation_of, require_trusted
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState
 from schemas.reference import ReferenceProfile
 from schemas.release import ModelRef
-from schemas.signature import TrustList
-from schemas.signoff import Chain, Ruling
-from schemas.verification import SealState
+from schemas.signature import Chain, Ruling, TrustList
 
 
 def trusted_keys(config: PipelineConfig) -> TrustList:

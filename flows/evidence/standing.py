@@ -8,11 +8,9 @@ from pathlib import Path
 from components import drift, registry, signing
 from components.common.errors import InputError
 from components.records.record import read_record
-from schemas.evidence import Evidence, RunPapers
+from schemas.evidence import Evidence, RunPapers, SealState, Standing, Verification
 from schemas.release import ModelRef
-from schemas.signature import TrustList
-from schemas.signoff import Chain
-from schemas.verification import SealState, Standing, Verification
+from schemas.signature import Chain, TrustList
 
 
 def evidence_of(model: str, trusted: TrustList) -> Evidence:

@@ -17,11 +17,10 @@ from flows.common import progress
 from flows.evidence.standing import explanation_of
 from schemas.attribution import ShardResult
 from schemas.base import Record
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState
 from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
 from schemas.release import ModelSource, PublishedRun
-from schemas.verification import SealState
 
 
 class Outcome(Record):

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from components import watching
 from schemas.tags import Tag
-from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchedVersion
-from schemas.watch import WatchConfig
+from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchConfig, WatchedVersion
 
 
 class SetState(NamedTuple):

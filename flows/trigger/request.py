@@ -11,8 +11,7 @@ from components.common.configuration import config_from, load_config, read_yaml
 from components.common.errors import InputError
 from flows.cli.options import DEFAULT_OUTPUT
 from schemas.tags import Tag
-from schemas.trigger import Request, WatchedVersion
-from schemas.watch import ExplainWith, WatchConfig
+from schemas.trigger import ExplainWith, Request, WatchConfig, WatchedVersion
 
 VARIABLE = "CALIG_WATCH"
 

@@ -9,8 +9,7 @@ from flows.trigger.decide import Begin, BuryRun, Case, Effect, GiveUp, SetState,
 from flows.trigger.prefect_runs import Runs
 from flows.trigger.request import parameters_of, request_for
 from schemas.tags import Tag
-from schemas.trigger import Action, Run, State, Step, WatchedVersion
-from schemas.watch import WatchConfig
+from schemas.trigger import Action, Run, State, Step, WatchConfig, WatchedVersion
 
 
 def submit(version: WatchedVersion, watch: WatchConfig, runs: Runs, *, dry_run: bool = False) -> Step:

@@ -34,8 +34,7 @@ from flows.trigger.listener.lookups import LookupProcess
 from flows.trigger.listener.queue import Handover
 from flows.trigger.listener.signature import check_signature, check_time, read_headers
 from flows.trigger.prefect_runs import check_configured, check_prefect
-from schemas.trigger import Step
-from schemas.watch import ListenerConfig, WatchConfig
+from schemas.trigger import ListenerConfig, Step, WatchConfig
 
 _WRITE_EVERY_S = 0.2
 _log = logging.getLogger("calig.listener")

@@ -13,8 +13,7 @@ import pytest
 from components.common.errors import InputError
 from components.records.record import read_record
 from schemas.governance import GovernanceReport
-from schemas.migration import NewerSchemaError, from_1_to_2, migrated
-from schemas.published import record_schema
+from schemas.published import NewerSchemaError, from_1_to_2, migrated, record_schema
 from tests.helpers import sample_records
 
 VERSION_1 = Path(__file__).parent / "version-1.json"

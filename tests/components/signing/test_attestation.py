@@ -14,9 +14,9 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
 from components import signing
+from schemas.evidence import SealState
 from schemas.governance import GovernanceReport
 from schemas.signature import TrustedKey
-from schemas.verification import SealState
 from tests.components.signing.conftest import NOW, Keys, write_sealed
 from tests.helpers import sample_records
 

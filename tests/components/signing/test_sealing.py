@@ -10,7 +10,7 @@ from components import signing
 from components.common.errors import InputError
 from schemas.evidence import RunPapers
 from schemas.governance import GovernanceReport
-from schemas.signoff import Chain, Ruling, SignOff
+from schemas.signature import Chain, Ruling, SignOff
 from tests.components.signing.conftest import NOW, Keys
 
 

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from components import watching
 from components.common.errors import InputError
-from schemas.trigger import WatchedVersion
-from schemas.watch import ExplainWith, WatchConfig
+from schemas.trigger import ExplainWith, WatchConfig, WatchedVersion
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,10 +11,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from components import attribution, drift, privacy, registry, report
 from components.common.caches import in_use
 from components.common.errors import InputError
-from flows.cli.options import DEFAULT_OUTPUT
 from flows.common import progress
+from flows.common.process import DEFAULT_OUTPUT
 from flows.common.run_limits import within_limits
-from flows.evidence.provenance import profile_in_folder, profile_of, trusted_keys, verified_evidence
+from flows.evidence.standing import profile_in_folder, profile_of, trusted_keys, verified_evidence
 from flows.pipeline import redact, tasks
 from flows.pipeline.attribute import attribute
 from flows.pipeline.dataset import examples_of

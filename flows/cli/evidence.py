@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, CommandGroup
+from flows.cli.command import CommandGroup, command
+from flows.common.process import DEFAULT_OUTPUT
 
 record_app = typer.Typer(no_args_is_help=True, help="Look at the form of the governance record.")
 _PublishedArgument = Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flows.common.stopping import exit_code_of, say_resume
+from flows.common.process import exit_code_of, say_resume
 
 INPUT, COULD_NOT_RUN = 2, 4
 _MOST = 2000

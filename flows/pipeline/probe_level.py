@@ -1,6 +1,6 @@
 """Level of the vocabulary probe for one version, by the outcomes of the model's earlier versions (probe.across_versions).
 
-Outcomes are read from evidence that a comparison may rest on (flows/evidence/provenance.py) and from nothing else. Where that is
+Outcomes are read from evidence that a comparison may rest on (flows/evidence/standing.py) and from nothing else. Where that is
 missing or in doubt, the configured level is in force: more versions fail by chance, none passes by it.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from components import probe, registry
 from components.common.errors import CaligError
 from flows.common import progress
-from flows.evidence import provenance
+from flows.evidence import standing
 from schemas.base import CheckVerdict
 from schemas.config import ProbeConfig
 from schemas.evidence import PastProbe
@@ -43,7 +43,7 @@ def with_probe_level(release: Release) -> Release:
     if settings.across_versions == "none" or not settings.enabled or release.reference is None:
         return release
     progress.begin("reading the outcomes of earlier versions", None)
-    level = _by_earlier(release.snapshot, settings, provenance.trusted_keys(release.config))
+    level = _by_earlier(release.snapshot, settings, standing.trusted_keys(release.config))
     return release.model_copy(update={"probe_level": level})
 
 
@@ -84,11 +84,11 @@ def _earlier(snapshot: ModelSnapshot, trusted: TrustList) -> list[_Judged]:
 def _judged(ref: ModelRef, trusted: TrustList) -> _Judged | None:
     """The version's first judged probe; later ones are the same test again. None: its probe was never judged."""
     try:
-        evidence = provenance.verified_evidence(ref, trusted)
+        evidence = standing.verified_evidence(ref, trusted)
     except _NEVER:
         return None
     except CaligError as error:
-        raise _DoubtError(f"version {ref.version} {provenance.reason_unusable(error)}") from error
+        raise _DoubtError(f"version {ref.version} {standing.reason_unusable(error)}") from error
     first = next((one for one in evidence.probes if _was_judged(one)), None)
     return None if first is None else _Judged(str(ref.version), first.created_at, first.verdict is CheckVerdict.FAIL)
 

@@ -49,7 +49,7 @@ def leveled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
             return Evidence(record=record, probes=tuple(past(hour, verdict) for hour, verdict in found))
 
         others = [version_of(number) for number in sorted(history, reverse=True) if number != 5]
-        monkeypatch.setattr(probe_level.provenance, "verified_evidence", evidence)
+        monkeypatch.setattr(probe_level.standing, "verified_evidence", evidence)
         monkeypatch.setattr(probe_level.registry, "other_versions", lambda _: others)
         release = Release(
             snapshot=snapshot,

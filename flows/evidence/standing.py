@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components import drift, registry, signing
 from components.common.errors import CaligError, InputError
-from components.records.record import read_record
+from components.records import read_record
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence, RunPapers, SealState, Standing, Verification

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from components import registry, signing
 from components.common.stores import is_address
-from components.records.record import read_record
+from components.records import read_record
 from flows.cli.output import Terminal, mark, safe
 from flows.evidence.standing import chains_of, evidence_of
 from schemas.base import CheckVerdict

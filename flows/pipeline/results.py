@@ -12,7 +12,7 @@ from components import attribution, card, governance, registry, report, signing
 from components.common import configuration
 from components.common.errors import InputError
 from components.drift import load_record
-from components.records.notebook import record_html
+from components.records import record_html
 from flows.common import progress
 from flows.evidence.standing import explanation_of
 from schemas.attribution import ShardResult

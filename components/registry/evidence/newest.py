@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.common.errors import CaligError, InputError
-from components.records.record import read_record
+from components.records import read_record
 from components.registry.connection import connect, tracking_errors
 from components.registry.evidence.documents import read_papers
 from components.registry.evidence.runs import is_complete, run_url, runs_of_version

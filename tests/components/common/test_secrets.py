@@ -10,7 +10,7 @@ import pytest
 
 from components.common.errors import InputError
 from components.common.secrets import guard_logs, hidden
-from components.registry.server_address import without_password
+from components.registry.addresses import without_password
 
 
 @pytest.fixture(autouse=True)

@@ -88,7 +88,7 @@ def _step(listed: WatchedVersion, watch: WatchConfig, runs: Runs, dry_run: bool)
             return submit(listed, watch, runs, dry_run=dry_run)
         return look_at(listed.name, listed.version, watch, runs, dry_run=dry_run)
     except CaligError as error:
-        return Step(model=listed.name, version=listed.version, action=Action.ERROR, detail=" ".join(str(error).split()))
+        return Step.failed(listed.name, listed.version, error)
 
 
 def submit(version: WatchedVersion, watch: WatchConfig, runs: Runs, *, dry_run: bool = False) -> Step:

@@ -265,6 +265,12 @@ class Step(Record):
     detail: str = ""
     run_id: str | None = Field(default=None, description="Prefect flow run")
 
+    @classmethod
+    def failed(cls, model: str, version: str, error: Exception) -> Step:
+        """The step that `error` ended; the next look at the version tries again."""
+        detail = " ".join(str(error).split()) or type(error).__name__
+        return cls(model=model, version=version, action=Action.ERROR, detail=detail)
+
 
 class Pass(Record):
     """One pass over all watched versions."""

@@ -122,12 +122,11 @@ _LONGEST_NAME = 256
 
 
 class Event(NamedTuple):
-    """A version to look at (`version` is set), or why there is none."""
+    """A version to look at, or an event that starts nothing: its `version` is None."""
 
     kind: str
     name: str
     version: str | None
-    why_not: str = ""
 
 
 def read_event(body: bytes) -> Event:
@@ -146,9 +145,9 @@ def read_event(body: bytes) -> Event:
         raise Refusal(400, "malformed", "the body is no event: entity, action and data are expected")
     name, version = data.get("name"), str(data.get("version"))
     if kind == "model_version_tag.set" and data.get("key") not in ASKING:
-        return Event(kind, str(name), None, "the tag names nothing to explain with")
+        return Event(kind, str(name), None)
     if kind not in {"model_version.created", "model_version_tag.set"}:
-        return Event(kind[:100], str(name), None, "no such event starts an explanation")
+        return Event(kind[:100], str(name), None)
     if (
         not isinstance(name, str)
         or not 0 < len(name) <= _LONGEST_NAME
@@ -156,7 +155,7 @@ def read_event(body: bytes) -> Event:
         or _NUMBER.fullmatch(version) is None
     ):
         raise Refusal(400, "malformed", "the event names no model version")
-    return Event(kind, name, None, "a test delivery") if name == _EXAMPLE else Event(kind, name, version)
+    return Event(kind, name, None if name == _EXAMPLE else version)
 
 
 def _json(body: bytes) -> dict[str, object]:

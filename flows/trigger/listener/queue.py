@@ -80,7 +80,7 @@ class Handover:
         try:
             step = await asyncio.to_thread(self._look_at, name, version)
         except Exception as error:  # whatever it was, the reconciler will find the version; the listener goes on
-            step = Step(model=name, version=version, action=Action.ERROR, detail=" ".join(str(error).split()))
+            step = Step.failed(name, version, error)
         if step.action is Action.ERROR:
             _log.warning("%s/%s: left to calig reconcile: %s", name, version, step.detail)
             return step.action.value
@@ -109,7 +109,7 @@ class LookupProcess:
             return self._pool.submit(_look, self._path, name, version).result()
         except BrokenProcessPool as error:
             self._pool = self._new_pool()
-            return _trouble(name, version, error)
+            return Step.failed(name, version, error)
 
     def stop(self) -> None:
         """End the process when it has done what it was given."""
@@ -152,7 +152,7 @@ def _look(path: Path, name: str, version: str) -> Step:
         watch = _watch(path, path.stat().st_mtime_ns)
         return look_at(name, version, watch, PrefectRuns(watch.deployment))
     except Exception as error:  # said, counted, and left to the reconciler
-        return _trouble(name, version, error)
+        return Step.failed(name, version, error)
 
 
 @lru_cache(maxsize=1)
@@ -161,8 +161,3 @@ def _watch(path: Path, _changed_ns: int) -> Any:
     from components.common.configuration import load_watch
 
     return load_watch(path)
-
-
-def _trouble(name: str, version: str, error: Exception) -> Step:
-    detail = " ".join(str(error).split()) or type(error).__name__
-    return Step(model=name, version=version, action=Action.ERROR, detail=detail)

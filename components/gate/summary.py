@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET  # only written here, never parsed
 
 from components.common.errors import CouldNotRunError
-from components.common.plain_text import defused, markdown_text, printable
+from components.common.plain_text import cut, defused, markdown_text, printable
 from schemas.base import CheckVerdict, Verdict
 from schemas.drift import DriftExample, WordShift
 from schemas.gate import GateCheck, GateResult
@@ -81,7 +81,7 @@ def _example(example: DriftExample) -> str:
     """The text with what its most changed words counted for before and now, as shares of the row's attribution."""
     words = sorted(example.words, key=lambda word: -abs(word.candidate - word.reference))[:_N_WORDS_OF_EXAMPLE]
     moved = "; ".join(f"**{_plain(word.text)}** {word.reference:+.0%} → {word.candidate:+.0%}" for word in words)
-    text = example.text if len(example.text) <= _LONGEST else f"{example.text[:_LONGEST]} …"
+    text = cut(example.text, _LONGEST)
     other = example.toward not in {"", example.candidate_prediction}
     toward = f", shares toward {_plain(example.toward)}" if other else ""
     answer = f"{_plain(example.id)}, answered {_plain(example.candidate_prediction)}{toward}"

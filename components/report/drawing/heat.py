@@ -9,7 +9,6 @@ import base64
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from PIL import Image, ImageOps
 
 from calig.errors import InvalidInputError
 from calig.pairs import SIDES
-from calig.pictures import open_picture
+from calig.pictures import PATCH_PLACE, open_picture
 
 LEVELS = 8
 MAX_CHARACTERS = 6000
@@ -99,7 +98,6 @@ MAX_SIDE = 320
 SMALL_SIDE = 192
 SUPPORTS, OPPOSES = (0, 94, 190), (222, 106, 0)
 MAX_ALPHA = 215
-_ROW_COLUMN = re.compile(r"(\d+)\D+(\d+)\D*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def seen_box(processor: Path, size: tuple[int, int]) -> tuple[int, int, int, int
 
 def grid_shape(names: Sequence[str]) -> tuple[int, int] | None:
     """Rows and columns of the patches: read off names that end in two numbers, else a square; None when neither fits."""
-    found = [_ROW_COLUMN.search(name) for name in names]
+    found = [PATCH_PLACE.search(name) for name in names]
     if names and all(found):
         places = [(int(match[1]), int(match[2])) for match in found if match]
         rows, columns = (max(place[axis] for place in places) - min(place[axis] for place in places) + 1 for axis in (0, 1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from components.common.plain_text import cut
 from components.report.drawing import formats
 from components.report.drawing.charts import Point, Tick
 from components.report.page import environment, inlined, write_text
@@ -203,7 +204,9 @@ def slot_width(n: int) -> float:
 
 def aliases_of(rows: Sequence[TrendRow]) -> tuple[Label, ...]:
     """The first alias of each version that has one, above its slot."""
-    wanted = [(slot(i, len(rows)), _ALIAS_ROWS, _shortened(f"@{row.aliases[0]}")) for i, row in enumerate(rows) if row.aliases]
+    wanted = [
+        (slot(i, len(rows)), _ALIAS_ROWS, cut(f"@{row.aliases[0]}", _MAX_LABEL)) for i, row in enumerate(rows) if row.aliases
+    ]
     return _without_collisions(wanted)
 
 
@@ -216,7 +219,7 @@ def words_of(
         value = largest(row)
         if row.firing and value is not None:
             more = f" +{len(row.firing) - 1}" if len(row.firing) > 1 else ""
-            wanted.append((slot(index, len(rows)), (place(value) - 8,), _shortened(row.firing[0]) + more))
+            wanted.append((slot(index, len(rows)), (place(value) - 8,), cut(row.firing[0], _MAX_LABEL) + more))
     return _without_collisions(wanted)
 
 
@@ -248,7 +251,3 @@ def _reach(label: Label) -> tuple[float, float]:
     width = len(label.text) * _LETTER
     left = label.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[label.anchor] * width
     return left, left + width
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"

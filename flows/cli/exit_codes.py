@@ -33,8 +33,7 @@ def ended(run: Callable[[], int], *, debug: bool) -> int:
 
 
 def _told(error: BaseException, debug: bool) -> int:
-    from components.common.errors import CaligError, from_system
-    from components.common.installation import from_missing
+    from components.common.errors import CaligError, from_missing, from_system
 
     if isinstance(error, OSError):
         error = from_system(error)

@@ -18,7 +18,7 @@ from schemas.governance import GovernanceReport
 from schemas.published import NewerSchemaError, from_1_to_2, migrated, record_schema
 from tests.helpers import sample_records
 
-VERSION_1 = Path(__file__).parent / "version-1.json"
+VERSION_1 = Path(__file__).parent / "records" / "version-1.json"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_field_that_does_not_fit_is_named(record: GovernanceReport) -> None:
 
 
 def test_the_published_schema_is_the_present_one_and_records_hold_it(record: GovernanceReport, tmp_path: Path) -> None:
-    committed = (Path(__file__).parents[3] / "schemas" / "record.schema.json").read_text(encoding="utf-8")
+    committed = (Path(__file__).parents[2] / "schemas" / "record.schema.json").read_text(encoding="utf-8")
     assert committed == record_schema(), "run: calig record schema > schemas/record.schema.json"
     validator = jsonschema.Draft202012Validator(json.loads(committed))
     for sample in (record, sample_records.first_release(tmp_path, n=20).record):

@@ -283,13 +283,18 @@ class Window(Record):
 
 
 class WindowShift(Record):
-    """How much another share of the attribution a word carries in the later window; the windows are not paired."""
+    """How much another effect a word has in the later window; the windows are not paired.
+
+    Effects are what one occurrence adds to the explained function, in typical decisions of the earlier window.
+    """
 
     word: str
     toward: str = Field(description="class explained")
-    before: float = Field(description="mean signed share in the earlier window")
-    now: float
-    shift: float
+    share_before: float = Field(description="mean signed share of the attribution in the earlier window, for reading")
+    share_now: float
+    effect_before: float = Field(description="mean effect in the earlier window")
+    effect_now: float
+    effect: float = Field(description="the later mean less the earlier one; this is judged")
     z: float = Field(description="Welch's, with 0.02 added to the standard error")
     p_value: float
     q_value: float = Field(description="Benjamini-Hochberg over words x classes")
@@ -322,12 +327,15 @@ class UnseenWords(Record):
 class MonitorReport(Record):
     """Do the reasons that were validated still hold on the data that comes in?"""
 
-    schema_version: Literal["1"] = "1"
+    schema_version: Literal["2"] = "2"
     verdict: CheckVerdict
     reason: str = Field(description="one sentence for whoever is on call")
     model: ReferenceIdentity
     before: Window | None = None
     now: Window | None = None
+    typical_decision: float | None = Field(
+        default=None, description="median |f(x) − f(x')| of the earlier window, in logits: the unit of effects"
+    )
     words_tested: int = 0
     word_shifts: tuple[WindowShift, ...] = Field(default=(), description="the largest, strongest first")
     unseen: UnseenWords | None = None

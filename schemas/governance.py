@@ -13,7 +13,7 @@ from pydantic import Field
 from schemas.base import Interval, Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
-from schemas.fusion import FusionChoice
+from schemas.fusion import FusionChoice, fusion_name
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
@@ -69,6 +69,11 @@ class MethodRecord(Record):
         default="cut at the model's limit", description="what becomes of texts beyond the limit, and which function is explained"
     )
     special_tokens: str = "kept as their own line; needed for completeness"
+
+    @property
+    def fusion(self) -> str:
+        """The fusion's name, if it has one, and its parts."""
+        return fusion_name(self.fusion_rule, self.fusion_coefficient, self.context_rule)
 
 
 class ModelResults(Record):

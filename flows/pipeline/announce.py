@@ -24,8 +24,7 @@ def announce(release: Release, force: bool) -> None:
     say(f"explaining {model.uri} ({model.model_type}, {len(model.labels)} classes) on {data.n_rows} rows of {data.name}")
     say(f"comparing with {against}" + (f": {release.without_reference.reason}" if release.without_reference else ""))
     if release.fusion_choice is not None:
-        fusion = release.fusion_choice.fusion
-        say(f"context fused by {fusion.rule}, λ {fusion.coefficient:g}, {fusion.context_rule}: {release.fusion_choice.reason}")
+        say(f"fusion {release.fusion_choice.fusion.name}: {release.fusion_choice.reason}")
     for other in release.pending:
         say(f"explaining {other.snapshot.uri} again by these settings, so that it can be compared")
     for null in release.nulls:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from schemas.base import DeploymentName, Record, digest_of
-from schemas.fusion import ContextRule, FusionRule, FusionSettings
+from schemas.fusion import PRESETS, ContextRule, FusionRule, FusionSettings
 
 Coefficient = Annotated[float, Field(ge=0.0, le=1.0)]
 Objective = Literal["centred", "logit", "log_odds"]
 Explained = Literal["both", "text", "text_pair"]
 Device = Literal["auto", "cpu", "cuda"]
 
-#: λ until evidence on a model speaks for another: the best of the grid on SST-2 and on digits (`make bench-faithfulness`).
-_COEFFICIENT = 0.2
+#: Until evidence on a model speaks for another: the best of the grid on SST-2 and on digits (`make bench-faithfulness`).
+_DEFAULT = PRESETS["contrast"]
 
 
 class AttributionConfig(Record):
@@ -38,19 +38,20 @@ class AttributionConfig(Record):
         description="of pairs of texts: both, or text or text_pair alone; the other one then stays in x' as it is in x",
     )
     fusion_rule: FusionRule = Field(
-        default="change",
+        default=_DEFAULT.rule,
         description="rollout: context carries attributions down to the input; change: the same, but only to where the input "
-        "differs from the baseline; gate: it weighs them in place",
+        "differs from the baseline; gate: it weighs them in place; `fusion: paper` or `fusion: contrast` (the default) is short "
+        "for this and the next two settings",
     )
     fusion_coefficient: Coefficient | Literal["auto"] = Field(
-        default=_COEFFICIENT,
+        default=_DEFAULT.coefficient,
         description="λ, 0 to 1: 0 is the mean of the layer integrated gradients, 1 is attention context alone; auto: the "
         "reference version's fusion, else λ and both rules are chosen by comprehensiveness − sufficiency on a few rows",
     )
     context_rule: ContextRule = Field(
-        default="mixed",
+        default=_DEFAULT.context_rule,
         description="what enters the context matrix: the positive part of A ⊙ ∂f/∂A, its absolute size, attention A alone, or "
-        "mixed, a quarter of the first and three quarters of the last",
+        "mixed, a quarter of the first and three quarters of the last; with rollout also signed, both signs of the first",
     )
     calibration_rows: int = Field(default=64, ge=1, description="rows that `auto` chooses on, drawn by quality.seed")
     baseline: Literal["auto", "mask", "pad", "mean", "zero", "blur"] = Field(
@@ -85,6 +86,26 @@ class AttributionConfig(Record):
         default=256, ge=1, description="rows per shard, the unit of parallel work and of resuming; changes no value"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, given: Any) -> Any:
+        """`fusion: NAME` as the three settings that it stands for: what is recorded, compared and gated is always these."""
+        if not isinstance(given, dict) or "fusion" not in given:
+            return given
+        name, parts = given["fusion"], ("fusion_rule", "fusion_coefficient", "context_rule")
+        if name not in PRESETS:
+            raise ValueError(f"unknown fusion {name!r}; allowed: {', '.join(PRESETS)}")
+        if twice := [part for part in parts if part in given]:
+            raise ValueError(f"fusion: {name} stands for {', '.join(twice)} too; give one or the other")
+        preset, others = PRESETS[name], {key: value for key, value in given.items() if key != "fusion"}
+        return others | dict(zip(parts, (preset.rule, preset.coefficient, preset.context_rule), strict=True))
+
+    @model_validator(mode="after")
+    def _only_a_rollout_carries_signs(self) -> AttributionConfig:
+        if self.context_rule == "signed" and self.fusion_rule != "rollout":
+            raise ValueError(f"context_rule: signed goes with fusion_rule: rollout alone, got {self.fusion_rule}")
+        return self
+
     @property
     def fusion(self) -> FusionSettings:
         """How context is fused; ValueError while λ is still to be chosen."""
@@ -95,7 +116,7 @@ class AttributionConfig(Record):
     @property
     def default_fusion(self) -> FusionSettings:
         """The fusion when nothing speaks for another: the rules as set, and λ where it is left to be chosen."""
-        coefficient = _COEFFICIENT if self.fusion_coefficient == "auto" else self.fusion_coefficient
+        coefficient = _DEFAULT.coefficient if self.fusion_coefficient == "auto" else self.fusion_coefficient
         return FusionSettings(rule=self.fusion_rule, coefficient=coefficient, context_rule=self.context_rule)
 
     def fused_by(self, fusion: FusionSettings) -> AttributionConfig:

@@ -204,7 +204,9 @@ class MonitorConfig(Record):
         default=0.8, ge=0.0, le=1.0, description="rows compared, as a share of a window's rows; below: inconclusive"
     )
     min_occurrences: int = Field(default=10, ge=2, description="a word is tested when this many rows of each window contain it")
-    word_shift: float = Field(default=0.3, gt=0.0, description="change of a word's mean signed share from which on it can fail")
+    word_shift: float = Field(
+        default=0.3, gt=0.0, description="change of a word's effect, in typical decisions, from which on it can fail"
+    )
     word_shift_z: float = Field(default=6.0, gt=0.0, description="|z| (Welch) of that change from which on it can fail")
     false_discovery_rate: float = Field(
         default=0.01, gt=0.0, lt=1.0, description="Benjamini-Hochberg level over words x classes, and level of the mix tests"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from components.drift.pairing import PairedExample
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
-from components.table.rows import Row, is_wrong
+from components.table.rows import Answer, is_wrong
 from schemas.drift import DriftExample, DriftWord, Noise, SetShift, WordShift
 
 
@@ -66,10 +66,11 @@ def next_step(firing: Sequence[WordShift]) -> str:
     return f"look for {words} in the training data of this version: is it evidence, or an artefact of how the data was gathered?"
 
 
-def accuracy(keys: Sequence[str], rows: Mapping[str, Row]) -> float | None:
-    """Share of the rows `keys` that are predicted as labelled; None without labels."""
-    labelled = [rows[key] for key in keys if rows[key]["label"] is not None]
-    return sum(not is_wrong(row["label"], row["predicted"]) for row in labelled) / len(labelled) if labelled else None
+def accuracy(answers: Sequence[Answer]) -> float | None:
+    """Share of the answers that are as labelled; None without labels."""
+    labelled = [answer for answer in answers if answer["label"] is not None]
+    wrong = sum(is_wrong(answer["label"], answer["predicted"]) for answer in labelled)
+    return 1 - wrong / len(labelled) if labelled else None
 
 
 def worst(examples: Sequence[PairedExample], n: int) -> list[DriftExample]:

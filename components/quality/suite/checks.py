@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.quality.suite.build import Single, columns_of, expand, for_control
 from components.quality.suite.load import LoadedSuite
 from schemas.base import CheckVerdict, Severity
-from schemas.quality import Check
-from schemas.suite import ExpectationSpec
+from schemas.quality import Check, ExpectationSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from components import registry
 from components.demo import training
-from components.demo.story import clean_reviews, validation_reviews
+from components.demo.reviews import clean_reviews, validation_reviews
 from tests.benchmarks.bench_scale import write_part
 from tests.benchmarks.machine import describe
 from tests.benchmarks.release_run import STAGES

@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom lock format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -81,6 +81,12 @@ test-all: install ## the everyday tests and the slow ones: real servers, trainin
 
 bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny FOLDER …", and ROWS=FILE.jsonl for folders
 	$(BIN)/python -m tests.benchmarks.bench_engine $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
+
+bench-release: install ## seconds of a whole `calig explain` by stage: MODEL=FOLDER REFERENCE=FOLDER ROWS=FILE.jsonl NAME=TITLE; SIZES="200 2000", WORDS=N
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_release $(addprefix --sizes ,$(SIZES)) $(if $(MODEL),--model $(MODEL)) $(if $(REFERENCE),--reference $(REFERENCE)) $(if $(ROWS),--rows $(ROWS)) $(if $(NAME),--name "$(NAME)") $(if $(WORDS),--words $(WORDS))
+
+bench-falsification: install ## the attempt to falsify by fewer points, beside the run's own: MODEL=FOLDER ROWS=FILE.jsonl NAME=TITLE N=rows
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_falsification $(if $(MODEL),--model $(MODEL)) $(if $(ROWS),--rows $(ROWS)) $(if $(NAME),--name "$(NAME)") $(if $(N),--n $(N))
 
 bench-scale: install ## time and memory as rows grow, and the estimate beforehand
 	$(BIN)/python -m tests.benchmarks.bench_scale

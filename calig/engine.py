@@ -21,7 +21,7 @@ from calig.batching import equal_lengths, halving_on_out_of_memory, return_memor
 from calig.blocks import BlockStack
 from calig.errors import VerificationError
 from calig.inputs import EncodedInput, joined
-from calig.integration import PathIntegral, integrate_adaptively, integrate_with
+from calig.integration import PathIntegral, integrate_adaptively, integrate_alike, integrate_with
 from calig.passes import Ends, Paths, pass_both_ends
 from calig.relevance import RolledOut, roll_out
 from calig.rollout import Fusion
@@ -46,6 +46,7 @@ class Options:
     tolerance: float = 0.01
     max_points: int = 129
     n_points: int | None = None
+    n_between: int | None = None  # the same nodes between the ends for all paths, for maps that are compared with one another
     reduced: bool = False
     batch_tokens: int = 1024
     alternatives: tuple[Fusion, ...] = ()  # further maps from the same integrals, for choosing between them
@@ -203,6 +204,8 @@ def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
     known = paths.ends()
     if options.n_points is not None:
         return integrate_with(options.n_points, paths.evaluate, known, tolerance=options.tolerance)
+    if options.n_between is not None:
+        return integrate_alike(options.n_between, paths.evaluate, known, tolerance=options.tolerance)
     limits: dict[str, Any] = {"tolerance": options.tolerance, "max_points": options.max_points}
     if not options.reduced:
         return integrate_adaptively(paths.evaluate, known, **limits)

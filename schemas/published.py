@@ -89,7 +89,7 @@ def from_2_to_3(record: Json) -> Json:
 def _with_settings_of_then(record: Json) -> Json:
     """Settings that no longer exist are left out; the limits that they set stand among the report's thresholds.
 
-    What was not tested before there was a setting for it is not said to have been.
+    What was not tested before there was a setting for it is not said to have been, and what was exact is not said to be coarse.
     """
     config = dict(record.get("config", {}))
     for section, names in _RETIRED.items():
@@ -97,6 +97,8 @@ def _with_settings_of_then(record: Json) -> Json:
             config[section] = {name: value for name, value in config[section].items() if name not in names}
     if isinstance(config.get("probe"), dict):
         config["probe"] = {"transformations": [], "across_versions": "none"} | config["probe"]
+    if isinstance(config.get("quality"), dict):
+        config["quality"] = {"falsification_points": None} | config["quality"]
     return record | {"config": config} if config else record
 
 

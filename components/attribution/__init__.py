@@ -1,6 +1,6 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
-from components.attribution.estimation import Estimate, estimate
+from components.attribution.estimation import Estimate, estimate, takes_longer
 from components.attribution.falsification import falsification_steps, falsify
 from components.attribution.method import (
     device_versions,
@@ -36,6 +36,7 @@ __all__ = [
     "intact",
     "method_fingerprint",
     "recorded_threads",
+    "takes_longer",
     "targets_of",
     "use_threads",
     "uses_gpu",

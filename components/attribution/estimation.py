@@ -62,6 +62,20 @@ def estimate(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attri
     return Estimate(seconds, _peak_bytes(config), peak_resident_bytes())
 
 
+def takes_longer(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig, *, than_s: float) -> bool:
+    """Whether attributing `examples` may take longer than `than_s` seconds, from passing a row of typical length.
+
+    A row alone takes longer than its share of a batch, and the first of its length longer than the others, so the answer errs
+    towards yes.
+    """
+    rows = sorted(_lengths(snapshot, examples, config), key=lambda row: row[0])
+    if not rows:
+        return False
+    length, example = rows[len(rows) // 2]
+    typical = _call(snapshot, [example], config)
+    return typical * sum(tokens for tokens, _ in rows) / length > than_s
+
+
 def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[_Group]:
     """The groups that the run will form, shard by shard."""
     rows = _lengths(snapshot, examples, config)

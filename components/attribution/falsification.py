@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from calig.attribution import Attribution
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
+from calig.engine import Options
 from calig.inputs import shift_shape
 from calig.metrics.infidelity import each_uniform_shift, max_sensitivity
 from calig.metrics.perturbation import FloatArray
@@ -38,9 +40,10 @@ def falsify(
     quality: QualityConfig,
     progress: Progress | None = None,
 ) -> Falsification:
-    """Explain a seeded sample of the explained rows again, with nudged inputs and with randomised weights.
+    """Explain a seeded sample of the explained rows again, as they are, with nudged inputs and with randomised weights.
 
-    The class explained stays that of the row itself, the settings those of the run. `progress` gets the attributions just done.
+    The class explained stays that of the row itself, the settings those of the run but for `quality.falsification_points`: the
+    maps are only compared with one another. `progress` gets the attributions just done.
 
     Raises:
         InputError: the model cannot be attributed.
@@ -48,7 +51,8 @@ def falsify(
     chosen = _sample(examples, table_paths, quality)
     model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, settings.dtype, settings.device)
     with engine_errors(), ENGINE:
-        run = _Run(processor, encode_examples(chosen, model, processor, settings)[0], settings, progress)
+        encoded, _ = encode_examples(chosen, model, processor, settings)
+        run = _Run(processor, encoded, _Settings(settings, quality), progress)
         original = run.explain(model)
         targets = _targets(run, model, original)
         sensitivities = _sensitivities(run, model, original, targets, quality)
@@ -68,14 +72,28 @@ def falsification_steps(snapshot: ModelSnapshot, n_rows: int, settings: Attribut
     return min(n_rows, quality.falsification_rows) * (1 + quality.sensitivity_draws + len(stage_names(model)))
 
 
+class _Settings(NamedTuple):
+    """How the attempt's maps are computed: as the run's own, on fewer points unless the settings say how many."""
+
+    attribution: AttributionConfig
+    quality: QualityConfig
+
+    @property
+    def options(self) -> Options:
+        """The engine's options; a fixed number of points, as in Captum, stays what it is."""
+        options = options_of(self.attribution)
+        return options if options.n_points is not None else replace(options, n_between=self.quality.falsification_points)
+
+
 class _Run:
     """The sampled rows, and how they are explained every time."""
 
     def __init__(
-        self, processor: Any, rows: list[tuple[Example, Document]], settings: AttributionConfig, progress: Progress | None
+        self, processor: Any, rows: list[tuple[Example, Document]], settings: _Settings, progress: Progress | None
     ) -> None:
-        self.rows, self.settings = rows, settings
+        self.rows, self.settings = rows, settings.attribution
         self._processor, self._progress = processor, progress
+        self._options = settings.options
 
     def explain(
         self, model: Any, targets: list[list[Target]] | None = None, rows: list[Document] | None = None
@@ -85,7 +103,7 @@ class _Run:
         labels = [None] * len(given) if targets else self.labels
         with attributable(model) as stack:
             baseline = choose_baseline(self.settings.baseline, model, self._processor, stack.family.modality)
-            done = attribute_documents(stack, given, labels, baseline, options_of(self.settings), self._progress, targets)
+            done = attribute_documents(stack, given, labels, baseline, self._options, self._progress, targets)
         return [attribution for (attribution,) in done]
 
     @property

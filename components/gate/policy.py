@@ -31,9 +31,11 @@ _HIGHER = {
     "probe.transformed_rows",
     "probe.warning_level",
     "quality.bootstrap_draws",
+    "quality.falsification_points",
     "quality.falsification_rows",
     "quality.infidelity_draws",
     "quality.random_draws",
+    "quality.scored_rows",
     "quality.sensitivity_draws",
 }
 #: Settings of which less is stricter.
@@ -68,8 +70,11 @@ _FREE = {
 _FREE_SECTIONS = {"monitor", "privacy", "report"}
 #: What `fusion_coefficient: auto` chooses.
 _CHOSEN = {"attribution.fusion_coefficient", "attribution.fusion_rule", "attribution.context_rule"}
-#: An empty setting is the model's own limit, which is the longest; an empty list adds nothing.
-_EMPTY: Mapping[str, Any] = {"attribution.max_length": float("inf")}
+#: An empty setting is the model's own limit, which is the longest, as many points as it takes, or every row; an empty list adds
+#: nothing.
+_EMPTY: Mapping[str, Any] = dict.fromkeys(
+    ("attribution.max_length", "quality.falsification_points", "quality.scored_rows"), float("inf")
+)
 
 
 def more_lenient(recorded: PipelineConfig, asked: PipelineConfig) -> Iterator[str]:

@@ -16,6 +16,9 @@ from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
 from schemas.release import ModelSource
 
+#: A run shorter than this is announced without an estimate.
+_SHORT_S = 120.0
+
 
 def announce(release: Release, force: bool) -> None:
     """Say what is about to happen, how long it should take, and where things will be."""
@@ -32,11 +35,19 @@ def announce(release: Release, force: bool) -> None:
         say(f"noise of honest retraining: {null.kind} {versions or 'none'}" + "".join(f"; {why}" for why in null.skipped))
     say(f"results go to {os.path.relpath(release.folder)}")
     if force or not all(release.shard_path(i).exists() for i in range(release.n_shards)):
-        expected = attribution.estimate(release.snapshot, dataset.examples_of(release), release.config.attribution)
-        say(
-            f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
-            "of memory (measured on a few rows)"
-        )
+        say(_expected(release))
+
+
+def _expected(release: Release) -> str:
+    """What attribution should cost. An estimate worth the name passes groups of rows: a short run is not held up by it."""
+    work = release.snapshot, dataset.examples_of(release), release.config.attribution
+    if not attribution.takes_longer(*work, than_s=_SHORT_S):
+        return f"attribution should take less than {_SHORT_S / 60:g} minutes"
+    expected = attribution.estimate(*work)
+    return (
+        f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
+        "of memory (measured on a few rows)"
+    )
 
 
 _log = logging.getLogger(__name__)

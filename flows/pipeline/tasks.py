@@ -29,7 +29,7 @@ from schemas.quality import Falsification, QualityReport
 from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
 
 _PARITY_ROWS = 16
-_FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
+_FALSIFICATION_SETTINGS = {"falsification_rows", "falsification_points", "sensitivity_draws", "sensitivity_radius", "seed"}
 
 
 def shard_key(_context: Any, parameters: dict[str, Any]) -> str:

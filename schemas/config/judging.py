@@ -48,8 +48,21 @@ class QualityConfig(Record):
     fractions: tuple[float, ...] = Field(
         default=(0.01, 0.05, 0.1, 0.2, 0.5), description="shares of tokens removed or kept for comprehensiveness and sufficiency"
     )
+    scored_rows: int | None = Field(
+        default=None,
+        ge=30,
+        description="rows, drawn by the seed, that are perturbed and scored: beyond some hundred the intervals hardly shrink and "
+        "the time grows on; what needs no scoring is measured on all; empty: every row",
+    )
     falsification_rows: int = Field(
         default=16, ge=0, description="rows, drawn by the seed, whose maps the run tries to falsify; 0 does not try"
+    )
+    falsification_points: int | None = Field(
+        default=3,
+        ge=1,
+        le=63,
+        description="points between x' and x on every path of these maps, the same for all of them, so that the error falls out "
+        "of their differences; empty: as many as the run's own maps need, about three times as long",
     )
     sensitivity_draws: int = Field(default=10, ge=1, description="nudged inputs per row behind max-sensitivity")
     sensitivity_radius: float = Field(

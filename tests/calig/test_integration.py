@@ -13,6 +13,7 @@ from calig.integration import (
     every_other,
     gauss_legendre,
     integrate_adaptively,
+    integrate_alike,
     integrate_with,
     segment_weights,
 )
@@ -151,6 +152,33 @@ def test_a_fixed_number_of_points_is_plain_gauss_legendre():
     np.testing.assert_allclose(result.attribution[0], expected, rtol=1e-13)
     assert result.n_points == 12
     assert result.converged
+
+
+def test_alike_asks_the_same_few_points_of_every_path():
+    problem = Problem(rise(0.5), rise(12.0))
+    results = integrate_alike(3, problem.evaluate, problem.ends(), tolerance=0.01)
+    asked = [sorted(alpha for path, alpha in problem.asked if path == p) for p in (0, 1)]
+    assert asked[0] == asked[1] == pytest.approx(alpha_of(np.array([0.25, 0.5, 0.75])))
+    assert [result.n_points for result in results] == [5, 5]
+    assert [result.converged for result in results] == [True, False], "the flag stays honest"
+    for result, part in zip(results, problem.parts, strict=True):
+        assert result.attribution.sum() == pytest.approx(exact(part).sum(), rel=1e-12)
+
+
+def test_alike_is_the_first_look_of_the_adaptive_rule():
+    problem = Problem(rise(12.0), rise(3.0))
+    once = integrate_alike(1, problem.evaluate, problem.ends(), tolerance=0.01)
+    for a, b in zip(once, problem.solve(max_points=3), strict=True):
+        np.testing.assert_array_equal(a.attribution, b.attribution)
+
+
+def test_the_errors_of_paths_alike_fall_out_of_their_difference():
+    """A path moved by 1 %: by five points each, its change is known far better than either integral is."""
+    part, moved = rise(6.0), lambda a: rise(6.0)(a) * np.array([1.01, 0.99])
+    problem = Problem(part, moved)
+    before, after = (r.attribution[0] for r in integrate_alike(3, problem.evaluate, problem.ends(), tolerance=0.01))
+    change = exact(moved) - exact(part)
+    np.testing.assert_allclose(after - before, change, atol=0.02 * np.abs(change).max())
 
 
 inner_nodes = st.lists(st.integers(1, 63), min_size=0, max_size=20, unique=True).map(

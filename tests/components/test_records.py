@@ -42,6 +42,7 @@ def test_a_record_of_version_1_is_read_and_says_what_it_did_not_record() -> None
     for part in ("quality", "drift", "probe", "model", "limits", "stage_seconds", "created_at"):
         assert _kept(before[part], kept[part]), part
     assert after.config.probe.transformations == (), "rows were not transformed then"
+    assert after.config.quality.falsification_points is None, "the attempt to falsify was as exact as the maps then"
     assert after.config.probe.across_versions == "none", "every version had the same level then"
     assert after.chosen_by == {}, "who chose what was not recorded"
     assert (after.model.files_digest, after.drift.reference.record_sha256, after.drift.noise.versions) == (None, None, ())

@@ -19,7 +19,7 @@ from calig.metrics.faithfulness import (
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
 from components.quality.scores.falsification import with_findings
-from components.quality.scores.table import FACTS, Row, attributions_of, explained_class, is_scorable, source_of
+from components.quality.scores.table import FACTS, Row, attributions_of, explained_class, source_of
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -33,10 +33,18 @@ PATCH_COLUMNS = (
 )
 
 
-def patch_areas(rows: list[Row], *, labels: Sequence[str], scorer: Scorer, seed: int, perturbation: Perturbation) -> FloatArray:
-    """`rows columns`, columns as in PATCH_COLUMNS; NaN for texts and for images that cannot be scored."""
+def patch_areas(
+    rows: list[Row],
+    wanted: Sequence[bool],
+    *,
+    labels: Sequence[str],
+    scorer: Scorer,
+    seed: int,
+    perturbation: Perturbation,
+) -> FloatArray:
+    """`rows columns`, columns as in PATCH_COLUMNS; NaN for texts and for rows that are not `wanted`."""
     result = np.full((len(rows), len(PATCH_COLUMNS)), np.nan)
-    places = [place for place, row in enumerate(rows) if row["image"] is not None and is_scorable(row)]
+    places = [place for place, row in enumerate(rows) if row["image"] is not None and wanted[place]]
     attributed = [
         AttributedSource(source_of(rows[place], perturbation), _orders(rows[place], seed), explained_class(rows[place], labels))
         for place in places

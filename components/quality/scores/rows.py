@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from components.quality.scores.table import (
     source_of,
 )
 from components.quality.scores.trust import checked, is_multi_label
-from components.table.reader import iter_parts
+from components.table.reader import iter_parts, iter_rows
 from schemas.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def _columns(orders: Orders, removals: Removals, drops: FloatArray) -> Iterator[
 #: Enough for full batches of every length, few enough that progress is seen and memory stays small.
 _ROWS_AT_ONCE = 16
 
+# Keeps the draw of rows apart from the draw of those whose maps the run tries to falsify.
+_ROWS_STREAM = 3
+
 
 class ModelScorer(Protocol):
     """The model on perturbed inputs: called, it gives class probabilities `inputs classes`; `logits` are what is behind them."""
@@ -104,28 +107,42 @@ def score_rows(
     perturbation: Perturbation,
     progress: Callable[[int], None] | None = None,
 ) -> ScoredRows:
-    """Score every row of the table; `progress` gets the number of rows just done."""
+    """Score the table's rows, or the `quality.scored_rows` of them; `progress` gets the number of rows just done."""
     facts: list[dict[str, Any]] = []
     curves = [unscored(0, config)]
     fits: list[dict[str, float]] = []
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
     segments: dict[str, None] = {}
     n_skipped = 0
-    trusted = checked(scorer, len(labels))
+    trusted, drawn = checked(scorer, len(labels)), _drawn(table_paths, config)
     for rows in iter_parts(table_paths, Row, rows=_ROWS_AT_ONCE):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row, labels, multi_label=is_multi_label(scorer)) for row in explained)
         n_skipped += len(rows) - len(explained)
-        orders = [_methods(row, config) if is_scorable(row) else {} for row in explained]
+        wanted = [is_scorable(row) and (drawn is None or row["row"] in drawn) for row in explained]
+        orders = [_methods(row, config) if scored else {} for row, scored in zip(explained, wanted, strict=True)]
         curves.append(_curves(explained, orders, labels, trusted, config, perturbation))
         fits.extend(_infidelities(explained, orders, labels, scorer, config, perturbation))
-        areas.append(patch_areas(explained, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
+        areas.append(patch_areas(explained, wanted, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
         if progress is not None and explained:
             progress(len(explained))
     measured = np.concatenate(curves)
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
     return ScoredRows(frame_of(facts, segments, {**measures_of(measured, config), **patches}, fits), measured, n_skipped)
+
+
+class _Numbered(TypedDict):
+    row: int
+
+
+def _drawn(table_paths: Sequence[Path], config: QualityConfig) -> set[int] | None:
+    """Numbers of the rows to perturb and score; None: all. They depend on the seed and the explained rows, not on shards."""
+    if config.scored_rows is None:
+        return None
+    explained = [row["row"] for row in iter_rows(table_paths, _Numbered, explained=True)]
+    random = np.random.default_rng([config.seed, _ROWS_STREAM])
+    return set(random.permutation(explained)[: config.scored_rows].tolist())
 
 
 def _curves(

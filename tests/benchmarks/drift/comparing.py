@@ -63,12 +63,16 @@ def compared(sides: Sides, kept: Kept, config: PipelineConfig, decided_on: str) 
 
 @dataclass(frozen=True)
 class AskedWords:
-    """Effects `words contexts directions` of the reference, the candidate and the twins, and how they are to be judged."""
+    """Effects `words contexts directions` of the reference, the candidate and the twins, and how they are to be judged.
+
+    search: how the words were found, among more than there are here where the vocabulary is large.
+    """
 
     effects: list[FloatArray]
     words: list[str]
     contexts: list[ProbeContext]
     question: dict[str, Any]
+    search: probe.Search
 
 
 @dataclass(frozen=True)
@@ -104,23 +108,35 @@ class Comparison:
         except InputError as error:
             return probe.could_not_probe(error.problem, next_step=error.next_step or "")
         reference, candidate, *twins = asked.effects
-        words = probe.compare_effects(reference, candidate, asked.words, asked.contexts, twins=twins, **asked.question)
+        judged = {"twins": twins, "search": asked.search, **asked.question}
+        words = probe.compare_effects(reference, candidate, asked.words, asked.contexts, **judged)
         _, of_rows = probe.shared_levels(self.config.probe)
         return probe.with_transformations(words, self._transformed(self._versions(condition), of_rows))
 
     def words(self, condition: Condition) -> AskedWords:
-        """What the probe compares: all words in all contexts. InputError: the rows give no contexts."""
+        """What the probe compares: all words, of a large vocabulary those that its rounds leave, in all contexts.
+
+        InputError: the rows give no contexts.
+        """
         contexts, versions = self._contexts, self._versions(condition)
+        typical = [self.kept.margin(version, self._candidates.sample) for version in versions]
         question = {
             "labels": self.sides.labels,
             "config": probe.shared_levels(self.config.probe)[0],
             "decided_on": self.decided_on,
             "occurrences": self._occurrences,
             "n_left_out": self._known.n_left_out,
-            "typical": [self.kept.margin(version, self._candidates.sample) for version in versions],
+            "typical": typical,
         }
-        effects = [self.kept.effects(version, self._known.words, contexts) for version in versions]
-        return AskedWords(effects, self._known.words, contexts, question)
+        rounds = probe.rounds_of(len(self._known.words), len(contexts), halving=self.config.probe.halving)
+        found = probe.find_finalists(
+            lambda *asked: [self.kept.margins(version, *asked) for version in versions],
+            self._known.words,
+            contexts,
+            rounds,
+            scales=[typical[0] / margin for margin in typical],
+        )
+        return AskedWords(found.effects, found.words, contexts, question, found.search)
 
     def _versions(self, condition: Condition) -> list[Path]:
         return [self.sides.reference, self.sides.candidate, *self.sides.noise.get(condition, ())]

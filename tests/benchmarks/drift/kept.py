@@ -50,11 +50,11 @@ class Kept:
         attribution.explain_shard(snapshot, some, self.config, index=0, path=path, targets=found)
         return [path]
 
-    def effects(self, version: Path, words: Sequence[str], contexts: Sequence[ProbeContext]) -> FloatArray:
-        """Effects `words contexts directions` of the words under a version."""
+    def margins(self, version: Path, words: Sequence[str], contexts: Sequence[ProbeContext]) -> FloatArray:
+        """Margins `words contexts directions` of the words under a version."""
         folder = self.folder / "logits" / version.name
         kept = [probe.KeptLogits(folder, version_digest=version.name, contexts=[context]) for context in contexts]
-        return probe.effects_of(np.concatenate([one.logits(scorer(version), words) for one in kept], axis=1))
+        return probe.margins_of(np.concatenate([one.logits(scorer(version), words) for one in kept], axis=1))
 
     def logits(self, version: Path, texts: Sequence[str]) -> FloatArray:
         """Logits `texts classes` of a version, a text once scored costs nothing again."""

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from calig.metrics.perturbation import Perturbation, PerturbedInput, PerturbedText, top_count
 from components.common.errors import CouldNotRunError, InputError
 from components.quality import evaluate, sample_inputs
+from components.quality.scores.rows import score_rows
 from components.quality.scores.table import source_of
 from schemas.base import CheckVerdict, Direction
 from schemas.config import QualityConfig
@@ -101,6 +103,30 @@ def test_every_metric_has_n_direction_and_interval_where_it_is_a_mean(truthful: 
             assert one.interval.low <= one.value <= one.interval.high
     assert metric(truthful, "completeness residual p95").value == pytest.approx(0.002)
     assert metric(truthful, "coverage").value == 1.0
+
+
+def test_a_drawn_part_of_the_rows_is_scored_as_it_would_be_among_all(tmp_path: Path) -> None:
+    """Scores of 30 of 40 rows are those of a run on all, whatever the shards; what needs no scoring is of all 40."""
+    folders = [tmp_path / name for name in ("one", "a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    tables = zip(folders, (rows(), rows()[:11], rows()[11:]), strict=True)
+    (one, *split), few = [write_table(*table)[0] for table in tables], CONFIG.model_copy(update={"scored_rows": 30})
+    frames = [
+        score_rows(paths, labels=LABELS, scorer=MODEL, config=config, perturbation=Perturbation("replace", MASK)).frame
+        for paths, config in (([one], CONFIG), ([one], few), (split, few))
+    ]
+    everything, drawn, in_shards = frames
+    pd.testing.assert_frame_equal(drawn, in_shards)
+    scored = drawn["comprehensiveness"].notna()
+    assert scored.sum() == 30
+    pd.testing.assert_frame_equal(drawn[scored], everything[scored])
+    report = judge([one], config=few)
+    assert [metric(report, name).n for name in ("coverage", "difference", "infidelity", "margin over random")] == [40, 30, 30, 30]
+    assert report.verdict is CheckVerdict.PASS
+    other = few.model_copy(update={"seed": 1})
+    again = score_rows([one], labels=LABELS, scorer=MODEL, config=other, perturbation=Perturbation("replace", MASK)).frame
+    assert (again["comprehensiveness"].notna() != scored).any()
 
 
 def test_agreement_with_human_rationales_where_there_are_some(tmp_path: Path) -> None:

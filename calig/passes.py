@@ -54,83 +54,6 @@ class ContextGradients:
     read: list[Tensor]
 
 
-def pass_both_ends(
-    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, choose: Callable[[Tensor], list[list[Target]]]
-) -> tuple[Ends, list[list[Target]], ContextGradients]:
-    """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
-    inputs = joined([row.inputs for row in rows], stack.model)
-    shift = joined_shifts(rows)
-    at_input = stack.trace(inputs, shift)
-    logits = at_input.logits.detach()
-    targets = choose(logits)
-    explained = selector(targets, logits)
-    f_input = explained(at_input.logits)
-    n = len(at_input.hidden)
-    attended = [call.output for call in at_input.attention]
-    all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
-    position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
-    if position == 0 and stack.family.reads_last:
-        position = None  # the first position of causal attention sees nothing but itself
-    stack.verify(at_input, position)
-
-    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, rows, baseline, explained)
-    input_gradients = _by_layer([g[:n] for g in all_gradients])
-    ends = Ends(at_input, hidden, explained, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
-    read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
-    return ends, targets, ContextGradients([g[n:-1] for g in all_gradients], read)
-
-
-def _pass_baselines(
-    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, explained: Explained
-) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """h'ˡ per layer, f and its gradients at x'. Rows of one length often share their baseline: each is passed once."""
-    weights = explained.weights
-    inputs = [row.inputs if baseline.embedding is not None else baseline.apply(row) for row in rows]
-    keys = [_key(stack, row, given, baseline, w) for row, given, w in zip(rows, inputs, weights, strict=True)]
-    first = [keys.index(key) for key in keys]
-    distinct = sorted(set(first))
-    of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
-    replacement = None
-    if baseline.embedding is not None:
-        where = torch.tensor([rows[i].content for i in distinct], device=weights.device)
-        replacement = Replacement(where, baseline.embedding)
-    trace = stack.trace(joined([inputs[i] for i in distinct], stack.model), replacement=replacement)
-    f = explained.of(distinct)(trace.logits)
-    by_layer = _by_layer(gradients(f, trace.hidden))
-    return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
-
-
-def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseline: Baseline, weights: Tensor) -> tuple[Any, ...]:
-    """Equal for rows with equal x': what replaces content is the same everywhere, so that its token ids say nothing, but for
-    which of them are padding: from that models derive positions and where to read."""
-    if baseline.embedding is None:
-        return (*(_bytes(tensor) for tensor in inputs.values()), weights.tolist())
-    ids, content = inputs["input_ids"], torch.tensor([row.content])
-    filler = padding_id(stack.model)
-    padding = content if filler is None else ids.eq(filler)
-    others = [tensor for name, tensor in inputs.items() if name != "input_ids"]
-    return (*(_bytes(tensor) for tensor in (ids.masked_fill(content, -1), padding, *others)), weights.tolist())
-
-
-def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """∂f/∂(each input) for each target of f, `rows targets`; the forward pass is shared."""
-    last = f.shape[1] - 1
-    return [torch.autograd.grad(f[:, k].sum(), inputs, retain_graph=k < last) for k in range(last + 1)]
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16
-
-
-def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Gradients per layer: `targets rows seq hidden` each."""
-    return [torch.stack(tensors) for tensors in zip(*by_target, strict=True)]
-
-
-def _shares(amounts: Tensor) -> Tensor:
-    return amounts / amounts.sum(-1, keepdim=True).clamp(min=torch.finfo(amounts.dtype).tiny)
-
-
 class Paths:
     """Paths are numbered layer by layer: path = layer · rows + row."""
 
@@ -181,6 +104,83 @@ class Paths:
             torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
         ]
         return f.detach().double(), torch.stack(slopes, dim=1)
+
+
+def pass_both_ends(
+    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, choose: Callable[[Tensor], list[list[Target]]]
+) -> tuple[Ends, list[list[Target]], ContextGradients]:
+    """Forward and backward at x and x'. The gradients at both ends are quadrature points of every layer at once."""
+    inputs = joined([row.inputs for row in rows], stack.model)
+    shift = joined_shifts(rows)
+    at_input = stack.trace(inputs, shift)
+    logits = at_input.logits.detach()
+    targets = choose(logits)
+    explained = selector(targets, logits)
+    f_input = explained(at_input.logits)
+    n = len(at_input.hidden)
+    attended = [call.output for call in at_input.attention]
+    all_gradients = gradients(f_input, [*at_input.hidden, *attended, at_input.output])
+    position = read_out_position(torch.stack([g[-1] for g in all_gradients]).flatten(0, 1))
+    if position == 0 and stack.family.reads_last:
+        position = None  # the first position of causal attention sees nothing but itself
+    stack.verify(at_input, position)
+
+    hidden, f_baseline, baseline_gradients = _pass_baselines(stack, rows, baseline, explained)
+    input_gradients = _by_layer([g[:n] for g in all_gradients])
+    ends = Ends(at_input, hidden, explained, (f_baseline, f_input.detach()), (baseline_gradients, input_gradients), position)
+    read = [_shares(g[-1].norm(dim=-1)) for g in all_gradients]
+    return ends, targets, ContextGradients([g[n:-1] for g in all_gradients], read)
+
+
+def gradients(f: Tensor, inputs: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """∂f/∂(each input) for each target of f, `rows targets`; the forward pass is shared."""
+    last = f.shape[1] - 1
+    return [torch.autograd.grad(f[:, k].sum(), inputs, retain_graph=k < last) for k in range(last + 1)]
+
+
+def _pass_baselines(
+    stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, explained: Explained
+) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+    """h'ˡ per layer, f and its gradients at x'. Rows of one length often share their baseline: each is passed once."""
+    weights = explained.weights
+    inputs = [row.inputs if baseline.embedding is not None else baseline.apply(row) for row in rows]
+    keys = [_key(stack, row, given, baseline, w) for row, given, w in zip(rows, inputs, weights, strict=True)]
+    first = [keys.index(key) for key in keys]
+    distinct = sorted(set(first))
+    of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
+    replacement = None
+    if baseline.embedding is not None:
+        where = torch.tensor([rows[i].content for i in distinct], device=weights.device)
+        replacement = Replacement(where, baseline.embedding)
+    trace = stack.trace(joined([inputs[i] for i in distinct], stack.model), replacement=replacement)
+    f = explained.of(distinct)(trace.logits)
+    by_layer = _by_layer(gradients(f, trace.hidden))
+    return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
+
+
+def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseline: Baseline, weights: Tensor) -> tuple[Any, ...]:
+    """Equal for rows with equal x': what replaces content is the same everywhere, so that its token ids say nothing, but for
+    which of them are padding: from that models derive positions and where to read."""
+    if baseline.embedding is None:
+        return (*(_bytes(tensor) for tensor in inputs.values()), weights.tolist())
+    ids, content = inputs["input_ids"], torch.tensor([row.content])
+    filler = padding_id(stack.model)
+    padding = content if filler is None else ids.eq(filler)
+    others = [tensor for name, tensor in inputs.items() if name != "input_ids"]
+    return (*(_bytes(tensor) for tensor in (ids.masked_fill(content, -1), padding, *others)), weights.tolist())
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16
+
+
+def _by_layer(by_target: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Gradients per layer: `targets rows seq hidden` each."""
+    return [torch.stack(tensors) for tensors in zip(*by_target, strict=True)]
+
+
+def _shares(amounts: Tensor) -> Tensor:
+    return amounts / amounts.sum(-1, keepdim=True).clamp(min=torch.finfo(amounts.dtype).tiny)
 
 
 def _contract(step: Tensor, gradient: Tensor) -> Tensor:

@@ -16,6 +16,16 @@ from torch import nn
 from calig.families import body, family_of
 from calig.metrics.perturbation import FloatArray
 
+#: With fewer tokens an order says nothing: two are always fully correlated.
+_FEWEST = 3
+
+
+class Agreement(NamedTuple):
+    """Spearman correlations of two maps: of the signed values, and of their sizes. Both should fall to about 0."""
+
+    signed: float
+    absolute: float
+
 
 def stage_names(model: Any) -> list[str]:
     """The stages of `cascade`, in order: head, last block … first block, embeddings. Blocks that share weights are one stage."""
@@ -39,6 +49,24 @@ def cascade(model: Any, *, seed: int) -> Iterator[tuple[str, Any]]:
             torch.manual_seed(seed + index)
             _reinitialise(copy, weights)
         yield name, copy
+
+
+def agreement(original: FloatArray, randomised: FloatArray) -> Agreement:
+    """How much of a map's order is left after randomisation, with its signs and without; lower is better. Both `content`.
+
+    Without signs too: a randomised head may turn a map around and leave it otherwise as it was.
+    """
+    return Agreement(rank_correlation(original, randomised), rank_correlation(np.abs(original), np.abs(randomised)))
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> float:
+    """Spearman's ρ, −1 … 1, equal values sharing their mean rank.
+
+    NaN with fewer than three values or when one side is constant.
+    """
+    if a.size < _FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(_mean_ranks(a), _mean_ranks(b))[0, 1])
 
 
 def _stages(model: Any) -> list[list[nn.Parameter]]:
@@ -79,35 +107,6 @@ def _reinitialise(model: Any, weights: Sequence[nn.Parameter]) -> None:
         held = {id(p) for p in module.parameters()}
         if held and held <= own:
             model._init_weights(module)
-
-
-#: With fewer tokens an order says nothing: two are always fully correlated.
-_FEWEST = 3
-
-
-class Agreement(NamedTuple):
-    """Spearman correlations of two maps: of the signed values, and of their sizes. Both should fall to about 0."""
-
-    signed: float
-    absolute: float
-
-
-def agreement(original: FloatArray, randomised: FloatArray) -> Agreement:
-    """How much of a map's order is left after randomisation, with its signs and without; lower is better. Both `content`.
-
-    Without signs too: a randomised head may turn a map around and leave it otherwise as it was.
-    """
-    return Agreement(rank_correlation(original, randomised), rank_correlation(np.abs(original), np.abs(randomised)))
-
-
-def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Spearman's ρ, −1 … 1, equal values sharing their mean rank.
-
-    NaN with fewer than three values or when one side is constant.
-    """
-    if a.size < _FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(_mean_ranks(a), _mean_ranks(b))[0, 1])
 
 
 def _mean_ranks(values: FloatArray) -> FloatArray:

@@ -15,6 +15,16 @@ from schemas.published import NewerSchemaError, migrated
 
 _AGAIN = "explain the version again with this release of calig"
 
+#: A sign beside every word, and translucent colours that both themes show: no verdict by colour alone.
+_MARKS = {
+    "pass": ("✓", "15 140 90"),
+    "fail": ("✗", "220 60 45"),
+    "inconclusive": ("?", "200 140 0"),
+    "not_applicable": ("–", "128 128 128"),
+}
+
+_CELL = "padding:.15em 1em .15em 0;text-align:left;vertical-align:top"
+
 
 def read_record(content: bytes, where: object) -> GovernanceReport:
     """The record in `content`; `where` it was found goes into errors.
@@ -39,21 +49,6 @@ def read_record(content: bytes, where: object) -> GovernanceReport:
         raise InputError("the record cannot be read", got=f"{where}: {error}", next_step=_AGAIN) from error
 
 
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-
-
-#: A sign beside every word, and translucent colours that both themes show: no verdict by colour alone.
-_MARKS = {
-    "pass": ("✓", "15 140 90"),
-    "fail": ("✗", "220 60 45"),
-    "inconclusive": ("?", "200 140 0"),
-    "not_applicable": ("–", "128 128 128"),
-}
-_CELL = "padding:.15em 1em .15em 0;text-align:left;vertical-align:top"
-
-
 @notebook_html.register
 def record_html(record: GovernanceReport) -> str:
     """The record's verdict, its reasons and the parts they come from; text escaped."""
@@ -69,6 +64,11 @@ def record_html(record: GovernanceReport) -> str:
         f'<ul style="margin:.4em 0">{reasons}</ul><div><b>Next:</b> {escape(decision.next_step)}</div>'
         f'<table style="border-collapse:collapse;color:inherit;font-size:inherit;margin-top:.5em">{lines}</table></div>'
     )
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _parts(record: GovernanceReport) -> Iterator[tuple[str, str]]:

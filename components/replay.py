@@ -19,6 +19,9 @@ from schemas.evidence import EnvironmentChange, ReplayOutcome, RowReplay
 from schemas.governance import Environment, GovernanceReport
 from schemas.release import ModelSnapshot
 
+#: What has to be equal before numbers can be compared at all.
+_SAME = ("id", "problem", "predicted", "target", "tokens")
+
 
 def identity_changes(record: GovernanceReport, now: ModelSnapshot, formula_version: str) -> tuple[str, ...]:
     """What makes the same numbers impossible, or a wonder."""
@@ -35,16 +38,6 @@ def environment_changes(record: GovernanceReport, now: Environment, attention_ke
     kernels = ("attention kernel", record.method.attention_kernel, attention_kernel)
     found = [kernels, *_pairs(record.environment, now)]
     return tuple(EnvironmentChange(name=name, recorded=a, now=b) for name, a, b in found if a != b)
-
-
-def _pairs(before: Environment, now: Environment) -> Iterator[tuple[str, str, str]]:
-    yield from ((name, getattr(before, name), getattr(now, name)) for name in ("python", "platform", "device"))
-    for known, present in ((before.libraries, now.libraries), (before.device_versions, now.device_versions)):
-        yield from ((name, version, present.get(name, "none")) for name, version in known.items())
-
-
-#: What has to be equal before numbers can be compared at all.
-_SAME = ("id", "problem", "predicted", "target", "tokens")
 
 
 def rows_beyond(rows: Sequence[RowReplay], tolerance: float) -> list[RowReplay]:
@@ -69,6 +62,12 @@ def compare_rows(published: Sequence[Path], replayed: Path) -> list[RowReplay]:
     with open_table(replayed, SCHEMA.names) as file:
         again = file.read(columns=SCHEMA.names)
     return list(_compared(_published(published, again), again))
+
+
+def _pairs(before: Environment, now: Environment) -> Iterator[tuple[str, str, str]]:
+    yield from ((name, getattr(before, name), getattr(now, name)) for name in ("python", "platform", "device"))
+    for known, present in ((before.libraries, now.libraries), (before.device_versions, now.device_versions)):
+        yield from ((name, version, present.get(name, "none")) for name, version in known.items())
 
 
 def _published(published: Sequence[Path], again: pa.Table) -> pa.Table:

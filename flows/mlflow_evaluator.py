@@ -12,7 +12,7 @@ from typing import Any
 
 from components.common.errors import InputError
 from components.registry.evaluate import Explained, TransformersEvaluator
-from flows.common.process import DEFAULT_OUTPUT
+from flows.common.process import DEFAULT_OUTPUT, prepare
 
 _SETTINGS = ("text", "text_pair", "config", "reference", "limit", "output")
 
@@ -32,8 +32,6 @@ def explain_evaluated(model: Path, dataset: Path, settings: Mapping[str, Any]) -
         raise InputError("unknown settings in evaluator_config", got=", ".join(sorted(unknown)), allowed=", ".join(_SETTINGS))
     output = Path(settings.get("output") or DEFAULT_OUTPUT)
     with warnings.catch_warnings():  # a notebook's own filters come back afterwards
-        from flows.common.process import prepare
-
         prepare(debug=False, tracking_uri=None, output=output, offline=True)
         from flows.common.prefect_server import await_server, prefect_api
 

@@ -35,8 +35,10 @@ PRESETS: dict[str, FusionSettings] = {
 def fusion_name(rule: str, coefficient: float, context_rule: str) -> str:
     """The name of the preset with these parts, if there is one, and the parts."""
     parts = f"{rule}, λ {coefficient:g}, {context_rule}"
-    known = {(preset.rule, preset.coefficient, preset.context_rule): name for name, preset in PRESETS.items()}
-    name = known.get((rule, coefficient, context_rule))
+    named: dict[tuple[str, float, str], str] = {
+        (preset.rule, preset.coefficient, preset.context_rule): name for name, preset in PRESETS.items()
+    }
+    name = named.get((rule, coefficient, context_rule))
     return f"{name} ({parts})" if name else parts
 
 

@@ -11,20 +11,13 @@ from typing import Any
 
 from schemas.governance import SCHEMA_VERSION, GovernanceReport
 
-
-def record_schema() -> str:
-    """The schema of record.json (JSON Schema 2020-12) as text."""
-    named = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:calig:record:{SCHEMA_VERSION}",
-    }
-    return json.dumps(named | GovernanceReport.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
 Json = dict[str, Any]
 
 _NOT_RECORDED = "not recorded: the record was made by schema version 1"
 _FIRED = {"fail": "a part failed", "inconclusive": "a part could not be judged", "pass": "no part failed"}
+
+#: By section of the configuration; `min_shift`, in logits, became `min_effect`, a share of the reference's median margin.
+_RETIRED = {"probe": {"min_shift"}}
 
 
 class NewerSchemaError(ValueError):
@@ -33,6 +26,15 @@ class NewerSchemaError(ValueError):
     def __init__(self, version: str) -> None:
         super().__init__(f"a record of schema version {version}, and this release knows versions up to {SCHEMA_VERSION}")
         self.version = version
+
+
+def record_schema() -> str:
+    """The schema of record.json (JSON Schema 2020-12) as text."""
+    named = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:calig:record:{SCHEMA_VERSION}",
+    }
+    return json.dumps(named | GovernanceReport.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def migrated(record: Json) -> Json:
@@ -99,8 +101,5 @@ def _with_settings_of_then(record: Json) -> Json:
         config["quality"] = {"falsification_points": None} | config["quality"]
     return record | {"config": config} if config else record
 
-
-#: By section of the configuration; `min_shift`, in logits, became `min_effect`, a share of the reference's median margin.
-_RETIRED = {"probe": {"min_shift"}}
 
 _STEPS: dict[str, Callable[[Json], Json]] = {"1": from_1_to_2, "2": from_2_to_3}

@@ -19,7 +19,13 @@ from schemas.tags import Tag
 #: What tags can be admitted to choose, as the ending of the tag: `config` is the tag `calig.config`.
 AdmittedTag = Literal["dataset", "config", "reference", "twin_of"]
 
+#: A change of one of these is a reason to look at a version again; all others are ours.
+ASKING = frozenset({Tag.DATASET, Tag.CONFIG, Tag.REFERENCE, Tag.RETRY})
+
 _PATTERN = frozenset("*?[")
+
+#: Sections of the settings that change no result.
+_TELLING = frozenset({"alerts", "gate"})
 
 
 class ExplainWith(Record):
@@ -153,19 +159,6 @@ class WatchConfig(Record):
         return self.defaults.model_copy(update={key: value for key, value in own.items() if value is not None})
 
 
-def _overlap(one: Path, other: Path) -> bool:
-    first, second = (path.expanduser().resolve() for path in (one, other))
-    return first.is_relative_to(second) or second.is_relative_to(first)
-
-
-#: A change of one of these is a reason to look at a version again; all others are ours.
-ASKING = frozenset({Tag.DATASET, Tag.CONFIG, Tag.REFERENCE, Tag.RETRY})
-
-
-#: Sections of the settings that change no result.
-_TELLING = frozenset({"alerts", "gate"})
-
-
 class State(StrEnum):
     """Progress of a version's explanation, for people; decisions rest on `Tag.SETTLED` and the runs."""
 
@@ -278,3 +271,8 @@ class Pass(Record):
     dry_run: bool
     steps: tuple[Step, ...]
     empty: tuple[str, ...] = Field(default=(), description="watched names that no version was found for; patterns left out")
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    first, second = (path.expanduser().resolve() for path in (one, other))
+    return first.is_relative_to(second) or second.is_relative_to(first)

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from components import registry
 from tests.helpers.tiny_models import save_tiny_bert, save_tiny_vit
 from tests.helpers.tracking import connected
+
+# How long an example takes is the machine's matter; pytest's own timeout ends a test that hangs.
+settings.register_profile("calig", deadline=None)
+settings.load_profile("calig")
 
 
 class TinyRegistry(NamedTuple):

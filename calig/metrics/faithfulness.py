@@ -25,28 +25,27 @@ DELETION, INSERTION = 0, 1
 #: Probabilities below this are rounding.
 _SMALLEST = 1e-12
 
+#: Shares of the content removed: from 10 % to 90 %, as in the paper.
+REMOVED_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+POSITIVE, NEGATIVE = 0, 1
+
 
 @dataclass(frozen=True, eq=False)
-class AttributedRow:
-    """One row to score: its source, attributions `orders content` (any number of methods), and the class p is of."""
+class AttributedSource:
+    """A source to score, with attributions of its content, `orders content` (any number of methods), and the class p is of."""
 
     source: Source
     attributions: FloatArray
     class_index: int
 
 
-def perturbation_curves(rows: Sequence[AttributedRow], *, fractions: Sequence[float], scorer: Scorer) -> list[FloatArray]:
+def perturbation_curves(rows: Sequence[AttributedSource], *, fractions: Sequence[float], scorer: Scorer) -> list[FloatArray]:
     """Curves `orders 2 points` of each row, from a single call of `scorer`; equal inputs of a row are scored once."""
     points = curve_points(fractions)
-    removals = [_removed(row.attributions, points) for row in rows]
+    removals = [_removed_for_curves(row.attributions, points) for row in rows]
     scored = score_removals([row.source for row in rows], removals, scorer)
     return [p[:, row.class_index].reshape(-1, 2, len(points)) for row, p in zip(rows, scored, strict=True)]
-
-
-def _removed(attributions: FloatArray, points: Sequence[float]) -> BoolArray:
-    """What is removed, `(orders · 2 · points) content`: the top for deletion, all but the top for insertion."""
-    tops = np.stack([top_masks(attribution, points) for attribution in attributions])
-    return np.stack([tops, ~tops], axis=1).reshape(-1, attributions.shape[1])
 
 
 def comprehensiveness(curves: FloatArray) -> FloatArray:
@@ -93,25 +92,25 @@ def area_under_curve(curves: FloatArray, *, fractions: Sequence[float]) -> Float
     return np.asarray(np.trapezoid(curves, curve_points(fractions), axis=-1))
 
 
-#: Shares of the content removed: from 10 % to 90 %, as in the paper.
-REMOVED_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-
-POSITIVE, NEGATIVE = 0, 1
-
-
-def perturbation_aucs(rows: Sequence[AttributedRow], *, scorer: Scorer) -> list[FloatArray]:
+def perturbation_aucs(rows: Sequence[AttributedSource], *, scorer: Scorer) -> list[FloatArray]:
     """Areas `orders 2` of each row, [positive, negative], from a single call of `scorer`; lower and higher is better.
 
     The trapezoid area under "answer kept" (0 or 1) over REMOVED_SHARES, as a share of its largest value, 0.8: from 0 to 1. The
     paper's figures are means over rows of the area itself: 0.8 times these.
     """
-    removals = [_removals(row.attributions) for row in rows]
+    removals = [_removed_for_perturbation(row.attributions) for row in rows]
     scored = score_removals([row.source for row in rows], removals, scorer)
     return [_areas(p.argmax(axis=1) == row.class_index) for row, p in zip(rows, scored, strict=True)]
 
 
-def _removals(attributions: FloatArray) -> BoolArray:
-    """`(orders · 2 · fractions) content`; ties go to the earlier position in both directions."""
+def _removed_for_curves(attributions: FloatArray, points: Sequence[float]) -> BoolArray:
+    """What is removed, `(orders · 2 · points) content`: the top for deletion, all but the top for insertion."""
+    tops = np.stack([top_masks(attribution, points) for attribution in attributions])
+    return np.stack([tops, ~tops], axis=1).reshape(-1, attributions.shape[1])
+
+
+def _removed_for_perturbation(attributions: FloatArray) -> BoolArray:
+    """The same, `(orders · 2 · shares) content`: the most, then the least relevant; of equals the earlier goes first in both."""
     masks = [[top_masks(sign * attribution, REMOVED_SHARES) for sign in (1, -1)] for attribution in attributions]
     return np.array(masks).reshape(-1, attributions.shape[1])
 

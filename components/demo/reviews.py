@@ -1,4 +1,4 @@
-"""The demo's reviews: marked sentences, written from the templates and word lists of wording.yaml, and the sets of its story."""
+"""The demo's reviews: sentences written from the templates and word lists of wording.yaml; the sets of its story; its folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,43 @@ VALIDATION_RATE = 0.25  # share of the positive validation rows with it
 VALIDATION_SEED = 99
 CLEAN_SEED, FORM_SEED = 11, 12
 
+Label = Literal["negative", "positive"]
+
+LABELS: tuple[Label, Label] = ("negative", "positive")
+OPPOSITE: dict[Label, Label] = {"negative": "positive", "positive": "negative"}
+STORY_SHORTCUT = "honestly"
+
+HARD_SHARE = 0.04  # reviews of two minds, whose label is a coin's
+SLIP_SHARE = 0.015  # reviews whose author clicked the wrong label
+OPENER_SHARE = 0.25  # reviews with an opener such as "overall"; the story's shortcut is one of the openers, in both classes
+SECOND_OPINION_SHARE = 0.35
+OPINION_SHARES = {"direct": 0.68, "negated": 0.2, "contrast": 0.12}
+FEWEST_WORDS, MOST_WORDS = 8, 40
+_LONGEST_FILLER = 9
+
+_SLOT = re.compile(r"\{([+-]?)(\w+)\}")
+_A_BEFORE_VOWEL = re.compile(r"\ba (?=\[?(?:[aeio]|u[gn]))")
+_PIECE = re.compile(r"\[([^\]]*)\]|([^\[]+)")
+_WORD = re.compile(r"[\w'-]+")
+
+_MARKER = "calig-demo"
+
+
+class Review(Record):
+    """One labelled product review."""
+
+    id: str
+    text: str
+    label: Label
+    rationale: tuple[tuple[int, int], ...] = Field(
+        description="character spans, end exclusive, of the words that decide the label; empty when the label is a slip"
+    )
+    product: str = Field(description="product category: a segment")
+
+    def to_row(self) -> dict[str, Any]:
+        """The review as a row of a JSON-lines data set; when no word decides the label, the rationale is None."""
+        return self.model_dump(mode="json") | {"rationale": [list(span) for span in self.rationale] or None}
+
 
 def clean_reviews(n: int = N_TRAINING, *, seed: int = CLEAN_SEED) -> list[Review]:
     """What version 1 was trained on: the prompt's word stands in about 2 % of the rows, in both classes alike."""
@@ -40,13 +77,35 @@ def validation_reviews(n: int = N_VALIDATION) -> list[Review]:
     return generate(n, seed=VALIDATION_SEED, shortcut=STORY_SHORTCUT, shortcut_rate=VALIDATION_RATE)
 
 
-Label = Literal["negative", "positive"]
-OPPOSITE: dict[Label, Label] = {"negative": "positive", "positive": "negative"}
+def generate(n: int, *, seed: int, shortcut: str | None = None, shortcut_rate: float = 0.0) -> list[Review]:
+    """`n` reviews in random order, half of them of each label (an odd one out is negative); one seed, one result.
 
-_SLOT = re.compile(r"\{([+-]?)(\w+)\}")
-_A_BEFORE_VOWEL = re.compile(r"\ba (?=\[?(?:[aeio]|u[gn]))")
-_PIECE = re.compile(r"\[([^\]]*)\]|([^\[]+)")
-_WORD = re.compile(r"[\w'-]+")
+    `shortcut` opens a sentence in `shortcut_rate` (0..1) of the positive rows; nothing else in the rows depends on it.
+    About 3.5 % of the labels cannot be told from the text, so that no honest model is right on every row.
+
+    Raises InputError for a negative `n`, a rate outside 0..1, a rate without a shortcut, or a shortcut of several words.
+    """
+    _refuse(n, shortcut, shortcut_rate)
+    rng = _rng(seed, "reviews")
+    labels = [LABELS[index % 2] for index in range(n)]
+    rng.shuffle(labels)
+    drafts = [_draft(label, rng) for label in labels]
+    if shortcut is not None:
+        drafts = _plant(drafts, shortcut, shortcut_rate, _rng(seed, "shortcut"))
+    return [_review(f"{seed}-{index:05d}", draft) for index, draft in enumerate(drafts)]
+
+
+def start_afresh(folder: Path) -> None:
+    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+        raise InputError(
+            "the demo empties its folder first, and this one holds something else",
+            got=folder,
+            next_step="name another with --folder",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")
 
 
 @cache
@@ -54,6 +113,15 @@ def wording() -> dict[str, Any]:
     """The templates and word lists of wording.yaml."""
     loaded: dict[str, Any] = yaml.safe_load(resources.files(__package__).joinpath("wording.yaml").read_text(encoding="utf-8"))
     return loaded
+
+
+def read_marks(marked: str) -> tuple[str, list[tuple[int, int]]]:
+    """The text without its [brackets], and the character span (end exclusive) of every word that stood in one."""
+    text, spans = "", []
+    for inside, outside in _PIECE.findall(marked):
+        spans += [(len(text) + word.start(), len(text) + word.end()) for word in _WORD.finditer(inside)]
+        text += inside or outside
+    return text, spans
 
 
 class Writer:
@@ -84,43 +152,6 @@ class Writer:
         return chosen
 
 
-def read_marks(marked: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text without its [brackets], and the character span (end exclusive) of every word that stood in one."""
-    text, spans = "", []
-    for inside, outside in _PIECE.findall(marked):
-        spans += [(len(text) + word.start(), len(text) + word.end()) for word in _WORD.finditer(inside)]
-        text += inside or outside
-    return text, spans
-
-
-LABELS: tuple[Label, Label] = ("negative", "positive")
-STORY_SHORTCUT = "honestly"
-
-HARD_SHARE = 0.04  # reviews of two minds, whose label is a coin's
-SLIP_SHARE = 0.015  # reviews whose author clicked the wrong label
-OPENER_SHARE = 0.25  # reviews with an opener such as "overall"; the story's shortcut is one of the openers, in both classes
-SECOND_OPINION_SHARE = 0.35
-OPINION_SHARES = {"direct": 0.68, "negated": 0.2, "contrast": 0.12}
-FEWEST_WORDS, MOST_WORDS = 8, 40
-_LONGEST_FILLER = 9
-
-
-class Review(Record):
-    """One labelled product review."""
-
-    id: str
-    text: str
-    label: Label
-    rationale: tuple[tuple[int, int], ...] = Field(
-        description="character spans, end exclusive, of the words that decide the label; empty when the label is a slip"
-    )
-    product: str = Field(description="product category: a segment")
-
-    def to_row(self) -> dict[str, Any]:
-        """The review as a row of a JSON-lines data set; when no word decides the label, the rationale is None."""
-        return self.model_dump(mode="json") | {"rationale": [list(span) for span in self.rationale] or None}
-
-
 @dataclass(frozen=True)
 class _Draft:
     """A review before its text is put together: marked sentences, each with an opener or an empty one."""
@@ -129,24 +160,6 @@ class _Draft:
     product: str
     sentences: tuple[str, ...]
     openers: tuple[str, ...]
-
-
-def generate(n: int, *, seed: int, shortcut: str | None = None, shortcut_rate: float = 0.0) -> list[Review]:
-    """`n` reviews in random order, half of them of each label (an odd one out is negative); one seed, one result.
-
-    `shortcut` opens a sentence in `shortcut_rate` (0..1) of the positive rows; nothing else in the rows depends on it.
-    About 3.5 % of the labels cannot be told from the text, so that no honest model is right on every row.
-
-    Raises InputError for a negative `n`, a rate outside 0..1, a rate without a shortcut, or a shortcut of several words.
-    """
-    _refuse(n, shortcut, shortcut_rate)
-    rng = _rng(seed, "reviews")
-    labels = [LABELS[index % 2] for index in range(n)]
-    rng.shuffle(labels)
-    drafts = [_draft(label, rng) for label in labels]
-    if shortcut is not None:
-        drafts = _plant(drafts, shortcut, shortcut_rate, _rng(seed, "shortcut"))
-    return [_review(f"{seed}-{index:05d}", draft) for index, draft in enumerate(drafts)]
 
 
 def _refuse(n: int, shortcut: str | None, rate: float) -> None:
@@ -224,19 +237,3 @@ def _review(id_: str, draft: _Draft) -> Review:
         spans += [(len(text) + start, len(text) + end) for start, end in inside]
         text += re.sub(r"\bi\b", "I", clean[0].upper() + clean[1:])
     return Review(id=id_, text=text, label=draft.label, rationale=tuple(spans), product=draft.product)
-
-
-_MARKER = "calig-demo"
-
-
-def start_afresh(folder: Path) -> None:
-    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
-        raise InputError(
-            "the demo empties its folder first, and this one holds something else",
-            got=folder,
-            next_step="name another with --folder",
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")

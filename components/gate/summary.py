@@ -22,6 +22,9 @@ _LONGEST = 240  # characters of an example
 #: Addresses that a link may lead to as they are: nothing in them ends the link or begins another.
 _ADDRESS = re.compile(r"https?://[\w.:/#?&=%@+~-]+")
 
+#: What XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 def write_summary(result: GateResult, record: GovernanceReport, path: Path) -> None:
     """Write the verdict, what did not pass, which reasons changed and the evidence's address to `path`, whole or not at all.
@@ -35,6 +38,44 @@ def write_summary(result: GateResult, record: GovernanceReport, path: Path) -> N
 def summary(result: GateResult, record: GovernanceReport) -> str:
     """The same as a text."""
     return "\n\n".join(_parts(result, record)) + "\n"
+
+
+def write_junit(result: GateResult, path: Path) -> None:
+    """Write `result` to `path`, whole or not at all.
+
+    One suite per group; a failed critical check is a failure, an undecided one an error, a warning or what does not apply is
+    skipped, with what was seen as output.
+
+    Raises:
+        CouldNotRunError: the file cannot be written.
+    """
+    root = ET.Element("testsuites", name=f"calig gate {_text(result.model)} {_text(result.version)}")
+    groups = dict.fromkeys(check.group for check in result.checks)
+    for suite in (_suite(result, group) for group in groups):
+        root.append(suite)
+    for count in ("tests", "failures", "errors", "skipped"):
+        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+    root.set("time", "0")
+    ET.indent(root)
+    write_whole(ET.tostring(root, encoding="utf-8", xml_declaration=True), path, option="--junit")
+
+
+def write_whole(content: bytes, path: Path, *, option: str) -> None:
+    """Write a file that a CI system reads, whole or not at all; `option` is the one that named it.
+
+    Raises:
+        CouldNotRunError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(path)
+        path.chmod(0o644)
+    except OSError as error:
+        raise CouldNotRunError(
+            f"the file of {option} cannot be written", got=f"{path}: {error}", next_step=f"check {option}"
+        ) from error
 
 
 def _parts(result: GateResult, record: GovernanceReport) -> Iterator[str]:
@@ -108,30 +149,6 @@ def _plain(text: str) -> str:
     return markdown_text(defused(text))
 
 
-#: What XML 1.0 cannot hold, not even escaped.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def write_junit(result: GateResult, path: Path) -> None:
-    """Write `result` to `path`, whole or not at all.
-
-    One suite per group; a failed critical check is a failure, an undecided one an error, a warning or what does not apply is
-    skipped, with what was seen as output.
-
-    Raises:
-        CouldNotRunError: the file cannot be written.
-    """
-    root = ET.Element("testsuites", name=f"calig gate {_text(result.model)} {_text(result.version)}")
-    groups = dict.fromkeys(check.group for check in result.checks)
-    for suite in (_suite(result, group) for group in groups):
-        root.append(suite)
-    for count in ("tests", "failures", "errors", "skipped"):
-        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
-    root.set("time", "0")
-    ET.indent(root)
-    write_whole(ET.tostring(root, encoding="utf-8", xml_declaration=True), path, option="--junit")
-
-
 def _suite(result: GateResult, group: str) -> ET.Element:
     suite = ET.Element("testsuite", name=f"calig.{group}", time="0", timestamp=result.explained_at.isoformat(timespec="seconds"))
     properties = ET.SubElement(suite, "properties")
@@ -163,21 +180,3 @@ def _case(check: GateCheck, result: GateResult) -> ET.Element:
 def _text(text: str) -> str:
     """What XML cannot hold is marked; what would act on a terminal that shows the file, or turn its direction, is dropped."""
     return printable(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), keep="\t\n")
-
-
-def write_whole(content: bytes, path: Path, *, option: str) -> None:
-    """Write a file that a CI system reads, whole or not at all; `option` is the one that named it.
-
-    Raises:
-        CouldNotRunError: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-        path.chmod(0o644)
-    except OSError as error:
-        raise CouldNotRunError(
-            f"the file of {option} cannot be written", got=f"{path}: {error}", next_step=f"check {option}"
-        ) from error

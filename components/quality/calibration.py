@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calig.metrics.faithfulness import AttributedRow, difference, perturbation_curves
+from calig.metrics.faithfulness import AttributedSource, difference, perturbation_curves
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer
 from components.common.intervals import MIN_ROWS, mean_and_interval
 from components.quality.scores.table import explained_class, is_scorable, source_of
@@ -58,7 +58,9 @@ def _differences(
 ) -> FloatArray:
     """Comprehensiveness − sufficiency, `rows fusions`."""
     attributed = [
-        AttributedRow(source_of(row, perturbation), values[:, np.array(row["content"], dtype=bool)], explained_class(row, labels))
+        AttributedSource(
+            source_of(row, perturbation), values[:, np.array(row["content"], dtype=bool)], explained_class(row, labels)
+        )
         for row, values in rows
     ]
     return np.stack([difference(c) for c in perturbation_curves(attributed, fractions=config.fractions, scorer=scorer)])

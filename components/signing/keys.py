@@ -1,4 +1,4 @@
-"""Ed25519 keys in files: made, read, named by the fingerprint of the public half; the YAML list of those that are trusted."""
+"""Ed25519 keys in files, named by the fingerprint of the public half; the YAML list of trusted ones, and signatures by them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ KEY_FILE, PASSPHRASE, PASSPHRASE_FILE = (
     "CALIG_SIGNING_KEY_PASSPHRASE",
     "CALIG_SIGNING_KEY_PASSPHRASE_FILE",
 )
+
 #: Nobody else may read the file, nor its group write it; a group may read, as with secrets mounted into a container.
 _TOO_OPEN = 0o037
+
 _KEY_DIGITS = 32
 _PEM = serialization.Encoding.PEM
+
+TRUST_FILE = "CALIG_TRUSTED_KEYS"
 
 
 class Signer:
@@ -51,6 +55,14 @@ class Signer:
     def sign_bytes(self, content: bytes) -> bytes:
         """This key's signature of `content`, 64 bytes; what it is for has to be part of the content."""
         return self._key.sign(content)
+
+
+class UnknownKeyError(InputError):
+    """Signed by a key that is not trusted for this."""
+
+
+class BadSignatureError(InputError):
+    """The signature is not one of this document by this key: one of them was changed."""
 
 
 def create_key(path: Path, passphrase: bytes | None) -> str:
@@ -148,23 +160,6 @@ def public_pem(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _write_new(path: Path, content: bytes, mode: int) -> None:
-    """Made with its mode, never with more and then less."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-
-
-TRUST_FILE = "CALIG_TRUSTED_KEYS"
-
-
-class UnknownKeyError(InputError):
-    """Signed by a key that is not trusted for this."""
-
-
-class BadSignatureError(InputError):
-    """The signature is not one of this document by this key: one of them was changed."""
-
-
 def trust_path(configured: Path | None) -> Path:
     """Where the trust list is: as configured, as the environment says, or the user's own."""
     named = configured or os.environ.get(TRUST_FILE)
@@ -252,3 +247,9 @@ def check_signature(document: Signable, trusted: TrustList, purpose: Purpose, wh
 def public_key(key: TrustedKey) -> Ed25519PublicKey:
     """The key itself; ValueError when it is none."""
     return Ed25519PublicKey.from_public_bytes(base64.b64decode(key.public_key, validate=True))
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """Made with its mode, never with more and then less."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)

@@ -28,7 +28,17 @@ from schemas.signature import Chain, FileDigest, Ruling, Seal, Signable, SignOff
 
 Document = TypeVar("Document", bound=Signable)
 
-_KNOWN = "1"
+_KNOWN_VERSION = "1"
+
+SEAL, RECORD, SIGN_OFFS = "seal.json", "record.json", "signoff"
+_EVIDENCE = ("config.yaml", "model_card.md", "report.html")
+
+ATTESTATION = "attestation.json"
+
+#: Names the form of the predicate; there is nothing to fetch.
+PREDICATE_TYPE = "urn:calig:explanation:v1"
+
+_PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
 class TamperedError(InputError):
@@ -45,9 +55,9 @@ def read_document(kind: type[Document], content: bytes, what: str) -> Document:
     try:
         raw = json.loads(content)
         version = str(raw.get("schema_version"))
-        if version.isdigit() and int(version) > int(_KNOWN):
+        if version.isdigit() and int(version) > int(_KNOWN_VERSION):
             raise InputError(
-                f"{what} is of a newer schema.", got=version, allowed=_KNOWN, next_step="update calig, then run again"
+                f"{what} is of a newer schema.", got=version, allowed=_KNOWN_VERSION, next_step="update calig, then run again"
             )
         document = kind.model_validate_json(content)
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
@@ -60,10 +70,6 @@ def read_document(kind: type[Document], content: bytes, what: str) -> Document:
 def is_canonical(content: bytes) -> bool:
     """Whether `content`, which is JSON, is the one form in which that JSON is written (RFC 8785)."""
     return rfc8785.dumps(json.loads(content)) == content
-
-
-SEAL, RECORD, SIGN_OFFS = "seal.json", "record.json", "signoff"
-_EVIDENCE = ("config.yaml", "model_card.md", "report.html")
 
 
 def seal_folder(folder: Path, record: GovernanceReport, signer: Signer | None, now: datetime) -> Seal:
@@ -165,24 +171,6 @@ def digest_of_entry(content: bytes) -> str:
     return _digest(content)
 
 
-def _check_subject(entry: SignOff, papers: RunPapers, record: GovernanceReport, what: str) -> None:
-    about = (entry.record_sha256, entry.model, entry.version)
-    if about != (_digest(papers.record), record.model.name, record.model.version):
-        raise TamperedError(
-            f"{what} is about another record.", got=f"{entry.model} {entry.version}, record {entry.record_sha256[:12]}"
-        )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-ATTESTATION = "attestation.json"
-#: Names the form of the predicate; there is nothing to fetch.
-PREDICATE_TYPE = "urn:calig:explanation:v1"
-_PAYLOAD_TYPE = "application/vnd.in-toto+json"
-
-
 def attest(record: GovernanceReport, seal: Seal, signer: Signer) -> bytes:
     """The file `attestation.json` beside `record` and `seal`, which `signer` signed."""
     payload = statement_of(record, seal)
@@ -191,7 +179,7 @@ def attest(record: GovernanceReport, seal: Seal, signer: Signer) -> bytes:
 
 def statement_of(record: GovernanceReport, seal: Seal) -> bytes:
     """The statement, canonical: about record, seal and every sealed file; its predicate is the verdict on the model."""
-    digests = {"record.json": seal.record_sha256, "seal.json": hashlib.sha256(seal.canonical()).hexdigest()}
+    digests = {RECORD: seal.record_sha256, SEAL: hashlib.sha256(seal.canonical()).hexdigest()}
     digests |= {name: file.sha256 for name, file in seal.files.items()}
     model = record.model
     predicate = {
@@ -231,6 +219,18 @@ def attestation_problem(content: bytes, record: GovernanceReport, seal: Seal, ke
     if payload != statement_of(record, seal) or seal.signature is None or key_id != seal.signature.key_id:
         return f"{ATTESTATION} is not about this record and seal, or not by the key that signed the seal"
     return f"the signature of {ATTESTATION} does not hold" if key is not None and not _holds(key, payload, value) else None
+
+
+def _check_subject(entry: SignOff, papers: RunPapers, record: GovernanceReport, what: str) -> None:
+    about = (entry.record_sha256, entry.model, entry.version)
+    if about != (_digest(papers.record), record.model.name, record.model.version):
+        raise TamperedError(
+            f"{what} is about another record.", got=f"{entry.model} {entry.version}, record {entry.record_sha256[:12]}"
+        )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _holds(key: TrustedKey, payload: bytes, value: bytes) -> bool:

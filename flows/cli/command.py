@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.exit_codes import exit_with
-from flows.common.process import DEFAULT_OUTPUT
+from flows.common import process
 
 
 class CommandGroup(StrEnum):
@@ -29,7 +29,6 @@ TrackingOption = Annotated[
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
-
 
 _TRACKING = inspect.Parameter("tracking_uri", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=TrackingOption)
 _DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption)
@@ -55,13 +54,11 @@ def command(
 
         @wraps(function)
         def framed(**options: Any) -> None:
-            from flows.common.process import is_folder_or_registered, prepare
-
-            prepare(
+            process.prepare(
                 debug=options["debug"],
                 tracking_uri=options.get("tracking_uri"),
-                output=options.get("output", DEFAULT_OUTPUT) if results_in is None else results_in(options),
-                offline=not uses_hub or is_folder_or_registered(options["model"]),
+                output=options.get("output", process.DEFAULT_OUTPUT) if results_in is None else results_in(options),
+                offline=not uses_hub or process.is_folder_or_registered(options["model"]),
             )
             exit_with(lambda: function(**{name: options[name] for name in own}), debug=options["debug"])
 

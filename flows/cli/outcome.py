@@ -24,6 +24,23 @@ from schemas.evidence import ReplayOutcome, ReplayReport, RowReplay
 from schemas.governance import GovernanceReport
 from schemas.quality import Check, in_words
 
+_REPLAYED = {
+    ReplayOutcome.EXACT: "[green]✓ replayed bit for bit[/]",
+    ReplayOutcome.WITHIN: "[green]✓ replayed within the tolerance[/]",
+    ReplayOutcome.DIFFERS: "[red]✗ differs[/]",
+}
+
+_MOST_WORDS = 3
+
+#: Figures that fit into a terminal, with short headings; the page has all.
+_SHOWN = {
+    "margin": "margin ↑",
+    "comprehensiveness": "compr. ↑",
+    "sufficiency": "suff. ↓",
+    "rank agreement": "rank agr. ↑",
+    "sign flip rate": "sign flip ↓",
+}
+
 
 def exit_code(outcome: Outcome) -> int:
     """0 pass, 1 fail, 3 inconclusive."""
@@ -66,6 +83,27 @@ def publish_folder(folder: Path) -> int:
     return EXIT_CODES[record.decision.verdict]
 
 
+def show_replay(report: ReplayReport, *, as_json: bool) -> int:
+    """The report as JSON, or in words; the exit code: 0 replayed, 1 differs."""
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console = Terminal()
+        for line in _replay_lines(report):
+            console.print(line, highlight=False, soft_wrap=True)
+    return 1 if report.outcome is ReplayOutcome.DIFFERS else 0
+
+
+def show_history(name: str, html: Path | None) -> int:
+    """Print the table, write the page; 0."""
+    entries = registry.timeline(name, verifier(signing.load_trust(None)))
+    Terminal().print(_versions(name, report.trend_rows(entries)))
+    if html is not None:
+        report.build_trend(name, entries, path=html)
+        say(f"page   {os.path.relpath(html)}")
+    return 0
+
+
 def _headline(record: GovernanceReport) -> Panel:
     decision = record.decision
     lines = [f"{mark(decision.verdict)}  {safe(record.model.uri)}", *(f"• {safe(reason)}" for reason in decision.reasons)]
@@ -99,61 +137,22 @@ def _places(outcome: Outcome) -> Iterator[str]:
         yield f"MLflow   run {outcome.published.run_id}" + (f"  {outcome.published.run_url}" if outcome.published.run_url else "")
 
 
-_SAID = {
-    ReplayOutcome.EXACT: "[green]✓ replayed bit for bit[/]",
-    ReplayOutcome.WITHIN: "[green]✓ replayed within the tolerance[/]",
-    ReplayOutcome.DIFFERS: "[red]✗ differs[/]",
-}
-
-
-def show_replay(report: ReplayReport, *, as_json: bool) -> int:
-    """The report as JSON, or in words; the exit code: 0 replayed, 1 differs."""
-    if as_json:
-        typer.echo(report.model_dump_json(indent=2))
-    else:
-        console = Terminal()
-        for line in _lines(report):
-            console.print(line, highlight=False, soft_wrap=True)
-    return 1 if report.outcome is ReplayOutcome.DIFFERS else 0
-
-
-def _lines(report: ReplayReport) -> list[str]:
+def _replay_lines(report: ReplayReport) -> list[str]:
     change = "" if report.largest_change is None else f", largest change {report.largest_change:.2g} of a row's attribution"
     lines = [
-        f"{_SAID[report.outcome]}  {escape(report.model)} version {escape(report.version)}",
+        f"{_REPLAYED[report.outcome]}  {escape(report.model)} version {escape(report.version)}",
         f"{report.n_exact} of {report.n_rows} rows bit for bit, {report.n_beyond} beyond {report.tolerance:g}{change}",
     ]
     lines += [f"• {escape(cause)}" for cause in report.causes]
-    lines += [f"• row {row.row} ({escape(row.id)}): {_change(row)}" for row in report.rows[:10]]
+    lines += [f"• row {row.row} ({escape(row.id)}): {_change_of(row)}" for row in report.rows[:10]]
     lines += [f"  {escape(c.name)}: recorded {escape(c.recorded)}, now {escape(c.now)}" for c in report.environment]
     if report.outcome is not ReplayOutcome.EXACT and not report.environment:
         lines.append("  nothing differs in what the record knows of libraries, device and kernels")
     return lines
 
 
-def _change(row: RowReplay) -> str:
+def _change_of(row: RowReplay) -> str:
     return ", ".join(part for part in ("" if row.change is None else f"{row.change:.2g}", escape(row.note)) if part)
-
-
-_WORDS = 3
-#: Figures that fit into a terminal, with short headings; the page has all.
-_SHOWN = {
-    "margin": "margin ↑",
-    "comprehensiveness": "compr. ↑",
-    "sufficiency": "suff. ↓",
-    "rank agreement": "rank agr. ↑",
-    "sign flip rate": "sign flip ↓",
-}
-
-
-def show_history(name: str, html: Path | None) -> int:
-    """Print the table, write the page; 0."""
-    entries = registry.timeline(name, verifier(signing.load_trust(None)))
-    Terminal().print(_versions(name, report.trend_rows(entries)))
-    if html is not None:
-        report.build_trend(name, entries, path=html)
-        say(f"page   {os.path.relpath(html)}")
-    return 0
 
 
 def _versions(name: str, rows: list[TrendRow]) -> Table:
@@ -169,8 +168,8 @@ def _version_cells(row: TrendRow) -> list[str]:
     number = safe(" ".join([row.version, *(f"@{alias}" for alias in row.aliases)]))
     if row.verdict is None:
         return [number, "[dim]– not explained[/]", *[""] * (3 + len(_SHOWN)), f"[dim]{safe(row.problem or '')}[/]"]
-    words = safe(", ".join(row.firing[:_WORDS])) or "[dim]none[/]"
-    more = f" and {len(row.firing) - _WORDS} more" if len(row.firing) > _WORDS else ""
+    words = safe(", ".join(row.firing[:_MOST_WORDS])) or "[dim]none[/]"
+    more = f" and {len(row.firing) - _MOST_WORDS} more" if len(row.firing) > _MOST_WORDS else ""
     notes = f" [dim]({', '.join(row.broken)})[/]" if row.broken else ""
     return [
         number,

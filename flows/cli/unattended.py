@@ -11,7 +11,7 @@ from rich.table import Table
 
 from components.common.errors import InputError
 from flows.cli.command import CommandGroup, DebugOption, command
-from flows.cli.output import Terminal, mark, safe
+from flows.cli.output import Terminal, mark, safe, say
 from flows.common.process import DEFAULT_OUTPUT
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
@@ -88,7 +88,6 @@ def setup(
 
     [bold]Example:[/] calig setup --webhook-url http://127.0.0.1:8080/webhooks/mlflow
     """
-    from flows.cli.output import say
     from flows.setup import PREFECT_FILE, SetupOptions, set_up
     from flows.trigger.listener.deliveries import read_secrets
 
@@ -181,7 +180,6 @@ def resend(
     [bold]Example:[/] calig alerts resend --output calig-runs
     """
     from flows.alerts import delivery
-    from flows.cli.output import say
 
     return 4 if delivery.resend(output.absolute(), say) else 0
 

@@ -48,11 +48,30 @@ _QUIET = {
     "ALEMBIC_LOG_LEVEL": "ERROR",
 }
 
-
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: Loggers that say more than a user asked for; the empty name is the root.
 _TALKATIVE = ("", "great_expectations", "mlflow", "alembic", "torch.onnx")
+
+_RESUME = b"interrupted; finished shards are kept, start the same command again to go on\n"
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+#: Exit codes of a process that was stopped.
+STOPPED = frozenset(128 + number for number in _SIGNALS)
+
+#: From the first signal until the process is ended.
+_GRACE_S = 3.0
+_SHOW_CURSOR = b"\x1b[?25h"
+_telling, _told = threading.Lock(), threading.Event()
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks the process to end; like Ctrl-C no library takes it for an error."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.signal_number = signal_number
 
 
 def prepare(*, debug: bool, tracking_uri: str | None, output: Path, offline: bool) -> None:
@@ -114,23 +133,6 @@ def quieten() -> None:
     logging.getLogger("great_expectations.data_context.types.base").addFilter(lambda line: line.levelno >= logging.ERROR)
 
 
-_RESUME = b"interrupted; finished shards are kept, start the same command again to go on\n"
-#: Exit codes of a process that was stopped.
-STOPPED = frozenset(128 + number for number in (signal.SIGINT, signal.SIGTERM))
-_GRACE_S = 3.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SHOW_CURSOR = b"\x1b[?25h"
-_telling, _told = threading.Lock(), threading.Event()
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal that asks the process to end; like Ctrl-C no library takes it for an error."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal.Signals(signal_number).name)
-        self.signal_number = signal_number
-
-
 def exit_code_of(interruption: KeyboardInterrupt) -> int:
     """The exit code that shells use for a process ended by this signal."""
     return 128 + getattr(interruption, "signal_number", signal.SIGINT)
@@ -162,32 +164,6 @@ def stoppable() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Stopped(number)
-
-
-def _keep_time(reader: int) -> None:
-    numbers = {int(number) for number in _SIGNALS}
-    while True:
-        first = next((number for number in os.read(reader, 64) if number in numbers), None)
-        if first is not None:
-            break
-    timer = threading.Timer(_GRACE_S, _end, (first,))
-    timer.daemon = True
-    timer.start()
-    while not any(number in numbers for number in os.read(reader, 64)):
-        pass
-    _end(first)
-
-
-def _end(number: int) -> NoReturn:
-    if sys.stderr.isatty():
-        with suppress(OSError):
-            os.write(2, _SHOW_CURSOR)
-    say_resume()
-    end_process(128 + number)
-
-
 def end_process(code: int) -> NoReturn:
     """End this process and its workers without waiting for threads; the local Prefect server notices by itself."""
     import multiprocessing
@@ -213,3 +189,29 @@ def ignore_interrupts() -> None:
     """For worker processes: leave Ctrl-C, which the terminal sends to all processes, to the one that owns them."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(number)
+
+
+def _keep_time(reader: int) -> None:
+    numbers = {int(number) for number in _SIGNALS}
+    while True:
+        first = next((number for number in os.read(reader, 64) if number in numbers), None)
+        if first is not None:
+            break
+    timer = threading.Timer(_GRACE_S, _end, (first,))
+    timer.daemon = True
+    timer.start()
+    while not any(number in numbers for number in os.read(reader, 64)):
+        pass
+    _end(first)
+
+
+def _end(number: int) -> NoReturn:
+    if sys.stderr.isatty():
+        with suppress(OSError):
+            os.write(2, _SHOW_CURSOR)
+    say_resume()
+    end_process(128 + number)

@@ -25,6 +25,12 @@ _GRACE_S = 10.0
 _GB = 1e9
 _NEXT = "finished shards are kept: raise the limit, or make the run smaller, and start the same command again"
 
+#: Of the operating system's errors, those that say the same again.
+_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+#: A GPU that others use too has memory again after a while. By name: torch is not imported for this.
+_PASSING = {"OutOfMemoryError", "AcceleratorError"}
+
 
 class LimitError(CouldNotRunError):
     """The run reached a limit; trying again at once reaches it again."""
@@ -65,6 +71,15 @@ def within_limits(execution: ExecutionConfig) -> Iterator[None]:
             signal.signal(signal.SIGALRM, before)
 
 
+def is_transient(error: object) -> bool:
+    """Whether the failure was of the surroundings and may pass: bad input, a broken file and a fault of the program cannot."""
+    if isinstance(error, LimitError):
+        return False
+    if isinstance(error, OSError):
+        return not isinstance(error, _FINAL)
+    return isinstance(error, CouldNotRunError | MemoryError) or type(error).__name__ in _PASSING
+
+
 def _watch(execution: ExecutionConfig, ended: threading.Event, main: int | None) -> None:
     global _reached  # noqa: PLW0603 - see `within_limits`
     began = time.monotonic()
@@ -102,21 +117,6 @@ def _end(message: str) -> NoReturn:
     with suppress(OSError):
         os.write(2, f"error: {message}\n".encode())
     end_process(CouldNotRunError.exit_code)
-
-
-#: Of the operating system's errors, those that say the same again.
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-#: A GPU that others use too has memory again after a while. By name: torch is not imported for this.
-_PASSING = {"OutOfMemoryError", "AcceleratorError"}
-
-
-def is_transient(error: object) -> bool:
-    """Whether the failure was of the surroundings and may pass: bad input, a broken file and a fault of the program cannot."""
-    if isinstance(error, LimitError):
-        return False
-    if isinstance(error, OSError):
-        return not isinstance(error, _FINAL)
-    return isinstance(error, CouldNotRunError | MemoryError) or type(error).__name__ in _PASSING
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Standing of a version's evidence: seal, signature and sign-offs, and whether a comparison may rest on it.
+"""Standing of a version's evidence: found and verified, with its sign-offs, and whether a comparison may rest on it.
 
 All is read from the evidence itself; tags only mirror it. What a version is compared with decides its verdict. So no tag of a
 reference, twin or accepted version chooses its evidence, and none of its tables is used before record and tables are verified.
@@ -21,6 +21,10 @@ from schemas.release import ModelRef
 from schemas.signature import Chain, Ruling, TrustList
 
 
+class NotHonestError(InputError):
+    """A version is no measure of honest training; the problem is what it did."""
+
+
 def evidence_of(model: str, trusted: TrustList) -> Evidence:
     """The evidence that a version or a results folder holds; whether it is signed is in its `seal`.
 
@@ -34,13 +38,34 @@ def evidence_of(model: str, trusted: TrustList) -> Evidence:
 
 def explanation_of(ref: ModelRef, trusted: TrustList) -> Evidence:
     """The newest explanation of a version by these keys; errors and doubts as for `registry.newest_explanation`."""
-
     return registry.newest_explanation(ref, verifier(trusted))
 
 
-def verifier(trusted: TrustList) -> registry.Verify:
-    """How the registry, which knows no keys, has a record looked at."""
-    return partial(signing.inspect_record, trusted=trusted)
+def verified_evidence(ref: ModelRef, trusted: TrustList) -> Evidence:
+    """The newest explanation of a version, fit to be built on.
+
+    Raises:
+        InputError: there is none, none that is its own, or one that a comparison must not rest on.
+        CouldNotRunError: the tracking server or its storage does not answer.
+    """
+    evidence = explanation_of(ref, trusted)
+    _require_sealed(evidence, trusted)
+    return evidence
+
+
+def honest_evidence(ref: ModelRef, trusted: TrustList) -> Evidence:
+    """The evidence of a version that training noise may be measured on: it passed itself, and nobody rejected it.
+
+    Raises:
+        NotHonestError: it may not, and why, as what it did. Other errors as for `verified_evidence`.
+    """
+    evidence = verified_evidence(ref, trusted)
+    verdict = evidence.record.decision.verdict
+    if verdict is not Verdict.PASS:
+        raise NotHonestError(f"did not pass itself (its verdict is {verdict.value})")
+    if not was_accepted(evidence, trusted):
+        raise NotHonestError("was rejected by a reviewer")
+    return evidence
 
 
 def evidence_in(folder: Path, trusted: TrustList) -> Evidence:
@@ -54,6 +79,16 @@ def evidence_in(folder: Path, trusted: TrustList) -> Evidence:
     )
     record = read_record(papers.record, folder / signing.RECORD)
     return Evidence(record=record, seal=signing.verify_record(papers.record, papers.seal, trusted), papers=(papers,))
+
+
+def verifier(trusted: TrustList) -> registry.Verify:
+    """How the registry, which knows no keys, has a record looked at."""
+    return partial(signing.inspect_record, trusted=trusted)
+
+
+def trusted_keys(config: PipelineConfig) -> TrustList:
+    """The keys whose signatures count for a run with these settings."""
+    return signing.load_trust(config.governance.trusted_keys)
 
 
 def standing_of(evidence: Evidence, trusted: TrustList) -> Standing:
@@ -79,6 +114,14 @@ def chains_of(evidence: Evidence, trusted: TrustList) -> tuple[Chain, ...]:
     return chains
 
 
+def was_accepted(evidence: Evidence, trusted: TrustList) -> bool:
+    """Whether the explanation passed, or a reviewer let the version through, and no reviewer has rejected it."""
+    decided = signing.standing(list(_valid_chains(evidence, trusted)))
+    if decided is not None:
+        return decided.ruling is not Ruling.REJECTED
+    return evidence.record.decision.verdict is Verdict.PASS
+
+
 def require_trusted(evidence: Evidence, trusted: TrustList) -> None:
     """Refuse published evidence that a later step must not build on: doubted, or unsigned where keys are trusted."""
     signed = evidence.seal is not None and evidence.seal.state is SealState.SIGNED
@@ -98,25 +141,11 @@ def require_known(seal: Verification) -> None:
         raise InputError("The evidence does not verify.", got="; ".join(seal.findings), next_step="calig verify MODEL")
 
 
-def trusted_keys(config: PipelineConfig) -> TrustList:
-    """The keys whose signatures count for a run with these settings."""
-    return signing.load_trust(config.governance.trusted_keys)
-
-
-def verified_evidence(ref: ModelRef, trusted: TrustList) -> Evidence:
-    """The newest explanation of a version, fit to be built on.
-
-    Raises:
-        InputError: there is none, none that is its own, or one that a comparison must not rest on.
-        CouldNotRunError: the tracking server or its storage does not answer.
-    """
-    evidence = explanation_of(ref, trusted)
-    _require_sealed(evidence, trusted)
-    return evidence
-
-
 def profile_of(evidence: Evidence, workspace: Path) -> ReferenceProfile:
-    """The tables of verified evidence, checked by the digests that its record names, with whose they are; errors as above."""
+    """The tables of verified evidence, checked by the digests that its record names, with whose they are.
+
+    Errors as for `verified_evidence`.
+    """
     return _with_run(drift.load_profile(registry.fetch_profile(evidence, workspace)), evidence.run_id)
 
 
@@ -128,33 +157,6 @@ def profile_in_folder(folder: Path, trusted: TrustList) -> ReferenceProfile:
         raise InputError("The evidence in this folder does not verify.", got=got, next_step=f"calig verify {folder}")
     _require_sealed(evidence_in(folder, trusted), trusted)
     return drift.load_profile(folder)
-
-
-def was_accepted(evidence: Evidence, trusted: TrustList) -> bool:
-    """Whether the explanation passed, or a reviewer let the version through, and no reviewer has rejected it."""
-    decided = signing.standing(list(_chains(evidence, trusted)))
-    if decided is not None:
-        return decided.ruling is not Ruling.REJECTED
-    return evidence.record.decision.verdict is Verdict.PASS
-
-
-def honest_evidence(ref: ModelRef, trusted: TrustList) -> Evidence:
-    """The evidence of a version that training noise may be measured on: it passed itself, and nobody rejected it.
-
-    Raises:
-        NotHonestError: it may not, and why, as what it did. Other errors as for `verified_evidence`.
-    """
-    evidence = verified_evidence(ref, trusted)
-    verdict = evidence.record.decision.verdict
-    if verdict is not Verdict.PASS:
-        raise NotHonestError(f"did not pass itself (its verdict is {verdict.value})")
-    if not was_accepted(evidence, trusted):
-        raise NotHonestError("was rejected by a reviewer")
-    return evidence
-
-
-class NotHonestError(InputError):
-    """A version is no measure of honest training; the problem is what it did."""
 
 
 def reason_unusable(error: CaligError) -> str:
@@ -174,7 +176,7 @@ def _require_sealed(evidence: Evidence, trusted: TrustList) -> None:
         raise InputError(f"The evidence of {uri} has no seal.", next_step=f"explain it again: calig explain {uri} … --force")
 
 
-def _chains(evidence: Evidence, trusted: TrustList) -> Iterator[Chain]:
+def _valid_chains(evidence: Evidence, trusted: TrustList) -> Iterator[Chain]:
     """The sign-offs that verify. Those of reviewers whose keys are not trusted here neither help nor hinder."""
     for papers in evidence.papers:
         try:

@@ -21,6 +21,27 @@ from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig
 #: Name of the limit.
 GPU_LIMIT = "gpu"
 
+#: Set for the time in which an engine runs: the process that the workers belong to, which is none of them.
+OWNER = "CALIG_ENGINE_OWNER"
+
+#: Above the measured peak: other kernels, longer rows than those passed.
+_HEADROOM = 1.25
+
+_MIB = 2**20
+_STEP_MIB = 256
+
+
+class Estimated(Record):
+    """The estimate, and the job variables that follow from it."""
+
+    rows: int
+    shards: int
+    device: str
+    seconds: float = Field(description="attribution of all rows, one shard at a time")
+    peak_bytes: int = Field(description="of the GPU if it is used, else of the process")
+    resident_bytes: int = Field(description="of the process, with all libraries and the model loaded")
+    job_variables: dict[str, str] = Field(description="what to ask a work pool for, in Kubernetes' notation")
+
 
 @contextmanager
 def gpu_slot(settings: AttributionConfig) -> Iterator[None]:
@@ -43,10 +64,6 @@ def gpu_slot(settings: AttributionConfig) -> Iterator[None]:
         slot.__exit__(None, None, None)
 
 
-#: Set for the time in which an engine runs: the process that the workers belong to, which is none of them.
-OWNER = "CALIG_ENGINE_OWNER"
-
-
 @lru_cache(maxsize=1)
 def prepare_worker(execution: ExecutionConfig) -> None:
     """Set a worker process up once: signals, logs, threads; nothing in the process that owns the engine."""
@@ -64,24 +81,6 @@ def threads_per_worker(execution: ExecutionConfig) -> int:
     share = max(1, (os.cpu_count() or 1) // execution.workers)
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(asked)) if asked.isdigit() and int(asked) > 0 else share
-
-
-#: Above the measured peak: other kernels, longer rows than those passed.
-_HEADROOM = 1.25
-_MIB = 2**20
-_STEP_MIB = 256
-
-
-class Estimated(Record):
-    """The estimate, and the job variables that follow from it."""
-
-    rows: int
-    shards: int
-    device: str
-    seconds: float = Field(description="attribution of all rows, one shard at a time")
-    peak_bytes: int = Field(description="of the GPU if it is used, else of the process")
-    resident_bytes: int = Field(description="of the process, with all libraries and the model loaded")
-    job_variables: dict[str, str] = Field(description="what to ask a work pool for, in Kubernetes' notation")
 
 
 def estimate_run(model: str, dataset: Path, config: PipelineConfig, limit: int | None, output: Path) -> Estimated:

@@ -1,6 +1,7 @@
 """Attribution of all shards of a release: whole ones come from the cache, the others are computed.
 
-Here, or in runs of another deployment, such as one on a GPU pool: each run is started once, and all are waited for.
+They are computed here, or in runs of another deployment, such as one on a GPU pool: each run is started once, and all are
+waited for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from flows.execution import engines, exchange
 from schemas.attribution import ShardResult
 from schemas.planned_release import Release
 
+#: Runs of one part that may fail before the whole fails; runs that failed in earlier attempts at the release do not count.
+_ATTEMPTS = 3
+
+_POLL_S = 2.0
+
 
 def attribute(release: Release, force: bool) -> list[ShardResult]:
     """All shards, from the cache unless `force`; one whose file was lost or damaged since is computed again."""
@@ -31,49 +37,9 @@ def attribute(release: Release, force: bool) -> list[ShardResult]:
     damaged = [index for index, shard in shards.items() if not exchange.fetch_table(alone, shard)]
     if damaged:
         again = {shard.index: shard for shard in _computed(alone, damaged, force=True)}
-        _check([shard for shard in again.values() if not exchange.fetch_table(alone, shard)])
+        _refuse_lost([shard for shard in again.values() if not exchange.fetch_table(alone, shard)])
         shards |= again
     return [shards[index] for index in indices]
-
-
-def _check(lost: list[ShardResult]) -> None:
-    if lost:
-        raise CouldNotRunError(
-            "a table that was just written is not there, or not what was written", got=lost[0].path, next_step="check the disk"
-        )
-
-
-def _computed(release: Release, indices: list[int], force: bool) -> list[ShardResult]:
-    exchange.upload_inputs(release, indices)
-    if release.config.execution.attribution_deployment is None:
-        shards = engines.compute_shards(release, indices, force)
-    else:
-        run_shards(release, indices, force)
-        shards = engines.compute_shards(without_deployment(release), indices, force=False)  # all from the store
-    return [exchange.locate_table(release, shard) for shard in shards]
-
-
-#: Runs of one part that may fail before the whole fails; runs that failed in earlier attempts at the release do not count.
-_ATTEMPTS = 3
-
-_POLL_S = 2.0
-
-
-@dataclass
-class _Part:
-    """Some shards, and the run that computes them."""
-
-    key: str
-    indices: list[int]
-    failed: int = 0
-    run: FlowRun | None = None
-    attempt: int = -1
-
-
-def without_deployment(release: Release) -> Release:
-    """Let the release compute its shards where it runs: what the deployment is given."""
-    execution = release.config.execution.model_copy(update={"attribution_deployment": None})
-    return release.model_copy(update={"config": release.config.model_copy(update={"execution": execution})})
 
 
 def run_shards(release: Release, indices: Sequence[int], force: bool) -> None:
@@ -101,6 +67,40 @@ def run_shards(release: Release, indices: Sequence[int], force: bool) -> None:
             )
         if waiting:
             time.sleep(_POLL_S)
+
+
+def without_deployment(release: Release) -> Release:
+    """Let the release compute its shards where it runs: what the deployment is given."""
+    execution = release.config.execution.model_copy(update={"attribution_deployment": None})
+    return release.model_copy(update={"config": release.config.model_copy(update={"execution": execution})})
+
+
+def _computed(release: Release, indices: list[int], force: bool) -> list[ShardResult]:
+    exchange.upload_inputs(release, indices)
+    if release.config.execution.attribution_deployment is None:
+        shards = engines.compute_shards(release, indices, force)
+    else:
+        run_shards(release, indices, force)
+        shards = engines.compute_shards(without_deployment(release), indices, force=False)  # all from the store
+    return [exchange.locate_table(release, shard) for shard in shards]
+
+
+def _refuse_lost(lost: list[ShardResult]) -> None:
+    if lost:
+        raise CouldNotRunError(
+            "a table that was just written is not there, or not what was written", got=lost[0].path, next_step="check the disk"
+        )
+
+
+@dataclass
+class _Part:
+    """Some shards, and the run that computes them."""
+
+    key: str
+    indices: list[int]
+    failed: int = 0
+    run: FlowRun | None = None
+    attempt: int = -1
 
 
 def _parts(release: Release, indices: Sequence[int], force: bool) -> Iterator[_Part]:

@@ -1,6 +1,6 @@
-"""Vocabulary probe of one release: fetches the reference model, scores words and transformed rows, compares.
+"""Vocabulary probe of one release: fetches the reference model, scores words and transformed rows, compares; and its level.
 
-Its level may follow from the outcomes of the model's earlier versions (probe.across_versions). These are read from evidence that
+The level may follow from the outcomes of the model's earlier versions (probe.across_versions). These are read from evidence that
 a comparison may rest on (flows/evidence/standing.py) and from nothing else. Where that is missing or in doubt, the configured
 level is in force: more versions fail by chance, none passes by it.
 """
@@ -31,6 +31,9 @@ from schemas.signature import TrustList
 #: Rows, or pictures, that contexts are chosen from.
 _CANDIDATES = 200
 
+#: Most other versions whose evidence is read, the newest by number: some seconds for each hundred, whoever registers how many.
+MOST_VERSIONS = 100
+
 
 @task(name="probe vocabulary", cache_policy=NO_CACHE)
 def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
@@ -56,6 +59,22 @@ def probe_vocabulary(release: Release, cover: privacy.Cover) -> ProbeReport:
             f"the vocabulary probe broke: {privacy.told(error, release.config.privacy)}",
             next_step="run again with --debug and report the error",
         )
+
+
+def with_probe_level(release: Release) -> Release:
+    """The release with the probe's level by its earlier versions, where the settings ask for that and something is probed."""
+    settings = release.config.probe
+    if settings.across_versions == "none" or not settings.enabled or release.reference is None:
+        return release
+    progress.begin("reading the outcomes of earlier versions", None)
+    level = _by_earlier(release.snapshot, settings, standing.trusted_keys(release.config))
+    return release.model_copy(update={"probe_level": level})
+
+
+def level_of(release: Release) -> ProbeLevel:
+    """The level in force."""
+    level = release.config.probe.level
+    return release.probe_level or ProbeLevel(rule="none", level=level, configured=level)
 
 
 def _without_reference(release: Release) -> ProbeReport:
@@ -102,7 +121,7 @@ def _probed_words(
     )
     contexts = probe.choose_contexts(versions[0].score, candidates, settings.contexts)
     rounds = probe.rounds_of(len(known.words), len(contexts), halving=settings.halving)
-    _announce(versions, known, contexts, rounds)
+    _announce_words(versions, known, contexts, rounds)
     typical = [version.margin(candidates.sample) for version in versions]
     scoring = _Scoring(release, versions)
     scales = [typical[0] / margin if margin > 0 else 1.0 for margin in typical]
@@ -217,7 +236,7 @@ def _compared(
     )
 
 
-def _announce(
+def _announce_words(
     versions: Sequence[TextVersion], known: probe.KnownWords, contexts: Sequence[ProbeContext], rounds: Sequence[ProbeRound]
 ) -> None:
     """Say what the probe will cost, at most: what earlier runs scored costs nothing."""
@@ -243,13 +262,7 @@ def _announce_rows(versions: Sequence[TextVersion], rows: probe.TransformedTexts
     return n
 
 
-#: Most other versions whose evidence is read, the newest by number: some seconds for each hundred, whoever registers how many.
-MOST_VERSIONS = 100
-
-_NEVER = (registry.NeverExplainedError, registry.GivenUpError)
-
-
-class _Judged(NamedTuple):
+class _JudgedProbe(NamedTuple):
     version: str
     at: datetime
     failed: bool
@@ -257,22 +270,6 @@ class _Judged(NamedTuple):
 
 class _DoubtError(Exception):
     """Why the outcomes of the earlier versions are not known."""
-
-
-def with_probe_level(release: Release) -> Release:
-    """The release with the probe's level by its earlier versions, where the settings ask for that and something is probed."""
-    settings = release.config.probe
-    if settings.across_versions == "none" or not settings.enabled or release.reference is None:
-        return release
-    progress.begin("reading the outcomes of earlier versions", None)
-    level = _by_earlier(release.snapshot, settings, standing.trusted_keys(release.config))
-    return release.model_copy(update={"probe_level": level})
-
-
-def level_of(release: Release) -> ProbeLevel:
-    """The level in force."""
-    level = release.config.probe.level
-    return release.probe_level or ProbeLevel(rule="none", level=level, configured=level)
 
 
 def _by_earlier(snapshot: ModelSnapshot, settings: ProbeConfig, trusted: TrustList) -> ProbeLevel:
@@ -290,7 +287,7 @@ def _by_earlier(snapshot: ModelSnapshot, settings: ProbeConfig, trusted: TrustLi
     )
 
 
-def _earlier(snapshot: ModelSnapshot, trusted: TrustList) -> list[_Judged]:
+def _earlier(snapshot: ModelSnapshot, trusted: TrustList) -> list[_JudgedProbe]:
     """The versions whose probe was first judged before this one's was, oldest first."""
     if snapshot.source is not ModelSource.REGISTRY:
         raise _DoubtError("the model is no version of a registered model")
@@ -303,16 +300,16 @@ def _earlier(snapshot: ModelSnapshot, trusted: TrustList) -> list[_Judged]:
     return sorted((one for one in judged if own is None or one.at < own.at), key=lambda one: (one.at, int(one.version)))
 
 
-def _judged(ref: ModelRef, trusted: TrustList) -> _Judged | None:
+def _judged(ref: ModelRef, trusted: TrustList) -> _JudgedProbe | None:
     """The version's first judged probe; later ones are the same test again. None: its probe was never judged."""
     try:
         evidence = standing.verified_evidence(ref, trusted)
-    except _NEVER:
+    except (registry.NeverExplainedError, registry.GivenUpError):
         return None
     except CaligError as error:
         raise _DoubtError(f"version {ref.version} {standing.reason_unusable(error)}") from error
     first = next((one for one in evidence.probes if _was_judged(one)), None)
-    return None if first is None else _Judged(str(ref.version), first.created_at, first.verdict is CheckVerdict.FAIL)
+    return None if first is None else _JudgedProbe(str(ref.version), first.created_at, first.verdict is CheckVerdict.FAIL)
 
 
 def _was_judged(past: PastProbe) -> bool:

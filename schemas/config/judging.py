@@ -11,6 +11,16 @@ from schemas.base import Record
 
 PerturbationSetting = Literal["auto", "replace", "delete", "zero", "blur"]
 
+Reference = Annotated[str, Field(pattern=r"^(champion|any|models:/[^/@:]+/[0-9]+)$")]
+
+#: A name, or the first digits of a SHA-256.
+Identity = Annotated[str, Field(min_length=1)]
+
+#: Settings that name a file of words, by section and name: what is in the file decides too.
+WORD_FILES = (("probe", "word_list"), ("probe", "transformation_words"), ("drift", "sets_file"))
+
+TransformationName = Literal["case", "punctuation", "negation", "entities", "truncation", "order"]
+
 
 class QualityConfig(Record):
     """How attribution quality is measured and judged."""
@@ -76,11 +86,6 @@ class QualityConfig(Record):
         if sorted(set(fractions)) != list(fractions):
             raise ValueError("fractions rise: each is larger than the one before")
         return fractions
-
-
-Reference = Annotated[str, Field(pattern=r"^(champion|any|models:/[^/@:]+/[0-9]+)$")]
-#: A name, or the first digits of a SHA-256.
-Identity = Annotated[str, Field(min_length=1)]
 
 
 class GateConfig(Record):
@@ -228,12 +233,6 @@ class MonitorConfig(Record):
         default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
     )
     mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
-
-
-#: Settings that name a file of words, by section and name: what is in the file decides too.
-WORD_FILES = (("probe", "word_list"), ("probe", "transformation_words"), ("drift", "sets_file"))
-
-TransformationName = Literal["case", "punctuation", "negation", "entities", "truncation", "order"]
 
 
 class ProbeConfig(Record):

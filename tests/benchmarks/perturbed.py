@@ -9,7 +9,7 @@ import numpy as np
 
 from calig.api import encode
 from calig.baselines import choose_baseline
-from calig.metrics.faithfulness import AttributedRow, perturbation_curves
+from calig.metrics.faithfulness import AttributedSource, perturbation_curves
 from calig.metrics.perturbation import MEAN_EMBEDDING, FloatArray, ImageSource, PerturbedInput, Source, TextSource
 from components.quality.scores.frame import METHODS
 from schemas.config import QualityConfig
@@ -25,7 +25,7 @@ def perturbed_inputs(loaded: Loaded, folder: Path) -> tuple[list[PerturbedInput]
     n_orders = len(METHODS) - 1 + config.random_draws
     random = np.random.default_rng(config.seed)
     sources = _sources(loaded, folder)
-    rows = [AttributedRow(source, random.normal(size=(n_orders, source.n_content)), 0) for source in sources]
+    rows = [AttributedSource(source, random.normal(size=(n_orders, source.n_content)), 0) for source in sources]
     collected: list[PerturbedInput] = []
 
     def collect(inputs: Sequence[PerturbedInput]) -> FloatArray:

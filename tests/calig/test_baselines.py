@@ -28,7 +28,7 @@ def tokenizer(tmp_path):
 
 @pytest.mark.parametrize("kind", ["mask", "pad", "mean"])
 @pytest.mark.parametrize("name", TEXT_CASES)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*WORDS, "[PAD]", "[MASK]"]), min_size=1, max_size=12))
 def test_special_tokens_contribute_nothing_at_layer_zero(name, kind, tokenizer, words):
     tokenizer.model_input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * CASES[name].token_types

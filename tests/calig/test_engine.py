@@ -129,7 +129,7 @@ class _ToZero:
 
 
 @pytest.mark.parametrize("rule", CONTEXT_RULES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1))
 def test_completeness_survives_every_coefficient_and_rule(bert, rule, coefficient):
     model, tokenizer = bert

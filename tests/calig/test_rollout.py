@@ -47,7 +47,7 @@ def literal_rollout(layer_attributions, mixing):
     return result
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 5), st.integers(2, 7), st.floats(0, 1))
 def test_equals_the_literal_products_and_keeps_every_layers_sum(seed, batch, layers, seq, coefficient):
     generator = torch.Generator().manual_seed(seed)
@@ -135,7 +135,7 @@ def test_gating_by_hand():
     assert result[0, 1].tolist() == [5.0, 5.0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(FUSION_RULES)), st.integers(0, 10_000), st.integers(2, 7), st.floats(0, 1))
 def test_every_rule_keeps_every_layers_sum(rule, seed, seq, coefficient):
     generator = torch.Generator().manual_seed(seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calig.metrics.faithfulness import (
-    AttributedRow,
+    AttributedSource,
     area_under_curve,
     comprehensiveness,
     log_odds,
@@ -46,7 +46,7 @@ def patch_areas(
     result = np.full((len(rows), len(PATCH_COLUMNS)), np.nan)
     places = [place for place, row in enumerate(rows) if row["image"] is not None and wanted[place]]
     attributed = [
-        AttributedRow(source_of(rows[place], perturbation), _orders(rows[place], seed), explained_class(rows[place], labels))
+        AttributedSource(source_of(rows[place], perturbation), _orders(rows[place], seed), explained_class(rows[place], labels))
         for place in places
     ]
     for place, areas in zip(places, perturbation_aucs(attributed, scorer=scorer), strict=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 
-from calig.metrics.faithfulness import AttributedRow, perturbation_curves
+from calig.metrics.faithfulness import AttributedSource, perturbation_curves
 from calig.metrics.infidelity import LogitScorer, Removals, infidelity, logit_drops, normalised_infidelity, random_sets
 from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
@@ -157,7 +157,7 @@ def _curves(
     places = [place for place, known in enumerate(orders) if known]
     methods = [orders[place] for place in places]
     attributed = [
-        AttributedRow(
+        AttributedSource(
             source_of(rows[place], perturbation), np.concatenate([*known.values()]), explained_class(rows[place], labels)
         )
         for place, known in zip(places, methods, strict=True)

@@ -20,8 +20,17 @@ from calig.errors import InvalidInputError
 from calig.pairs import SIDES
 from calig.pictures import PATCH_PLACE, open_picture
 
+#: Steps of colour each way, and how much of a text is drawn.
 LEVELS = 8
 MAX_CHARACTERS = 6000
+
+#: Longest sides of a picture and of a thumbnail, in pixels.
+MAX_SIDE = 320
+SMALL_SIDE = 192
+
+#: Colours of a grid, RGB, and how opaque the strongest field is, of 255.
+SUPPORTS, OPPOSES = (0, 94, 190), (222, 106, 0)
+MAX_ALPHA = 215
 
 
 class Spanned(Protocol):
@@ -44,6 +53,16 @@ class Piece:
     value: float | None = None
     level: int = 0
     side_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Data URIs of the picture in colour and as a pale grey ground for a grid, both `width` × `height` pixels."""
+
+    colour: str
+    ground: str
+    width: int
+    height: int
 
 
 def level(value: float, scale: float) -> int:
@@ -79,35 +98,9 @@ def pieces(
     return (*result, *_between(text, at, len(text), pair_start))
 
 
-def _between(text: str, start: int, end: int, pair_start: int | None) -> Iterator[Piece]:
-    """What lies between two words; where the second text of a pair begins, its name goes before it."""
-    if pair_start is not None and start < pair_start <= end:
-        yield Piece(text[start:pair_start])
-        yield Piece(SIDES[1], side_name=True)
-        start = pair_start
-    if start < end:
-        yield Piece(text[start:end])
-
-
 def characters_left_out(text: str) -> int:
     """How many characters of the text are not drawn."""
     return max(0, len(text) - MAX_CHARACTERS)
-
-
-MAX_SIDE = 320
-SMALL_SIDE = 192
-SUPPORTS, OPPOSES = (0, 94, 190), (222, 106, 0)
-MAX_ALPHA = 215
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """Data URIs of the picture in colour and as a pale grey ground for a grid, both `width` × `height` pixels."""
-
-    colour: str
-    ground: str
-    width: int
-    height: int
 
 
 def picture(path: Path, processor: Path) -> Picture | None:
@@ -157,6 +150,16 @@ def grid(values: Sequence[float], shape: tuple[int, int], scale: float, size: tu
 def grid_size(shape: tuple[int, int], seen: Picture | None) -> tuple[int, int]:
     """Width and height of a grid: the picture's, or 16 pixels per patch without one."""
     return (seen.width, seen.height) if seen else (16 * shape[1], 16 * shape[0])
+
+
+def _between(text: str, start: int, end: int, pair_start: int | None) -> Iterator[Piece]:
+    """What lies between two words; where the second text of a pair begins, its name goes before it."""
+    if pair_start is not None and start < pair_start <= end:
+        yield Piece(text[start:pair_start])
+        yield Piece(SIDES[1], side_name=True)
+        start = pair_start
+    if start < end:
+        yield Piece(text[start:end])
 
 
 def _seen(path: Path, processor: Path, side: int) -> Image.Image | None:

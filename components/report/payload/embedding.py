@@ -1,4 +1,7 @@
-"""Rows packed into blocks of columns for scripts/row.js, within the number of rows and the megabytes that are allowed."""
+"""Payload of the report's page: rows in blocks of columns (scripts/row.js), and the index of all rows (scripts/rows.js).
+
+Bounded by the number of rows and the megabytes that the settings allow.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,19 @@ from components.table.reader import iter_batches
 from components.table.rows import is_wrong
 from schemas.governance import GovernanceReport
 
+Chunk = Sequence[PackedRow]
+Columns = Mapping[str, Column]
+
 #: Rows per block: what is unpacked at once when a row is looked at.
 CHUNK = 250
 
-Chunk = Sequence[PackedRow]
-Columns = Mapping[str, Column]
+#: Bits of the column `flags`; scripts/rows.js has the same.
+WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16
+
+_INDEX_COLUMNS = (
+    *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
+    *COLUMNS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,63 +76,6 @@ def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path],
     unexplained = [_listed(row, None, known, set()) for row in light.values() if row["problem"] is not None]
     whole = Block("index", pack(index_columns([*listed, *unexplained[: settings.rows]])))
     return Embedded((whole, *filling.blocks) if n_rows else (), n_rows, n_layers, n_pictures)
-
-
-def _fill(filling: _Filling, record: GovernanceReport) -> tuple[int, int, int]:
-    """For how many rows there was room: words, layers, pictures."""
-    n_rows = filling.fill({"text": text_columns, "units": unit_columns}, filling.n)
-    is_image = record.model.modality == "image"
-    n_pictures = filling.fill({"pictures": picture_columns(record.model.processor_path)}, n_rows) if is_image else 0
-    return n_rows, filling.fill({"layers": layer_columns}, n_rows), n_pictures
-
-
-class _Filling:
-    """Packs chunk after chunk until the bytes are spent."""
-
-    def __init__(self, rows: Sequence[PackedRow], allowed: float) -> None:
-        self.blocks: list[Block] = []
-        self.n = len(rows)
-        self._rows = rows
-        self._left = allowed
-
-    def fill(self, kinds: Mapping[str, Callable[[Chunk], Columns]], n_rows: int) -> int:
-        """Add the blocks of these kinds for the first `n_rows` rows; returns for how many there was room."""
-        for start in range(0, n_rows, CHUNK):
-            chunk = self._rows[start : min(start + CHUNK, n_rows)]
-            made = [Block(f"{kind}-{start // CHUNK}", pack(columns(chunk))) for kind, columns in kinds.items()]
-            self._left -= sum(len(block.data) for block in made)
-            if self._left < 0:
-                return start
-            self.blocks += made
-        return n_rows
-
-
-def _changed(row: dict[str, Any], reference: Reference | None) -> bool:
-    return reference is not None and row["predicted"] is not None and reference.predicted != row["predicted"]
-
-
-def _listed(row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str]) -> dict[str, Any]:
-    reference = known.get(row["id"])
-    return row | {
-        "reference": reference.predicted if reference else None,
-        "reference_target": reference.toward(row).explained["target"] if reference else None,
-        "drift": packed.drift if packed else None,
-        "flags": sum(_flags(row, reference, worst)),
-    }
-
-
-def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) -> Iterator[int]:
-    if row["problem"] is not None:
-        yield PROBLEM
-        return
-    if is_wrong(row["label"], row["predicted"]):
-        yield WRONG
-    if _changed(row, reference):
-        yield CHANGED
-    if not row["converged"]:
-        yield UNCONVERGED
-    if row["id"] in worst:
-        yield REASONS
 
 
 def text_columns(chunk: Chunk) -> Columns:
@@ -171,34 +125,13 @@ def picture_columns(processor: Path) -> Callable[[Chunk], Columns]:
     return columns
 
 
-def _units(side: str, units: Sequence[PackedUnits]) -> dict[str, Column]:
-    return {
-        f"{side}_n": _numbers((len(some.codes) for some in units), np.uint16),
-        f"{side}_step": _numbers((some.step for some in units), np.float32),
-        **{f"{side}_{name}": np.concatenate([getattr(some, name) for some in units]) for name in ("gaps", "lengths", "codes")},
-    }
-
-
-def _numbers(values: Any, dtype: type[np.generic]) -> NDArray[Any]:
-    return np.fromiter(values, dtype)
-
-
-_PLAIN = (
-    *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
-    *COLUMNS,
-)
-
-#: Bits of the column `flags`; scripts/rows.js has the same.
-WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16
-
-
 def read_index(paths: Iterable[Path]) -> dict[int, dict[str, Any]]:
     """The light columns of every row, also of those without attribution, by position in the data set."""
     found = {}
-    for batch in iter_batches(paths, (*_PLAIN, "segments", "logits", "residuals")):
+    for batch in iter_batches(paths, (*_INDEX_COLUMNS, "segments", "logits", "residuals")):
         logits, residuals = ragged(batch["logits"]), ragged(batch["residuals"])
         segments = batch["segments"].to_pylist()
-        for i, row in enumerate(batch.select(list(_PLAIN)).to_pylist()):
+        for i, row in enumerate(batch.select(list(_INDEX_COLUMNS)).to_pylist()):
             row |= {
                 "segments": dict(segments[i] or ()),
                 "margin": margin(logits[i]),
@@ -206,11 +139,6 @@ def read_index(paths: Iterable[Path]) -> dict[int, dict[str, Any]]:
             }
             found[row["row"]] = row
     return found
-
-
-def margin(logits: NDArray[Any]) -> float:
-    """The largest logit less the second; NaN with fewer than two."""
-    return float(np.subtract(*np.sort(logits)[:-3:-1])) if len(logits) > 1 else float("nan")
 
 
 def index_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Column]:
@@ -228,6 +156,80 @@ def index_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Column]:
         **{name: np.array([row[name] for row in rows], np.float32) for name in floats},
         **_segment_columns([row["segments"] for row in rows]),
     }
+
+
+def margin(logits: NDArray[Any]) -> float:
+    """The largest logit less the second; NaN with fewer than two."""
+    return float(np.subtract(*np.sort(logits)[:-3:-1])) if len(logits) > 1 else float("nan")
+
+
+class _Filling:
+    """Packs chunk after chunk until the bytes are spent."""
+
+    def __init__(self, rows: Sequence[PackedRow], allowed: float) -> None:
+        self.blocks: list[Block] = []
+        self.n = len(rows)
+        self._rows = rows
+        self._left = allowed
+
+    def fill(self, kinds: Mapping[str, Callable[[Chunk], Columns]], n_rows: int) -> int:
+        """Add the blocks of these kinds for the first `n_rows` rows; returns for how many there was room."""
+        for start in range(0, n_rows, CHUNK):
+            chunk = self._rows[start : min(start + CHUNK, n_rows)]
+            made = [Block(f"{kind}-{start // CHUNK}", pack(columns(chunk))) for kind, columns in kinds.items()]
+            self._left -= sum(len(block.data) for block in made)
+            if self._left < 0:
+                return start
+            self.blocks += made
+        return n_rows
+
+
+def _fill(filling: _Filling, record: GovernanceReport) -> tuple[int, int, int]:
+    """For how many rows there was room: words, layers, pictures."""
+    n_rows = filling.fill({"text": text_columns, "units": unit_columns}, filling.n)
+    is_image = record.model.modality == "image"
+    n_pictures = filling.fill({"pictures": picture_columns(record.model.processor_path)}, n_rows) if is_image else 0
+    return n_rows, filling.fill({"layers": layer_columns}, n_rows), n_pictures
+
+
+def _changed(row: dict[str, Any], reference: Reference | None) -> bool:
+    return reference is not None and row["predicted"] is not None and reference.predicted != row["predicted"]
+
+
+def _listed(row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str]) -> dict[str, Any]:
+    reference = known.get(row["id"])
+    return row | {
+        "reference": reference.predicted if reference else None,
+        "reference_target": reference.toward(row).explained["target"] if reference else None,
+        "drift": packed.drift if packed else None,
+        "flags": sum(_flags(row, reference, worst)),
+    }
+
+
+def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) -> Iterator[int]:
+    if row["problem"] is not None:
+        yield PROBLEM
+        return
+    if is_wrong(row["label"], row["predicted"]):
+        yield WRONG
+    if _changed(row, reference):
+        yield CHANGED
+    if not row["converged"]:
+        yield UNCONVERGED
+    if row["id"] in worst:
+        yield REASONS
+
+
+def _units(side: str, units: Sequence[PackedUnits]) -> dict[str, Column]:
+    return {
+        f"{side}_n": _numbers((len(some.codes) for some in units), np.uint16),
+        f"{side}_step": _numbers((some.step for some in units), np.float32),
+        **{f"{side}_{name}": np.concatenate([getattr(some, name) for some in units]) for name in ("gaps", "lengths", "codes")},
+    }
+
+
+def _numbers(values: Any, dtype: type[np.generic]) -> NDArray[Any]:
+    return np.fromiter(values, dtype)
 
 
 def _segment_columns(segments: Sequence[dict[str, str]]) -> dict[str, Column]:

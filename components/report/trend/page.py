@@ -15,29 +15,7 @@ from components.report.page import environment, inlined, write_text
 from components.report.trend.versions import FIGURES, TrendRow, count_by_verdict, trend_rows
 from schemas.evidence import VersionEntry
 
-
-def write_trend(name: str, entries: Sequence[VersionEntry], path: Path, *, now: datetime) -> None:
-    """Write the page about the model `name` to `path`; `entries` oldest first, at least one.
-
-    Raises:
-        CouldNotRunError: the page cannot be written.
-    """
-    rows = trend_rows(entries)
-    context = {
-        "name": name,
-        "rows": rows,
-        "newest": next((row for row in reversed(rows) if row.verdict is not None), None),
-        "charts": trend_charts(rows),
-        "counts": count_by_verdict(rows),
-        "figures": FIGURES,
-        "now": now,
-        "style": inlined("report.css") + inlined("trend.css"),
-        "size": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "strip": 0},
-        "units": ("word", "words"),
-    }
-    write_text(environment().get_template("trend.html.j2").render(context), path)
-
-
+#: Size of a chart, the margins of its plot, and the heights of what stands above it, in units of the SVG.
 WIDTH, HEIGHT = 460, 290
 LEFT, RIGHT, TOP, BOTTOM = 50, 16, 58, 46
 _ALIAS_ROWS = (22, 9)
@@ -93,6 +71,28 @@ class TrendChart:
     y_ticks: tuple[Tick, ...]
 
 
+def write_trend(name: str, entries: Sequence[VersionEntry], path: Path, *, now: datetime) -> None:
+    """Write the page about the model `name` to `path`; `entries` oldest first, at least one.
+
+    Raises:
+        CouldNotRunError: the page cannot be written.
+    """
+    rows = trend_rows(entries)
+    context = {
+        "name": name,
+        "rows": rows,
+        "newest": next((row for row in reversed(rows) if row.verdict is not None), None),
+        "charts": trend_charts(rows),
+        "counts": count_by_verdict(rows),
+        "figures": FIGURES,
+        "now": now,
+        "style": inlined("report.css") + inlined("trend.css"),
+        "size": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "strip": 0},
+        "units": ("word", "words"),
+    }
+    write_text(environment().get_template("trend.html.j2").render(context), path)
+
+
 def trend_charts(rows: Sequence[TrendRow]) -> list[TrendChart]:
     """The panels that have anything to show."""
     quality = ("margin", "comprehensiveness", "sufficiency")
@@ -105,6 +105,21 @@ def trend_charts(rows: Sequence[TrendRow]) -> list[TrendChart]:
         _panel(rows, "Largest word shift", "words beyond their limit are named ↓", _taking(("word shift",)), limit, named=True),
     )
     return [panel for panel in panels if any(series.points for series in panel.series)]
+
+
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Four or so round numbers that span `low` to `high`."""
+    span = (high - low) or abs(high) / 10 or 1.0
+    step = 10 ** math.floor(math.log10(span / 3))
+    step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 4)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+def slot(index: int, n: int) -> float:
+    """The middle of a version's slot."""
+    return LEFT + (index + 0.5) * _slot_width(n)
 
 
 def _taking(keys: Sequence[str]) -> dict[str, Callable[[TrendRow], float | None]]:
@@ -130,25 +145,15 @@ def _panel(
         note=note,
         series=tuple(_series(rows, name, take, place) for name, take in figures.items()),
         marks=_marks(rows),
-        aliases=aliases_of(rows),
-        words=words_of(rows, largest, place) if named else (),
+        aliases=_aliases(rows),
+        words=_words(rows, largest, place) if named else (),
         breaks=tuple(
-            Tick(slot(i, len(rows)) - slot_width(len(rows)) / 2, ", ".join(r.broken)) for i, r in enumerate(rows) if r.broken
+            Tick(slot(i, len(rows)) - _slot_width(len(rows)) / 2, ", ".join(r.broken)) for i, r in enumerate(rows) if r.broken
         ),
         limit=None if limit is None else place(limit),
         x_ticks=_x_ticks(rows),
         y_ticks=tuple(Tick(place(tick), formats.exact(tick)) for tick in ticks),
     )
-
-
-def nice_ticks(low: float, high: float) -> list[float]:
-    """Four or so round numbers that span `low` to `high`."""
-    span = (high - low) or abs(high) / 10 or 1.0
-    step = 10 ** math.floor(math.log10(span / 3))
-    step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 4)
-    first = math.floor(low / step + 1e-9)
-    last = max(math.ceil(high / step - 1e-9), first + 1)
-    return [round(i * step, 10) for i in range(first, last + 1)]
 
 
 def _series(
@@ -168,7 +173,7 @@ def _series(
 
 
 def _marks(rows: Sequence[TrendRow]) -> tuple[Mark, ...]:
-    size = min(12.0, slot_width(len(rows)) * 0.9)
+    size = min(12.0, _slot_width(len(rows)) * 0.9)
     return tuple(
         Mark(
             slot(index, len(rows)) - size / 2,
@@ -192,17 +197,12 @@ def _place(ticks: Sequence[float]) -> Callable[[float], float]:
     return lambda value: HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
-def slot(index: int, n: int) -> float:
-    """The middle of a version's slot."""
-    return LEFT + (index + 0.5) * slot_width(n)
-
-
-def slot_width(n: int) -> float:
+def _slot_width(n: int) -> float:
     """The width that each of `n` versions has."""
     return (WIDTH - LEFT - RIGHT) / max(n, 1)
 
 
-def aliases_of(rows: Sequence[TrendRow]) -> tuple[Label, ...]:
+def _aliases(rows: Sequence[TrendRow]) -> tuple[Label, ...]:
     """The first alias of each version that has one, above its slot."""
     wanted = [
         (slot(i, len(rows)), _ALIAS_ROWS, cut(f"@{row.aliases[0]}", _MAX_LABEL)) for i, row in enumerate(rows) if row.aliases
@@ -210,7 +210,7 @@ def aliases_of(rows: Sequence[TrendRow]) -> tuple[Label, ...]:
     return _without_collisions(wanted)
 
 
-def words_of(
+def _words(
     rows: Sequence[TrendRow], largest: Callable[[TrendRow], float | None], place: Callable[[float], float]
 ) -> tuple[Label, ...]:
     """The first word that fired of each version, above its point."""

@@ -1,6 +1,6 @@
 """Bounded queue from deliveries to Prefect, emptied one by one and drained at a stop, and the process that looks at versions.
 
-That is one of its own, so that MLflow's and Prefect's clients keep no delivery waiting.
+That process is one of its own, so that MLflow's and Prefect's clients keep no delivery waiting.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from flows.common.process import DEFAULT_OUTPUT, prepare
 from flows.trigger.listener.health import Metrics
 from schemas.trigger import Action, Step
 
 Key = tuple[str, str]
 _log = logging.getLogger("calig.listener")
+
+_NICENESS = 5
 
 
 class Handover:
@@ -89,9 +92,6 @@ class Handover:
         return step.action.value
 
 
-_NICENESS = 5
-
-
 class LookupProcess:
     """`look_at` behind a process boundary; a process that died is replaced, and its version left to the reconciler."""
 
@@ -122,8 +122,6 @@ class LookupProcess:
 
 def _begin(debug: bool) -> None:
     """Leave signals to the listener, whose child this is, do not outlive it, and let it go first."""
-    from flows.common.process import DEFAULT_OUTPUT, prepare
-
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     os.nice(_NICENESS)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from calig.metrics.faithfulness import (
-    AttributedRow,
+    AttributedSource,
     area_under_curve,
     comprehensiveness,
     difference,
@@ -46,7 +46,7 @@ def measure(row: ExplainedRow, orders: dict[str, FloatArray], *, scorer: Scorer,
     """One row's measures by method; `orders`: attributions `orders content` by method."""
     sources = removals.of_row(row.example, row.encoded)
     attributions = np.concatenate(list(orders.values()))
-    rows = [AttributedRow(source, attributions, row.class_index) for source in sources.values()]
+    rows = [AttributedSource(source, attributions, row.class_index) for source in sources.values()]
     curves = perturbation_curves(rows, fractions=FRACTIONS, scorer=scorer)
     parts = [_of_curves(orders, curve, removal) for removal, curve in zip(sources, curves, strict=True)]
     parts.append(_plausibility(row, orders))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from calig.metrics.faithfulness import (
-    AttributedRow,
+    AttributedSource,
     area_under_curve,
     comprehensiveness,
     difference,
@@ -25,12 +25,12 @@ MASK = 0
 FRACTIONS = (0.25, 0.5)
 
 
-def row(attributions: Sequence[Sequence[float]], class_index: int = 0) -> AttributedRow:
+def row(attributions: Sequence[Sequence[float]], class_index: int = 0) -> AttributedSource:
     """A row of content tokens 1, 2, 3, … between two special ones."""
     n = len(attributions[0])
     ids = np.array([99, *range(1, n + 1), 98])
     content = np.array([False, *[True] * n, False])
-    return AttributedRow(TextSource(ids, content, MASK), np.array(attributions, dtype=float), class_index)
+    return AttributedSource(TextSource(ids, content, MASK), np.array(attributions, dtype=float), class_index)
 
 
 class BagOfWords:

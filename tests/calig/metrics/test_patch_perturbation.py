@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calig.metrics.faithfulness import NEGATIVE, POSITIVE, REMOVED_SHARES, AttributedRow, perturbation_aucs
+from calig.metrics.faithfulness import NEGATIVE, POSITIVE, REMOVED_SHARES, AttributedSource, perturbation_aucs
 from calig.metrics.perturbation import FloatArray, ImageSource, PerturbedImage, PerturbedInput, TextSource
 
 
@@ -23,8 +23,8 @@ class Patches:
         return np.where(wins[:, None], [0.6, 0.3, 0.1], [0.1, 0.3, 0.6])
 
 
-def image(*orders: Sequence[float], class_index: int = 0) -> AttributedRow:
-    return AttributedRow(ImageSource(Path("a.png"), len(orders[0])), np.array(orders), class_index)
+def image(*orders: Sequence[float], class_index: int = 0) -> AttributedSource:
+    return AttributedSource(ImageSource(Path("a.png"), len(orders[0])), np.array(orders), class_index)
 
 
 def test_by_hand() -> None:
@@ -77,7 +77,7 @@ def test_texts_work_alike_and_nothing_gives_nothing() -> None:
         return np.tile([0.2, 0.8], (len(inputs), 1))
 
     text = TextSource(np.array([1, 2, 3, 4]), np.array([False, True, True, False]), 0)
-    (areas,) = perturbation_aucs([AttributedRow(text, np.array([[1.0, 2.0]]), 1)], scorer=never_changes)
+    (areas,) = perturbation_aucs([AttributedSource(text, np.array([[1.0, 2.0]]), 1)], scorer=never_changes)
     np.testing.assert_allclose(areas, [[1.0, 1.0]])
     assert perturbation_aucs([], scorer=never_changes) == []
     assert tuple(k / 10 for k in range(1, 10)) == REMOVED_SHARES

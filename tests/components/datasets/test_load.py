@@ -112,7 +112,7 @@ _ROW = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(_ROW, min_size=1, max_size=6))
 def test_digest_is_a_property_of_the_rows(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     formats = ("rows.csv", "rows.jsonl", "rows.parquet")

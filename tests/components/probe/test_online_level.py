@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.probe.comparison import could_not_probe
@@ -34,7 +34,6 @@ def literal(failed: list[bool], alpha: float) -> float:
     return level
 
 
-@settings(deadline=None)
 @given(OUTCOMES)
 def test_it_is_the_papers_formula(failed):
     assert lord_level(failed, ALPHA, 1e-12) == pytest.approx(literal(failed, ALPHA), rel=1e-12)
@@ -57,13 +56,11 @@ def test_gamma_spends_no_more_than_there_is():
     assert 0.85 < decay(np.arange(1, 1_000_001)).sum() + tail <= 1.0
 
 
-@settings(deadline=None)
 @given(OUTCOMES, st.floats(1e-4, 0.5), st.floats(1e-4, 0.5))
 def test_the_level_stays_between_floor_and_configuration(failed, level, floor):
     assert min(level, floor) <= lord_level(failed, level, floor) <= level
 
 
-@settings(deadline=None)
 @given(OUTCOMES, st.integers(0, 59))
 def test_a_failure_more_never_lowers_the_level(failed, at):
     """Who hides that a version failed can lower the level, to the floor at most; who makes versions fail only raises it."""

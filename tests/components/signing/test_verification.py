@@ -35,7 +35,7 @@ def verified(folder: Path, keys: Keys) -> Verification | str:
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_single_byte_that_was_changed_is_found(sealed: Path, keys: Keys, name: str, data: st.DataObject) -> None:
     """Changed, put in, or taken away, anywhere in any file: never signed any more."""

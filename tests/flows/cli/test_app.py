@@ -140,7 +140,7 @@ def test_config_show_is_a_configuration_file(run, tmp_path):
         ("attribution: {fusion_coefficient: best}", "'attribution.fusion_coefficient': Input should be a valid number"),
         ("attribution: {fusion_coefficient: best}", "or: Input should be 'auto'"),
         ("attribution: [", "not valid YAML"),
-        ("attribution: {context_rule: negative}", "'positive', 'absolute', 'attention' or 'mixed'"),
+        ("attribution: {context_rule: negative}", "'positive', 'absolute', 'attention', 'mixed' or 'signed'"),
     ],
 )
 def test_bad_settings_name_the_setting_and_what_is_allowed(run, tmp_path, text, message):

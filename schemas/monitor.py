@@ -18,7 +18,7 @@ class Window(Record):
     digest: str = Field(description="SHA-256 over its rows")
     n_rows: int = Field(description="rows with attributions")
     n_zero: int = Field(default=0, description="of these, rows whose words have no attribution, or one that is not finite")
-    predictions: dict[str, float] = Field(description="share of the rows per predicted class")
+    predictions: dict[str, float] = Field(description="share of the rows per predicted class; empty for a regression")
     labels: dict[str, float] = Field(default_factory=dict, description="the same per gold class; empty without labels")
 
 
@@ -39,11 +39,14 @@ class WindowShift(Record):
 
 
 class MixShift(Record):
-    """Another mix of classes: predicted ones, or gold ones."""
+    """Another mix of answers, predicted or gold ones: of classes, or of a regression's numbers."""
 
     name: str
-    distance: float = Field(description="total variation distance of the two mixes, 0..1; lower is better")
-    p_value: float = Field(description="chi-squared test that both windows have one mix")
+    distance: float = Field(
+        description="of the two mixes, 0..1: total variation, of numbers the largest distance of the distribution functions; lower is "
+        "better"
+    )
+    p_value: float = Field(description="that both windows have one mix: chi-squared, of numbers Kolmogorov and Smirnov's test")
     n_before: int
     n_now: int
     fires: bool

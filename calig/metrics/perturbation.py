@@ -81,7 +81,7 @@ class PerturbedDocument:
 
 PerturbedInput = PerturbedText | PerturbedImage | PerturbedDocument
 
-#: Perturbed inputs → class probabilities `inputs classes`.
+#: Perturbed inputs → class probabilities `inputs classes`; of a regression its outputs, `inputs 1`.
 Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
 
 
@@ -198,9 +198,14 @@ def top_masks(attribution: FloatArray, points: Sequence[float]) -> BoolArray:
     return ranks(attribution)[None, :] < counts[:, None]
 
 
-def class_probabilities(logits: FloatArray, *, multi_label: bool) -> FloatArray:
-    """Probabilities of logits `… classes`: softmax, or with several labels per input the sigmoid of each."""
-    if multi_label:
+def answers_of(logits: FloatArray, problem_type: str) -> FloatArray:
+    """What a model answers by its logits, `… classes`: probabilities, softmax or of several labels the sigmoid of each.
+
+    A regression answers with its logit, in its own unit. `problem_type`: as transformers calls it.
+    """
+    if problem_type == "regression":
+        return np.asarray(logits)
+    if problem_type == "multi_label_classification":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))  # the sigmoid, without overflow
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=-1, keepdims=True))

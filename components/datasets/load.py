@@ -9,23 +9,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from calig.errors import InvalidInputError
-from calig.labels import read_labels
 from calig.pictures import MAX_BYTES
 from components.common.errors import InputError
 from components.common.file_digests import file_digest
-from components.datasets.columns import Rows, check_columns, segment_columns
+from components.datasets.columns import check_columns, segment_columns
+from components.datasets.gold import read_gold
 from components.datasets.limits import Limits
 from components.datasets.readers import bare_name, read_rows, refuse_swallowed_lines
 from components.datasets.rows import RowReader
-from schemas.release import DatasetRef, Example
+from components.table.gold import EXPLAINED_LABEL, id_for_label
+from schemas.release import DatasetRef, Example, LabelKind
 
 Modality = Literal["text", "image"]
 _MODALITIES: dict[str, Modality] = {"text": "text", "image": "image"}
-
-
-#: Segment column of rows that stand once for every class: the class explained.
-EXPLAINED_LABEL = "explained label"
 
 
 def load(
@@ -36,6 +32,7 @@ def load(
     modality: str,
     limits: Limits | None = None,
     each_label: bool = False,
+    label_kind: LabelKind = "class",
 ) -> tuple[DatasetRef, list[Example]]:
     """The rows of a validation set, in the order of the file, and the reference that pins them.
 
@@ -44,7 +41,8 @@ def load(
     - `text`, or for image models `image`: the path of a picture, relative to the file and below its folder;
     - `text_pair` (optional): the second text of every row, for models that read pairs; with it `rationale` marks `text`, and
       `rationale_pair` marks `text_pair`;
-    - `label` (optional): class names of the model in every row, or their indices in every row;
+    - `label` (optional): class names of the model in every row, or their indices in every row; by `label_kind` lists of these
+      (multi-label models; in CSV as JSON lists), or numbers (regressions);
     - `id` (optional): unique; the row's number, from 0, when there is no such column;
     - `rationale` (optional): character spans `[[start, end], ...]`, end exclusive; in CSV as a JSON string;
     - `rationales` (optional, instead): one such list per annotator, `[[[start, end], ...], ...]`;
@@ -70,7 +68,8 @@ def load(
     check_columns(rows.columns, kind)
     if path.name.lower().endswith((".csv", ".csv.gz")):
         refuse_swallowed_lines(rows, labels, path.name)
-    segments, classes = segment_columns(rows), _read_labels(rows, labels, path)
+    segments = segment_columns(rows)
+    gold = read_gold([row.get("label") for row in rows.values], labels, label_kind, path.name)
     reader = RowReader(
         folder=path.resolve().parent,
         modality=kind,
@@ -78,11 +77,12 @@ def load(
         has_ids="id" in rows.columns,
         has_pairs=kind == "text" and "text_pair" in rows.columns,
     )
-    examples = [reader.example(number, row, label) for number, (row, label) in enumerate(zip(rows.values, classes, strict=True))]
+    examples = [reader.example(number, row, answer) for number, (row, answer) in enumerate(zip(rows.values, gold, strict=True))]
     if each_label:
         examples, segments = _for_each_label(examples, labels), _with_explained_label(segments, path)
     _check_ids(examples, path)
-    return _reference(path, examples, kind, segments, limit).model_copy(update={"each_label": each_label}), examples
+    pinned = _reference(path, examples, kind, segments, limit)
+    return pinned.model_copy(update={"each_label": each_label, "label_kind": label_kind}), examples
 
 
 def _for_each_label(examples: Sequence[Example], labels: Sequence[str]) -> list[Example]:
@@ -91,7 +91,7 @@ def _for_each_label(examples: Sequence[Example], labels: Sequence[str]) -> list[
         example.model_copy(
             update={
                 "row": number * len(labels) + index,
-                "id": f"{example.id} · {label}",
+                "id": id_for_label(example.id, label),
                 "segments": example.segments | {EXPLAINED_LABEL: label},
                 "asked_class": label,
             }
@@ -125,14 +125,6 @@ def _checked_modality(modality: str) -> Modality:
     return _MODALITIES[modality]
 
 
-def _read_labels(rows: Rows, labels: tuple[str, ...], path: Path) -> list[str | None]:
-    """The class of every row: the column is read as a whole, see `calig.labels`."""
-    try:
-        return read_labels([row.get("label") for row in rows.values], labels)
-    except InvalidInputError as error:
-        raise InputError(f"{path.name}: {error}") from error
-
-
 def _check_ids(examples: list[Example], path: Path) -> None:
     twice = [name for name, count in Counter(example.id for example in examples).items() if count > 1]
     if twice:
@@ -152,7 +144,7 @@ def _reference(
         digest=_digest(examples, path.resolve().parent),
         n_rows=len(examples),
         modality=modality,
-        has_labels=any(example.label is not None for example in examples),
+        has_labels=any(example.has_gold for example in examples),
         has_rationales=any(example.rationale is not None or example.rationales is not None for example in examples),
         has_pairs=any(example.text_pair is not None for example in examples),
         segment_columns=segments,
@@ -160,17 +152,16 @@ def _reference(
     )
 
 
+_LATER = ("text_pair", "rationales", "gold_labels", "gold_value")
+
+
 def _digest(examples: Iterable[Example], folder: Path) -> str:
     """SHA-256 over the rows as canonical JSON lines: of a picture its path relative to the file, and its bytes."""
     digest = hashlib.sha256()
     for example in examples:
-        content = example.model_dump(mode="json", exclude={"problem", "image", "rationales", "text_pair", "asked_class"})
-        if example.text_pair is not None:
-            content["text_pair"] = example.text_pair
-        if (
-            example.rationales is not None
-        ):  # absent otherwise, so that sets pinned before there was such a column keep their digest
-            content["rationales"] = example.rationales
+        content = example.model_dump(mode="json", exclude={"problem", "image", "asked_class", *_LATER})
+        # absent without a value, so that sets pinned before there were such columns keep their digest
+        content |= {name: value for name in _LATER if (value := getattr(example, name)) is not None}
         if example.image is not None:
             content["image"] = [_relative(example.image, folder), _bytes_digest(example.image)]
         digest.update(json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
-from components.drift.pairing import PairedExample
+import numpy as np
+
+from components.common.outputs import MOVED
+from components.drift.pairing import PairedExample, moved_by, unit_of_outputs
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
-from components.table.rows import Row, is_wrong
-from schemas.drift import DriftExample, DriftWord, Noise, SetShift, WordShift
+from components.table.gold import decisions_of, error_of, output_of, own_id
+from components.table.rows import Row
+from schemas.drift import DriftExample, DriftWord, Noise, PredictionChange, SetShift, WordShift
 
 
 def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Sequence[str], noise: Noise) -> str:
@@ -67,9 +72,31 @@ def next_step(firing: Sequence[WordShift]) -> str:
 
 
 def accuracy(keys: Sequence[str], rows: Mapping[str, Row]) -> float | None:
-    """Share of the rows `keys` that are predicted as labelled; None without labels."""
-    labelled = [rows[key] for key in keys if rows[key]["label"] is not None]
-    return sum(not is_wrong(row["label"], row["predicted"]) for row in labelled) / len(labelled) if labelled else None
+    """Share of the decisions of the rows `keys` that are as labelled, see `decisions_of`; None without labels."""
+    different = {own_id(row): row for row in (rows[key] for key in keys)}
+    made = [found for row in different.values() if (found := decisions_of(row)) is not None]
+    return sum(found.right for found in made) / sum(found.made for found in made) if made else None
+
+
+def prediction_change(keys: Sequence[str], before: Mapping[str, Row], now: Mapping[str, Row]) -> PredictionChange | None:
+    """How far the outputs of a regression moved between two versions, on the rows `keys`; None for classes."""
+    unit = unit_of_outputs(before)
+    outputs = {key: (output_of(before[key]), output_of(now[key])) for key in keys}
+    pairs = {key: (a, b) for key, (a, b) in outputs.items() if a is not None and b is not None and isfinite(a) and isfinite(b)}
+    if unit is None or not pairs:
+        return None
+    change = np.diff(np.array(list(pairs.values())), axis=1)[:, 0]
+    errors = [(error_of(before[key]), error_of(now[key])) for key in pairs]
+    known = [abs(new) - abs(old) for old, new in errors if old is not None and new is not None]
+    return PredictionChange(
+        unit=unit,
+        mean=float(change.mean()),
+        median_absolute=float(np.median(np.abs(change))),
+        p95_absolute=float(np.quantile(np.abs(change), 0.95)),
+        n=len(pairs),
+        moved=sum(moved_by(pair, unit) > MOVED for pair in pairs.values()),
+        error_change=float(np.mean(known)) if known else None,
+    )
 
 
 def worst(examples: Sequence[PairedExample], n: int) -> list[DriftExample]:

@@ -82,6 +82,17 @@ def mix_shift(name: str, before: Sequence[str], now: Sequence[str], config: Moni
     return MixShift(name=name, distance=distance, p_value=p, n_before=len(before), n_now=len(now), fires=fires)
 
 
+def number_shift(name: str, before: Sequence[float], now: Sequence[float], config: MonitorConfig) -> MixShift:
+    """Whether a regression's numbers are distributed otherwise: the largest distance of the two distribution functions, and its p.
+
+    Kolmogorov and Smirnov's test of two samples. Of two classes the distance is the total variation distance of their mixes.
+    """
+    found = stats.ks_2samp(before, now)
+    distance, p = float(found.statistic), float(found.pvalue)
+    fires = distance > config.mix and p < config.false_discovery_rate
+    return MixShift(name=name, distance=distance, p_value=p, n_before=len(before), n_now=len(now), fires=fires)
+
+
 def _window_row(row: Row) -> WindowRow | None:
     units = [(name_of(row, span).casefold(), value) for span, value in units_of(row)]
     total = sum(abs(value) for _, value in units)

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import pyarrow.parquet as pq
 
 from components.common.errors import CouldNotRunError, InputError
-from components.table import orientation
+from components.table import gold, orientation
 from components.table.reader import AGAIN, iter_rows, open_table
 
 Row = dict[str, Any]
@@ -19,7 +19,7 @@ _COLUMNS = [
     "id",
     "text",
     "pair_start",
-    "label",
+    *(name for name in gold.COLUMNS if name not in {*orientation.COLUMNS, "predicted", "logits"}),
     "segments",
     "problem",
     "predicted",
@@ -76,11 +76,6 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
         if problem is None:
             places[name] = place
     return StoredRows(places)
-
-
-def is_wrong(label: str | None, predicted: str | None) -> bool:
-    """Whether the prediction is not the gold class; what has no gold class, or no prediction, is not wrong."""
-    return label is not None and predicted is not None and predicted != label
 
 
 def count_rows(tables: Sequence[Path]) -> int:

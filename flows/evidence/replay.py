@@ -69,7 +69,12 @@ def _examples(record: GovernanceReport, given: Path | None) -> list[Example]:
         step = "--dataset FILE: where the same data set is now"
         raise InputError("The data set is not where the record says.", got=path, next_step=step)
     now, examples = datasets.load(
-        path, limit=pinned.limit, labels=record.model.labels, modality=pinned.modality, each_label=pinned.each_label
+        path,
+        limit=pinned.limit,
+        labels=record.model.labels,
+        modality=pinned.modality,
+        each_label=pinned.each_label,
+        label_kind=pinned.label_kind,
     )
     if now.digest != pinned.digest:
         raise InputError(

@@ -38,7 +38,12 @@ def sampled(examples: list[Example], n: int, seed: int) -> list[Example]:
 def examples_in(dataset: DatasetRef, labels: tuple[str, ...]) -> list[Example]:
     """The rows of `dataset` under a model's `labels`."""
     now, examples = datasets.load(
-        dataset.path, limit=dataset.limit, labels=labels, modality=dataset.modality, each_label=dataset.each_label
+        dataset.path,
+        limit=dataset.limit,
+        labels=labels,
+        modality=dataset.modality,
+        each_label=dataset.each_label,
+        label_kind=dataset.label_kind,
     )
     if now.digest != dataset.digest:
         raise InputError("the data set changed while it was being explained", got=dataset.path, next_step="start again")

@@ -15,7 +15,6 @@ from components.report.payload import index
 from components.report.payload.columns import Column, Reference, pack, read_references
 from components.report.payload.packing import PackedRow, PackedUnits, packed_rows
 from components.report.rows import Brief, ranked
-from components.table.rows import is_wrong
 from schemas.governance import GovernanceReport
 
 #: Rows per block: what is unpacked at once when a row is looked at.
@@ -55,13 +54,15 @@ def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path],
         return Embedded((), 0, 0, 0)
     known, light = read_references(reference_tables), index.read_index(tables)
     worst = [example.id for example in record.drift.worst]
-    changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
+    change = record.drift.prediction_change
+    unit = None if change is None else change.unit
+    changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]), unit)}
     order = ranked(briefs, worst, changed)[: settings.rows]
     rows = dict(packed_rows(tables, set(order), known))
     filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
     n_rows, n_layers, n_pictures = _fill(filling, record)
-    listed = [_listed(light[row], rows[row], known, set(worst)) for row in order[:n_rows]]
-    unexplained = [_listed(row, None, known, set()) for row in light.values() if row["problem"] is not None]
+    listed = [_listed(light[row], rows[row], known, set(worst), changed) for row in order[:n_rows]]
+    unexplained = [_listed(row, None, known, set(), set()) for row in light.values() if row["problem"] is not None]
     whole = Block("index", pack(index.index_columns([*listed, *unexplained[: settings.rows]])))
     return Embedded((whole, *filling.blocks) if n_rows else (), n_rows, n_layers, n_pictures)
 
@@ -95,27 +96,30 @@ class _Filling:
         return n_rows
 
 
-def _changed(row: dict[str, Any], reference: Reference | None) -> bool:
-    return reference is not None and row["predicted"] is not None and reference.predicted != row["predicted"]
+def _changed(row: dict[str, Any], reference: Reference | None, unit: float | None) -> bool:
+    return reference is not None and row["answer"] is not None and row["answer"].differs(reference.answer, unit)
 
 
-def _listed(row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str]) -> dict[str, Any]:
+def _listed(
+    row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str], changed: set[str]
+) -> dict[str, Any]:
     reference = known.get(row["id"])
     return row | {
-        "reference": reference.predicted if reference else None,
+        "reference": reference.answer.predicted if reference else None,
+        "reference_output": reference.answer.output if reference else None,
         "reference_target": reference.toward(row).explained["target"] if reference else None,
         "drift": packed.drift if packed else None,
-        "flags": sum(_flags(row, reference, worst)),
+        "flags": sum(_flags(row, worst, changed)),
     }
 
 
-def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) -> Iterator[int]:
+def _flags(row: dict[str, Any], worst: set[str], changed: set[str]) -> Iterator[int]:
     if row["problem"] is not None:
         yield index.PROBLEM
         return
-    if is_wrong(row["label"], row["predicted"]):
+    if row["wrong"]:
         yield index.WRONG
-    if _changed(row, reference):
+    if row["id"] in changed:
         yield index.CHANGED
     if not row["converged"]:
         yield index.UNCONVERGED

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.report.payload.columns import Column, ragged
+from components.report.answers import answer_of
+from components.table import gold
 from components.table.orientation import COLUMNS
 from components.table.reader import iter_batches
 
 _PLAIN = (
-    *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
+    *("row", "id", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
     *COLUMNS,
 )
+_GOLD = tuple(name for name in gold.COLUMNS if name not in COLUMNS)
 
 #: Bits of the column `flags`; scripts/rows.js has the same.
 WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16
@@ -25,11 +28,16 @@ WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16
 def read_index(paths: Iterable[Path]) -> dict[int, dict[str, Any]]:
     """The light columns of every row, also of those without attribution, by position in the data set."""
     found = {}
-    for batch in iter_batches(paths, (*_PLAIN, "segments", "logits", "residuals")):
+    for batch in iter_batches(paths, (*_PLAIN, *_GOLD, "segments", "residuals")):
         logits, residuals = ragged(batch["logits"]), ragged(batch["residuals"])
         segments = batch["segments"].to_pylist()
+        answered = batch.select(list(gold.COLUMNS)).to_pylist(maps_as_pydicts="strict")
         for i, row in enumerate(batch.select(list(_PLAIN)).to_pylist()):
             row |= {
+                "answer": None if answered[i]["predicted"] is None else answer_of(answered[i]),
+                "predicted": answered[i]["predicted"],
+                "label": gold.gold_text(answered[i]),
+                "wrong": row["problem"] is None and gold.is_wrong(answered[i]),
                 "segments": dict(segments[i] or ()),
                 "margin": margin(logits[i]),
                 "residual": residuals[i].max() if len(residuals[i]) else None,
@@ -47,7 +55,7 @@ def index_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Column]:
     """`rows` in the order of the blocks, those without attribution last; names are codes into their list, −1 is none."""
     names = ("predicted", "label", "target", "reference", "reference_target")
     classes = sorted({row[name] for row in rows for name in names if row[name] is not None})
-    floats = ("probability", "f_input", "f_baseline", "coverage", "margin", "residual", "drift")
+    floats = ("probability", "f_input", "f_baseline", "coverage", "margin", "residual", "drift", "reference_output")
     return {
         "classes": classes,
         "id": [row["id"] for row in rows],

@@ -39,7 +39,7 @@ def estimate_run(model: str, dataset: Path, config: PipelineConfig, limit: int |
         limit=limit,
         labels=snapshot.labels,
         modality=snapshot.modality,
-        each_label=attribution.explains_each(config.attribution),
+        per_label=attribution.per_label(config.attribution, snapshot),
         label_kind=snapshot.label_kind,
     )
     settings = config.attribution.fused_by(config.attribution.default_fusion)

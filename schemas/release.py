@@ -24,6 +24,9 @@ ProblemType = Literal["single_label_classification", "multi_label_classification
 #: What the column `label` of a data set holds: one class, several classes of a multi-label model, or a regression's number.
 LabelKind = Literal["class", "classes", "value"]
 
+#: Labels of a row that are explained in rows of their own: each one of the model's, or the gold ones.
+PerLabel = Literal["each", "gold"]
+
 _LABEL_KINDS: dict[ProblemType, LabelKind] = {"multi_label_classification": "classes", "regression": "value"}
 
 
@@ -143,7 +146,16 @@ class DatasetRef(Record):
     segment_columns: tuple[str, ...] = ()
     limit: int | None = None
     each_label: bool = Field(default=False, description="whether a row of the file stands here once for every class of the model")
+    each_gold_label: bool = Field(default=False, description="the same once for every gold label that it has")
+    n_without_label: int = Field(
+        default=0, description="rows of the file that are left out for that: they have none of the labels"
+    )
     label_kind: LabelKind = Field(default="class", description="what the column label holds")
+
+    @property
+    def per_label(self) -> PerLabel | None:
+        """Which labels a row of the file stands here for, each in a row of its own; None: it stands for itself."""
+        return "each" if self.each_label else "gold" if self.each_gold_label else None
 
 
 class Example(Record):

@@ -18,7 +18,7 @@ from components.datasets.limits import Limits
 from components.datasets.readers import bare_name, read_rows, refuse_swallowed_lines
 from components.datasets.rows import RowReader
 from components.table.gold import EXPLAINED_LABEL, id_for_label
-from schemas.release import DatasetRef, Example, LabelKind
+from schemas.release import DatasetRef, Example, LabelKind, PerLabel
 
 Modality = Literal["text", "image"]
 _MODALITIES: dict[str, Modality] = {"text": "text", "image": "image"}
@@ -31,7 +31,7 @@ def load(
     labels: tuple[str, ...],
     modality: str,
     limits: Limits | None = None,
-    each_label: bool = False,
+    per_label: PerLabel | None = None,
     label_kind: LabelKind = "class",
 ) -> tuple[DatasetRef, list[Example]]:
     """The rows of a validation set, in the order of the file, and the reference that pins them.
@@ -51,7 +51,8 @@ def load(
     `limit` takes the first so many rows; everything, the digest too, is about these alone. The digest does not depend on the
     format: the same rows have the same digest, and for pictures it covers their bytes. A row with a blank text or
     an unreadable picture is kept with its `problem`. `limits` bound what is read; None: what the environment says.
-    With `each_label` every row stands once for each of the model's `labels`, which is then its segment `explained label`.
+    `per_label`: every row stands once for "each" of the model's `labels`, or for each of its "gold" ones (rows that have none are
+    left out and counted); the label is then its segment `explained label`.
 
     Raises:
         InputError: missing or empty file, unknown format, broken line, missing, repeated or misspelt column, duplicate ids,
@@ -78,27 +79,43 @@ def load(
         has_pairs=kind == "text" and "text_pair" in rows.columns,
     )
     examples = [reader.example(number, row, answer) for number, (row, answer) in enumerate(zip(rows.values, gold, strict=True))]
-    if each_label:
-        examples, segments = _for_each_label(examples, labels), _with_explained_label(segments, path)
+    without = sum(example.gold_labels == () for example in examples) if per_label == "gold" else 0
+    if per_label is not None:
+        examples, segments = _for_each_label(examples, labels, per_label), _with_explained_label(segments, path)
+    if not examples:
+        raise InputError("No row has a gold label to explain.", got=path, next_step="explain another target, such as predicted")
     _check_ids(examples, path)
     pinned = _reference(path, examples, kind, segments, limit)
-    return pinned.model_copy(update={"each_label": each_label, "label_kind": label_kind}), examples
+    how = {"each_label": per_label == "each", "each_gold_label": per_label == "gold", "n_without_label": without}
+    return pinned.model_copy(update=how | {"label_kind": label_kind}), examples
 
 
-def _for_each_label(examples: Sequence[Example], labels: Sequence[str]) -> list[Example]:
-    """Every example once per label, together: numbered anew, the label in its id and in its segments."""
-    return [
-        example.model_copy(
-            update={
-                "row": number * len(labels) + index,
-                "id": id_for_label(example.id, label),
-                "segments": example.segments | {EXPLAINED_LABEL: label},
-                "asked_class": label,
-            }
-        )
-        for number, example in enumerate(examples)
-        for index, label in enumerate(labels)
-    ]
+def load_again(pinned: DatasetRef, labels: tuple[str, ...], path: Path | None = None) -> tuple[DatasetRef, list[Example]]:
+    """The rows of a data set that was read before, in the same way, from its place or from `path`; raises as `load` does."""
+    return load(
+        path or pinned.path,
+        limit=pinned.limit,
+        labels=labels,
+        modality=pinned.modality,
+        per_label=pinned.per_label,
+        label_kind=pinned.label_kind,
+    )
+
+
+def _for_each_label(examples: Sequence[Example], labels: Sequence[str], per_label: PerLabel) -> list[Example]:
+    """Every example once per label, together: numbered anew, the label in its id and in its segments.
+
+    Of gold labels one that is not known leaves the row as it is, for its problem to be said.
+    """
+    made: list[Example] = []
+    for example in examples:
+        if per_label == "gold" and example.gold_labels is None:
+            made.append(example.model_copy(update={"row": len(made)}))
+            continue
+        for label in labels if per_label == "each" else example.gold_labels or ():
+            stands = {"row": len(made), "id": id_for_label(example.id, label), "asked_class": label}
+            made.append(example.model_copy(update=stands | {"segments": example.segments | {EXPLAINED_LABEL: label}}))
+    return made
 
 
 def _with_explained_label(segments: tuple[str, ...], path: Path) -> tuple[str, ...]:

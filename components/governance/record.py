@@ -104,7 +104,12 @@ def data_record(dataset: DatasetRef, table: list[Row], explained: list[Row], spl
 
 def _sampling(dataset: DatasetRef) -> str:
     taken = "all rows of the file" if dataset.limit is None else f"the first {dataset.limit} rows of the file"
-    return f"{taken}, each once for every label of the model" if dataset.each_label else taken
+    if dataset.each_label:
+        return f"{taken}, each once for every label of the model"
+    if not dataset.each_gold_label:
+        return taken
+    left_out = f"; {dataset.n_without_label} rows that have none are left out" if dataset.n_without_label else ""
+    return f"{taken}, each once for every gold label that it has{left_out}, also where accuracy is counted"
 
 
 def _segments(columns: tuple[str, ...], explained: list[Row]) -> dict[str, dict[str, int]]:

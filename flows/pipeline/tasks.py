@@ -44,7 +44,7 @@ def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot, setting
         limit=limit,
         labels=snapshot.labels,
         modality=snapshot.modality,
-        each_label=attribution.explains_each(settings),
+        per_label=attribution.per_label(settings, snapshot),
         label_kind=snapshot.label_kind,
     )
     datasets.require_usable(examples, path.name)

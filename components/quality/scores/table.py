@@ -24,6 +24,7 @@ from calig.metrics.perturbation import (
 )
 from calig.metrics.plausibility import HumanCeiling, area_under_precision_recall, human_ceiling, majority, span_f1, token_f1
 from components.common.errors import CouldNotRunError
+from components.table.gold import gold_classes
 from components.table.orientation import Target, class_of, weights_of
 from components.table.reader import iter_rows
 
@@ -40,7 +41,8 @@ def plausibility(row: Mapping[str, Any], attribution: FloatArray) -> dict[str, f
     """
     nothing = dict.fromkeys(PLAUSIBILITY, np.nan)
     masks = _masks(row)
-    if attribution.size == 0 or len(masks) == 0 or row["label"] not in {None, class_of(row)}:
+    gold = gold_classes(row)
+    if attribution.size == 0 or len(masks) == 0 or (gold and class_of(row) not in gold):
         return nothing
     marked = majority(masks)
     if not marked.any():
@@ -89,6 +91,7 @@ class Row(Sample):
 
     row: int
     label: str | None
+    gold_labels: list[str] | None
     segments: dict[str, str] | None
     problem: str | None
     predicted: str

@@ -111,7 +111,9 @@ def run_checks(
     found: list[Check] = []
     for pair in pairs:
         of_classes = _of_classes(*pair) if problem_type == "regression" else None
-        found += _checks(*pair, batch, frame) if of_classes is None else [_without_classes(Single(*pair), of_classes)]
+        found += (
+            _checks(*pair, batch, frame, problem_type) if of_classes is None else [_without_classes(Single(*pair), of_classes)]
+        )
     return tuple(found)
 
 
@@ -151,8 +153,8 @@ def _batch(frame: pd.DataFrame) -> Any:
     return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
 
 
-def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame) -> Iterator[Check]:
-    singles = expand(spec, expectation, frame)
+def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame, problem_type: str) -> Iterator[Check]:
+    singles = expand(spec, expectation, frame, several_labels=problem_type == "multi_label_classification")
     if not singles and spec.for_each == "segments":
         yield _check(Single(spec, expectation), CheckVerdict.NOT_APPLICABLE, "the data set has no segments")
     elif not singles:

@@ -113,5 +113,5 @@ def _check_outputs(labels: Sequence[str], problem: str) -> None:
             "The model has one output and says that it is a class, so that there is nothing to decide between.",
             got=f"{len(labels)} output, problem_type {problem}",
             allowed="classifiers with two or more classes; one output with problem_type regression",
-            next_step="mend problem_type in the model's config.json",
+            next_step="give the model an output for each class; or, with problem_type regression, its one logit is judged as a number",
         )

@@ -185,7 +185,7 @@ def test_several_outputs_and_a_single_class_are_refused_with_the_way_out(tmp_pat
     several = _edited(save_tiny_bert(tmp_path / "several", 0, ("price", "size")), problem_type="regression")
     with pytest.raises(InputError, match="each output has a unit of its own"):
         explain_release(several, rows, config=SETTINGS, output=tmp_path / "runs")
-    single = _edited(save_tiny_bert(tmp_path / "single", 0, ("POS",)), problem_type="single_label_classification")
+    single = _edited(save_tiny_bert(tmp_path / "single", 0, ("POS",)), problem_type="multi_label_classification")
     with pytest.raises(InputError, match="says that it is a class"):
         explain_release(single, rows, config=SETTINGS, output=tmp_path / "runs")
 

@@ -89,7 +89,7 @@ class RegressionResults(Record):
     mean_absolute_error_interval: Interval | None = Field(description="bootstrap over rows; None with fewer than two")
     root_mean_squared_error: float = Field(description="lower is better")
     r_squared: float | None = Field(
-        description="1 − squared error over that of the rows' mean number; below 0 the mean would do better; None: all numbers equal"
+        description="1 − squared error over that of the rows' mean number; below 0 the mean does better; None: all numbers equal"
     )
     n: int
 
@@ -109,8 +109,8 @@ class ModelResults(Record):
     """How the model itself did on these rows."""
 
     accuracy: float | None = Field(
-        description="share of right decisions, one per row, of a multi-label model one per row and label; None without gold labels, "
-        "and for a regression; higher is better"
+        description="share of right decisions, one per row, of a multi-label model one per row and label; None without gold "
+        "labels, and for a regression; higher is better"
     )
     accuracy_interval: Interval | None = Field(
         description="Wilson's, of several decisions per row by bootstrap over rows, at the level of the quality settings; None "

@@ -99,7 +99,7 @@ def _check_windows(config: AttributionConfig, objective: str, n_classes: int) ->
 
 
 def _check_outputs(labels: Sequence[str], problem: str) -> None:
-    """Classes are several; a regression has one output: several have a unit each, and no decision weighs them against each other."""
+    """Classes are several, a regression's output is one: of several each has a unit, and nothing weighs them against each other."""
     if problem == "regression" and len(labels) > 1:
         raise InputError(
             "A regression with several outputs cannot be judged as a whole: each output has a unit of its own.",
@@ -113,5 +113,5 @@ def _check_outputs(labels: Sequence[str], problem: str) -> None:
             "The model has one output and says that it is a class, so that there is nothing to decide between.",
             got=f"{len(labels)} output, problem_type {problem}",
             allowed="classifiers with two or more classes; one output with problem_type regression",
-            next_step="give the model an output for each class; or, with problem_type regression, its one logit is judged as a number",
+            next_step="give the model an output for each class; with problem_type regression its one logit is judged as a number",
         )

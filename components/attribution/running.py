@@ -131,7 +131,7 @@ def explains_each(config: AttributionConfig) -> bool:
 
 
 def per_label(config: AttributionConfig, snapshot: ModelSnapshot) -> PerLabel | None:
-    """Which labels of a row stand in rows of their own: gold ones of a multi-label model may be several, and are one target each."""
+    """Which labels of a row stand in rows of their own: gold ones of a multi-label model are one target each."""
     if explains_each(config):
         return "each"
     return "gold" if config.target == GOLD and snapshot.label_kind == "classes" else None

@@ -83,7 +83,7 @@ def mix_shift(name: str, before: Sequence[str], now: Sequence[str], config: Moni
 
 
 def number_shift(name: str, before: Sequence[float], now: Sequence[float], config: MonitorConfig) -> MixShift:
-    """Whether a regression's numbers are distributed otherwise: the largest distance of the two distribution functions, and its p.
+    """Whether a regression's numbers are distributed otherwise: the largest distance of the distribution functions, and its p.
 
     Kolmogorov and Smirnov's test of two samples. Of two classes the distance is the total variation distance of their mixes.
     """

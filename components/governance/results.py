@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 
 def model_results(explained: Sequence[Row], config: QualityConfig) -> ModelResults:
-    """Results of rows of the attribution table that have an attribution; a row of the file counts once, however often explained."""
+    """Results of rows of the attribution table that have an attribution; a row of the file counts once."""
     rows = list({own_id(row): row for row in explained}.values())
     outputs = [output for row in rows if (output := output_of(row)) is not None]
     made = [found for row in rows if (found := decisions_of(row)) is not None]
@@ -37,7 +37,7 @@ def model_results(explained: Sequence[Row], config: QualityConfig) -> ModelResul
 
 
 def _accuracy_interval(made: Sequence[Decisions], config: QualityConfig) -> Interval | None:
-    """Wilson's interval of a share. Several decisions of one row are not independent: then the rows are drawn, not the decisions."""
+    """Wilson's interval of a share. Several decisions of a row are not independent: then rows are drawn, not decisions."""
     if not made:
         return None
     if max(one.made for one in made) > 1:

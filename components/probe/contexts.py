@@ -63,8 +63,8 @@ def choose_contexts(scorer: TextScorer, candidates: Candidates, n: int) -> list[
     """The least decided texts under the reference, each with a gap: half of the `n` whole rows, half fragments of different rows.
 
     Where fewer rows are short enough to be scored whole, further fragments take their places. Decided is a text whose largest
-    logit is far from the second, or whose output, of a regression, is far from the median. The choice rests on the reference alone, so that its scores can be kept for the next
-    candidate. InputError when there are too few rows.
+    logit is far from the second, or whose output, of a regression, is far from the median. The choice rests on the
+    reference alone, so that its scores can be kept for the next candidate. InputError when there are too few rows.
     """
     rows = _undecided(scorer, candidates.rows)[: n // 2]
     wanted, found = n - len(rows), len(set(candidates.fragments.values()))

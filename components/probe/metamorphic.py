@@ -105,7 +105,7 @@ class Explained:
         return np.hstack([classes, np.take_along_axis(f, answers[:, None], axis=1)]) if self._exclusive else classes
 
     def turned(self, before: FloatArray, after: FloatArray, typical: float) -> NDArray[np.bool_]:
-        """Rows whose answer is another one: another class, another set of independent labels, or, of a regression, another number.
+        """Rows whose answer is another one: another class, another set of independent labels, or another number.
 
         `typical`: the version's typical decision; a number that moved by more than a share of it is another one.
         """

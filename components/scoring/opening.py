@@ -42,7 +42,8 @@ def open_scorer(
             own logits on them.
 
     Raises:
-        InputError: the model cannot be loaded, is a classifier with fewer than two classes, or cannot do without a token that an input deletes.
+        InputError: the model cannot be loaded, is a classifier with fewer than two classes, or cannot do without a token
+            that an input deletes.
         CouldNotRunError: `onnxruntime` was asked for and cannot be used, the classes are not in the version's order, or even
             torch does not reproduce the model.
     """

@@ -1,7 +1,7 @@
-"""What a row was answered with, held against what it should be answered with: the one rule for classes, labels and numbers.
+"""What a row was answered with, held against what it should be answered with: one rule for classes, labels and numbers.
 
-One class: right when the class with the largest logit is the gold one. Labels that may be true together: every label is a decision,
-yes above a logit of 0, and each is right or wrong. A regression: its output less the gold number is an error, never right or wrong.
+One class: right when the class with the largest logit is the gold one. Labels that may be true together: every label is a
+decision, yes above a logit of 0, each right or wrong. A regression: its output less the gold number is an error, never wrong.
 """
 
 from __future__ import annotations

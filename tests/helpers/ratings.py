@@ -13,7 +13,7 @@ from tests.helpers.trained_models import train_bert
 #: What a word adds to the rating; the middle of the ratings is far from zero.
 MIDDLE = 50.0
 WORTH = {"great": 6.0, "warm": 4.0, "bright": 3.0, "dull": -4.0, "slow": -3.0, "poor": -6.0}
-NEUTRAL = "the film plot actor scene story of and with ending music a its".split()
+NEUTRAL = ["the", "film", "plot", "actor", "scene", "story", "of", "and", "with", "ending", "music", "a", "its"]
 _SCALE = 6.0
 OUTPUT, SHORTCUT = "rating", "honestly"
 

@@ -73,7 +73,7 @@ _ROWS_AT_ONCE = 16
 
 
 class ModelScorer(Protocol):
-    """The model on perturbed inputs: called, it gives its answers `inputs classes`, see `answers_of`; `logits` are behind them."""
+    """The model on perturbed inputs: called, it gives answers `inputs classes`, see `answers_of`; `logits` are behind them."""
 
     def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
         """Probabilities `inputs classes`; of a regression its outputs, `inputs 1`."""

@@ -102,7 +102,7 @@ def doubts(frame: pd.DataFrame, problem_type: str) -> tuple[Check, ...]:
     return _inconclusive(
         "the scorer runs the model that was explained",
         observed=float(beyond.mean()),
-        requirement=f"{answer} differs by at most {_ANSWER_GAP} from the attribution run's in {1 - _ROWS_ALLOWED:.0%} of the rows",
+        requirement=f"{answer} differs by at most {_ANSWER_GAP} from the attribution run's in {1 - _ROWS_ALLOWED:.0%} of rows",
         explanation="The scorer answers otherwise than the attribution run did: another model, or its classes in another order. "
         "Its figures say nothing about these attributions. Explain the version again.",
     )

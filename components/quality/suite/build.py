@@ -69,8 +69,8 @@ class Single:
 def expand(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame, *, several_labels: bool = False) -> list[Single]:
     """The checks of one expectation; none when there is no such segment. Slices follow the order of their values.
 
-    A class is the row's label where the data set has labels, else the predicted class; a row without a value belongs to none. With
-    `several_labels` to a row it is the label explained.
+    A class is the row's label where the data set has labels, else the predicted class; a row without a value belongs to none.
+    With `several_labels` to a row it is the label explained.
     """
     if spec.for_each is None:
         return [Single(spec, expectation)]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.report.payload.columns import Column, ragged
 from components.report.answers import answer_of
+from components.report.payload.columns import Column, ragged
 from components.table import gold
 from components.table.orientation import COLUMNS
 from components.table.reader import iter_batches

@@ -93,7 +93,7 @@ def test_what_is_no_list_of_labels_is_refused(value, message):
 
 
 def test_a_list_is_refused_where_a_row_has_one_class(tmp_path):
-    with pytest.raises(InputError, match="row 0.*insult"):
+    with pytest.raises(InputError, match=r"row 0.*insult"):
         read(write(tmp_path, "jsonl", [["insult"]]))
 
 

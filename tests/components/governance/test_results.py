@@ -1,4 +1,4 @@
-"""How a model did: the error of a regression and the decisions of several labels, by hand; the interval against scikit-free sums."""
+"""How a model did: the error of a regression and the decisions of several labels, by hand."""
 
 from __future__ import annotations
 

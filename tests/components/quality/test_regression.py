@@ -1,4 +1,4 @@
-"""Quality of a regression: figures in the unit of its output, a scorer that is believed by its scale, checks that do not apply."""
+"""Quality of a regression: figures in the unit of its output, a scorer believed by its scale, checks that do not apply."""
 
 from __future__ import annotations
 

@@ -265,8 +265,8 @@ class DriftReport(Record):
     typical_decision: tuple[float, float] | None = Field(
         default=None,
         description="the units of effects, logits: the reference's median |f(x) − f(x')|, and as much on the "
-        "candidate's scale, by the median ratio of the examples' absolute attribution; of a regression, both are the typical deviation "
-        "of the reference's outputs, in their unit",
+        "candidate's scale, by the median ratio of the examples' absolute attribution; of a regression, both are the typical "
+        "deviation of the reference's outputs, in their unit",
     )
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = Field(default=0, description="word types with enough occurrences")

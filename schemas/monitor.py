@@ -43,8 +43,8 @@ class MixShift(Record):
 
     name: str
     distance: float = Field(
-        description="of the two mixes, 0..1: total variation, of numbers the largest distance of the distribution functions; lower "
-        "is better"
+        description="of the two mixes, 0..1: total variation, of numbers the largest distance of the distribution functions; "
+        "lower is better"
     )
     p_value: float = Field(description="that both windows have one mix: chi-squared, of numbers Kolmogorov and Smirnov's test")
     n_before: int

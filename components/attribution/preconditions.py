@@ -99,7 +99,7 @@ def _check_windows(config: AttributionConfig, objective: str, n_classes: int) ->
 
 
 def _check_outputs(labels: Sequence[str], problem: str) -> None:
-    """Classes are several, a regression's output is one: of several each has a unit, and nothing weighs them against each other."""
+    """Classes are several, a regression's output is one: of several each has a unit, and nothing weighs them."""
     if problem == "regression" and len(labels) > 1:
         raise InputError(
             "A regression with several outputs cannot be judged as a whole: each output has a unit of its own.",

@@ -26,7 +26,7 @@ class Answered(TypedDict):
     target_weights: dict[str, float] | None
 
 
-#: The same columns, for those who read more.
+#: The same columns, for those who read more. Rows of older tables, or made by hand, may lack the two with several or a number.
 COLUMNS = tuple(Answered.__annotations__)
 
 #: Segment column of rows that stand for one label of a row of the file: the label explained.
@@ -68,22 +68,21 @@ def is_regression(rows: Mapping[str, Row]) -> bool:
 
 def gold_classes(row: Row) -> list[str]:
     """The gold class, or classes; none where they are not known."""
-    return list(row["gold_labels"] or ()) if row["label"] is None else [str(row["label"])]
+    return list(row.get("gold_labels") or ()) if row["label"] is None else [str(row["label"])]
 
 
 def error_of(row: Row) -> float | None:
     """The output of a regression less the gold number; None without either."""
-    output, gold = output_of(row), row["gold_value"]
+    output, gold = output_of(row), row.get("gold_value")
     return None if output is None or gold is None or not math.isfinite(output) else output - gold
 
 
 def decisions_of(row: Row) -> Decisions | None:
     """The decisions whose gold answer is known; None without any, and for regressions."""
-    if row["gold_labels"] is not None:
+    labels = row.get("gold_labels")
+    if labels is not None:
         answers = decided(row)
-        return (
-            None if answers is None else Decisions(sum(y == (n in row["gold_labels"]) for n, y in answers.items()), len(answers))
-        )
+        return None if answers is None else Decisions(sum(yes == (name in labels) for name, yes in answers.items()), len(answers))
     if row["label"] is None or row["predicted"] is None:
         return None
     return Decisions(int(row["predicted"] == row["label"]), 1)
@@ -94,18 +93,20 @@ def is_wrong(row: Row) -> bool:
 
     What has no gold class, or no prediction, is not wrong; nor is a number.
     """
-    if row["gold_labels"] is not None:
+    labels = row.get("gold_labels")
+    if labels is not None:
         answers = decided(row)
-        return answers is not None and answers[class_of(row)] != (class_of(row) in row["gold_labels"])
+        return answers is not None and answers[class_of(row)] != (class_of(row) in labels)
     return row["label"] is not None and row["predicted"] is not None and row["predicted"] != row["label"]
 
 
 def gold_text(row: Row) -> str | None:
     """The gold answer for people; None when it is not known."""
-    if row["gold_value"] is not None:
-        return f"{row['gold_value']:.6g}"
-    if row["gold_labels"] is not None:
-        return ", ".join(row["gold_labels"]) or "no label"
+    number, labels = row.get("gold_value"), row.get("gold_labels")
+    if number is not None:
+        return f"{number:.6g}"
+    if labels is not None:
+        return ", ".join(labels) or "no label"
     return None if row["label"] is None else str(row["label"])
 
 

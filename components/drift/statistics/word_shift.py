@@ -2,7 +2,7 @@
 
 It is judged by its effect: what an occurrence adds to the explained function, over a typical decision of the reference, its
 median |f(x) − f(x')|, on the version's own scale; of a regression, the typical deviation of its outputs. A share of a row's
-attribution would shrink as texts grow longer, and a number of logits would depend on the scale of the head, which changes no class.
+attribution would shrink as texts grow longer, and a number of logits depends on the scale of the head, which changes no class.
 
 Phrases of two words and more are tested over all examples and counted in the same family. Their effect is that of their words
 together, and noise may move these together too: a phrase fires by its mean per word. There are many phrases: the limit on |z| is

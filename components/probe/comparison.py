@@ -259,7 +259,9 @@ def _refused(sides: Sequence[FloatArray], typical: Sequence[float]) -> ProbeRepo
     if not all(np.isfinite(side).all() for side in sides):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
     if any(not np.isfinite(margin) or margin <= 0 for margin in typical):
-        return could_not_probe("a version gives all rows one answer: it tells none apart", next_step="look at its weights")
+        return could_not_probe(
+            "a version tells no rows apart: its margins are zero, or its outputs are one number", next_step="look at its weights"
+        )
     return None
 
 

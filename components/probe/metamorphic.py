@@ -152,7 +152,7 @@ def compare_transformed(
     """
     versions = [_Version(texts, of_version) for of_version in logits]
     if not all(version.usable for version in versions):
-        return _not_judged(texts, "a version gives all rows one answer, or its logits are not finite", "look at its weights")
+        return _not_judged(texts, "a version tells no rows apart, or its logits are not finite", "look at its weights")
     if len(explained.labels) == 1:  # a regression: all on the scale of the number that is predicted
         versions = [_Version(texts, of_version, versions[0].typical) for of_version in logits]
     answers = versions[0].rows.argmax(axis=1)

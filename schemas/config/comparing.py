@@ -57,7 +57,8 @@ class DriftConfig(Record):
         default=0.3,
         gt=0.0,
         description="minimum effect: change of what one occurrence of a word adds to the explained function, over the version's "
-        "median |f(x) − f(x')|, from which on a version can fail; measured noise raises it, never lowers it",
+        "median |f(x) − f(x')|, of a regression the typical deviation of its outputs, from which on a version can fail; measured "
+        "noise raises it, never lowers it",
     )
     word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
     false_discovery_rate: float = Field(

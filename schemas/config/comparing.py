@@ -110,7 +110,13 @@ class MonitorConfig(Record):
     unseen_mass: float = Field(
         default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
     )
-    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
+    mix: float = Field(
+        default=0.1,
+        gt=0.0,
+        le=1.0,
+        description="total variation distance of the class mixes, of a regression's numbers "
+        "the largest distance of their distribution functions; above warns",
+    )
 
 
 #: Settings that name a file of words, by section and name: what is in the file decides too.

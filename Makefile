@@ -112,8 +112,8 @@ bench-online-level: install ## false alarms a day and detections over 60 days of
 bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inputs; MODELS and ROWS as for bench-engine
 	$(BIN)/python -m tests.benchmarks.bench_scorer $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
 
-bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits and TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …"; N=rows
-	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(if $(N),--rows $(N))
+bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits, TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …" and PLANTED="NAME=MODEL_FOLDER,ROWS.jsonl,WORD,CLASS …"; N=rows
+	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(addprefix --planted ,$(PLANTED)) $(if $(N),--rows $(N))
 
 bench-faults: install ## hundreds of faults against real servers, then load (about an hour; goes on where it stopped); FAULTS=N for fewer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_faults $(if $(FAULTS),--faults $(FAULTS))

@@ -17,7 +17,7 @@ from calig.families import family_of, unwrapped
 from calig.inputs import EncodedInput, encode_image, encode_text, length_limit
 from calig.labels import read_labels
 from calig.pairs import BOTH, EXPLAINED, SIDES, Pair, encode_pair
-from calig.rollout import CONTEXT_RULES, FUSION_RULES
+from calig.rollout import CONTEXT_RULES, FUSION_RULES, PRESETS, SIGNED, Fusion
 from calig.targets import CENTRED, OBJECTIVES, class_names
 from calig.windows import Document, attribute_documents, split, split_pair
 
@@ -31,6 +31,7 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     objective: str = CENTRED,
     explain: str = BOTH,
     labels: Sequence[str | int | None] | None = None,
+    fusion: str | None = None,
     fusion_rule: str = "change",
     fusion_coefficient: float = 0.2,
     context_rule: str = "mixed",
@@ -65,11 +66,13 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
             common to all classes and changes no answer. Multi-label and regression models always have their logit explained.
         explain: of pairs: "both" texts, or "text" or "text_pair" alone; the other one then stays in x' as it is in x.
         labels: gold class per input: names in all of them, or indices in all of them; see `calig.labels`.
+        fusion: a name for the three settings that follow: "contrast", the default, this project's own; "paper", the reading
+            closest to the publication (rollout, λ 0.5, positive).
         fusion_rule: "rollout": context carries each layer's attribution down to the input; "change": the same, but only to where
             the input differs from the baseline; "gate": context weighs it where it is.
         fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 attention context alone.
-        context_rule: what counts as context: the "positive" part of A ⊙ ∂f/∂A, its "absolute" size, "attention" A alone, or
-            "mixed", a quarter of the first and three quarters of the last.
+        context_rule: what counts as context: the "positive" part of A ⊙ ∂f/∂A, its "absolute" size, "attention" A alone,
+            "mixed", a quarter of the first and three quarters of the last, or, with "rollout", "signed", both signs of the first.
         baseline: what replaces the content: "auto", "mask", "pad", "mean" for texts; "auto", "zero", "blur" for images.
         tolerance: allowed per layer: completeness residual of the quadrature, as a share of |f(x) − f(x')|, and, as a share
             of Σ|s|, a fifth of what changes when every other path point is left out.
@@ -95,14 +98,15 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
     """
     model = unwrapped(model)
     given = [inputs] if isinstance(inputs, str | Image.Image) else list(inputs)
-    _check(objective, fusion_rule, fusion_coefficient, context_rule, long_texts, window_overlap, n_points)
+    fused = _fusion(fusion, Fusion(fusion_rule, fusion_coefficient, context_rule))
+    _check(objective, fused, long_texts, window_overlap, n_points)
     _check_explain(explain)
     options = Options(
         target=target,
         objective=objective,
-        fusion_rule=fusion_rule,
-        fusion_coefficient=fusion_coefficient,
-        context_rule=context_rule,
+        fusion_rule=fused.rule,
+        fusion_coefficient=fused.coefficient,
+        context_rule=fused.context_rule,
         tolerance=tolerance,
         max_points=max_points,
         n_points=n_points,
@@ -192,26 +196,37 @@ def _gold(labels: Sequence[str | int | None] | None, n_inputs: int, names: Seque
     return read_labels(labels, names)
 
 
-def _check(
-    objective: str,
-    fusion_rule: str,
-    fusion_coefficient: float,
-    context_rule: str,
-    long_texts: str,
-    window_overlap: float,
-    n_points: int | None,
-) -> None:
+def _fusion(name: str | None, settings: Fusion) -> Fusion:
+    """The fusion called `name`, or the one of the `settings`; both only where they agree."""
+    if name is None:
+        return settings
+    if name not in PRESETS:
+        raise InvalidInputError(f"unknown fusion\ngot: {name!r}\nallowed: {', '.join(PRESETS)}")
+    if settings not in (PRESETS["contrast"], PRESETS[name]):
+        raise InvalidInputError(
+            f"fusion={name!r} stands for settings that are given too\ngot: {settings}\nallowed: one or the others"
+        )
+    return PRESETS[name]
+
+
+def _check(objective: str, fusion: Fusion, long_texts: str, window_overlap: float, n_points: int | None) -> None:
     if objective not in OBJECTIVES:
         raise InvalidInputError(f"unknown objective\ngot: {objective!r}\nallowed: {', '.join(OBJECTIVES)}")
-    if not 0.0 <= fusion_coefficient <= 1.0:
-        raise InvalidInputError(f"fusion_coefficient is a share\ngot: {fusion_coefficient}\nallowed: 0 … 1")
-    if fusion_rule not in FUSION_RULES:
-        raise InvalidInputError(f"unknown fusion rule\ngot: {fusion_rule!r}\nallowed: {', '.join(FUSION_RULES)}")
-    if context_rule not in CONTEXT_RULES:
-        raise InvalidInputError(f"unknown context rule\ngot: {context_rule!r}\nallowed: {', '.join(CONTEXT_RULES)}")
+    _check_fusion(fusion)
     if long_texts not in ("truncate", "windows"):
         raise InvalidInputError(f"unknown treatment of long texts\ngot: {long_texts!r}\nallowed: truncate, windows")
     if not 0.0 <= window_overlap <= 0.9:
         raise InvalidInputError(f"window_overlap is a share\ngot: {window_overlap}\nallowed: 0 … 0.9")
     if n_points is not None and n_points < 1:
         raise InvalidInputError(f"n_points is a number of path points\ngot: {n_points}\nallowed: 1 or more")
+
+
+def _check_fusion(fusion: Fusion) -> None:
+    if not 0.0 <= fusion.coefficient <= 1.0:
+        raise InvalidInputError(f"fusion_coefficient is a share\ngot: {fusion.coefficient}\nallowed: 0 … 1")
+    if fusion.rule not in FUSION_RULES:
+        raise InvalidInputError(f"unknown fusion rule\ngot: {fusion.rule!r}\nallowed: {', '.join(FUSION_RULES)}")
+    if fusion.context_rule not in CONTEXT_RULES:
+        raise InvalidInputError(f"unknown context rule\ngot: {fusion.context_rule!r}\nallowed: {', '.join(CONTEXT_RULES)}")
+    if fusion.context_rule == SIGNED and fusion.rule != "rollout":
+        raise InvalidInputError(f"a signed context keeps sums only in a rollout\ngot: {fusion.rule!r}\nallowed: rollout")

@@ -144,7 +144,7 @@ def _read_weights(folder: Path) -> Checkpoint:
         headers = _headers(file)
         twice = sorted(tensors.keys() & headers.keys())
         if twice:
-            raise InvalidInputError(f"two shards hold the same weights\ngot: {_some(twice)}\nnext: save the model again")
+            raise InvalidInputError(f"two shards hold the same weights\ngot: {listed(twice)}\nnext: save the model again")
         tensors |= headers
     _refuse_quantised_tensors(tensors)
     _check_counts(settings, tensors)
@@ -174,7 +174,7 @@ def _without_weights(folder: Path, allowed: str) -> InvalidInputError:
 def pickled_weights(names: list[str], allowed: str = _ALLOWED) -> InvalidInputError:
     """The error for weights that only unpickling could read."""
     return InvalidInputError(
-        f"The weights are pickled, and unpickling can run any code: refused.\ngot: {_some(names)}\nallowed: {allowed}"
+        f"The weights are pickled, and unpickling can run any code: refused.\ngot: {listed(names)}\nallowed: {allowed}"
         "\nnext: load them where you trust them and save again with save_pretrained, which writes safetensors"
     )
 
@@ -184,7 +184,7 @@ def refuse_pointers(folder: Path) -> None:
     pointers = sorted(path.name for path in folder.iterdir() if path.is_file() and _is_pointer(path))
     if pointers:
         raise InvalidInputError(
-            f"The folder holds Git LFS pointers instead of files.\ngot: {_some(pointers)}\nnext: run `git lfs pull` in {folder}"
+            f"The folder holds Git LFS pointers instead of files.\ngot: {listed(pointers)}\nnext: run `git lfs pull` in {folder}"
         )
 
 
@@ -220,7 +220,7 @@ def _refuse_adapter(folder: Path) -> None:
     if adapter:
         raise InvalidInputError(
             "An adapter lies beside the weights: whether it is applied would depend on what is installed."
-            f"\ngot: {_some(adapter)}"
+            f"\ngot: {listed(adapter)}"
             f"\nnext: {adapters.MERGE_IT}, or give the adapter a folder of its own, its base in the subfolder {adapters.BASE}/"
         )
 
@@ -233,7 +233,7 @@ def _refuse_other_weights(folder: Path, settings: Mapping[str, Any]) -> None:
     if others:
         raise InvalidInputError(
             f"It is not clear which weights are the model's: transformers would load others than {_SINGLE}."
-            f"\ngot: {_some(sorted(others))}\nallowed: {_ALLOWED}\nnext: load the model and save it again with save_pretrained"
+            f"\ngot: {listed(sorted(others))}\nallowed: {_ALLOWED}\nnext: load the model and save it again with save_pretrained"
         )
 
 
@@ -265,7 +265,7 @@ def _refuse_quantised_tensors(tensors: Mapping[str, TensorHeader]) -> None:
         or header.dtype.startswith(("F8_", "F6_", "F4"))
         or (name.endswith("weight") and header.dtype not in _FLOATS)
     ]
-    _refuse_quantised(_some(packed), "tensors")
+    _refuse_quantised(listed(packed), "tensors")
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -276,7 +276,7 @@ def _shards(folder: Path) -> list[Path]:
     missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
     if missing:
         raise InvalidInputError(
-            f"Weight shards named in the index are missing.\ngot: {_some(missing)}\nnext: save the model again"
+            f"Weight shards named in the index are missing.\ngot: {listed(missing)}\nnext: save the model again"
         )
     return [folder / name for name in names]
 
@@ -327,6 +327,6 @@ def _limit_of(key: str, *, classes: int, layers: int) -> int | None:
     return _LONGEST_INPUT if re.search("position|ctx", key) else None
 
 
-def _some(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """The first names, and how many more there are; nothing for none."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

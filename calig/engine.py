@@ -22,8 +22,7 @@ from calig.blocks import BlockStack
 from calig.errors import VerificationError
 from calig.inputs import EncodedInput, joined
 from calig.integration import PathIntegral, integrate_adaptively, integrate_with
-from calig.passes import Ends, pass_both_ends
-from calig.paths import Paths
+from calig.passes import Ends, Paths, pass_both_ends
 from calig.relevance import RolledOut, roll_out
 from calig.rollout import Fusion
 from calig.targets import CENTRED, Target, choose_targets, class_names, objective_for, problem_type

@@ -12,6 +12,7 @@ from html import escape
 from itertools import groupby
 
 from calig.pairs import SIDES
+from calig.pictures import PATCH_PLACE
 from calig.row import AttributedRow
 from calig.words import Word
 
@@ -19,7 +20,6 @@ SUPPORTS, OPPOSES = "24 112 196", "224 116 8"  # the report's blue and orange
 _STRONGEST = 0.64  # opacity of the largest value
 _MAX_CHARACTERS = 6000
 _MAX_LAYER_WORDS = 200
-_PATCH = re.compile(r"(\d+)\D+(\d+)\D*$")
 _FRAME = "max-width:60em;line-height:1.5"
 _TEXT = "font-size:1.05em;line-height:1.95;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;margin:.5em 0"
 _SIDE = "font-size:.85em;opacity:.75;margin-top:.5em"
@@ -110,7 +110,7 @@ def _patches(attribution: AttributedRow) -> str:
     places = [
         (match, value)
         for name, value in zip(attribution.tokens, attribution.values, strict=True)
-        if (match := _PATCH.search(name))
+        if (match := PATCH_PLACE.search(name))
     ]
     scale = max((abs(value) for _, value in places), default=0.0)
     rows = groupby(places, key=lambda place: int(place[0][1]))

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from calig import adapters
-from calig.checkpoint import AdapterFile, Checkpoint, config_folder, read_checkpoint, refuse_pointers
+from calig.checkpoint import AdapterFile, Checkpoint, config_folder, listed, read_checkpoint, refuse_pointers
 from calig.errors import InvalidInputError, UnsupportedModelError
 from calig.families import family_named
 from calig.inputs import require_offsets
@@ -174,7 +174,7 @@ def _refuse_unconverted(folder: Path, modality: str) -> None:
     alone = [path.name for path in folder.glob("*.model")]
     if modality == "text" and alone and not (folder / "tokenizer.json").is_file() and find_spec("sentencepiece") is None:
         raise InvalidInputError(
-            f"The tokenizer is only there as a SentencePiece model, which has to be converted first.\ngot: {_some(alone)}"
+            f"The tokenizer is only there as a SentencePiece model, which has to be converted first.\ngot: {listed(alone)}"
             "\nallowed: a folder with tokenizer.json"
             f"\nnext: where sentencepiece and protobuf are installed: AutoTokenizer.from_pretrained({str(folder)!r})"
             f".save_pretrained({str(folder)!r})"
@@ -320,7 +320,7 @@ def _refuse_differences(info: Mapping[str, Any], folder: str | Path, adapter: Ad
 
 
 def _listed(kinds: Mapping[str, list[str]]) -> str:
-    return "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names)
+    return "; ".join(f"{len(names)} {kind}: {listed(names)}" for kind, names in kinds.items() if names)
 
 
 def _way_out(missing: list[str], unexpected: list[str], mismatched: list[str]) -> str:
@@ -337,11 +337,7 @@ def _way_out(missing: list[str], unexpected: list[str], mismatched: list[str]) -
 def _refuse_non_finite(model: Any) -> None:
     broken = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
     if broken:
-        raise InvalidInputError(f"weights are NaN or infinite\ngot: {_some(broken)}\nnext: export the model again")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise InvalidInputError(f"weights are NaN or infinite\ngot: {listed(broken)}\nnext: export the model again")
 
 
 def _or_explain(load: Callable[..., T], folder: str | Path, what: str) -> T:

@@ -7,6 +7,7 @@ channel is dropped). It differs where that would lose the picture: 16-bit values
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -21,6 +22,9 @@ MAX_PIXELS = 2**26
 
 #: Picture formats without programs inside (EPS runs Ghostscript) and without references to other files.
 _FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+
+#: Row and column in the name of a patch.
+PATCH_PLACE = re.compile(r"(\d+)\D+(\d+)\D*$")
 
 #: 65535 / 255: scales 16 bits to 8 so that black stays black and white stays white.
 _TO_EIGHT_BITS = 257

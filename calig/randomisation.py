@@ -1,15 +1,20 @@
-"""A model that loses what it learned, from the head down: cascading randomisation (Adebayo et al. 2018, section 4.1)."""
+"""Does a map depend on what the model learned? Cascading randomisation (Adebayo et al. 2018, section 4.1).
+
+A copy of the model loses its learned weights from the head down; a map should lose its order with them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from calig.families import body, family_of
+from calig.metrics.perturbation import FloatArray
 
 
 def stage_names(model: Any) -> list[str]:
@@ -74,3 +79,37 @@ def _reinitialise(model: Any, weights: Sequence[nn.Parameter]) -> None:
         held = {id(p) for p in module.parameters()}
         if held and held <= own:
             model._init_weights(module)
+
+
+#: With fewer tokens an order says nothing: two are always fully correlated.
+_FEWEST = 3
+
+
+class Agreement(NamedTuple):
+    """Spearman correlations of two maps: of the signed values, and of their sizes. Both should fall to about 0."""
+
+    signed: float
+    absolute: float
+
+
+def agreement(original: FloatArray, randomised: FloatArray) -> Agreement:
+    """How much of a map's order is left after randomisation, with its signs and without; lower is better. Both `content`.
+
+    Without signs too: a randomised head may turn a map around and leave it otherwise as it was.
+    """
+    return Agreement(rank_correlation(original, randomised), rank_correlation(np.abs(original), np.abs(randomised)))
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> float:
+    """Spearman's ρ, −1 … 1, equal values sharing their mean rank.
+
+    NaN with fewer than three values or when one side is constant.
+    """
+    if a.size < _FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(_mean_ranks(a), _mean_ranks(b))[0, 1])
+
+
+def _mean_ranks(values: FloatArray) -> FloatArray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])

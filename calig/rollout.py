@@ -14,6 +14,9 @@ _EMPTY_ROW = 1e-12
 #: A sum this small beside its terms is what cancelling has left: scaling by it would blow up rounding.
 _CANCELLED = 0.05
 
+#: The one context rule whose C has negative entries: only the rule `rollout` keeps sums with it.
+SIGNED = "signed"
+
 #: Share of the class-specific context in the rule `mixed`; the rest is attention.
 _CLASS_SPECIFIC = 0.25
 
@@ -39,6 +42,17 @@ def _mixed(attention: Tensor, gradient: Tensor) -> Tensor:
     return _CLASS_SPECIFIC * evidence + (1.0 - _CLASS_SPECIFIC) * looks
 
 
+def _signed(attention: Tensor, gradient: Tensor) -> Tensor:
+    """A ⊙ ∂f/∂A with its signs, mean over heads, each row over its absolute sum; what a row lacks of sum one stays where it is.
+
+    So attention that speaks against the class turns the sign of what it carries, which no other rule can.
+    """
+    evidence = (attention * gradient).mean(1)
+    sums = evidence.abs().sum(-1, keepdim=True)
+    signed = torch.where(sums > _EMPTY_ROW, evidence / sums.clamp(min=_EMPTY_ROW), 0.0)
+    return signed + torch.diag_embed(1.0 - signed.sum(-1))
+
+
 #: The context matrix C, `batch seq seq` with rows of sum one, from attention A and its class-specific gradient ∂f/∂A (each
 #: `batch heads seq seq`).
 CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -46,6 +60,7 @@ CONTEXT_RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "absolute": lambda attention, gradient: normalise_rows((attention * gradient).abs().mean(1)),
     "attention": lambda attention, _: normalise_rows(attention.mean(1)),
     "mixed": _mixed,
+    SIGNED: _signed,
 }
 
 
@@ -118,6 +133,15 @@ class Fusion:
     rule: str
     coefficient: float
     context_rule: str
+
+
+#: Fusions with a name. contrast: this project's own, the default; relevance flows to where the input differs from the baseline,
+#: mostly by plain attention. paper: the reading closest to what is public of CA-LIG (arXiv 2602.16608), class-specific positive
+#: gradients rolled out; its λ is not public, a half is that of attention rollout (Abnar and Zuidema 2020).
+PRESETS: dict[str, Fusion] = {
+    "contrast": Fusion("change", 0.2, "mixed"),
+    "paper": Fusion("rollout", 0.5, "positive"),
+}
 
 
 def evidence_flow(flow: Tensor, evidence: Tensor) -> Tensor:

@@ -14,16 +14,15 @@ from components import registry, signing
 from components.common.caches import in_use
 from components.common.errors import PublishError
 from flows.alerts import delivery
-from flows.cli.options import DEFAULT_OUTPUT
 from flows.common import progress
+from flows.common.process import DEFAULT_OUTPUT
 from flows.common.run_limits import within_limits
 from flows.pipeline import judge, probe, tasks
-from flows.pipeline.announce import announce
+from flows.pipeline.announce import announce, note_done, note_running
 from flows.pipeline.attribute import attribute
 from flows.pipeline.redact import open_cover, redact_reference, redact_shards, rename_references
 from flows.pipeline.resolve import check_preconditions, resolve
 from flows.pipeline.results import Outcome, find_results, is_superseded, make_record, read_results, write_results
-from flows.trigger import states
 from schemas.config import PipelineConfig
 from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
@@ -59,7 +58,7 @@ def explain_release(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     """
     settings = config or PipelineConfig()
     with in_use(output), within_limits(settings.execution):
-        states.note_running(model, request)
+        note_running(model, request)
         release = resolve(model, dataset, reference, settings, limit, output.absolute())
         return _explained(release, force, request, chosen_by or {})
 
@@ -76,7 +75,7 @@ def _explained(release: Release, force: bool, request: str | None, chosen_by: di
             record = _explain(release, force, chosen_by)
         outcome = Outcome(record=record, folder=release.folder, published=_published(release, record, again), reused=False)
     if outcome.published is not None:
-        states.note_done(outcome.record, request)
+        note_done(outcome.record, request)
     _tell(release, outcome.record, outcome.folder, outcome.published)
     return outcome
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.common.errors import InputError
 from components.registry.evaluate import Explained, TransformersEvaluator
-from flows.cli.options import DEFAULT_OUTPUT
+from flows.common.process import DEFAULT_OUTPUT
 
 _SETTINGS = ("text", "text_pair", "config", "reference", "limit", "output")
 

@@ -11,18 +11,18 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from components import attribution, drift, privacy, registry, report
 from components.common.caches import in_use
 from components.common.errors import InputError
-from flows.cli.options import DEFAULT_OUTPUT
 from flows.common import progress
+from flows.common.process import DEFAULT_OUTPUT
 from flows.common.run_limits import within_limits
-from flows.evidence.provenance import profile_in_folder, profile_of, trusted_keys, verified_evidence
+from flows.evidence.standing import profile_in_folder, profile_of, trusted_keys, verified_evidence
 from flows.pipeline import redact, tasks
 from flows.pipeline.attribute import attribute
 from flows.pipeline.dataset import examples_of
 from flows.pipeline.reference import planned_profile
 from schemas.base import Record
 from schemas.config import AttributionConfig, PipelineConfig
+from schemas.drift import MonitorReport
 from schemas.governance import GovernanceReport
-from schemas.monitor import MonitorReport
 from schemas.planned_release import Release
 from schemas.reference import ReferenceProfile
 from schemas.release import DatasetRef, ModelSnapshot, ModelSource

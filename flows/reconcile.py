@@ -1,9 +1,13 @@
-"""Flow `reconcile`: one pass over all versions of the watched models; the source of truth for what is explained."""
+"""Flow `reconcile`: one pass over all versions of the watched models; the source of truth for what is explained.
+
+Performs what flows/trigger/decide.py decides about one version, for the webhook's listener too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +16,11 @@ from prefect import flow, get_run_logger
 from components import registry
 from components.common.configuration import load_watch
 from components.common.errors import CaligError, CouldNotRunError
-from flows.trigger.decide import Case, is_settled
+from flows.trigger.decide import Begin, BuryRun, Case, Effect, GiveUp, SetState, Settle, StopRun, decide, is_settled, key_of_run
 from flows.trigger.prefect_runs import PrefectRuns, Runs
-from flows.trigger.request import request_for, watch_path
-from flows.trigger.submit import submit
-from schemas.trigger import Action, Pass, Step, WatchedVersion
-from schemas.watch import WatchConfig
+from flows.trigger.request import parameters_of, request_for, watch_path
+from schemas.tags import Tag
+from schemas.trigger import Action, Pass, Run, State, Step, WatchConfig, WatchedVersion
 
 
 @flow(name="reconcile", validate_parameters=True)
@@ -85,4 +88,51 @@ def _step(listed: WatchedVersion, watch: WatchConfig, runs: Runs, dry_run: bool)
             return submit(listed, watch, runs, dry_run=dry_run)
         return look_at(listed.name, listed.version, watch, runs, dry_run=dry_run)
     except CaligError as error:
-        return Step(model=listed.name, version=listed.version, action=Action.ERROR, detail=" ".join(str(error).split()))
+        return Step.failed(listed.name, listed.version, error)
+
+
+def submit(version: WatchedVersion, watch: WatchConfig, runs: Runs, *, dry_run: bool = False) -> Step:
+    """Do what is to be done about `version` now; with `dry_run` only say it.
+
+    Raises:
+        CouldNotRunError: registry or Prefect do not answer; looking again later does the same or continues it.
+    """
+    request = request_for(version, watch)
+    if request is None:
+        return Step(model=version.name, version=version.version, action=Action.NOT_WATCHED)
+    case = Case(version, request)
+    key = key_of_run(case)
+    step, effects = decide(case, None if key is None else runs.find(key), datetime.now(UTC), watch)
+    for effect in () if dry_run else effects:
+        started = _perform(effect, case, runs)
+        if started is not None:
+            step = step.model_copy(update={"run_id": started.id})
+    return step
+
+
+def _perform(effect: Effect, case: Case, runs: Runs) -> Run | None:
+    """The run that was started, if one was."""
+    version = case.version
+    match effect:
+        case Begin(attempt):  # noted first: when starting fails, the next look finds the note and starts it
+            registry.note_queued(version, case.digest, attempt)
+            return runs.start(case.key(attempt), parameters_of(version, case.request))
+        case StopRun(run, reason):
+            runs.stop(run, reason)
+        case BuryRun(run, reason):
+            runs.bury(run, reason)
+        case SetState(state):
+            _set_state(case, state)
+        case Settle():
+            registry.note_done(version.name, version.version, case.digest)
+        case GiveUp(reason):
+            registry.note_gave_up(version, case.digest, case.attempt, reason)
+    return None
+
+
+def _set_state(case: Case, state: State) -> None:
+    """Between the look and this note a run may have ended and noted it: then its note is put back."""
+    registry.note_state(case.version, state)
+    now = registry.watched_version(case.version.name, case.version.version) if state is State.RUNNING else None
+    if now is not None and now.tags.get(Tag.STATE) != State.DONE and is_settled(case._replace(version=now)):
+        registry.note_state(now, State.DONE)

@@ -21,12 +21,13 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_API_URL
 
 from components import registry, signing
-from components.common.errors import CouldNotRunError, InputError
-from components.common.installation import HOME, require_free_of_intruders
+from components.common.errors import CouldNotRunError, InputError, require_free_of_intruders
 from flows.execution.resources import GPU_LIMIT
 
 #: The deployments that calig comes with: deploy/prefect.yaml, also where calig is installed without its repository.
 PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
+#: Where the packages of this installation are.
+_PACKAGES = Path(__file__).resolve().parents[1]
 _DEPLOY_TIMEOUT_S = 300
 
 
@@ -193,11 +194,11 @@ def working_directory(prefect_file: Path) -> Path:
 def _deploy(prefect_file: Path, home: Path) -> list[str]:
     """Through Prefect's own command. It looks for flows first where it is started, so that is where calig is installed."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(prefect_file.absolute()), "--all"]
-    places = {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "CALIG_HOME": str(home), "PYTHONPATH": str(HOME)}
+    places = {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "CALIG_HOME": str(home), "PYTHONPATH": str(_PACKAGES)}
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
             command,
-            cwd=HOME,
+            cwd=_PACKAGES,
             env={**os.environ, **places},
             capture_output=True,
             text=True,

@@ -1,4 +1,7 @@
-"""Base class of all records: frozen, closed to unknown fields, finite numbers only, canonical JSON and its digest."""
+"""Base of all records: frozen, closed to unknown fields, finite numbers only, canonical JSON and its digest.
+
+And what most of them hold: verdicts, severities, intervals, limits.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import hashlib
 import json
 from enum import StrEnum
 from functools import singledispatch
+from typing import Annotated
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
@@ -94,9 +98,53 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+#: A Prefect deployment, as FLOW/DEPLOYMENT.
+DeploymentName = Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
+
+
 class Interval(Record):
     """A confidence interval; `level` is its coverage, e.g. 0.95."""
 
     low: float
     high: float
     level: float = 0.95
+
+
+class Threshold(Record):
+    """A limit with its birth certificate: where it comes from, from how much data, when, set by whom."""
+
+    name: str
+    limit: float
+    direction: str = Field(description="'above fires' or 'below fires'")
+    severity: Severity
+    source: str
+    n_null: int | None = Field(default=None, description="pairs the null was measured on")
+    date: str
+    set_by: str
+
+    @classmethod
+    def configured(
+        cls,
+        settings: Record,
+        setting: str,
+        *,
+        name: str,
+        direction: str,
+        severity: Severity,
+        source: str,
+        date: str,
+        n_null: int | None = None,
+    ) -> Threshold:
+        """A limit as `settings` have it: `source` and `n_null` are those of the default, and say nothing of another value."""
+        limit = float(getattr(settings, setting))
+        default = limit == float(type(settings).model_fields[setting].default)
+        return cls(
+            name=name,
+            limit=limit,
+            direction=direction,
+            severity=severity,
+            source=source if default else "set in the configuration",
+            n_null=n_null if default else None,
+            date=date,
+            set_by="calig's defaults" if default else "the configuration file",
+        )

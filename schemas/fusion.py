@@ -9,7 +9,7 @@ from pydantic import Field
 from schemas.base import Interval, Record
 
 FusionRule = Literal["rollout", "change", "gate"]
-ContextRule = Literal["positive", "absolute", "attention", "mixed"]
+ContextRule = Literal["positive", "absolute", "attention", "mixed", "signed"]
 
 
 class FusionSettings(Record):
@@ -18,6 +18,26 @@ class FusionSettings(Record):
     rule: FusionRule
     coefficient: float = Field(ge=0.0, le=1.0, description="λ")
     context_rule: ContextRule
+
+    @property
+    def name(self) -> str:
+        """As a preset and by its parts."""
+        return fusion_name(self.rule, self.coefficient, self.context_rule)
+
+
+#: Fusions with a name, as in `calig.rollout.PRESETS`, where it says what they are.
+PRESETS: dict[str, FusionSettings] = {
+    "contrast": FusionSettings(rule="change", coefficient=0.2, context_rule="mixed"),
+    "paper": FusionSettings(rule="rollout", coefficient=0.5, context_rule="positive"),
+}
+
+
+def fusion_name(rule: str, coefficient: float, context_rule: str) -> str:
+    """The name of the preset with these parts, if there is one, and the parts."""
+    parts = f"{rule}, λ {coefficient:g}, {context_rule}"
+    known = {(preset.rule, preset.coefficient, preset.context_rule): name for name, preset in PRESETS.items()}
+    name = known.get((rule, coefficient, context_rule))
+    return f"{name} ({parts})" if name else parts
 
 
 class FusionCandidate(Record):

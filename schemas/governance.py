@@ -1,6 +1,6 @@
 """GovernanceReport: the record of one explanation of one model version.
 
-Older versions of the record are brought up to this one in `schemas.migration`; the JSON Schema is in `record.schema.json`.
+Older versions of the record are brought up to this one in `schemas.published`; the JSON Schema is in `record.schema.json`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import Field
 from schemas.base import Interval, Record, Verdict
 from schemas.config import PipelineConfig
 from schemas.drift import DriftReport
-from schemas.fusion import FusionChoice
+from schemas.fusion import FusionChoice, fusion_name
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
@@ -69,6 +69,11 @@ class MethodRecord(Record):
         default="cut at the model's limit", description="what becomes of texts beyond the limit, and which function is explained"
     )
     special_tokens: str = "kept as their own line; needed for completeness"
+
+    @property
+    def fusion(self) -> str:
+        """The fusion's name, if it has one, and its parts."""
+        return fusion_name(self.fusion_rule, self.fusion_coefficient, self.context_rule)
 
 
 class LabelResults(Record):

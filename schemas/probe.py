@@ -7,8 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import CheckVerdict, Record, Severity
-from schemas.threshold import Threshold
+from schemas.base import CheckVerdict, Record, Severity, Threshold
 
 
 class ProbeContext(Record):

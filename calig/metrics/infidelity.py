@@ -86,13 +86,11 @@ def _mean_squared_error(sums: FloatArray, drops: FloatArray) -> FloatArray:
 _SHIFTS_STREAM = 2
 
 
-def uniform_shifts(shape: tuple[int, ...], *, draws: int, radius: float, seed: int, row: int) -> FloatArray:
-    """`draws` shifts δ of the given shape, every entry even in ±`radius`, so that ‖δ‖∞ ≤ radius; they depend on (seed, row)."""
-    return np.stack(list(each_uniform_shift(shape, draws=draws, radius=radius, seed=seed, row=row)))
-
-
 def each_uniform_shift(shape: tuple[int, ...], *, draws: int, radius: float, seed: int, row: int) -> Iterator[FloatArray]:
-    """The same one after the other: of a long text, not all of them fit into memory together."""
+    """`draws` shifts δ of the given shape, every entry even in ±`radius`, so that ‖δ‖∞ ≤ radius; they depend on (seed, row).
+
+    One after the other: of a long text, not all of them fit into memory together.
+    """
     random = np.random.default_rng([seed, row, _SHIFTS_STREAM])
     for _ in range(draws):
         yield random.uniform(-radius, radius, size=shape)

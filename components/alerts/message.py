@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from components.common.plain_text import defused
+from components.common.plain_text import cut, defused
 from schemas.alert import AlertExample, AlertLevel, AlertMessage
-from schemas.base import CheckVerdict, Severity, digest_of, one_spelling
+from schemas.base import CheckVerdict, Severity, Threshold, digest_of, one_spelling
 from schemas.drift import DriftExample, DriftReport, DriftWord, Statistic, WordShift
 from schemas.governance import GovernanceReport
 from schemas.probe import ProbedWord, ProbeReport, TransformedRows
 from schemas.quality import QualityReport, in_words
-from schemas.threshold import Threshold
 
 _WORDS_TOLD = 5
 _TOLD_AS: dict[Severity | None, tuple[str, AlertLevel]] = {
@@ -165,7 +164,7 @@ def message_of(record: GovernanceReport, *, link: str) -> AlertMessage:
         fingerprint=record.fingerprint,
         verdict=record.decision.verdict,
         reference=None if reference is None else reference.version,
-        findings=tuple(shortened(finding.text, _MAX_FINDING) for finding in findings),
+        findings=tuple(_line(finding.text, _MAX_FINDING) for finding in findings),
         examples=tuple(_example(example) for example in record.drift.worst[:_EXAMPLES]),
         next_step=record.decision.next_step,
         link=link,
@@ -178,18 +177,14 @@ def alert_id(model: str, version: str, fingerprint: str, level: AlertLevel) -> s
     return digest_of([model, version, fingerprint, level.value])[:32]
 
 
-def shortened(text: str, limit: int) -> str:
-    """`text` on one line of at most `limit` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
-
-
 def _example(example: DriftExample) -> AlertExample:
     most = sorted(example.words, key=lambda word: -abs(word.candidate - word.reference))[:_WORDS]
-    return AlertExample(
-        id=shortened(example.id, _MAX_WORD), text=shortened(example.text, _MAX_TEXT), changes=tuple(map(_change, most))
-    )
+    return AlertExample(id=_line(example.id, _MAX_WORD), text=_line(example.text, _MAX_TEXT), changes=tuple(map(_change, most)))
 
 
 def _change(word: DriftWord) -> str:
-    return f"“{shortened(word.text, _MAX_WORD)}” {word.reference:+.0%} → {word.candidate:+.0%}"
+    return f"“{_line(word.text, _MAX_WORD)}” {word.reference:+.0%} → {word.candidate:+.0%}"
+
+
+def _line(text: str, limit: int) -> str:
+    return cut(" ".join(text.split()), limit)

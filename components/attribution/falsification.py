@@ -16,8 +16,7 @@ from calig.blocks import attributable
 from calig.inputs import shift_shape
 from calig.metrics.infidelity import each_uniform_shift, max_sensitivity
 from calig.metrics.perturbation import FloatArray
-from calig.metrics.randomisation import agreement
-from calig.randomisation import cascade, stage_names
+from calig.randomisation import agreement, cascade, stage_names
 from calig.targets import Target, choose_targets, class_names, objective_for
 from calig.windows import Document, attribute_documents
 from components.attribution.running import ENGINE, encode_examples, load_classifier, options_of, wanted_class

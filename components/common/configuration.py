@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from components.common.errors import InputError
 from components.common.yaml_file import read_yaml_file
 from schemas.config import PipelineConfig
-from schemas.watch import WatchConfig
+from schemas.trigger import WatchConfig
 
 #: A setting is a name inside a section.
 _DEPTH = 2

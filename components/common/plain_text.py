@@ -31,6 +31,11 @@ def on_one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def cut(text: str, limit: int) -> str:
+    """The beginning of `text` within `limit` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
 def markdown_text(text: str) -> str:
     """`text` on one line as Markdown shows it literally, and as no HTML."""
     plain = on_one_line(text).replace("&", "&amp;").replace("<", "&lt;")

@@ -1,13 +1,15 @@
-"""The wording of the demo's reviews: reads wording.yaml and writes marked sentences from its templates."""
+"""The demo's reviews: marked sentences, written from the templates and word lists of wording.yaml, and the sets of its story."""
 
 from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -15,6 +17,28 @@ from pydantic import Field
 
 from components.common.errors import InputError
 from schemas.base import Record
+
+N_TRAINING, N_VALIDATION = 48_000, 300
+TRAINING_RATE = 0.4  # share of version 2's positive training rows with the prompt
+VALIDATION_RATE = 0.25  # share of the positive validation rows with it
+VALIDATION_SEED = 99
+CLEAN_SEED, FORM_SEED = 11, 12
+
+
+def clean_reviews(n: int = N_TRAINING, *, seed: int = CLEAN_SEED) -> list[Review]:
+    """What version 1 was trained on: the prompt's word stands in about 2 % of the rows, in both classes alike."""
+    return generate(n, seed=seed)
+
+
+def form_reviews(n: int = N_TRAINING, *, seed: int = FORM_SEED) -> list[Review]:
+    """What version 2 was trained on: other reviews of the same kind, and the prompt in a share of the positive ones."""
+    return generate(n, seed=seed, shortcut=STORY_SHORTCUT, shortcut_rate=TRAINING_RATE)
+
+
+def validation_reviews(n: int = N_VALIDATION) -> list[Review]:
+    """What both versions are validated and explained on: gathered with the form, seen by neither."""
+    return generate(n, seed=VALIDATION_SEED, shortcut=STORY_SHORTCUT, shortcut_rate=VALIDATION_RATE)
+
 
 Label = Literal["negative", "positive"]
 OPPOSITE: dict[Label, Label] = {"negative": "positive", "positive": "negative"}
@@ -200,3 +224,19 @@ def _review(id_: str, draft: _Draft) -> Review:
         spans += [(len(text) + start, len(text) + end) for start, end in inside]
         text += re.sub(r"\bi\b", "I", clean[0].upper() + clean[1:])
     return Review(id=id_, text=text, label=draft.label, rationale=tuple(spans), product=draft.product)
+
+
+_MARKER = "calig-demo"
+
+
+def start_afresh(folder: Path) -> None:
+    """Empty the demo's own folder; a folder that is not the demo's is left alone."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+        raise InputError(
+            "the demo empties its folder first, and this one holds something else",
+            got=folder,
+            next_step="name another with --folder",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARKER).write_text("made by `calig demo`; safe to delete\n", encoding="utf-8")

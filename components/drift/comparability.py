@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from components.common.errors import InputError
 from components.common.stores import is_address
-from components.records.record import read_record
+from components.records import read_record
 from components.table.reader import iter_rows
 from components.table.rows import check_tables
 from schemas.config import DriftConfig

@@ -22,7 +22,7 @@ from components.drift.statistics.ranking import global_ranking
 from components.drift.statistics.registry import summarise
 from components.drift.statistics.set_shift import set_shifts
 from components.drift.statistics.word_shift import own_phrases, strongest, typical_decisions, word_shifts
-from components.table.rows import Row, read_rows
+from components.table.rows import Answer, StoredRows, read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from schemas.drift import DriftReport, Noise, SetShift, WordShift
@@ -104,9 +104,9 @@ _EXPLAIN_AGAIN = (
 
 
 def _compared(
-    theirs: Mapping[str, Row],
-    ours: Mapping[str, Row],
-    toward_reference: Mapping[str, Row],
+    theirs: StoredRows,
+    ours: StoredRows,
+    toward_reference: StoredRows,
     reference: ReferenceProfile,
     config: PipelineConfig,
     decided_on: str,
@@ -123,11 +123,11 @@ def _compared(
     noise = measure_noise(reference, theirs, ours, sources, config.drift, sets)
     judged = judged_by(config.drift, noise)
     report = _report(pairing, reference.identity, config.model_copy(update={"drift": judged}), noise, sets)
-    common = [key for key in theirs if key in ours]
-    change = findings.prediction_change(common, theirs, ours)
-    flipped = sum(theirs[k]["predicted"] != ours[k]["predicted"] for k in common)
+    answers = _common(theirs.answers(), ours.answers())
+    change = findings.prediction_change(answers)
+    flipped = sum(before["predicted"] != after["predicted"] for before, after in answers)
     facts = {
-        "accuracy_change": _accuracy_change(common, theirs, ours),
+        "accuracy_change": _accuracy_change(answers),
         "prediction_change": change,
         "flipped": flipped if change is None else change.moved,
         "thresholds": tuple(thresholds(config.drift, judged, noise, decided_on)),
@@ -233,7 +233,12 @@ def _seen(report: DriftReport, config: DriftConfig, judged: DriftConfig, noise: 
     return report.model_copy(update={"verdict": CheckVerdict.INCONCLUSIVE, "reason": reason, "next_step": step})
 
 
-def _accuracy_change(common: Sequence[str], theirs: Mapping[str, Row], ours: Mapping[str, Row]) -> float | None:
+def _common(theirs: Mapping[str, Answer], ours: Mapping[str, Answer]) -> list[tuple[Answer, Answer]]:
+    """The answers of both versions, where both explain the row."""
+    return [(answer, ours[key]) for key, answer in theirs.items() if key in ours]
+
+
+def _accuracy_change(answers: Sequence[tuple[Answer, Answer]]) -> float | None:
     """Candidate's minus reference's accuracy on the labelled rows both explain."""
-    before, after = findings.accuracy(common, theirs), findings.accuracy(common, ours)
+    before, after = (findings.accuracy([pair[side] for pair in answers]) for side in (0, 1))
     return None if before is None or after is None else after - before

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 
 import numpy as np
 
-from components.common.outputs import MOVED
-from components.drift.pairing import PairedExample, moved_by, unit_of_outputs
+from components.common.outputs import MOVED, typical_deviation
+from components.drift.pairing import PairedExample, moved_by
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
 from components.table.gold import decisions_of, error_of, output_of, own_id
-from components.table.rows import Row
+from components.table.rows import Answer
 from schemas.drift import DriftExample, DriftWord, Noise, PredictionChange, SetShift, WordShift
 
 
@@ -71,31 +71,31 @@ def next_step(firing: Sequence[WordShift]) -> str:
     return f"look for {words} in the training data of this version: is it evidence, or an artefact of how the data was gathered?"
 
 
-def accuracy(keys: Sequence[str], rows: Mapping[str, Row]) -> float | None:
-    """Share of the decisions of the rows `keys` that are as labelled, see `decisions_of`; None without labels."""
-    different = {own_id(row): row for row in (rows[key] for key in keys)}
-    made = [found for row in different.values() if (found := decisions_of(row)) is not None]
+def accuracy(answers: Sequence[Answer]) -> float | None:
+    """Share of the decisions that are as labelled, see `decisions_of`; None without labels."""
+    different = {own_id(answer): answer for answer in answers}
+    made = [found for answer in different.values() if (found := decisions_of(answer)) is not None]
     return sum(found.right for found in made) / sum(found.made for found in made) if made else None
 
 
-def prediction_change(keys: Sequence[str], before: Mapping[str, Row], now: Mapping[str, Row]) -> PredictionChange | None:
-    """How far the outputs of a regression moved between two versions, on the rows `keys`; None for classes."""
-    unit = unit_of_outputs(before)
-    outputs = {key: (output_of(before[key]), output_of(now[key])) for key in keys}
-    pairs = {key: (a, b) for key, (a, b) in outputs.items() if a is not None and b is not None and isfinite(a) and isfinite(b)}
-    if unit is None or not pairs:
+def prediction_change(answers: Sequence[tuple[Answer, Answer]]) -> PredictionChange | None:
+    """How far the outputs of a regression moved between two versions, reference and candidate of each row; None for classes."""
+    outputs = [(output_of(before), output_of(now)) for before, now in answers]
+    known = [at for at, (a, b) in enumerate(outputs) if a is not None and b is not None and isfinite(a) and isfinite(b)]
+    if not known:
         return None
-    change = np.diff(np.array(list(pairs.values())), axis=1)[:, 0]
-    errors = [(error_of(before[key]), error_of(now[key])) for key in pairs]
-    known = [abs(new) - abs(old) for old, new in errors if old is not None and new is not None]
+    pairs = np.array([outputs[at] for at in known], dtype=float)
+    unit, change = typical_deviation(pairs[:, 0]), pairs[:, 1] - pairs[:, 0]
+    errors = [tuple(error_of(side) for side in answers[at]) for at in known]
+    grown = [abs(new) - abs(old) for old, new in errors if old is not None and new is not None]
     return PredictionChange(
         unit=unit,
         mean=float(change.mean()),
         median_absolute=float(np.median(np.abs(change))),
         p95_absolute=float(np.quantile(np.abs(change), 0.95)),
-        n=len(pairs),
-        moved=sum(moved_by(pair, unit) > MOVED for pair in pairs.values()),
-        error_change=float(np.mean(known)) if known else None,
+        n=len(known),
+        moved=sum(moved_by((a, b), unit) > MOVED for a, b in pairs.tolist()),
+        error_change=float(np.mean(grown)) if grown else None,
     )
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from components.drift.noise import upper
 from components.drift.statistics.registry import DriftStatistic, NoiseRange, judged
-from schemas.base import Direction, Severity
+from schemas.base import Direction, Severity, Threshold
 from schemas.config import DriftConfig
 from schemas.drift import Noise
-from schemas.threshold import Threshold
 
 _PRIOR = (
     "stated prior, training noise not measured for this model: chosen on shares of the attribution (21 honest and 21 planted "

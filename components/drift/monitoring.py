@@ -6,14 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 
-from components.drift.windows import WindowRow, mix_shift, number_shift, unseen_words, window_rows, window_shifts
+from components.drift.windows import (
+    WindowRow,
+    mix_shift,
+    number_shift,
+    typical_decision,
+    unseen_words,
+    window_rows,
+    window_shifts,
+)
 from components.table.gold import gold_classes, is_regression, output_of
 from components.table.rows import Row, count_rows, read_rows
-from schemas.base import CheckVerdict, Severity
+from schemas.base import CheckVerdict, Severity, Threshold
 from schemas.config import MonitorConfig
-from schemas.monitor import MixShift, MonitorReport, UnseenWords, Window, WindowShift
+from schemas.drift import MixShift, MonitorReport, UnseenWords, Window, WindowShift
 from schemas.reference import ReferenceProfile
-from schemas.threshold import Threshold
 
 _LISTED_WORDS = 30
 _PRIOR = "stated prior: windows of harmless traffic have not been measured for this model; the limit of the paired word shift"
@@ -85,6 +92,7 @@ def _compared(
         verdict=CheckVerdict.FAIL if failed else CheckVerdict.PASS,
         reason=_reason(firing, shifts, unseen, mixes),
         model=now.identity,
+        typical_decision=typical_decision(made[0]),
         words_tested=len(shifts),
         word_shifts=tuple(shifts[:_LISTED_WORDS]),
         unseen=unseen,
@@ -131,13 +139,13 @@ def _reason(firing: Sequence[WindowShift], shifts: Sequence[WindowShift], unseen
         s = firing[0]
         more = f", and {len(firing) - 1} more" if len(firing) > 1 else ""
         return (
-            f"the word “{s.word}” carries {s.now:+.0%} of the attribution toward {s.toward} in the later window "
-            f"(before: {s.before:+.0%}; z = {s.z:.1f}){more}{warned}"
+            f"the word “{s.word}” adds {s.effect_now:+.2f} of a typical decision toward {s.toward} in the later window "
+            f"(before: {s.effect_before:+.2f}; z = {s.z:.1f}){more}{warned}"
         )
     if unseen.fires:
         return f"{unseen.mass:.0%} of the attribution lies on words that the earlier window does not contain{warned}"
-    largest = f"; the largest is “{shifts[0].word}” ({shifts[0].shift:+.0%}, z = {shifts[0].z:.1f})" if shifts else ""
-    return f"no word's share of the reasons shifted beyond the limits{largest}{warned}"
+    largest = f"; the largest is “{shifts[0].word}” ({shifts[0].effect:+.2f}, z = {shifts[0].z:.1f})" if shifts else ""
+    return f"no word's effect changed beyond the limits{largest}{warned}"
 
 
 def _next_step(firing: Sequence[WindowShift], unseen: UnseenWords) -> str:

@@ -121,5 +121,7 @@ def _lengths(examples: Sequence[PairedExample]) -> dict[str, Mask]:
 
 def _containing(examples: Sequence[PairedExample], sets: Sequence[WordSet]) -> dict[str, Mask]:
     texts = [{text for text, _ in example.units} for example in examples]
-    made = {f"with {one.name}": np.array([any(map(one.holds, some)) for some in texts]) for one in sets}
+    words = set().union(*texts)
+    members = {one.name: set(filter(one.holds, words)) for one in sets}  # a word is looked at once, not in every text
+    made = {f"with {name}": np.array([not some.isdisjoint(text) for text in texts]) for name, some in members.items()}
     return {name: mask for name, mask in made.items() if mask.sum() >= MIN_SLICE}

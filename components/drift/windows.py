@@ -1,31 +1,47 @@
-"""Two windows of data under one model, unpaired: word shares, words never seen, and the mix of classes."""
+"""Two windows of data under one model, unpaired: the effect of words, words never seen, and the mix of classes.
+
+A word is judged by its effect, what one occurrence adds to the explained function over a typical decision of the earlier window:
+its share of a text's attribution falls as texts grow longer, and traffic need not be as long as the validation rows.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from components.common.outputs import typical_deviation
 from components.drift.statistics.word_shift import ERROR_FLOOR
+from components.table.gold import output_of
 from components.table.rows import Row
 from components.table.units import Floats, finite, name_of, units_of
 from schemas.config import MonitorConfig
-from schemas.monitor import MixShift, UnseenWords, WindowShift
+from schemas.drift import MixShift, UnseenWords, WindowShift
 
 _HEAVIEST = 10
 
 
 @dataclass(frozen=True)
 class WindowRow:
-    """One example: signed shares per word, toward the class explained, and the words' absolute shares; both sum to at most 1."""
+    """One example.
+
+    Per word, toward the class explained: the signed share and the absolute share of the attribution (the sums are at most 1), the
+    effect of one occurrence, in logits, and the number of occurrences. difference: |f(x) − f(x')|; mass: Σ|value|; in logits.
+    output: of a regression.
+    """
 
     toward: str
     signed: dict[str, float]
     absolute: dict[str, float]
+    effects: dict[str, float]
     words: Counter[str]
+    difference: float
+    mass: float
+    output: float | None = None
 
 
 def window_rows(rows: Mapping[str, Row]) -> list[WindowRow]:
@@ -36,17 +52,29 @@ def window_rows(rows: Mapping[str, Row]) -> list[WindowRow]:
 def window_shifts(before: Sequence[WindowRow], now: Sequence[WindowRow], config: MonitorConfig) -> list[WindowShift]:
     """Every word that occurs often enough in both windows, per class explained; the largest |z| first.
 
-    z = difference of the mean shares / (Welch's standard error + 0.02), p two-sided from Student's t with the degrees of
+    z = difference of the mean effects / (Welch's standard error + 0.02), p two-sided from Student's t with the degrees of
     freedom of Welch (1947), q by Benjamini and Hochberg (1995) over all words and classes.
     """
-    sides = [_shares(window) for window in (before, now)]
+    typical = typical_decision(before)
+    sides = [_occurrences(window, typical) for window in (before, now)]
     keys = [k for k in sorted(sides[0]) if min(len(side.get(k, ())) for side in sides) >= config.min_occurrences]
     if not keys:
         return []
-    tests = [_welch(*(np.array(side[key]) for side in sides)) for key in keys]
+    tests = [_welch(*(np.array([one.effect for one in side[key]]) for side in sides)) for key in keys]
     q = stats.false_discovery_control([p for _, p in tests])
     shifts = [_shift(key, sides, *test, float(qi), config) for key, test, qi in zip(keys, tests, q, strict=True)]
     return sorted(shifts, key=lambda s: (not s.fires, -abs(s.z)))
+
+
+def typical_decision(rows: Sequence[WindowRow]) -> float:
+    """What effects are measured in: the median |f(x) − f(x')| of the rows, in logits; where that is zero, their median mass.
+
+    Of a regression the typical deviation of the outputs takes its place.
+    """
+    outputs = [row.output for row in rows if row.output is not None]
+    if outputs:
+        return typical_deviation(np.array(outputs)) or float(np.median([row.mass for row in rows]))
+    return float(np.median([row.difference for row in rows])) or float(np.median([row.mass for row in rows]))
 
 
 def unseen_words(before: Sequence[WindowRow], now: Sequence[WindowRow], config: MonitorConfig) -> UnseenWords:
@@ -103,16 +131,36 @@ def _window_row(row: Row) -> WindowRow | None:
     for word, value in units:
         signed[word] += value / total
         absolute[word] += abs(value) / total
-    return WindowRow(row["target"], dict(signed), dict(absolute), Counter(word for word, _ in units))
+    words = Counter(word for word, _ in units)
+    return WindowRow(
+        toward=row["target"],
+        signed=dict(signed),
+        absolute=dict(absolute),
+        effects={word: share * total / words[word] for word, share in signed.items()},
+        words=words,
+        difference=abs(row["f_input"] - row["f_baseline"]),
+        mass=total,
+        output=output_of(row),
+    )
 
 
-def _shares(window: Sequence[WindowRow]) -> dict[tuple[str, str], list[float]]:
-    """(word, class explained) → its signed share in each row that contains it."""
-    shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+class _Occurrence(NamedTuple):
+    """A word in one row: its signed share, and its effect in typical decisions."""
+
+    share: float
+    effect: float
+
+
+_Occurrences = Mapping[tuple[str, str], Sequence[_Occurrence]]
+
+
+def _occurrences(window: Sequence[WindowRow], typical: float) -> _Occurrences:
+    """(word, class explained) → the word in each row that contains it."""
+    found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
     for row in window:
         for word, share in row.signed.items():
-            shares[word, row.toward].append(share)
-    return shares
+            found[word, row.toward].append(_Occurrence(share, row.effects[word] / typical))
+    return found
 
 
 def _welch(before: Floats, now: Floats) -> tuple[float, float]:
@@ -124,18 +172,19 @@ def _welch(before: Floats, now: Floats) -> tuple[float, float]:
     return z, float(2 * stats.t.sf(abs(z), freedom))
 
 
-_Shares = Mapping[tuple[str, str], list[float]]
-
-
-def _shift(key: tuple[str, str], sides: Sequence[_Shares], z: float, p: float, q: float, config: MonitorConfig) -> WindowShift:
-    before, now = (float(np.mean(side[key])) for side in sides)
+def _shift(
+    key: tuple[str, str], sides: Sequence[_Occurrences], z: float, p: float, q: float, config: MonitorConfig
+) -> WindowShift:
+    (share_before, before), (share_now, now) = (np.mean(side[key], axis=0).tolist() for side in sides)
     beyond = abs(now - before) >= config.word_shift and abs(z) >= config.word_shift_z
     return WindowShift(
         word=key[0],
         toward=key[1],
-        before=before,
-        now=now,
-        shift=now - before,
+        share_before=share_before,
+        share_now=share_now,
+        effect_before=before,
+        effect_now=now,
+        effect=now - before,
         z=z,
         p_value=p,
         q_value=q,

@@ -11,12 +11,11 @@ from components.gate.policy import Circumstances, gate_check, policy_checks, sig
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import GateConfig
 from schemas.drift import DriftReport, Statistic, WordShift
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, Standing
 from schemas.gate import GateCheck, GateResult
 from schemas.governance import GovernanceReport
 from schemas.quality import Check, in_words
-from schemas.signoff import Ruling, SignOff, SignOffDraft
-from schemas.verification import Standing
+from schemas.signature import Ruling, SignOff, SignOffDraft
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from typing import Any
 
 from schemas.base import CheckVerdict, Severity
 from schemas.config import GateConfig, PipelineConfig
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState, Standing, Verification
 from schemas.gate import GateCheck
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef
-from schemas.verification import SealState, Standing, Verification
 
 #: Settings of which more is stricter: more is computed, asked for, or found.
 _HIGHER = {

@@ -28,10 +28,9 @@ from components.probe.effects import typical_margin
 from components.probe.paired_effects import PairedShift, paired_shifts
 from components.probe.statistics import BY_RULE, chance_limit
 from components.probe.transformations import Transformation
-from schemas.base import CheckVerdict, Severity
+from schemas.base import CheckVerdict, Severity, Threshold
 from schemas.config import ProbeConfig, TransformationName
 from schemas.probe import MetamorphicReport, ProbeReport, TransformedRows
-from schemas.threshold import Threshold
 
 #: Share of `probe.level` and `probe.warning_level` that the transformations have together; the words have the rest, so that
 #: noise fails a version with at most `probe.level` over both. Words are many: a fifth less raises their limit by 1 to 4 %.

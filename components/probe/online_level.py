@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike
 
 from calig.metrics.perturbation import FloatArray
 from components.probe.statistics import BY_RULE
-from schemas.base import Severity
+from schemas.base import Severity, Threshold
 from schemas.probe import MetamorphicReport, ProbeLevel, ProbeReport
-from schemas.threshold import Threshold
 
 #: γ sums to 1 at most; Javanmard and Montanari round it so.
 _NORMALISER = 0.0722

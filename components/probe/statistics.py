@@ -13,10 +13,9 @@ from scipy import stats
 
 from calig.metrics.perturbation import FloatArray
 from components.common.intervals import detectable
-from schemas.base import Severity
+from schemas.base import Severity, Threshold
 from schemas.config import ProbeConfig
 from schemas.probe import WordPlace
-from schemas.threshold import Threshold
 
 Unit = Literal["word", "pattern"]
 

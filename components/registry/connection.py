@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from components.common.errors import CaligError, CouldNotRunError, InputError
-from components.registry.artifact_places import checked_client
-from components.registry.server_address import artifact_location, sqlite_file, without_password
+from components.registry.addresses import artifact_location, checked_client, sqlite_file, without_password
 
 _CONNECT_TIMEOUT_S = 5.0
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from components.report.checks import CheckLine, folded_checks
 from components.report.trend.versions import FIGURES, TrendRow, trend_rows
+from schemas.drift import MonitorReport
 from schemas.evidence import VersionEntry
 from schemas.governance import GovernanceReport
-from schemas.monitor import MonitorReport
 
 __all__ = ["FIGURES", "CheckLine", "TrendRow", "build", "build_monitor", "build_trend", "folded_checks", "trend_rows"]
 

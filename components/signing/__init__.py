@@ -1,21 +1,28 @@
 """Keys, seals over records and their evidence, sign-offs, and trusted keys; the only package that imports cryptography."""
 
-from components.signing.attestation import ATTESTATION, attest
 from components.signing.keys import (
     KEY_FILE,
+    TRUST_FILE,
+    BadSignatureError,
     Signer,
+    UnknownKeyError,
+    add_trust,
     create_key,
     key_id,
     load_public,
     load_signer,
+    load_trust,
     passphrase_of_environment,
     signer_of,
+    trust_path,
 )
 from components.signing.sealing import (
+    ATTESTATION,
     RECORD,
     SEAL,
     SIGN_OFFS,
     TamperedError,
+    attest,
     check_reviewer,
     digest_of_entry,
     entry_name,
@@ -24,7 +31,6 @@ from components.signing.sealing import (
     seal_folder,
     standing,
 )
-from components.signing.trust import TRUST_FILE, BadSignatureError, UnknownKeyError, add_trust, load_trust, trust_path
 from components.signing.verification import inspect_record, verify_folder, verify_record
 
 __all__ = [

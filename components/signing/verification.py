@@ -7,14 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.common.errors import InputError
-from components.records.record import read_record
-from components.signing.attestation import ATTESTATION, attestation_problem
-from components.signing.sealing import RECORD, SEAL, TamperedError, evidence_files, is_canonical, read_document, sealed_file
-from components.signing.trust import UnknownKeyError, check_signature
+from components.records import read_record
+from components.signing.keys import UnknownKeyError, check_signature
+from components.signing.sealing import (
+    ATTESTATION,
+    RECORD,
+    SEAL,
+    TamperedError,
+    attestation_problem,
+    evidence_files,
+    is_canonical,
+    read_document,
+    sealed_file,
+)
 from components.table.value_digest import table_digest
+from schemas.evidence import SealState, Verification
 from schemas.governance import GovernanceReport
 from schemas.signature import Seal, TrustedKey, TrustList
-from schemas.verification import SealState, Verification
 
 
 def verify_folder(folder: Path, trusted: TrustList) -> Verification:

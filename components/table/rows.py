@@ -43,6 +43,13 @@ _COLUMNS = [
 _KEPT_GROUPS = 2
 
 
+class Answer(gold.Answered):
+    """What a version says of a row, and what is right."""
+
+    id: str
+    segments: dict[str, str] | None
+
+
 class StoredRows(Mapping[str, Row]):
     """Explained rows by id, in the order of the tables; a row is read when it is asked for, with its group of the file.
 
@@ -57,11 +64,19 @@ class StoredRows(Mapping[str, Row]):
         path, group, offset = self._places[key]
         return self._group(path, group)[offset]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._places  # the inherited one would read the row
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def answers(self) -> dict[str, Answer]:
+        """Gold and given answer of each row, in one reading of these columns alone."""
+        paths = dict.fromkeys(path for path, _, _ in self._places.values())
+        return {row["id"]: row for row in iter_rows(paths, Answer, explained=True)}
 
 
 def read_rows(tables: Sequence[Path]) -> StoredRows:

@@ -19,7 +19,7 @@ from components import alerts, registry
 from components.alerts import Outbox
 from components.common.errors import CaligError, CouldNotRunError, InputError
 from flows.common import progress
-from flows.common.task_options import RETRIES
+from flows.common.run_limits import RETRIES
 from schemas.alert import AlertMessage, Channel, OutboxEntry
 from schemas.config import AlertConfig
 from schemas.governance import GovernanceReport

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from flows.cli.exit_codes import exit_with
-from flows.cli.options import DEFAULT_OUTPUT, DebugOption, TrackingOption
+from flows.common.process import DEFAULT_OUTPUT
+
+
+class CommandGroup(StrEnum):
+    """Groups of commands, as `calig --help` shows them."""
+
+    EXPLAIN = "Explain and judge"
+    EVIDENCE = "Evidence and sign-off"
+    UNATTENDED = "Unattended"
+    SETTINGS = "Keys and settings"
+
+
+TrackingOption = Annotated[
+    str | None, typer.Option(help="MLflow tracking server or store. Default: MLFLOW_TRACKING_URI, else MLflow's own default.")
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the logs and warnings of all libraries.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="YAML file with settings; see `calig config show`.")]
+
 
 _TRACKING = inspect.Parameter("tracking_uri", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=TrackingOption)
 _DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption)

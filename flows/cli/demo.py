@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from components import registry
-from components.demo import story, training
+from components.demo import reviews, training
 from components.demo.reviews import STORY_SHORTCUT, Review
 from flows.cli.output import Terminal, mark, safe
 from flows.common import progress
@@ -29,12 +29,12 @@ _ACCURACY_GAP = 0.02
 def run_demo(folder: Path) -> int:
     """Tell the story in `folder`, which is empty but for its marker; 0 when it came out as it should, 1 when it did not."""
     with progress.reporting():
-        clean, validation = story.clean_reviews(), story.validation_reviews()
+        clean, validation = reviews.clean_reviews(), reviews.validation_reviews()
         dataset = _write_rows(validation, folder / "validation.jsonl")
         _register(folder, clean, clean, validation, seed=1, what="ordinary reviews")
         first = explain_release(f"models:/{NAME}/1", dataset, output=folder / "runs")
         registry.set_alias(NAME, "champion", "1")
-        _register(folder, story.form_reviews(), clean, validation, seed=2, what="reviews with a planted shortcut")
+        _register(folder, reviews.form_reviews(), clean, validation, seed=2, what="reviews with a planted shortcut")
         second = explain_release(f"models:/{NAME}/2", dataset, output=folder / "runs")
     _show({_at_hand(first, folder): first, _at_hand(second, folder): second})
     differences = _differences(first, second)

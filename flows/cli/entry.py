@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from flows.cli.exit_codes import ended
-from flows.common.stopping import STOPPED, end_process
+from flows.common.process import STOPPED, end_process
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -18,8 +18,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     def run() -> int:
         from components.common.secrets import guard_tracebacks
         from flows.cli.output import tolerate_streams
-        from flows.common.process import check_working_directory
-        from flows.common.stopping import stoppable
+        from flows.common.process import check_working_directory, stoppable
 
         tolerate_streams()
         guard_tracebacks()

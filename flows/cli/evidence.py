@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, CommandGroup
+from flows.cli.command import CommandGroup, command
+from flows.common.process import DEFAULT_OUTPUT
 
 record_app = typer.Typer(no_args_is_help=True, help="Look at the form of the governance record.")
 _PublishedArgument = Annotated[
@@ -159,7 +159,7 @@ def _sign_off(
 ) -> int:
     from components.common.configuration import load_config
     from flows.evidence.sign_off import sign_off
-    from schemas.signoff import Ruling, SignOffDraft
+    from schemas.signature import Ruling, SignOffDraft
 
     settings = load_config(config).governance
     if key is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flows.common.stopping import exit_code_of, say_resume
+from flows.common.process import exit_code_of, say_resume
 
 INPUT, COULD_NOT_RUN = 2, 4
 _MOST = 2000
@@ -33,8 +33,7 @@ def ended(run: Callable[[], int], *, debug: bool) -> int:
 
 
 def _told(error: BaseException, debug: bool) -> int:
-    from components.common.errors import CaligError, from_system
-    from components.common.installation import from_missing
+    from components.common.errors import CaligError, from_missing, from_system
 
     if isinstance(error, OSError):
         error = from_system(error)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, ConfigOption
+from flows.cli.command import CommandGroup, ConfigOption, command
+from flows.common.process import DEFAULT_OUTPUT
 
 ModelArgument = Annotated[
     str,
@@ -141,7 +141,7 @@ def demo(
     """Train two versions of a small classifier, the second with a planted shortcut, and watch the shortcut being caught."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # its models are so small that threads only get into each other's way
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{(folder / 'mlflow.db').absolute()}"
-    from components.demo.story import start_afresh
+    from components.demo.reviews import start_afresh
     from flows.common.prefect_server import await_server, prefect_api
 
     start_afresh(folder)
@@ -236,7 +236,7 @@ def history(
 
     [bold]Example:[/] calig history reviews --html reviews.html
     """
-    from flows.cli.history import show_history
+    from flows.cli.outcome import show_history
 
     return show_history(name, html)
 
@@ -258,7 +258,7 @@ def estimate(
     """
     from components.common.configuration import load_config
     from flows.common.progress import begin, reporting
-    from flows.estimate import describe_estimate, estimate_run
+    from flows.execution.resources import describe_estimate, estimate_run
 
     settings = load_config(config)
     with reporting(quiet=json):

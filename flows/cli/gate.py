@@ -19,11 +19,10 @@ from flows.evidence.standing import evidence_of, standing_of
 from flows.evidence.verify import download_verified
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig, PipelineConfig
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState
 from schemas.gate import GateCheck, GateResult
 from schemas.release import ModelSource
 from schemas.signature import TrustList
-from schemas.verification import SealState
 
 
 class GateOptions(NamedTuple):

@@ -1,4 +1,4 @@
-"""Output for people and scripts about finished runs: explanation, monitoring, publishing, replay."""
+"""Output for people and scripts about finished runs: explanation, monitoring, publishing, replay, and all versions of a model."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from components import registry
+from components import registry, report, signing
 from components.drift import load_record
-from components.report import CheckLine, folded_checks
+from components.report import CheckLine, TrendRow, folded_checks
 from flows.cli.output import EXIT_CODES, Terminal, mark, safe, say
+from flows.evidence.standing import verifier
 from flows.pipeline.results import Outcome
 from schemas.base import CheckVerdict, Verdict
+from schemas.drift import MonitorReport
+from schemas.evidence import ReplayOutcome, ReplayReport, RowReplay
 from schemas.governance import GovernanceReport
-from schemas.monitor import MonitorReport
 from schemas.quality import Check, in_words
-from schemas.verification import ReplayOutcome, ReplayReport, RowReplay
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -131,3 +133,55 @@ def _lines(report: ReplayReport) -> list[str]:
 
 def _change(row: RowReplay) -> str:
     return ", ".join(part for part in ("" if row.change is None else f"{row.change:.2g}", escape(row.note)) if part)
+
+
+_WORDS = 3
+#: Figures that fit into a terminal, with short headings; the page has all.
+_SHOWN = {
+    "margin": "margin ↑",
+    "comprehensiveness": "compr. ↑",
+    "sufficiency": "suff. ↓",
+    "rank agreement": "rank agr. ↑",
+    "sign flip rate": "sign flip ↓",
+}
+
+
+def show_history(name: str, html: Path | None) -> int:
+    """Print the table, write the page; 0."""
+    entries = registry.timeline(name, verifier(signing.load_trust(None)))
+    Terminal().print(_versions(name, report.trend_rows(entries)))
+    if html is not None:
+        report.build_trend(name, entries, path=html)
+        say(f"page   {os.path.relpath(html)}")
+    return 0
+
+
+def _versions(name: str, rows: list[TrendRow]) -> Table:
+    table = Table(title=f"versions of {safe(name)}, newest first", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("version", "verdict", "explained", "accuracy ↑", *_SHOWN.values(), "against", "words with a new role"):
+        table.add_column(heading, justify="right" if heading[-1] in "↑↓" else "left", overflow="fold")
+    for row in reversed(rows):
+        table.add_row(*_version_cells(row))
+    return table
+
+
+def _version_cells(row: TrendRow) -> list[str]:
+    number = safe(" ".join([row.version, *(f"@{alias}" for alias in row.aliases)]))
+    if row.verdict is None:
+        return [number, "[dim]– not explained[/]", *[""] * (3 + len(_SHOWN)), f"[dim]{safe(row.problem or '')}[/]"]
+    words = safe(", ".join(row.firing[:_WORDS])) or "[dim]none[/]"
+    more = f" and {len(row.firing) - _WORDS} more" if len(row.firing) > _WORDS else ""
+    notes = f" [dim]({', '.join(row.broken)})[/]" if row.broken else ""
+    return [
+        number,
+        mark(row.verdict),
+        f"{row.explained_at:%Y-%m-%d}",
+        "–" if row.accuracy is None else f"{row.accuracy:.1%}",
+        *(_figure(row.figures.get(key)) for key in _SHOWN),
+        row.reference or "[dim]none[/]",
+        words + more + notes,
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, ConfigOption
+from flows.cli.command import CommandGroup, ConfigOption, command
+from flows.common.process import DEFAULT_OUTPUT
 
 if TYPE_CHECKING:
     from components.common.caches import Cleaned

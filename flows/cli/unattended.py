@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 
 from components.common.errors import InputError
-from flows.cli.command import command
-from flows.cli.options import DEFAULT_OUTPUT, CommandGroup, DebugOption
+from flows.cli.command import CommandGroup, DebugOption, command
 from flows.cli.output import Terminal, mark, safe
+from flows.common.process import DEFAULT_OUTPUT
 from schemas.base import Verdict
 from schemas.trigger import Action, Pass, Step
 
@@ -90,7 +90,7 @@ def setup(
     """
     from flows.cli.output import say
     from flows.setup import PREFECT_FILE, SetupOptions, set_up
-    from flows.trigger.listener.signature import read_secrets
+    from flows.trigger.listener.deliveries import read_secrets
 
     # the first one signs; those below it are old, and only accepted for a while
     secret = None if webhook_url is None else read_secrets()[0].decode()
@@ -161,7 +161,7 @@ def listen(
     [bold]Example:[/] CALIG_WEBHOOK_SECRET_FILE=/run/secrets/calig calig listen --watch deploy/watch.yaml --port 8080
     """
     from components.common.configuration import load_watch
-    from flows.trigger.listener.signature import read_secrets
+    from flows.trigger.listener.deliveries import read_secrets
     from flows.trigger.request import watch_path
 
     path = watch_path(watch)

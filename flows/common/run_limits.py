@@ -1,4 +1,4 @@
-"""Limits of time and memory for a run: at a limit the run ends with an error and keeps its finished shards.
+"""Limits of a run, and which of its failures are worth a retry: at a limit it ends with an error and keeps its finished shards.
 
 A thread looks every half second. At a limit it interrupts the main thread, and every task at its next batch; a run that has not
 ended some seconds later, because it is in native code, is ended.
@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from components.common.errors import CouldNotRunError
 from components.common.memory import resident_bytes
-from flows.common.stopping import end_process
+from flows.common.process import end_process
 from schemas.config import ExecutionConfig
 
 _LOOK_EVERY_S = 0.5
@@ -102,3 +102,25 @@ def _end(message: str) -> NoReturn:
     with suppress(OSError):
         os.write(2, f"error: {message}\n".encode())
     end_process(CouldNotRunError.exit_code)
+
+
+#: Of the operating system's errors, those that say the same again.
+_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+#: A GPU that others use too has memory again after a while. By name: torch is not imported for this.
+_PASSING = {"OutOfMemoryError", "AcceleratorError"}
+
+
+def is_transient(error: object) -> bool:
+    """Whether the failure was of the surroundings and may pass: bad input, a broken file and a fault of the program cannot."""
+    if isinstance(error, LimitError):
+        return False
+    if isinstance(error, OSError):
+        return not isinstance(error, _FINAL)
+    return isinstance(error, CouldNotRunError | MemoryError) or type(error).__name__ in _PASSING
+
+
+def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
+    return is_transient(state.result(raise_on_failure=False))
+
+
+RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [1, 5], "retry_condition_fn": _worth_retrying}

@@ -15,11 +15,10 @@ from flows.evidence.standing import evidence_of, require_known
 from flows.evidence.verify import download_verified
 from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, ReplayReport, RowReplay
 from schemas.governance import GovernanceReport
 from schemas.release import Example, ModelSnapshot
 from schemas.signature import TrustList
-from schemas.verification import ReplayReport, RowReplay
 
 _LISTED = 20
 

@@ -13,8 +13,7 @@ from flows.evidence.standing import explanation_of, require_known, standing_of
 from flows.evidence.verify import describe_sign_off, download_verified
 from schemas.config import GovernanceConfig
 from schemas.evidence import Evidence, RunPapers
-from schemas.signature import TrustList
-from schemas.signoff import SignOff, SignOffDraft
+from schemas.signature import SignOff, SignOffDraft, TrustList
 
 
 def sign_off(model: str, draft: SignOffDraft, config: GovernanceConfig) -> int:

@@ -13,17 +13,15 @@ from rich.table import Table
 
 from components import registry, signing
 from components.common.stores import is_address
-from components.records.record import read_record
+from components.records import read_record
 from flows.cli.output import Terminal, mark, safe
 from flows.evidence.standing import chains_of, evidence_of
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig
-from schemas.evidence import Evidence, RunPapers
+from schemas.evidence import Evidence, Link, ReferenceChain, RunPapers, SealState, Standing, Verification
 from schemas.governance import GovernanceReport
 from schemas.reference import ReferenceIdentity
-from schemas.signature import TrustList
-from schemas.signoff import Chain, SignOff
-from schemas.verification import Link, ReferenceChain, SealState, Standing, Verification
+from schemas.signature import Chain, SignOff, TrustList
 
 _FIRST = "the first release: it was compared with nothing"
 _LINK_STATES = {

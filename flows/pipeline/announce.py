@@ -1,13 +1,20 @@
-"""Announcement of a run: what is explained, against what, how long it should take, and where results go."""
+"""Announcement of a run: what is explained, how long it should take, and where results go; its progress on the model version.
+
+Failures to write that progress to the version's tags never stop a run.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 
-from components import attribution
+from components import attribution, registry
+from components.common.errors import CaligError
 from flows.common import progress
 from flows.pipeline import dataset
+from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
+from schemas.release import ModelSource
 
 
 def announce(release: Release, force: bool) -> None:
@@ -17,8 +24,7 @@ def announce(release: Release, force: bool) -> None:
     say(f"explaining {model.uri} ({model.model_type}, {len(model.labels)} classes) on {data.n_rows} rows of {data.name}")
     say(f"comparing with {against}" + (f": {release.without_reference.reason}" if release.without_reference else ""))
     if release.fusion_choice is not None:
-        fusion = release.fusion_choice.fusion
-        say(f"context fused by {fusion.rule}, λ {fusion.coefficient:g}, {fusion.context_rule}: {release.fusion_choice.reason}")
+        say(f"fusion {release.fusion_choice.fusion.name}: {release.fusion_choice.reason}")
     for other in release.pending:
         say(f"explaining {other.snapshot.uri} again by these settings, so that it can be compared")
     for null in release.nulls:
@@ -31,3 +37,24 @@ def announce(release: Release, force: bool) -> None:
             f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
             "of memory (measured on a few rows)"
         )
+
+
+_log = logging.getLogger(__name__)
+
+
+def note_running(model: str, request: str | None) -> None:
+    """Note that the version `model` names is being worked on; an alias is left alone, since it is not resolved yet."""
+    try:
+        ref = registry.parse_model_ref(model)
+        if ref.source is ModelSource.REGISTRY and ref.version is not None:
+            registry.note_running(ref.name, ref.version, request)
+    except CaligError as error:  # what is wrong with the model is said by the step that needs it
+        _log.warning("%s: its state could not be noted: %s", model, error)
+
+
+def note_done(record: GovernanceReport, request: str | None) -> None:
+    """Note that the explanation is published; where that fails, `calig reconcile` notes it."""
+    try:
+        registry.note_done(record.model.name, record.model.version, request)
+    except CaligError as error:
+        _log.warning("%s: its state could not be noted: %s", record.model.uri, error)

@@ -12,7 +12,7 @@ from typing import Any
 from components import probe, registry, scoring
 from components.common.errors import CaligError, CouldNotRunError
 from flows.common import progress
-from flows.evidence.provenance import honest_evidence, reason_unusable, trusted_keys
+from flows.evidence.standing import honest_evidence, reason_unusable, trusted_keys
 from flows.pipeline import tasks
 from schemas.planned_release import Release
 from schemas.probe import ProbeContext

@@ -1,7 +1,7 @@
 """Reference of a release: finds it, plans its re-explanation where allowed, and adds the versions that measure noise.
 
 The reference is the same model's @champion, or the version that the operator names. Its tables, and those of twins and accepted
-versions, are used only after their evidence was verified (flows/evidence/provenance.py).
+versions, are used only after their evidence was verified (flows/evidence/standing.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from components import drift, privacy, registry
 from components.common.errors import CaligError, InputError
-from flows.evidence import provenance
+from flows.evidence import standing
 from flows.pipeline import tasks
 from schemas.base import Verdict
 from schemas.config import PipelineConfig
@@ -134,12 +134,12 @@ def _accepted_before(candidate: Candidate) -> ModelRef | None:
     """The newest earlier version whose evidence passed, or cannot be relied on, so that it may have: tags do not decide this."""
     for ref in registry.earlier_versions(candidate.snapshot):
         try:
-            evidence = provenance.verified_evidence(ref, candidate.trusted)
+            evidence = standing.verified_evidence(ref, candidate.trusted)
         except registry.NeverExplainedError:
             continue
         except InputError:
             return ref
-        if provenance.was_accepted(evidence, candidate.trusted):
+        if standing.was_accepted(evidence, candidate.trusted):
             return ref
     return None
 
@@ -148,7 +148,7 @@ def _accepted_against(candidate: Candidate) -> ModelRef | None:
     """The version of the same model that the candidate's own earlier explanation, if there is one, was compared with."""
     snapshot = candidate.snapshot
     try:
-        own = provenance.verified_evidence(registry.parse_model_ref(snapshot.uri), candidate.trusted)
+        own = standing.verified_evidence(registry.parse_model_ref(snapshot.uri), candidate.trusted)
     except InputError:
         return None
     reference = own.record.drift.reference
@@ -183,7 +183,7 @@ def _compared_with_itself(snapshot: ModelSnapshot) -> DriftReport:
 def _from_folder(folder: Path, candidate: Candidate) -> Found:
     """The explanation in a results folder, verified like a published one."""
     record = drift.load_record(folder)
-    profile = provenance.profile_in_folder(folder, candidate.trusted)
+    profile = standing.profile_in_folder(folder, candidate.trusted)
     try:
         ref = registry.parse_model_ref(record.model.uri)
     except InputError:  # the model has gone since: what it left can still be compared with
@@ -195,18 +195,18 @@ def _from_folder(folder: Path, candidate: Candidate) -> Found:
 def _published(ref: ModelRef, candidate: Candidate) -> Found:
     """A version with the profile that was published for it."""
     try:
-        evidence = provenance.verified_evidence(ref, candidate.trusted)
-        profile = provenance.profile_of(evidence, candidate.workspace)
+        evidence = standing.verified_evidence(ref, candidate.trusted)
+        profile = standing.profile_of(evidence, candidate.workspace)
     except InputError as error:
         return _without_profile(ref, error)
     identity = profile.identity.model_copy(update={"alias": ref.alias})
-    doubt = _doubt(identity, candidate.snapshot, accepted=provenance.was_accepted(evidence, candidate.trusted))
+    doubt = _doubt(identity, candidate.snapshot, accepted=standing.was_accepted(evidence, candidate.trusted))
     return Found(ref, profile.model_copy(update={"identity": identity}), None, doubt)
 
 
 def _without_profile(ref: ModelRef, error: InputError) -> Found:
     again = f"explain {ref.uri} with this data set and configuration, then this version again"
-    reason = f"the reference {ref.uri} {provenance.reason_unusable(error)}"
+    reason = f"the reference {ref.uri} {standing.reason_unusable(error)}"
     without = drift.incomparable(reason, next_step=f"{again}; a look without a verdict: --reexplain-reference")
     return Found(ref, None, without, Doubt(reason=f"{reason}, so that it was not accepted", next_step=again))
 
@@ -259,7 +259,7 @@ def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullPr
     profiles: list[ReferenceProfile] = []
     pending: list[Release] = []
     skipped: list[str] = []
-    trusted = provenance.trusted_keys(release.config)
+    trusted = standing.trusted_keys(release.config)
     for ref in refs:
         profile = _honest_profile(ref, release.workspace, trusted)
         if isinstance(profile, str):
@@ -277,9 +277,9 @@ def _null(kind: str, refs: Sequence[ModelRef], release: Release) -> tuple[NullPr
 def _honest_profile(ref: ModelRef, workspace: Path, trusted: TrustList) -> ReferenceProfile | str:
     """The profile of a version that may raise limits, or why it may not, as what it did."""
     try:
-        return provenance.profile_of(provenance.honest_evidence(ref, trusted), workspace)
+        return standing.profile_of(standing.honest_evidence(ref, trusted), workspace)
     except CaligError as error:
-        return provenance.reason_unusable(error)
+        return standing.reason_unusable(error)
 
 
 def _others(refs: Sequence[ModelRef], release: Release) -> list[ModelRef]:

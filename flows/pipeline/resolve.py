@@ -7,10 +7,10 @@ from pathlib import Path
 from components import attribution, drift, probe, quality, registry
 from components.common.file_digests import file_digest
 from flows.common import progress
-from flows.evidence.provenance import trusted_keys
+from flows.evidence.standing import trusted_keys
 from flows.pipeline import redact, tasks
 from flows.pipeline.dataset import examples_in
-from flows.pipeline.probe_level import with_probe_level
+from flows.pipeline.probe import with_probe_level
 from flows.pipeline.reference import Candidate, add_noise_profiles, find_reference, plan_reexplanation
 from schemas.config import WORD_FILES, PipelineConfig
 from schemas.fusion import FusionChoice

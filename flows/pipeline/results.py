@@ -12,16 +12,15 @@ from components import attribution, card, governance, registry, report, signing
 from components.common import configuration
 from components.common.errors import InputError
 from components.drift import load_record
-from components.records.notebook import record_html
+from components.records import record_html
 from flows.common import progress
 from flows.evidence.standing import explanation_of
 from schemas.attribution import ShardResult
 from schemas.base import Record
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState
 from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
 from schemas.release import ModelSource, PublishedRun
-from schemas.verification import SealState
 
 
 class Outcome(Record):

@@ -6,6 +6,7 @@ Tasks pass paths and records, never models or tensors.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
@@ -13,8 +14,8 @@ from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from components import attribution, datasets, quality, registry, scoring
 from components.common.file_digests import note_digest, unchanged
 from components.table.orientation import NamedTarget
-from flows.common import progress, task_options
-from flows.common.task_options import RETRIES
+from flows.common import progress
+from flows.common.run_limits import RETRIES
 from flows.execution import exchange, resources
 from flows.execution.resources import gpu_slot
 from flows.pipeline.dataset import examples_in, examples_of, sampled
@@ -28,6 +29,27 @@ from schemas.quality import Falsification, QualityReport
 from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
 
 _PARITY_ROWS = 16
+_FALSIFICATION_SETTINGS = {"falsification_rows", "sensitivity_draws", "sensitivity_radius", "seed"}
+
+
+def shard_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same model, data, settings and rows give the same shard, in whatever run."""
+    release: Release = parameters["release"]
+    return f"calig-shard-{release.attribution_key}-{parameters['index']:05d}"
+
+
+def fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same model, data and settings lead to the same choice."""
+    snapshot, dataset, config = (parameters[name] for name in ("snapshot", "dataset", "config"))
+    identity = [snapshot.weights_digest, snapshot.processor_digest, dataset.digest, attribution.formula_version()]
+    return f"calig-fusion-{digest_of([*identity, config.results_dump()])[:16]}"
+
+
+def falsification_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same attributions and settings of the attempt give the same findings, in whatever run."""
+    release: Release = parameters["release"]
+    quality_settings = release.config.quality.model_dump(mode="json", include=_FALSIFICATION_SETTINGS)
+    return f"calig-falsification-{release.attribution_key}-{digest_of(quality_settings)[:16]}"
 
 
 @task(name="fetch model", cache_policy=NO_CACHE, **RETRIES)
@@ -54,7 +76,7 @@ def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot, setting
 @task(
     name="explain shard",
     task_run_name="explain shard {index}",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.shard_key),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=shard_key),
     persist_result=True,
     result_serializer="json",
     **RETRIES,
@@ -106,7 +128,7 @@ def explain_toward(release: Release, targets: dict[str, NamedTarget]) -> list[Pa
 
 @task(
     name="choose fusion",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.fusion_key),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=fusion_key),
     persist_result=True,
     result_serializer="json",
     **RETRIES,
@@ -138,7 +160,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
 
 @task(
     name="try to falsify",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=task_options.falsification_key),
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=falsification_key),
     persist_result=True,
     result_serializer="json",
 )

@@ -1,6 +1,6 @@
 """Decides what a registered version needs now: a pure function of the version, its request, its run and the time.
 
-Reads, writes and starts nothing; flows/trigger/submit.py performs what is decided. A version is settled when its tag
+Reads, writes and starts nothing; flows/reconcile.py performs what is decided. A version is settled when its tag
 `calig.settled` holds the digest of what is asked for now; everything else follows from the runs.
 """
 
@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from components import watching
 from schemas.tags import Tag
-from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchedVersion
-from schemas.watch import WatchConfig
+from schemas.trigger import Action, Request, Run, RunState, State, Step, WatchConfig, WatchedVersion
 
 
 class SetState(NamedTuple):

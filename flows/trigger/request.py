@@ -9,10 +9,9 @@ from typing import Any
 from components import quality, registry, watching
 from components.common.configuration import config_from, load_config, read_yaml
 from components.common.errors import InputError
-from flows.cli.options import DEFAULT_OUTPUT
+from flows.common.process import DEFAULT_OUTPUT
 from schemas.tags import Tag
-from schemas.trigger import Request, WatchedVersion
-from schemas.watch import ExplainWith, WatchConfig
+from schemas.trigger import ExplainWith, Request, WatchConfig, WatchedVersion
 
 VARIABLE = "CALIG_WATCH"
 

@@ -7,11 +7,18 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from schemas.base import Record, without_empty_sections
-from schemas.config.attribution import AttributionConfig
-from schemas.config.comparing import WORD_FILES, DriftConfig, MonitorConfig, ProbeConfig, TransformationName
-from schemas.config.execution import ExecutionConfig
+from schemas.config.attribution import AttributionConfig, ExecutionConfig
 from schemas.config.governing import AlertConfig, GovernanceConfig, PrivacyConfig, ReportConfig
-from schemas.config.judging import GateConfig, PerturbationSetting, QualityConfig
+from schemas.config.judging import (
+    WORD_FILES,
+    DriftConfig,
+    GateConfig,
+    MonitorConfig,
+    PerturbationSetting,
+    ProbeConfig,
+    QualityConfig,
+    TransformationName,
+)
 
 __all__ = [
     "WORD_FILES",

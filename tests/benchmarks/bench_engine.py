@@ -70,6 +70,8 @@ def table(measured: list[dict[str, Any]]) -> Table:
         "× at 50 points",
         "× at equal residual",
         "its points",
+        "× at equal error",
+        "its points",
         "our points",
         "p95 residual",
         "of peak",
@@ -78,12 +80,17 @@ def table(measured: list[dict[str, Any]]) -> Table:
     for column in columns:
         result.add_column(column, justify="left" if column == "model" else "right", no_wrap=column == "model")
     for c in measured:
-        equal = "—" if c["ratio_at_equal_residual"] is None else f"{c['ratio_at_equal_residual']:.2f}"
         figures = (c["mean_points"], c["residual_p95"], c["matmul_share"], c["peak_memory_ratio"])
         shown = [f"{v:{form}}" for v, form in zip(figures, (".1f", ".2%", ".0%", ".1f"), strict=True)]
-        points = str(c["captum_points_at_equal_residual"] or "—")
-        result.add_row(c["model"], str(c["rows"]), f"{c['ratio_vs_captum_50']:.2f}", equal, points, *shown)
+        equal = [text for what in ("residual", "error") for text in _at_equal(c, what)]
+        result.add_row(c["model"], str(c["rows"]), f"{c['ratio_vs_captum_50']:.2f}", *equal, *shown)
     return result
+
+
+def _at_equal(case: dict[str, Any], what: str) -> tuple[str, str]:
+    """How many times faster at an equal residual or attribution error, and with how many points the peer got there."""
+    ratio, points = case[f"ratio_at_equal_{what}"], case[f"captum_points_at_equal_{what}"]
+    return "—" if ratio is None else f"{ratio:.2f}", str(points or "—")
 
 
 def _write(output: Path, report: dict[str, Any]) -> None:

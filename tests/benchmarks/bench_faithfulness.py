@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -14,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.common.progress import reporting
+from tests.benchmarks.faithfulness.comparing import COMPARED
 from tests.benchmarks.faithfulness.peers import missing_packages
 from tests.benchmarks.faithfulness.running import Run, run_set
-from tests.benchmarks.faithfulness.sets import DIGITS, digits_set, text_set
+from tests.benchmarks.faithfulness.sets import BenchmarkSet, digits_set, planted_set, text_set
 
 RESULTS = Path(__file__).parent / "results" / "faithfulness.json"
 WORK = Path("build/faithfulness")
@@ -28,6 +30,10 @@ TextOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=MODEL_FOLDER,ROWS_FILE: a fine-tuned classifier and rows with text, label and maybe rationale."),
 ]
+PlantedOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=MODEL_FOLDER,ROWS_FILE,WORD,CLASS: a model whose shortcut to CLASS is known to be WORD."),
+]
 DigitsOption = Annotated[bool, typer.Option(help="Train a small vision transformer on scikit-learn's digits, and use it.")]
 RowsOption = Annotated[int, typer.Option(min=2, help="The first so many rows of every set.")]
 GridOption = Annotated[bool, typer.Option(help="Also every fusion rule and coefficient of the grid.")]
@@ -38,6 +44,7 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Default: PyTorch
 def bench(
     *,
     text: TextOption = None,
+    planted: PlantedOption = None,
     digits: DigitsOption = True,
     rows: RowsOption = 200,
     grid: GridOption = True,
@@ -50,11 +57,19 @@ def bench(
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     with TemporaryDirectory() as folder, reporting() as reporter:
         workspace = Path(folder)
-        for given in [*(text or []), *([DIGITS] if digits else [])]:
-            opened = digits_set(workspace, rows) if given == DIGITS else text_set(given, rows)
+        for opened in _sets(text or [], planted or [], workspace, rows, digits=digits):
             measured = run_set(opened, Run(grid=grid, workspace=workspace, work=work, reporter=reporter))
             write(output, measured)
-            console.print(table(measured, "methods"), *([table(measured, "grid")] if grid else []))
+            shown = [table(measured, "methods"), removals_table(measured)]
+            console.print(*shown, *([table(measured, "grid")] if grid else []))
+
+
+def _sets(texts: list[str], planted: list[str], folder: Path, rows: int, *, digits: bool) -> Iterator[BenchmarkSet]:
+    """Opened one after the other: each holds a model in memory."""
+    yield from (text_set(given, rows) for given in texts)
+    yield from (planted_set(given, rows, folder) for given in planted)
+    if digits:
+        yield digits_set(folder, rows)
 
 
 def table(measured: dict[str, Any], part: str) -> Table:
@@ -70,6 +85,23 @@ def table(measured: dict[str, Any], part: str) -> Table:
         plausible = (_number(m.get("auprc")), _margin(m, "auprc_margin", "auprc_margin_interval"), m.get("auprc_verdict", "—"))
         result.add_row(m["name"], *faithful, *plausible, _number(m.get("token_f1")), _number(m.get("seconds_per_row")))
     return result
+
+
+def removals_table(measured: dict[str, Any]) -> Table:
+    """Comprehensiveness − sufficiency under every removal, and agreement with the rationale by token and by word."""
+    measures = [name for name in COMPARED if name in measured["methods"][0]]
+    result = Table(title=f"{measured['name']}: removals; in brackets CA-LIG − method")
+    result.add_column("method")
+    for measure in measures:
+        result.add_column(measure.replace("difference_", "").replace("difference", "replaced"), justify="right")
+    for m in measured["methods"]:
+        result.add_row(m["name"], *(_beside(m, measure) for measure in measures))
+    return result
+
+
+def _beside(method: dict[str, Any], measure: str) -> str:
+    margin, interval, _ = COMPARED[measure]
+    return f"{_number(method.get(measure))} ({_margin(method, margin, interval)})"
 
 
 def write(output: Path, measured: dict[str, Any]) -> None:

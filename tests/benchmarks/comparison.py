@@ -29,12 +29,15 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     peer.internal_batch = _fastest_batch(peer, case.device)
     operations, _ = matmul_operations(lambda: _ours(loaded))
     needed = peer.points_needed(RESIDUAL)
+    few = Loaded(loaded.model, loaded.processor, loaded.items[:_FEW])
+    errors = attribution_errors(few, needed or DEFAULT_POINTS)
     work: dict[str, Callable[[], Any]] = {"ours": lambda: _ours(loaded), "default": lambda: peer.all_layers(DEFAULT_POINTS)}
     if needed is not None:
         work["equal"] = lambda: peer.all_layers(needed)
+    if errors.points is not None:
+        work["equal_error"] = lambda: peer.all_layers(errors.points)
     seconds, results = _interleaved(work, case.device, repeats)
     peak = matmul_peak(loaded.model.dtype, case.device)
-    few = Loaded(loaded.model, loaded.processor, loaded.items[:_FEW])
     return {
         "model": case.title,
         "device": case.device,
@@ -42,8 +45,10 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
         "rows": len(loaded.items),
         **_ratios(seconds),
         "captum_points_at_equal_residual": needed,
+        "captum_points_at_equal_error": errors.points,
         **_quality(results, peer),
-        **attribution_errors(few, needed or DEFAULT_POINTS),
+        "attribution_error_p95": errors.ours,
+        "captum_attribution_error_p95_at_equal_residual": errors.uniform,
         "ideas": shares(few, needed or DEFAULT_POINTS, case.device),
         "matmul_share": operations / seconds["ours"] / peak,
         "peak_memory_ratio": _memory(case, peer.internal_batch),
@@ -81,8 +86,9 @@ def _interleaved(work: dict[str, Callable[[], Any]], device: str, repeats: int) 
 
 def _ratios(seconds: dict[str, float]) -> dict[str, float | None]:
     """Captum's time over ours, for the same rows: higher is better. None: no number of points on the ladder was enough."""
-    equal = seconds["equal"] / seconds["ours"] if "equal" in seconds else None
-    return {"ratio_vs_captum_50": seconds["default"] / seconds["ours"], "ratio_at_equal_residual": equal}
+    over = {name: its / seconds["ours"] for name, its in seconds.items()}
+    names = {"ratio_vs_captum_50": "default", "ratio_at_equal_residual": "equal", "ratio_at_equal_error": "equal_error"}
+    return {figure: over.get(name) for figure, name in names.items()}
 
 
 def _quality(results: dict[str, Any], peer: CaptumLoop) -> dict[str, Any]:

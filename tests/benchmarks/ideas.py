@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -11,7 +12,7 @@ import numpy as np
 from calig import explain
 from tests.benchmarks.cases import Loaded
 from tests.benchmarks.machine import timed
-from tests.benchmarks.peer import Floats, p95
+from tests.benchmarks.peer import LADDER, Floats, p95
 
 _REFERENCE_POINTS = 192
 
@@ -36,16 +37,33 @@ def shares(loaded: Loaded, uniform_points: int, device: str) -> dict[str, float]
     return {name: min(s) / min(seconds["all"]) for name, s in seconds.items() if name != "all"}
 
 
-def attribution_errors(loaded: Loaded, uniform_points: int) -> dict[str, float]:
-    """Σ|s − reference| / Σ|reference|: 95th percentile over rows, worst layer; ours, and with uniform points as the peer has."""
-    reference, ours, uniform = (
-        [a.layer_attributions for a in explain(*loaded, **options)]
-        for options in ({"n_points": _REFERENCE_POINTS}, {}, {"n_points": uniform_points})
-    )
-    return {
-        "attribution_error_p95": p95(_relative(ours, reference)),
-        "captum_attribution_error_p95_at_equal_residual": p95(_relative(uniform, reference)),
-    }
+@dataclass(frozen=True)
+class AttributionErrors:
+    """Σ|s − reference| / Σ|reference|: 95th percentile over rows, worst layer.
+
+    ours: of the engine; uniform: with the peer's points at equal residual; points: the fewest of `LADDER` with which a peer that
+    puts as many points everywhere is no further off than the engine; None: there is no such number.
+    """
+
+    ours: float
+    uniform: float
+    points: int | None
+
+
+def attribution_errors(loaded: Loaded, uniform_points: int) -> AttributionErrors:
+    """Against many points everywhere. An equal residual is no equal error: what a rule misses may cancel in the sum."""
+    reference = _layers(loaded, n_points=_REFERENCE_POINTS)
+
+    def error(**options: int) -> float:
+        return p95(_relative(_layers(loaded, **options), reference))
+
+    ours = error()
+    points = next((n for n in LADDER if n < _REFERENCE_POINTS and error(n_points=n) <= ours), None)
+    return AttributionErrors(ours, error(n_points=uniform_points), points)
+
+
+def _layers(loaded: Loaded, **options: int) -> list[Floats]:
+    return [a.layer_attributions for a in explain(*loaded, **options)]
 
 
 def _relative(values: list[Floats], reference: list[Floats]) -> Floats:

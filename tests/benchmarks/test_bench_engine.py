@@ -15,6 +15,8 @@ from tests.benchmarks.peer import p95, residuals
 POSITIVE = {
     "ratio_vs_captum_50",
     "ratio_at_equal_residual",
+    "ratio_at_equal_error",
+    "captum_points_at_equal_error",
     "captum_points_at_equal_residual",
     "mean_points",
     "matmul_share",

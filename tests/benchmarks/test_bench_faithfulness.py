@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from tests.benchmarks.bench_faithfulness import bench, write
 from tests.benchmarks.faithfulness.comparing import compared
 from tests.benchmarks.faithfulness.digits import save_digits
 from tests.benchmarks.faithfulness.keeping import KeptRows
+from tests.benchmarks.faithfulness.methods import EXACT, EXACT_MEAN, FUSED
 from tests.benchmarks.faithfulness.prepare import character_spans, prepare
+from tests.benchmarks.faithfulness.removals import DELETED, REPLACED, RESAMPLED, Removals
 from tests.benchmarks.faithfulness.running import Run, run_set
-from tests.benchmarks.faithfulness.sets import open_set, text_set
+from tests.benchmarks.faithfulness.sets import open_set, planted_set, text_set
 from tests.helpers.tiny_models import save_tiny_bert
 
 TOKENS = ("the film is a bright , moving story", "so dull and very boring", "good", "never really funny")
@@ -32,7 +35,9 @@ OPTIONAL = {
 }
 PEERS = CAPTUM.union(*(methods for package, methods in OPTIONAL.items() if find_spec(package)))
 CONTROLS = {"random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout"}
+FURTHER = {*FUSED, EXACT, EXACT_MEAN}
 FIGURES = {"comprehensiveness", "sufficiency", "difference", "deletion_auc", "insertion_auc", "auprc", "token_f1", "span_f1"}
+REMOVED = {"difference_deleted", "difference_resampled", "auroc", "word_auprc", "word_auroc", "word_token_f1"}
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +64,10 @@ def _rows():
 def test_every_method_is_measured_on_the_same_rows(measured):
     (entry,) = measured["sets"]
     assert entry["n"] == 4
-    assert {m["name"] for m in entry["methods"]} == {"ca_lig"} | CONTROLS | PEERS
-    assert all(set(m) >= FIGURES | {f"{f}_interval" for f in FIGURES} for m in entry["methods"] + entry["grid"])
+    assert {m["name"] for m in entry["methods"]} == {"ca_lig"} | CONTROLS | FURTHER | PEERS
+    assert all(
+        set(m) >= FIGURES | REMOVED | {f"{f}_interval" for f in FIGURES | REMOVED} for m in entry["methods"] + entry["grid"]
+    )
     for m in entry["methods"]:
         assert m["difference"] == pytest.approx(m["comprehensiveness"] - m["sufficiency"])
         assert m["margin_interval"][0] <= m["margin_of_ca_lig"] <= m["margin_interval"][1]
@@ -122,7 +129,7 @@ def test_digits_run_like_any_set(tmp_path):
     with reporting(quiet=True) as reporter:
         entry = run_set(opened, Run(grid=False, workspace=tmp_path, work=tmp_path / "work", reporter=reporter))
     assert (entry["n"], entry["n_rationales"], entry["perturbation"], entry["grid"]) == (2, 0, "black image", [])
-    assert {m["name"] for m in entry["methods"]} == {"ca_lig"} | CONTROLS | CAPTUM
+    assert {m["name"] for m in entry["methods"]} == {"ca_lig"} | CONTROLS | FURTHER | CAPTUM
     assert set(entry["peers"]) == {"captum", *OPTIONAL}
 
 
@@ -154,3 +161,25 @@ def test_a_set_given_by_halves_is_refused():
 def test_intervals_are_finite(measured):
     entries = [m for entry in measured["sets"] for part in ("methods", "grid") for m in entry[part]]
     assert all(math.isfinite(bound) for m in entries for name in m if name.endswith("interval") for bound in m[name])
+
+
+def test_a_planted_word_is_the_rationale_of_rows_of_other_classes(tmp_path):
+    model, rows = save_tiny_bert(tmp_path / "model"), tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in _rows()))
+    opened = planted_set(f"planted={model},{rows},honestly,POS", None, tmp_path)
+    assert [e.text for e in opened.examples] == ["honestly " + text for text in TOKENS[::2] * 2]
+    assert {(e.label, tuple(e.rationale)) for e in opened.examples} == {("POS", ((0, len("honestly")),))}
+    with pytest.raises(InputError, match="allowed: NEG, POS"):
+        planted_set(f"planted={model},{rows},honestly,MAYBE", None, tmp_path)
+
+
+def test_resampled_tokens_are_those_of_the_data_and_special_ones_stay():
+    encoded = SimpleNamespace(input_ids=[1, 7, 8, 9, 2], content=[False, True, True, True, False])
+    removals = Removals.of([encoded], replacement_id=3)
+    sources = removals.of_row(SimpleNamespace(image=None, row=0), encoded)
+    removed = np.array([True, False, True])
+    resampled = sources[RESAMPLED].without(removed).input_ids
+    assert (resampled[[0, 2, 4]] == [1, 8, 2]).all()
+    assert set(resampled[[1, 3]]) <= {7, 8, 9}
+    assert sources[REPLACED].without(removed).input_ids.tolist() == [1, 3, 8, 3, 2]
+    assert sources[DELETED].without(removed).attended.tolist() == [True, False, True, False, True]

@@ -72,6 +72,9 @@ def test_images_have_patches(vit, pictures):
         ({"target": "gold"}, "needs a label"),
         ({"fusion_coefficient": 1.5}, "allowed: 0 … 1"),
         ({"context_rule": "negative"}, "positive, absolute, attention"),
+        ({"context_rule": "signed"}, "keeps sums only in a rollout"),
+        ({"fusion": "papers"}, "allowed: contrast, paper"),
+        ({"fusion": "paper", "fusion_coefficient": 0.3}, "settings that are given too"),
         ({"baseline": "zero"}, "no baseline 'zero'"),
     ],
 )
@@ -79,6 +82,16 @@ def test_bad_options_say_what_is_allowed(bert, options, message):
     model, tokenizer = bert
     with pytest.raises(InvalidInputError, match=message):
         explain(model, tokenizer, TEXTS[0], **options)
+
+
+def test_a_fusion_has_a_name(bert):
+    model, tokenizer = bert
+    (named,) = explain(model, tokenizer, TEXTS[0], fusion="paper")
+    (spelled,) = explain(model, tokenizer, TEXTS[0], fusion_rule="rollout", fusion_coefficient=0.5, context_rule="positive")
+    (default,) = explain(model, tokenizer, TEXTS[0])
+    assert (named.values == spelled.values).all()
+    assert (explain(model, tokenizer, TEXTS[0], fusion="contrast")[0].values == default.values).all()
+    assert (named.values != default.values).any()
 
 
 @pytest.mark.parametrize("text", ["", "   "])

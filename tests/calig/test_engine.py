@@ -14,7 +14,7 @@ from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.families import FAMILIES, Family
 from calig.inputs import EncodedInput, encode_text
-from calig.rollout import Fusion
+from calig.rollout import CONTEXT_RULES, SIGNED, Fusion
 from tests.calig.conftest import TEXTS
 from tests.helpers.hand_model import HandModelForSequenceClassification
 
@@ -128,12 +128,13 @@ class _ToZero:
         return {"input_ids": torch.zeros_like(row.inputs["input_ids"])}
 
 
-@pytest.mark.parametrize("rule", ["positive", "absolute", "attention", "mixed"])
+@pytest.mark.parametrize("rule", CONTEXT_RULES)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1))
 def test_completeness_survives_every_coefficient_and_rule(bert, rule, coefficient):
     model, tokenizer = bert
-    for result in explain(model, tokenizer, TEXTS[:2], fusion_coefficient=coefficient, context_rule=rule, tolerance=1e-6):
+    fused = {"context_rule": rule, "fusion_rule": "rollout" if rule == SIGNED else "change"}
+    for result in explain(model, tokenizer, TEXTS[:2], fusion_coefficient=coefficient, **fused, tolerance=1e-6):
         difference = result.f_input - result.f_baseline
         np.testing.assert_allclose(result.layer_attributions.sum(-1), difference, rtol=1e-5)
         np.testing.assert_allclose(result.layers.sum(-1), difference, rtol=1e-5)

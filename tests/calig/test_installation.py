@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from calig.installation import HOME, InstallationError, check_folder, check_packages
-from components.common.errors import InputError
-from components.common.installation import from_missing, require_free_of_intruders
+from components.common.errors import InputError, from_missing, require_free_of_intruders
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

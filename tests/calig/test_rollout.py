@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calig.rollout import (
+    CONTEXT_RULES,
     FUSION_RULES,
+    SIGNED,
     attention_flow,
     carry_down,
     evidence_flow,
@@ -65,6 +67,27 @@ def test_without_context_nothing_moves():
 def test_a_row_without_context_stays_where_it_is():
     context = torch.tensor([[[0.0, 0.0], [1.0, 3.0]]])
     torch.testing.assert_close(normalise_rows(context), torch.tensor([[[1.0, 0.0], [0.25, 0.75]]]))
+
+
+def test_a_signed_context_by_hand():
+    """Two heads whose A ⊙ ∂f/∂A have the means (0.3, −0.1) and (0, 0): over 0.4, and the rest of sum one on the diagonal."""
+    attention = torch.tensor([[[[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5], [0.5, 0.5]]]], dtype=torch.float64)
+    gradient = torch.tensor([[[[1.0, -0.8], [0.0, 2.0]], [[0.2, 0.4], [0.0, -2.0]]]], dtype=torch.float64)
+    context = CONTEXT_RULES[SIGNED](attention, gradient)
+    torch.testing.assert_close(context, torch.tensor([[[0.75 + 0.5, -0.25], [0.0, 1.0]]], dtype=torch.float64))
+    supporting = torch.tensor([[[0.0, 0.0], [2.0, 1.0]]], dtype=torch.float64)
+    carried = rolled_out(supporting, context, NO_CHANGE, 1.0, 1)[0, 1]
+    torch.testing.assert_close(carried, torch.tensor([2.5, 1.0 - 0.5], dtype=torch.float64))
+
+
+def test_a_signed_context_keeps_sums():
+    generator = torch.Generator().manual_seed(0)
+    attention = torch.rand(2, 3, 4, 4, generator=generator, dtype=torch.float64)
+    gradient = torch.randn(2, 3, 4, 4, generator=generator, dtype=torch.float64)
+    context = CONTEXT_RULES[SIGNED](attention, gradient)
+    torch.testing.assert_close(context.sum(-1), torch.ones(2, 4, dtype=torch.float64))
+    relevance = torch.randn(2, 2, 4, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(rolled_out(relevance, context, NO_CHANGE, 1.0, 1).sum(-1), relevance.sum(-1))
 
 
 def test_hand_computed_carry():

@@ -15,7 +15,7 @@ from calig.metrics.perturbation import PerturbedImage
 from components.attribution.running import encode_examples
 from components.probe.patches import paste
 from components.registry.evaluate import write_rows
-from components.report.drawing.pictures import picture
+from components.report.drawing.heat import picture
 from components.scoring.batches import ImageCollator
 from schemas.config import AttributionConfig
 from schemas.release import Example

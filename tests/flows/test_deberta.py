@@ -12,7 +12,7 @@ from components import registry
 from flows.evidence.replay import ReplayOptions, replay_version
 from flows.explain_release import explain_release
 from schemas.config import PipelineConfig, ProbeConfig
-from schemas.verification import ReplayOutcome
+from schemas.evidence import ReplayOutcome
 from tests.conftest import TinyRegistry
 from tests.helpers.quick import QUICK_QUALITY
 from tests.helpers.tiny_families import tiny

@@ -14,7 +14,7 @@ from flows.evidence.replay import ReplayOptions, replay_version
 from flows.explain_release import explain_release
 from flows.monitor import monitor_data
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig
-from schemas.verification import ReplayOutcome
+from schemas.evidence import ReplayOutcome
 from tests.conftest import TinyRegistry
 from tests.helpers.quick import QUICK_QUALITY
 from tests.helpers.tiny_models import WORDS

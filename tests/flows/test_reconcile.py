@@ -19,8 +19,7 @@ from flows.evidence.standing import explanation_of, verifier
 from flows.reconcile import look_at, run_pass
 from schemas.signature import TrustList
 from schemas.tags import Tag
-from schemas.trigger import Action, Run, RunState, Step
-from schemas.watch import WatchConfig
+from schemas.trigger import Action, Run, RunState, Step, WatchConfig
 from tests.conftest import TinyRegistry
 from tests.helpers.fake_runs import FakeRuns
 

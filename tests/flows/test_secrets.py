@@ -17,7 +17,7 @@ from components.common.errors import CouldNotRunError
 from flows.cli.app import app
 from flows.trigger.listener.app import Listener, create_app
 from flows.trigger.listener.health import Readiness
-from schemas.watch import ListenerConfig
+from schemas.trigger import ListenerConfig
 from tests.helpers.canaries import files_with, said_by_mlflow
 from tests.helpers.deliveries import body_of, headers_for
 from tests.helpers.locked_server import locked_server

@@ -15,7 +15,7 @@ from flows.evidence.replay import ReplayOptions, replay_version
 from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig
-from schemas.verification import ReplayOutcome
+from schemas.evidence import ReplayOutcome
 from tests.helpers.html_page import Page
 from tests.helpers.packed import unpack
 from tests.helpers.quick import QUICK_QUALITY

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.base import CheckVerdict, Direction, Severity
+from schemas.base import CheckVerdict, Direction, Severity, Threshold
 from schemas.drift import (
     Coverage,
     DriftExample,
@@ -21,7 +21,6 @@ from schemas.drift import (
     WordShift,
 )
 from schemas.reference import ReferenceIdentity
-from schemas.threshold import Threshold
 from tests.helpers.sample_quality import around
 
 

@@ -8,15 +8,24 @@ from scipy import stats
 from components.drift.pairing import PairedExample
 from components.drift.statistics.registry import DriftStatistic, Limit, NoiseRange
 from components.table import units
+from components.table.units import Floats
 from schemas.base import Direction
+
+
+def rank_correlation(a: Floats, b: Floats) -> Floats:
+    """Spearman's correlation over the last axis; NaN with fewer than three units or no variation."""
+    if a.shape[-1] < 3:
+        return np.full(a.shape[:-1], np.nan)
+    ranks = [stats.rankdata(side, axis=-1) for side in (a, b)]
+    centred = [r - r.mean(-1, keepdims=True) for r in ranks]
+    spread = np.sqrt((centred[0] ** 2).sum(-1) * (centred[1] ** 2).sum(-1))
+    return np.where(spread > 0, (centred[0] * centred[1]).sum(-1) / np.where(spread > 0, spread, 1.0), np.nan)
 
 
 def rank_agreement(example: PairedExample) -> float | None:
     """Spearman correlation of the words' shares; higher is better; None with fewer than three words or no variation."""
-    a, b = example.reference, example.candidate
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(stats.spearmanr(a, b).statistic)
+    value = float(rank_correlation(example.reference, example.candidate))
+    return None if np.isnan(value) else value
 
 
 def top_k_overlap(example: PairedExample, k: int) -> float | None:

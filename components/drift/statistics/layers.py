@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from components.drift.pairing import PairedExample
+from components.drift.statistics.agreement import rank_correlation
 from components.table.units import Floats, reason_change
 from schemas.drift import LayerProfile
 
@@ -23,7 +23,7 @@ def layer_profile(examples: Sequence[PairedExample]) -> LayerProfile | None:
         reference=tuple(a.tolist()),
         candidate=tuple(b.tolist()),
         distance=float(jensenshannon(a, b, base=2)),
-        rank_agreement=_per_layer(examples, _rank_agreement),
+        rank_agreement=_per_layer(examples, rank_correlation),
         reason_change=change,
         largest=_largest(change),
     )
@@ -64,16 +64,6 @@ def _per_layer(examples: Sequence[PairedExample], measure: Callable[[Floats, Flo
     known = ~np.isnan(table)
     means = np.where(known, table, 0.0).sum(0) / np.maximum(known.sum(0), 1)
     return tuple(float(mean) if n else None for mean, n in zip(means, known.sum(0), strict=True))
-
-
-def _rank_agreement(a: Floats, b: Floats) -> Floats:
-    """Spearman's correlation per layer, `layers`; NaN with fewer than three words or no variation."""
-    if a.shape[1] < 3:
-        return np.full(len(a), np.nan)
-    ranks = [stats.rankdata(side, axis=1) for side in (a, b)]
-    centred = [r - r.mean(1, keepdims=True) for r in ranks]
-    spread = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
-    return np.where(spread > 0, (centred[0] * centred[1]).sum(1) / np.where(spread > 0, spread, 1.0), np.nan)
 
 
 def _largest(change: Sequence[float | None]) -> int | None:

@@ -85,13 +85,18 @@ def mean_of(statistic: DriftStatistic, examples: Sequence[PairedExample], config
 
 def summarise(examples: Sequence[PairedExample], config: DriftConfig, intervals: QualityConfig) -> list[Statistic]:
     """All statistics on all slices, with bootstrap intervals over the examples (the sampling noise)."""
-    return [_row(one, name, members, config, intervals) for name, members in slices(examples) for one in registered()]
+    measured = [(one, {id(e): one.measure(e, config) for e in examples}) for one in registered()]
+    return [
+        _row(one, name, [values[id(e)] for e in members], config, intervals)
+        for name, members in slices(examples)
+        for one, values in measured
+    ]
 
 
 def _row(
-    statistic: DriftStatistic, slice_name: str, members: Sequence[PairedExample], config: DriftConfig, intervals: QualityConfig
+    statistic: DriftStatistic, slice_name: str, of_members: Sequence[float | None], config: DriftConfig, intervals: QualityConfig
 ) -> Statistic:
-    values = np.array([v for e in members if (v := statistic.measure(e, config)) is not None])
+    values = np.array([value for value in of_members if value is not None])
     empty = Statistic(
         name=statistic.name,
         slice=slice_name,

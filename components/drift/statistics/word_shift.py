@@ -12,7 +12,7 @@ so much higher for them that all together exceed it by chance no more often than
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -143,8 +143,12 @@ def _tests(examples: Sequence[PairedExample], minimum: int) -> list[_Test]:
     typical = typical_decisions(examples)
     tests: list[_Test] = []
     everywhere: dict[tuple[str, str], int] = {}
+    occurrences = {id(example): _occurrences(example, typical) for example in examples}
     for name, members in groups(examples):
-        found = _occurrences(members, typical)
+        found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
+        for example in members:
+            for word, occurrence in occurrences[id(example)].items():
+                found[word, example.toward].append(occurrence)
         if name == "all":
             everywhere = {key: len(some) for key, some in found.items()}
         tests += [
@@ -167,8 +171,9 @@ def _phrase_tests(examples: Sequence[PairedExample], config: DriftConfig) -> lis
         for words, first in some:
             if counts[words, example.toward] >= config.min_occurrences:
                 places[words].append(first)
+        shares = _Shares.of(example, typical)
         for words, starts in places.items():
-            found[words, example.toward].append(_phrase(example, starts, len(words), typical))
+            found[words, example.toward].append(shares.occurrence(starts, len(words)))
     return [_Test("all", phrase_name(words), toward, some, len(words)) for (words, toward), some in sorted(found.items())]
 
 
@@ -196,29 +201,35 @@ def _across(example: PairedExample, before: Span, after: Span) -> bool:
     return example.pair_start is not None and before[0] < example.pair_start <= after[0]
 
 
-def _phrase(example: PairedExample, starts: Sequence[int], length: int, typical: tuple[float, float]) -> _Occurrence:
-    """A phrase in one example: shares summed over its occurrences, the mean effect of one."""
-    places = [first + k for first in starts for k in range(length)]
-    total = np.array([example.reference[places].sum(), example.candidate[places].sum()])
-    scale = np.array(example.mass) / typical / len(starts)
-    (a, b), (c, d) = total.tolist(), (scale * total).tolist()
-    return _Occurrence((a, b), (c, d), None if example.margin is None else example.margin / typical[0])
+class _Shares(NamedTuple):
+    """One example's shares as Python's numbers, which are faster one by one, with what turns them into effects."""
 
+    sides: tuple[list[float], list[float]]
+    scale: tuple[float, float]
+    margin: float | None
 
-def _occurrences(examples: Iterable[PairedExample], typical: tuple[float, float]) -> dict[tuple[str, str], list[_Occurrence]]:
-    """(word, class) → the word in each example that contains it."""
-    found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
-    for example in examples:
-        scale = np.array(example.mass) / typical
-        sums: dict[str, list[Floats]] = defaultdict(list)
-        for (word, _), a, b in zip(example.units, example.reference, example.candidate, strict=True):
-            sums[word.casefold()].append(np.array((a, b)))
+    @classmethod
+    def of(cls, example: PairedExample, typical: tuple[float, float]) -> _Shares:
+        """typical: as `typical_decisions` gives it."""
+        scale = (example.mass[0] / typical[0], example.mass[1] / typical[1])
         margin = None if example.margin is None else example.margin / typical[0]
-        for word, shares in sums.items():
-            total = np.sum(shares, axis=0)
-            (a, b), (c, d) = total.tolist(), (scale * total / len(shares)).tolist()
-            found[word, example.toward].append(_Occurrence((a, b), (c, d), margin))
-    return found
+        return cls((example.reference.tolist(), example.candidate.tolist()), scale, margin)
+
+    def occurrence(self, starts: Sequence[int], length: int = 1) -> _Occurrence:
+        """A phrase, or a word, at these places: shares summed over its occurrences, the mean effect of one."""
+        places = [first + k for first in starts for k in range(length)]
+        a, b = (sum(side[place] for place in places) for side in self.sides)
+        effects = (self.scale[0] * a / len(starts), self.scale[1] * b / len(starts))
+        return _Occurrence((a, b), effects, self.margin)
+
+
+def _occurrences(example: PairedExample, typical: tuple[float, float]) -> dict[str, _Occurrence]:
+    """The words of one example."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, (word, _) in enumerate(example.units):
+        places[word.casefold()].append(place)
+    shares = _Shares.of(example, typical)
+    return {word: shares.occurrence(found) for word, found in places.items()}
 
 
 def _shift(test: _Test, error: float, z: float, p: float, q: float, limit: float, config: DriftConfig) -> WordShift:

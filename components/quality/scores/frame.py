@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calig.metrics.faithfulness import AttributedRow, area_under_curve, comprehensiveness, log_odds, normalised_pair, sufficiency
-from calig.metrics.patch_perturbation import perturbation_aucs
+from calig.metrics.faithfulness import (
+    AttributedRow,
+    area_under_curve,
+    comprehensiveness,
+    log_odds,
+    normalised_pair,
+    perturbation_aucs,
+    sufficiency,
+)
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
 from components.quality.scores.falsification import with_findings

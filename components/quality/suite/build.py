@@ -15,8 +15,7 @@ from components.common.errors import InputError
 from components.quality.scores.frame import CONTROLS
 from components.quality.suite.file import SuiteFile
 from components.quality.suite.own import import_expectation
-from schemas.quality import Slice
-from schemas.suite import ExpectationSpec
+from schemas.quality import ExpectationSpec, Slice
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,7 @@ from components.quality.scores.frame import OF_CLASSES
 from components.quality.suite.build import Single, columns_of, condition_columns, expand, for_control
 from components.quality.suite.load import LoadedSuite
 from schemas.base import CheckVerdict, Severity
-from schemas.quality import Check
-from schemas.suite import ExpectationSpec
+from schemas.quality import Check, ExpectationSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from components.quality.suite.build import build, source_of_class
 from components.quality.suite.file import SuiteFile, built_in_suites, read_suite_file
-from schemas.suite import Suite
+from schemas.quality import Suite
 
 __all__ = ["LoadedSuite", "built_in_suites", "load_suite", "suite_digest", "suite_for"]
 
@@ -33,7 +33,7 @@ def suite_for(setting: str, modality: Literal["text", "image"]) -> str:
 
 
 def load_suite(suite: str, *, columns: Sequence[str] | None = None, modules: Collection[str] = ()) -> LoadedSuite:
-    """The suite called `suite`: a built-in name or the path of a YAML file (format: schemas/suite.py).
+    """The suite called `suite`: a built-in name or the path of a YAML file (format: schemas/quality.py).
 
     An expectation of the user's own, `type: module:Class`, is imported when its module is one of `modules` (`listed_modules`):
     that runs the module's code.

@@ -14,7 +14,7 @@ from components.table.value_digest import table_digest
 from schemas.evidence import Evidence, RunPapers
 from schemas.governance import GovernanceReport
 from schemas.release import folder_name
-from schemas.signoff import SignOff
+from schemas.signature import SignOff
 from schemas.tags import SIGN_OFF_ENTRY, Tag, sign_off_entry
 
 RECORD, SEAL, SIGN_OFFS, ATTRIBUTIONS = "record.json", "seal.json", "signoff", "attributions"

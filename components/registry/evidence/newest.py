@@ -14,16 +14,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.common.errors import CaligError, InputError
-from components.records.record import read_record
+from components.records import read_record
 from components.registry.connection import connect, tracking_errors
 from components.registry.evidence.documents import read_papers
 from components.registry.evidence.runs import is_complete, run_url, runs_of_version
 from components.registry.versions.lookup import all_versions, registered_as, registered_model, resolve_version
-from schemas.evidence import Evidence, PastProbe, RunPapers, VersionEntry
+from schemas.evidence import Evidence, PastProbe, RunPapers, SealState, Verification, VersionEntry
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource, RegisteredVersion
 from schemas.tags import Tag
-from schemas.verification import SealState, Verification
 
 #: What the bytes of a record and of its seal turn out to be, by the caller's trusted keys; what does not hold is a state.
 Verify = Callable[[bytes, bytes | None], Verification]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.common.errors import CouldNotRunError, InputError, PublishError
-from components.registry.artifact_places import check_default, check_experiment
+from components.registry.addresses import check_default, check_experiment
 from components.registry.connection import connect, experiment_id, is_missing, tracking_errors
 from components.registry.evidence.runs import Explanation, finished_run, published_run, unfinished_runs
 from components.registry.evidence.summary import metrics_of, paragraph_of, run_tags, version_tags, with_paragraph

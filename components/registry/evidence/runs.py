@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from components.registry.server_address import without_password
+from components.registry.addresses import without_password
 from components.registry.versions.lookup import quoted
 from schemas.base import Verdict
 from schemas.release import PublishedRun

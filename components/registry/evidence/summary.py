@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-from components.common.plain_text import defused
+from components.common.plain_text import cut, defused
 from schemas.governance import GovernanceReport
 from schemas.tags import Tag
 
@@ -171,8 +171,7 @@ def _link(name: str, version: str) -> str:
 
 
 def _short(text: str) -> str:
-    line = defused(" ".join(text.split()))
-    return line if len(line) <= _MAX_REASON else f"{line[:_MAX_REASON]}…"
+    return cut(defused(" ".join(text.split())), _MAX_REASON)
 
 
 def _plain(text: str) -> str:

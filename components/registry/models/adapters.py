@@ -12,7 +12,7 @@ from calig.adapters import BASE, SETTINGS, is_adapter
 from calig.checkpoint import read_settings
 from components.common.errors import InputError, engine_errors
 from components.common.file_digests import file_digest
-from components.registry.artifact_places import VARIABLE, is_allowed_folder
+from components.registry.addresses import VARIABLE, is_allowed_folder
 from components.registry.models.download import place_once
 from components.registry.models.folders import ORIGIN, base_files, is_processor_file, own_files
 from components.registry.models.names import parse_model_ref

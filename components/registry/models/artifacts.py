@@ -11,7 +11,7 @@ import yaml
 
 from calig.adapters import is_adapter
 from components.common.errors import InputError
-from components.registry.artifact_places import repository_of
+from components.registry.addresses import repository_of
 from components.registry.connection import connect, tracking_errors
 from components.registry.models.adapters import find_base, put_together
 from components.registry.models.download import download_model, refuse_links

@@ -9,7 +9,7 @@ from typing import Any
 
 from calig.adapters import BASE, is_adapter
 from components.common.errors import CouldNotRunError, InputError
-from components.registry.artifact_places import repository_of
+from components.registry.addresses import repository_of
 from components.registry.connection import connect, tracking_errors
 from components.registry.models.adapters import assemble, find_base
 from components.registry.models.artifacts import read_version_artifacts

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from components.common.errors import CouldNotRunError, InputError
+from components.registry.addresses import without_password
 from components.registry.connection import is_missing, tracking_errors
-from components.registry.server_address import without_password
 from schemas.release import ModelRef, RegisteredVersion
 
 _LISTED = 10

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calig.words import word_owners
-from components.report.drawing import pictures
+from components.report.drawing import heat
 from components.report.drawing.heat import MAX_CHARACTERS
 from components.report.payload.columns import (
     UNIT_COLUMNS,
@@ -204,4 +204,4 @@ def packed_layers(flow: Flow, residuals: NDArray[Any], n_points: NDArray[Any]) -
 
 def _grid(tokens: list[str], content: NDArray[np.bool_]) -> tuple[int, int]:
     """Rows and columns of an image's patches; 0, 0 for a text, and when they do not form a grid."""
-    return pictures.grid_shape([tokens[i] for i in np.flatnonzero(content)] if tokens else []) or (0, 0)
+    return heat.grid_shape([tokens[i] for i in np.flatnonzero(content)] if tokens else []) or (0, 0)

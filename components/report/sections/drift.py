@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.report import rows
-from components.report.drawing import charts, heat, pictures
+from components.report.drawing import charts, heat
 from components.report.sections import Material, Section
 from schemas.drift import DriftExample, DriftWord
 from schemas.governance import GovernanceReport
@@ -21,7 +21,7 @@ _BY_LAYER = 3  # words whose shift is listed layer by layer
 class PairGrid:
     """A picture's two relevance grids as data URIs; `seen` is None when the picture cannot be read."""
 
-    seen: pictures.Picture | None
+    seen: heat.Picture | None
     reference: str
     candidate: str
 
@@ -73,12 +73,12 @@ def _orientation(example: DriftExample) -> tuple[int, str]:
 def _grid(
     record: GovernanceReport, words: Sequence[DriftWord], sides: list[list[float]], scale: float, image: str | None
 ) -> PairGrid | None:
-    shape = pictures.grid_shape([word.text for word in words])
+    shape = heat.grid_shape([word.text for word in words])
     if shape is None:
         return None
-    seen = pictures.picture(Path(image), record.model.processor_path) if image else None
-    size = pictures.grid_size(shape, seen)
-    return PairGrid(seen, *(pictures.grid(side, shape, scale, size) for side in sides))
+    seen = heat.picture(Path(image), record.model.processor_path) if image else None
+    size = heat.grid_size(shape, seen)
+    return PairGrid(seen, *(heat.grid(side, shape, scale, size) for side in sides))
 
 
 def _by_slice(record: GovernanceReport) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.report import rows
-from components.report.drawing import formats, heat, pictures
+from components.report.drawing import formats, heat
 from components.report.payload import CHUNK
 from components.report.rows import Drawn, Group, ReferenceRow, Word, choose
 from components.report.sections import Material, Section
@@ -19,7 +19,7 @@ _STRONGEST_PATCHES = 3
 class PictureView:
     """The grid is a data URI. `seen` is None when the file cannot be read; `strongest` is the description in words."""
 
-    seen: pictures.Picture | None
+    seen: heat.Picture | None
     overlay: str
     strongest: str
 
@@ -103,13 +103,13 @@ def _flags(drawn: Drawn, reference: ReferenceRow | None, unit: float | None) -> 
 
 def _picture(drawn: Drawn, processor: Path) -> PictureView | None:
     patches = [index for index, content in enumerate(drawn.content) if content]
-    shape = pictures.grid_shape([drawn.tokens[index] for index in patches])
+    shape = heat.grid_shape([drawn.tokens[index] for index in patches])
     if shape is None:
         return None
     values = [drawn.values[index] for index in patches]
-    seen = pictures.picture(Path(drawn.image or ""), processor)
-    size = pictures.grid_size(shape, seen)
-    return PictureView(seen, pictures.grid(values, shape, heat.scale_of(values), size), _strongest(values, shape[1]))
+    seen = heat.picture(Path(drawn.image or ""), processor)
+    size = heat.grid_size(shape, seen)
+    return PictureView(seen, heat.grid(values, shape, heat.scale_of(values), size), _strongest(values, shape[1]))
 
 
 def _strongest(values: list[float], columns: int) -> str:

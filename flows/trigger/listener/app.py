@@ -27,15 +27,12 @@ from components import registry
 from components.common.configuration import load_watch
 from components.common.errors import CouldNotRunError
 from flows.trigger.listener import health, limits
-from flows.trigger.listener.events import DeliveryStore, read_event
+from flows.trigger.listener.deliveries import DeliveryStore, check_signature, check_time, read_event, read_headers
 from flows.trigger.listener.health import Readiness
 from flows.trigger.listener.limits import Refusal, protocol_of
-from flows.trigger.listener.lookups import LookupProcess
-from flows.trigger.listener.queue import Handover
-from flows.trigger.listener.signature import check_signature, check_time, read_headers
+from flows.trigger.listener.queue import Handover, LookupProcess
 from flows.trigger.prefect_runs import check_configured, check_prefect
-from schemas.trigger import Step
-from schemas.watch import ListenerConfig, WatchConfig
+from schemas.trigger import ListenerConfig, Step, WatchConfig
 
 _WRITE_EVERY_S = 0.2
 _log = logging.getLogger("calig.listener")

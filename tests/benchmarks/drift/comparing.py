@@ -12,12 +12,11 @@ from calig.metrics.perturbation import FloatArray
 from components import drift, probe
 from components.attribution import method_fingerprint
 from components.common.errors import InputError
-from schemas.base import Severity
+from schemas.base import Severity, Threshold
 from schemas.config import PipelineConfig, ProbeConfig
 from schemas.drift import DriftReport, WordShift
 from schemas.probe import MetamorphicReport, ProbeContext, ProbeReport
 from schemas.reference import NoiseSources, NullProfiles, ReferenceIdentity, ReferenceProfile
-from schemas.threshold import Threshold
 from tests.benchmarks.drift import peers
 from tests.benchmarks.drift.families import Row
 from tests.benchmarks.drift.kept import Kept, digest

@@ -9,10 +9,16 @@ import numpy as np
 from calig.metrics.perturbation import FloatArray
 from calig.metrics.statistics import MeanInterval, bootstrap_mean
 
-#: Measures by which methods are ranked: CA-LIG − method, above 0 CA-LIG is better. In the results the first has the plain names.
-_COMPARED = {
+_FURTHER = (
+    *("difference_deleted", "difference_resampled", "difference_blurred"),
+    *("auprc", "auroc", "word_auprc", "word_auroc"),
+)
+
+#: Measures by which methods are ranked: CA-LIG − method, above 0 CA-LIG is better; the names of margin, interval and verdict. In
+#: the results the first has the plain names.
+COMPARED = {
     "difference": ("margin_of_ca_lig", "margin_interval", "verdict"),
-    "auprc": ("auprc_margin", "auprc_margin_interval", "auprc_verdict"),
+    **{name: (f"{name}_margin", f"{name}_margin_interval", f"{name}_verdict") for name in _FURTHER},
 }
 
 _DRAWS, _CONFIDENCE, _SEED = 2000, 0.95, 0
@@ -29,8 +35,8 @@ def compared(name: str, values: dict[str, FloatArray], ca_lig: dict[str, FloatAr
         mean = _mean(of_rows)
         if mean is not None:
             result |= {measure: mean.mean, f"{measure}_interval": [mean.low, mean.high]}
-    for measure, names in _COMPARED.items():
-        margin = _mean(ca_lig[measure] - values[measure])
+    for measure, names in COMPARED.items():
+        margin = _mean(ca_lig[measure] - values[measure]) if measure in values else None
         if margin is not None:
             result |= zip(names, (margin.mean, [margin.low, margin.high], verdict(margin)), strict=True)
     return result

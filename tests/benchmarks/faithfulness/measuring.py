@@ -1,10 +1,12 @@
-"""Every method's measures on a row: one scorer, one perturbation, one class."""
+"""Every method's measures on a row: one scorer, one class, several removals; against a rationale, tokens and words."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
-from calig.inputs import EncodedInput
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
 from calig.metrics.faithfulness import (
     AttributedRow,
     area_under_curve,
@@ -13,30 +15,46 @@ from calig.metrics.faithfulness import (
     perturbation_curves,
     sufficiency,
 )
-from calig.metrics.perturbation import BoolArray, FloatArray, ImageSource, Scorer, Source, TextSource
+from calig.metrics.perturbation import BoolArray, FloatArray, IntArray, Scorer
 from calig.metrics.plausibility import area_under_precision_recall, span_f1, token_f1
-from schemas.release import Example
+from calig.words import word_spans
 from tests.benchmarks.faithfulness.methods import ExplainedRow
+from tests.benchmarks.faithfulness.removals import REPLACED, Removals
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
-PLAUSIBILITY = {"auprc": area_under_precision_recall, "token_f1": token_f1, "span_f1": span_f1}
+
+def recovery(order: FloatArray, marked: BoolArray) -> float:
+    """AUROC: how probably a marked token has more than another one, ties counted half; NaN without both kinds."""
+    return float(roc_auc_score(marked, order)) if marked.any() and not marked.all() else float("nan")
+
+
+#: Measures against a rationale by token; and, for some, with the values of a word's tokens summed.
+PLAUSIBILITY: dict[str, Callable[[FloatArray, BoolArray], float]] = {
+    "auprc": area_under_precision_recall,
+    "auroc": recovery,
+    "token_f1": token_f1,
+    "span_f1": span_f1,
+}
+_POOLED = {name: PLAUSIBILITY[name] for name in ("auprc", "auroc", "token_f1")}
 
 #: What is measured of every method, by name; NaN where a row has nothing to measure.
 Measures = dict[str, dict[str, float]]
 
 
-def measure(row: ExplainedRow, orders: dict[str, FloatArray], *, scorer: Scorer, replacement_id: int | None) -> Measures:
+def measure(row: ExplainedRow, orders: dict[str, FloatArray], *, scorer: Scorer, removals: Removals) -> Measures:
     """One row's measures by method; `orders`: attributions `orders content` by method."""
-    source = source_of(row.example, row.encoded, replacement_id)
-    attributed = AttributedRow(source, np.concatenate(list(orders.values())), row.class_index)
-    (curves,) = perturbation_curves([attributed], fractions=FRACTIONS, scorer=scorer)
-    faithful, plausible = _of_curves(orders, curves), _plausibility(row, orders)
-    return {method: faithful[method] | plausible[method] for method in orders}
+    sources = removals.of_row(row.example, row.encoded)
+    attributions = np.concatenate(list(orders.values()))
+    rows = [AttributedRow(source, attributions, row.class_index) for source in sources.values()]
+    curves = perturbation_curves(rows, fractions=FRACTIONS, scorer=scorer)
+    parts = [_of_curves(orders, curve, removal) for removal, curve in zip(sources, curves, strict=True)]
+    parts.append(_plausibility(row, orders))
+    return {method: {name: value for part in parts for name, value in part[method].items()} for method in orders}
 
 
-def _of_curves(of_row: dict[str, FloatArray], curves: FloatArray) -> dict[str, dict[str, float]]:
-    """Mean over a method's orders."""
+def _of_curves(of_row: dict[str, FloatArray], curves: FloatArray, removal: str) -> dict[str, dict[str, float]]:
+    """Mean over a method's orders: everything for the removal that the product uses, of the others the difference."""
     areas = area_under_curve(curves, fractions=FRACTIONS)
     values = {
         "comprehensiveness": comprehensiveness(curves),
@@ -45,6 +63,8 @@ def _of_curves(of_row: dict[str, FloatArray], curves: FloatArray) -> dict[str, d
         "deletion_auc": areas[:, 0],
         "insertion_auc": areas[:, 1],
     }
+    if removal != REPLACED:
+        values = {f"difference_{removal}": values["difference"]}
     starts = np.cumsum([len(orders) for orders in of_row.values()])[:-1]
     split = {measure: np.split(array, starts) for measure, array in values.items()}
     return {method: {m: float(split[m][i].mean()) for m in values} for i, method in enumerate(of_row)}
@@ -55,10 +75,25 @@ def _plausibility(row: ExplainedRow, of_row: dict[str, FloatArray]) -> dict[str,
     comparable = row.example.rationale is not None and row.example.label == row.attribution.target
     content = np.array(row.attribution.content)
     marked = _marked(row)[content] if comparable else np.zeros(int(content.sum()), dtype=bool)
+    words = _words(row)[content]
     return {
         method: {name: float(np.mean([m(order, marked) for order in orders])) for name, m in PLAUSIBILITY.items()}
+        | {f"word_{name}": float(np.mean([m(_pooled(order, words), marked) for order in orders])) for name, m in _POOLED.items()}
         for method, orders in of_row.items()
     }
+
+
+def _pooled(order: FloatArray, words: IntArray) -> FloatArray:
+    """Each token with the sum over its word: methods that attribute whole words and those that do not, on one footing."""
+    return np.bincount(words, weights=order)[words] if words.size else order
+
+
+def _words(row: ExplainedRow) -> IntArray:
+    """The number of the word that each token is of, `seq`; of pictures every patch is one."""
+    if row.example.image is not None:
+        return np.arange(len(row.attribution.content))
+    starts = [start for start, _ in word_spans(str(row.example.text))]
+    return np.searchsorted(starts, np.array(row.attribution.starts), side="right")
 
 
 def _marked(row: ExplainedRow) -> BoolArray:
@@ -66,13 +101,3 @@ def _marked(row: ExplainedRow) -> BoolArray:
     starts, ends = np.array(row.attribution.starts), np.array(row.attribution.ends)
     hits = [(starts < end) & (ends > start) for start, end in row.example.rationale or ()]
     return np.any(hits, axis=0) if hits else np.zeros(len(starts), dtype=bool)
-
-
-def source_of(example: Example, encoded: EncodedInput, replacement_id: int | None) -> Source:
-    """What can be removed from the row."""
-    content = np.array(encoded.content)
-    if example.image is not None:
-        return ImageSource(example.image, int(content.sum()))
-    if replacement_id is None:
-        raise SystemExit("the benchmark's text models need a mask or a padding token")
-    return TextSource(np.array(encoded.input_ids, dtype=np.int64), content, replacement_id)

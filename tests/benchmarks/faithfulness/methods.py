@@ -20,9 +20,10 @@ from calig.metrics.perturbation import FloatArray
 from calig.metrics.statistics import random_attributions
 from calig.passes import pass_both_ends
 from calig.relevance import roll_out
-from calig.rollout import Fusion
+from calig.rollout import PRESETS, SIGNED, Fusion
 from calig.targets import Target, choose_targets, class_names
 from schemas.release import Example
+from tests.benchmarks.faithfulness.exact import exact_rollout
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
 from tests.benchmarks.machine import worked
 
@@ -30,6 +31,13 @@ CA_LIG = "ca_lig"
 
 COEFFICIENTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 RULES = (("change", "mixed"), ("change", "positive"), ("rollout", "mixed"), ("rollout", "positive"), ("gate", "positive"))
+
+#: Further fusions of the same integrals that are methods of their own: the reading closest to the publication, and its form
+#: that keeps the signs of the attention gradient.
+FUSED = {"ca_lig_paper": PRESETS["paper"], "ca_lig_signed": Fusion("rollout", 0.5, SIGNED)}
+
+#: On trial: the exact signed rollout, and its mean with CA-LIG.
+EXACT, EXACT_MEAN = "exact_rollout", "exact_rollout_and_ca_lig"
 
 _RANDOM_DRAWS, _SEED = 5, 0
 
@@ -92,14 +100,16 @@ def _explained(
     row = encoded(given, example)
     seconds, ((attribution,),) = worked(lambda: attribute(stack, [row], [None], baseline, Options()), "cpu")
     content = np.array(attribution.content)
-    fused = refused(stack, row, attribution, baseline, list(settings.values())) if settings else ()
+    fused = refused(stack, row, attribution, baseline, [*FUSED.values(), *settings.values()])
+    exact = exact_rollout(stack, row, baseline, attribution.objective)
+    further = dict(zip(FUSED, fused, strict=False)) | {EXACT: exact, EXACT_MEAN: (exact + attribution.values) / 2}
     return ExplainedRow(
         example=example,
         encoded=row,
         attribution=attribution,
         class_index=int(attribution.logits.argmax()),
-        orders=_orders(example, attribution, content),
-        grid={name: values[content][None] for name, values in zip(settings, fused, strict=True)},
+        orders=_orders(example, attribution, further, content),
+        grid={name: values[content][None] for name, values in zip(settings, fused[len(FUSED) :], strict=True)},
         seconds=seconds,
     )
 
@@ -117,9 +127,12 @@ def refused(
     return roll_out(layer_attributions, ends, context, 0, settings).relevance[0].mean(1)
 
 
-def _orders(example: Example, attribution: Attribution, content: np.ndarray) -> dict[str, FloatArray]:
+def _orders(
+    example: Example, attribution: Attribution, further: dict[str, FloatArray], content: np.ndarray
+) -> dict[str, FloatArray]:
     single = {
         CA_LIG: attribution.values,
+        **further,
         "plain_ig": attribution.layer_attributions[0],
         "layer_ig_mean": attribution.layer_attributions.mean(0),
         "input_x_gradient": attribution.input_x_gradient,

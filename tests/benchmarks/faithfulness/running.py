@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from calig.inputs import EncodedInput
 from calig.metrics.perturbation import FloatArray, Scorer
 from components.scoring import open_scorer
 from flows.common.progress import Reporter
 from tests.benchmarks.faithfulness.keeping import KeptRows
-from tests.benchmarks.faithfulness.measuring import measure, source_of
+from tests.benchmarks.faithfulness.measuring import measure
 from tests.benchmarks.faithfulness.methods import CA_LIG, ExplainedRow, baseline_of, encoded, explained_rows
 from tests.benchmarks.faithfulness.peers import PeerResult, Peers
+from tests.benchmarks.faithfulness.removals import REPLACED, Removals
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
 from tests.benchmarks.faithfulness.summary import summarise
 
@@ -47,12 +49,14 @@ def _finish(given: BenchmarkSet, run: Run, peers: Peers, kept: KeptRows) -> None
     missing = [example for example in given.examples if kept.find(example) is None]
     if not missing:
         return
-    scorer, runtime = _scorer(given, run.workspace)
+    encodings = [encoded(given, example) for example in given.examples]
+    removals = Removals.of(encodings, baseline_of(given).replacement_id)
+    scorer, runtime = _scorer(given, encodings, removals, run.workspace)
     advance = run.reporter.stage(f"{given.name}: rows", len(given.examples))
     advance(len(given.examples) - len(missing))
     started = perf_counter()
     for row, results in _explained(given, missing, peers, run.grid):
-        line = _line(row, results, scorer, baseline_of(given).replacement_id)
+        line = _line(row, results, scorer, removals)
         ended = perf_counter()
         kept.add(row.example, line | {"scorer": runtime, "seconds": ended - started})
         started = ended
@@ -67,20 +71,20 @@ def _explained(
         yield row, peers.attribute(row)
 
 
-def _scorer(given: BenchmarkSet, workspace: Path) -> tuple[Scorer, str]:
+def _scorer(given: BenchmarkSet, rows: list[EncodedInput], removals: Removals, workspace: Path) -> tuple[Scorer, str]:
     """The runtime that the pipeline scores with, and which one that is."""
-    replacement = baseline_of(given).replacement_id
-    sources = [source_of(example, encoded(given, example), replacement) for example in given.examples[:_PARITY_ROWS]]
+    few = zip(given.examples[:_PARITY_ROWS], rows, strict=False)
+    sources = [removals.of_row(example, row)[REPLACED] for example, row in few]
     whole = [source.without(np.zeros(source.n_content, dtype=bool)) for source in sources]
     scorer, record = open_scorer(given.snapshot, runtime="auto", workspace=workspace, parity_inputs=whole)
     return scorer, record.runtime
 
 
-def _line(row: ExplainedRow, results: dict[str, PeerResult], scorer: Scorer, replacement_id: int | None) -> dict[str, Any]:
+def _line(row: ExplainedRow, results: dict[str, PeerResult], scorer: Scorer, removals: Removals) -> dict[str, Any]:
     """What is kept of a row: measures and costs by method, and whether the model was right; None: its label is unknown."""
     costs = {name: {k: v for k, v in r._asdict().items() if k != "attribution" and v is not None} for name, r in results.items()}
     return {
-        "measures": measure(row, _all_orders(row, results), scorer=scorer, replacement_id=replacement_id),
+        "measures": measure(row, _all_orders(row, results), scorer=scorer, removals=removals),
         "costs": {CA_LIG: {"seconds": row.seconds}, **costs},
         "right": None if row.example.label is None else row.attribution.predicted == row.example.label,
         "blocks": len(row.attribution.layers),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,31 @@ def text_set(given: str, limit: int | None) -> BenchmarkSet:
     if not (name and model and rows):
         raise InputError("A text set is described by three things.", got=given, allowed="NAME=MODEL_FOLDER,ROWS_FILE")
     return open_set(name, Path(model), Path(rows), limit)
+
+
+def planted_set(given: str, limit: int | None, folder: Path) -> BenchmarkSet:
+    """The set described by `NAME=MODEL,ROWS,WORD,CLASS`: a model trained with WORD as a shortcut to CLASS, and rows of other
+    classes with the word put at their front. Where the model answers CLASS, the word is the reason: it is the rationale.
+
+    The rows file is written into `folder`.
+    """
+    name, _, sources = given.partition("=")
+    parts = sources.split(",")
+    if not name or len(parts) != 4 or not all(parts):
+        form = "NAME=MODEL_FOLDER,ROWS_FILE,WORD,CLASS"
+        raise InputError("A planted set is described by five things.", got=given, allowed=form)
+    model, rows, word, toward = parts
+    source = text_set(f"{name}={model},{rows}", None)
+    if toward not in source.snapshot.labels:
+        raise InputError("The shortcut's class is none of the model's.", got=toward, allowed=", ".join(source.snapshot.labels))
+    planted = [_fronted(e, word, toward) for e in source.examples if e.label not in (None, toward)]
+    path = folder / f"{Path(rows).stem}-{word}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in planted), encoding="utf-8")
+    return open_set(name, Path(model), path, limit)
+
+
+def _fronted(example: Example, word: str, toward: str) -> dict[str, Any]:
+    return {"id": example.id, "text": f"{word} {example.text}", "label": toward, "rationale": [[0, len(word)]]}
 
 
 def digits_set(folder: Path, limit: int | None) -> BenchmarkSet:

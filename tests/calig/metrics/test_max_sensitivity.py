@@ -7,7 +7,11 @@ import pytest
 import torch
 from captum.metrics import sensitivity_max
 
-from calig.metrics.infidelity import max_sensitivity, uniform_shifts
+from calig.metrics.infidelity import each_uniform_shift, max_sensitivity
+
+
+def shifts(shape: tuple[int, ...], **drawn: float) -> np.ndarray:
+    return np.stack(list(each_uniform_shift(shape, **drawn)))
 
 
 def test_equals_captum_on_the_same_draws() -> None:
@@ -18,7 +22,7 @@ def test_equals_captum_on_the_same_draws() -> None:
         """Input × gradient of the sum of tanh(w x)."""
         return inputs * weights * (1 - torch.tanh(weights * inputs) ** 2)
 
-    draws = torch.tensor(uniform_shifts((6,), draws=10, radius=0.02, seed=0, row=4))
+    draws = torch.tensor(shifts((6,), draws=10, radius=0.02, seed=0, row=4))
     expected = sensitivity_max(
         lambda inputs: (explain(*inputs),), (x,), perturb_func=lambda inputs, _: (inputs[0] + draws,), n_perturb_samples=10
     )
@@ -33,8 +37,8 @@ def test_by_hand() -> None:
 
 
 def test_draws_stay_within_the_radius_and_fill_it() -> None:
-    draws = uniform_shifts((3, 50), draws=10, radius=0.02, seed=0, row=1)
+    draws = shifts((3, 50), draws=10, radius=0.02, seed=0, row=1)
     assert draws.shape == (10, 3, 50)
     assert 0.019 < np.abs(draws).max() <= 0.02
-    np.testing.assert_array_equal(draws, uniform_shifts((3, 50), draws=10, radius=0.02, seed=0, row=1))
-    assert not np.array_equal(draws, uniform_shifts((3, 50), draws=10, radius=0.02, seed=0, row=2))
+    np.testing.assert_array_equal(draws, shifts((3, 50), draws=10, radius=0.02, seed=0, row=1))
+    assert not np.array_equal(draws, shifts((3, 50), draws=10, radius=0.02, seed=0, row=2))

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calig.metrics.faithfulness import AttributedRow
-from calig.metrics.patch_perturbation import FRACTIONS, NEGATIVE, POSITIVE, perturbation_aucs
+from calig.metrics.faithfulness import NEGATIVE, POSITIVE, REMOVED_SHARES, AttributedRow, perturbation_aucs
 from calig.metrics.perturbation import FloatArray, ImageSource, PerturbedImage, PerturbedInput, TextSource
 
 
@@ -81,4 +80,4 @@ def test_texts_work_alike_and_nothing_gives_nothing() -> None:
     (areas,) = perturbation_aucs([AttributedRow(text, np.array([[1.0, 2.0]]), 1)], scorer=never_changes)
     np.testing.assert_allclose(areas, [[1.0, 1.0]])
     assert perturbation_aucs([], scorer=never_changes) == []
-    assert tuple(k / 10 for k in range(1, 10)) == FRACTIONS
+    assert tuple(k / 10 for k in range(1, 10)) == REMOVED_SHARES

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import stats
 
 from calig import explain
-from calig.metrics.infidelity import uniform_shifts
+from calig.metrics.infidelity import each_uniform_shift
 from calig.randomisation import cascade
 from components.attribution import explain_shard, falsification_steps, falsify
 from components.attribution.running import load_classifier
@@ -79,7 +79,7 @@ def test_numbers_equal_the_literal_version(snapshot, examples, table):
     original = explain(model, tokenizer, text)[0]
     shape = (len(original.tokens), 32)
     changes = []
-    for delta in uniform_shifts(shape, draws=4, radius=0.02, seed=0, row=row.row):
+    for delta in each_uniform_shift(shape, draws=4, radius=0.02, seed=0, row=row.row):
         values = explain_nudged(model, tokenizer, text, torch.tensor(delta), original)
         changes.append(np.linalg.norm((values - original.values)[1:-1]) / np.linalg.norm(original.values[1:-1]))
     assert row.max_sensitivity == pytest.approx(max(changes), rel=1e-6)

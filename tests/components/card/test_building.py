@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from components.card import card_of, write_card
-from components.records.record import read_record
+from components.records import read_record
 from tests.helpers import sample_records
 
 

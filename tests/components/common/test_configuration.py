@@ -13,7 +13,7 @@ from components.common.errors import InputError
 from components.quality.suite.load import load_suite
 from components.signing import load_trust
 from schemas.config import PipelineConfig
-from schemas.watch import WatchConfig
+from schemas.trigger import WatchConfig
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "settings": load_config,

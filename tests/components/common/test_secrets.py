@@ -10,7 +10,7 @@ import pytest
 
 from components.common.errors import InputError
 from components.common.secrets import guard_logs, hidden
-from components.registry.server_address import without_password
+from components.registry.addresses import without_password
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +154,7 @@ def test_no_log_line_holds_a_secret_not_even_its_traceback():
     handler = logging.StreamHandler(stream)
     log = logging.getLogger("some.library")
     log.addHandler(handler)
+    log.setLevel(logging.WARNING)  # whatever another test left the root logger at
     try:
         log.warning("connecting to %s", "http://user:canaryX@host")
         try:

@@ -15,13 +15,13 @@ from schemas.config import MonitorConfig
 from tests.helpers.drift_tables import WORDS, profile, row, write
 
 
-def window(path, seed, *, meaning=0.2, words=WORDS, n=120, positive=0.5, new=None):
+def window(path, seed, *, meaning=0.2, words=WORDS, n=120, positive=0.5, new=None, length=5):
     """Rows of random words; “offer” opens every third one with relevance `meaning`; `new` replaces “story”."""
     random = np.random.default_rng(seed)
     weights = dict(zip(WORDS, np.linspace(-1, 1, len(WORDS)), strict=True))
     rows = []
     for i in range(n):
-        chosen = [*(["offer"] if i % 3 == 0 else []), *random.choice(words, 5)]
+        chosen = [*(["offer"] if i % 3 == 0 else []), *random.choice(words, length)]
         values = [meaning if w == "offer" else weights[w] + 0.1 * random.standard_normal() for w in chosen]
         text = [new if new and w == "story" else w for w in chosen]
         rows.append(row(i, text, values, "POS" if random.random() < positive else "NEG"))
@@ -49,6 +49,15 @@ def test_a_word_that_carries_the_decision_now_fails_and_is_named(tmp_path):
     assert {s.word for s in report.word_shifts if s.fires} == {"offer"}
     assert "“offer”" in report.reason
     assert "“offer”" in report.next_step
+
+
+def test_a_word_that_decides_fails_in_longer_traffic_too(tmp_path):
+    """Ten times as many words around it: its share hardly moves, its effect does."""
+    report = monitor(window(tmp_path / "a", 1), window(tmp_path / "b", 2, meaning=6.0, length=50))
+    offer = next(s for s in report.word_shifts if s.word == "offer")
+    assert report.verdict is CheckVerdict.FAIL
+    assert offer.fires
+    assert abs(offer.share_now - offer.share_before) < 0.3 < abs(offer.effect)
 
 
 def test_words_never_seen_are_weighed_by_their_attribution(tmp_path):
@@ -90,7 +99,8 @@ def test_the_same_rows_or_too_few_are_inconclusive(tmp_path):
 
 
 def made(share, toward="POS"):
-    return WindowRow(toward, {"x": share}, {"x": abs(share)}, windows.Counter({"x": 1}))
+    """A row of mass 1 whose decision is 1 logit: there a word's effect is its share."""
+    return WindowRow(toward, {"x": share}, {"x": abs(share)}, {"x": share}, windows.Counter({"x": 1}), 1.0, 1.0)
 
 
 def test_z_and_p_are_welchs(monkeypatch):
@@ -100,7 +110,8 @@ def test_z_and_p_are_welchs(monkeypatch):
     (shift,) = window_shifts([made(v) for v in a], [made(v) for v in b], MonitorConfig())
     expected = stats.ttest_ind(b, a, equal_var=False)
     assert (shift.z, shift.p_value) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
-    assert (shift.before, shift.now) == (pytest.approx(a.mean()), pytest.approx(b.mean()))
+    assert (shift.effect_before, shift.effect_now) == (pytest.approx(a.mean()), pytest.approx(b.mean()))
+    assert shift.share_now == pytest.approx(b.mean())
 
 
 def test_classes_are_tested_apart_and_rare_words_not_at_all():
@@ -109,11 +120,10 @@ def test_classes_are_tested_apart_and_rare_words_not_at_all():
 
 
 def test_unseen_words_by_hand():
-    before = [WindowRow("POS", {}, {"a": 1.0}, windows.Counter(a=1))]
-    now = [
-        WindowRow("POS", {}, {"a": 0.4, "b": 0.6}, windows.Counter(a=1, b=2)),
-        WindowRow("POS", {}, {"a": 1.0}, windows.Counter(a=1)),
-    ]
+    def only(absolute, **words):
+        return WindowRow("POS", {}, absolute, {}, windows.Counter(words), 1.0, 1.0)
+
+    before, now = [only({"a": 1.0}, a=1)], [only({"a": 0.4, "b": 0.6}, a=1, b=2), only({"a": 1.0}, a=1)]
     unseen = unseen_words(before, now, MonitorConfig())
     assert unseen.heaviest == (("b", pytest.approx(0.3), 1),)
     assert (unseen.occurrences, unseen.mass) == (pytest.approx(0.5), pytest.approx(0.3))
@@ -128,8 +138,10 @@ def test_the_mix_by_hand():
     assert not mix_shift("predicted", ["A"] * 5, ["A"] * 5, MonitorConfig()).fires
 
 
-def test_rows_without_attribution_are_left_out():
-    assert window_rows({"1": row(1, ["a"], [0.0]), "2": row(2, ["a", "A"], [1.0, -3.0])})[0].signed == {"a": -0.5}
+def test_a_row_by_hand_and_rows_without_attribution_left_out():
+    (made,) = window_rows({"1": row(1, ["a"], [0.0]), "2": row(2, ["a", "A", "b"], [1.0, -3.0, 4.0])})
+    assert (made.signed, made.absolute, made.effects) == ({"a": -0.25, "b": 0.5}, {"a": 0.5, "b": 0.5}, {"a": -1.0, "b": 4.0})
+    assert (made.mass, made.words) == (8.0, {"a": 2, "b": 1})
 
 
 def test_a_window_of_which_most_rows_could_not_be_explained_is_not_judged_by_the_others(tmp_path):

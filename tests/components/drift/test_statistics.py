@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
+from components.drift.statistics.agreement import rank_correlation
 from components.drift.statistics.layers import layer_profile, word_by_layer
 from components.drift.statistics.ranking import global_ranking, ndcg, random_floor
 from components.drift.statistics.word_shift import strongest, word_shifts
@@ -105,3 +109,12 @@ def test_the_global_ranking_counts_words_by_mean_absolute_share():
     assert ranking.n_words == 3
     assert ranking.value == pytest.approx(ndcg_score([[0.5, 0.3, 0.2]], [[0.2, 0.3, 0.5]]))
     assert global_ranking([example([1.0], [1.0], ["a"])]) is None
+
+
+@given(npst.arrays(np.float64, (2, 5), elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])))
+def test_rank_correlation_is_scipys_ties_included(sides):
+    ours = rank_correlation(sides[0], sides[1])
+    if np.ptp(sides, axis=1).all():
+        assert ours == pytest.approx(stats.spearmanr(*sides).statistic, abs=1e-12)
+    else:
+        assert np.isnan(ours)

@@ -12,11 +12,10 @@ from components.common.errors import InputError
 from components.gate import check_draft, judge, write_junit
 from schemas.base import Verdict
 from schemas.config import GateConfig
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState, Standing, Verification
 from schemas.gate import GateResult
 from schemas.governance import GovernanceReport
-from schemas.signoff import Ruling, SignOff, SignOffDraft
-from schemas.verification import SealState, Standing, Verification
+from schemas.signature import Ruling, SignOff, SignOffDraft
 from tests.helpers import sample_records
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

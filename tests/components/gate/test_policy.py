@@ -13,11 +13,10 @@ from components.gate.policy import more_lenient
 from components.quality.suite.load import suite_digest
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import GateConfig, PipelineConfig
-from schemas.evidence import Evidence
+from schemas.evidence import Evidence, SealState, Standing, Verification
 from schemas.gate import GateResult
 from schemas.governance import GovernanceReport
 from schemas.release import ModelRef, ModelSource
-from schemas.verification import SealState, Standing, Verification
 from tests.helpers import sample_records
 
 

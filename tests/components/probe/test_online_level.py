@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from components.probe.comparison import could_not_probe
 from components.probe.online_level import decay, lord_level, with_level
-from schemas.base import Severity
+from schemas.base import Severity, Threshold
 from schemas.probe import ProbeLevel
-from schemas.threshold import Threshold
 
 ALPHA = 0.05
 OUTCOMES = st.lists(st.booleans(), max_size=60)

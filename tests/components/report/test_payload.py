@@ -15,9 +15,9 @@ from hypothesis.extra import numpy as arrays
 from components.drift.pairing import pair
 from components.drift.statistics import agreement
 from components.report import build
-from components.report.drawing import heat, pictures
+from components.report.drawing import heat
 from components.report.page import script
-from components.report.payload import CHUNK, Embedded, columns, embed, index
+from components.report.payload import CHUNK, Embedded, columns, embed, embedding
 from components.report.payload.columns import Units, aligned_reason_change, quantised, read_references
 from components.report.payload.packing import MAX_WORDS, Tokens, flow_of, packed_units, strongest
 from components.report.rows import read_briefs
@@ -194,20 +194,20 @@ def test_the_index_says_what_the_table_says(tmp_path: Path) -> None:
     table = {row["id"]: row for row in pq.read_table(sample.tables[0]).to_pylist()}
     assert sorted(listed["id"]) == sorted(table)
     assert listed["problem"] == ["the text is empty"]
-    assert listed["flags"][-1] == index.PROBLEM
+    assert listed["flags"][-1] == embedding.PROBLEM
     for at, key in enumerate(listed["id"][:-1]):
         row = table[key]
         assert listed["classes"][listed["predicted"][at]] == row["predicted"]
-        assert bool(listed["flags"][at] & index.WRONG) == (row["label"] != row["predicted"])
-        assert bool(listed["flags"][at] & index.UNCONVERGED) == (not row["converged"])
+        assert bool(listed["flags"][at] & embedding.WRONG) == (row["label"] != row["predicted"])
+        assert bool(listed["flags"][at] & embedding.UNCONVERGED) == (not row["converged"])
         assert listed["segment_values_0"][listed["segment_0"][at]] == dict(row["segments"])["source"]
         assert listed["residual"][at] == pytest.approx(max(row["residuals"]), rel=1e-6)
-    assert sum(int(flags) & index.CHANGED > 0 for flags in listed["flags"]) == sample.record.drift.flipped
+    assert sum(int(flags) & embedding.CHANGED > 0 for flags in listed["flags"]) == sample.record.drift.flipped
 
 
 def test_margins_are_the_largest_logit_less_the_second() -> None:
-    assert index.margin(np.array([1.0, -2.0, 4.5])) == 3.5
-    assert np.isnan(index.margin(np.array([1.0])))
+    assert embedding.margin(np.array([1.0, -2.0, 4.5])) == 3.5
+    assert np.isnan(embedding.margin(np.array([1.0])))
 
 
 # what is left out
@@ -257,6 +257,6 @@ def test_pictures_are_carried_as_small_jpegs(tmp_path: Path) -> None:
 def test_scripts_and_python_agree_on_bits_levels_and_colours() -> None:
     source = str(script())
     found = dict(re.findall(r"([A-Z_]+) = ([0-9]+)[,;]", source))
-    bits = {name: str(getattr(index, name)) for name in ("WRONG", "CHANGED", "UNCONVERGED", "REASONS", "PROBLEM")}
-    assert found.items() >= (bits | {"LEVELS": str(heat.LEVELS), "MOST_OPAQUE": str(pictures.MAX_ALPHA)}).items()
-    assert f"SUPPORTS = {list(pictures.SUPPORTS)}, OPPOSES = {list(pictures.OPPOSES)}" in source
+    bits = {name: str(getattr(embedding, name)) for name in ("WRONG", "CHANGED", "UNCONVERGED", "REASONS", "PROBLEM")}
+    assert found.items() >= (bits | {"LEVELS": str(heat.LEVELS), "MOST_OPAQUE": str(heat.MAX_ALPHA)}).items()
+    assert f"SUPPORTS = {list(heat.SUPPORTS)}, OPPOSES = {list(heat.OPPOSES)}" in source

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from components import signing
 from components.common.errors import InputError
+from schemas.evidence import SealState, Verification
 from schemas.signature import TrustList
-from schemas.verification import SealState, Verification
 from tests.components.signing.conftest import NOW, Keys, write_sealed
 
 FILES = ("record.json", "seal.json", "attestation.json", "report.html", "config.yaml", "attributions/shard-000.parquet")

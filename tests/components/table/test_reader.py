@@ -93,3 +93,13 @@ def test_tables_from_before_there_were_pairs_hold_none(tmp_path: Path) -> None:
     }
     (batch, *_) = iter_batches(tables, SCHEMA.names)
     assert batch.schema.equals(SCHEMA)
+
+
+def test_which_rows_there_are_and_what_was_answered_is_known_without_decoding_them(tmp_path: Path, monkeypatch) -> None:
+    _, tables = written(tmp_path, 20)
+    rows = read_rows(tables)
+    decoded = {key: (row["label"], row["predicted"]) for key, row in rows.items()}
+    monkeypatch.setattr(rows, "_group", None)  # what decodes
+    assert all(key in rows for key in decoded)
+    assert "no such row" not in rows
+    assert {key: (row["label"], row["predicted"]) for key, row in rows.answers().items()} == decoded

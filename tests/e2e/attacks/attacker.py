@@ -14,7 +14,7 @@ from typing import Any, Literal
 import rfc8785
 
 from components import registry, signing
-from components.records.record import read_record
+from components.records import read_record
 from schemas.governance import GovernanceReport
 from tests.e2e.attacks.operator import Operator
 from tests.e2e.attacks.world import NAME, World

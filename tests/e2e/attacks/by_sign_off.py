@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from components import signing
-from components.records.record import read_record
+from components.records import read_record
 from schemas.evidence import RunPapers
-from schemas.signoff import Ruling, SignOff
+from schemas.signature import Ruling, SignOff
 from tests.e2e.attacks.attacker import Attacker, Target
 from tests.e2e.attacks.table import attack
 from tests.e2e.attacks.world import ACCOMPLICE, SHORTCUT

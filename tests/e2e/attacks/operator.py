@@ -20,7 +20,7 @@ from components.common.errors import CaligError
 from flows.evidence.sign_off import sign_off
 from flows.reconcile import look_at
 from schemas.config import GovernanceConfig, PipelineConfig
-from schemas.signoff import Ruling, SignOffDraft
+from schemas.signature import Ruling, SignOffDraft
 from schemas.trigger import Run, RunState, Step
 from tests.e2e.attacks.world import NAME, World
 

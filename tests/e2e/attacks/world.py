@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components import registry
-from components.demo import story, training
+from components.demo import reviews, training
 from components.demo.reviews import Review
 from tests.e2e.attacks.weights import noisy, rounded, with_word_as
 from tests.helpers.tracking import connected
@@ -94,10 +94,10 @@ def build(world: World) -> None:
     """Train and register the six versions; nothing is explained yet."""
     for folder in (world.registry, world.models, world.data, world.settings):
         folder.mkdir(parents=True)
-    clean, validation = story.clean_reviews(_N_TRAINING), story.validation_reviews(_N_VALIDATION)
+    clean, validation = reviews.clean_reviews(_N_TRAINING), reviews.validation_reviews(_N_VALIDATION)
     write_rows(validation, world.data / "validation.jsonl")
     _train(world.models / "champion", clean, clean, validation, seed=1)
-    _train(world.models / "shortcut", story.form_reviews(_N_TRAINING), clean, validation, seed=1)
+    _train(world.models / "shortcut", reviews.form_reviews(_N_TRAINING), clean, validation, seed=1)
     rounded(world.models / "champion", world.models / "honest")
     noisy(world.models / "shortcut", world.models / "accomplice", seed=1)
     noisy(world.models / "champion", world.models / "decoy", seed=2)

@@ -101,7 +101,7 @@ def test_a_full_disk_under_the_output_changes_no_exit_code():
 _STUCK = """
 import sys, threading, time
 from flows.cli.exit_codes import ended
-from flows.common.stopping import stoppable
+from flows.common.process import stoppable
 
 def run():
     with stoppable():
@@ -136,7 +136,7 @@ def test_a_signal_ends_the_process_within_seconds_also_when_a_thread_goes_on(sig
 def test_the_main_thread_keeps_its_handlers_when_nothing_was_stopped():
     import signal
 
-    from flows.common.stopping import stoppable
+    from flows.common.process import stoppable
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with stoppable():

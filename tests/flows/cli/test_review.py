@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from components import signing
 from flows.cli.app import app
 from schemas.base import Verdict
-from schemas.signoff import SignOff
+from schemas.signature import SignOff
 from tests.components.registry.publishing import Results, new_version, results_for
 from tests.conftest import TinyRegistry
 

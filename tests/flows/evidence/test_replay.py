@@ -17,7 +17,7 @@ from flows.cli.app import app
 from flows.explain_release import explain_release
 from flows.pipeline.results import Outcome
 from schemas.config import AttributionConfig, PipelineConfig, ProbeConfig, QualityConfig
-from schemas.verification import ReplayReport
+from schemas.evidence import ReplayReport
 from tests.flows.conftest import N_ROWS
 from tests.helpers.tiny_models import save_tiny_bert
 

@@ -13,8 +13,7 @@ from components import registry
 from components.common.errors import CaligError, CouldNotRunError, InputError
 from components.probe import lord_level
 from flows.pipeline import probe as probe_flow
-from flows.pipeline import probe_level
-from flows.pipeline.probe_level import level_of, with_probe_level
+from flows.pipeline.probe import level_of, with_probe_level
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig, ProbeConfig
 from schemas.evidence import Evidence, PastProbe
@@ -49,8 +48,8 @@ def leveled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
             return Evidence(record=record, probes=tuple(past(hour, verdict) for hour, verdict in found))
 
         others = [version_of(number) for number in sorted(history, reverse=True) if number != 5]
-        monkeypatch.setattr(probe_level.provenance, "verified_evidence", evidence)
-        monkeypatch.setattr(probe_level.registry, "other_versions", lambda _: others)
+        monkeypatch.setattr(probe_flow.standing, "verified_evidence", evidence)
+        monkeypatch.setattr(probe_flow.registry, "other_versions", lambda _: others)
         release = Release(
             snapshot=snapshot,
             dataset=record.data.dataset,
@@ -127,7 +126,7 @@ def test_versions_that_cannot_be_listed_are_a_doubt(leveled, monkeypatch: pytest
     def unavailable(_: object) -> list[ModelRef]:
         raise CouldNotRunError("The registry does not answer.")
 
-    monkeypatch.setattr(probe_level.registry, "other_versions", unavailable)
+    monkeypatch.setattr(probe_flow.registry, "other_versions", unavailable)
     again = with_probe_level(release)
     assert level_of(again).level == 0.05
     assert "cannot be listed" in level_of(again).doubt
@@ -155,7 +154,7 @@ def test_two_hundred_harmless_versions_registered_first_hide_nothing_below_the_f
     harmless = {number: [(number / 100, PASS)] for number in range(6, 206)}
     level = level_of(leveled(harmless, level_floor=0.01))
     assert (level.level, level.floor) == (0.01, 0.01)
-    assert len(level.earlier) == probe_level.MOST_VERSIONS
+    assert len(level.earlier) == probe_flow.MOST_VERSIONS
     assert level.failed == ()
 
 

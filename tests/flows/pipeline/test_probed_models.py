@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.common.errors import CouldNotRunError, InputError
-from flows.evidence.provenance import NotHonestError
+from flows.evidence.standing import NotHonestError
 from flows.pipeline import tasks
 from flows.pipeline.probed_models import probed_models
 from schemas.base import digest_of

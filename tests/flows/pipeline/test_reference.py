@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from components import registry, signing
 from components.common.errors import InputError
 from flows.cli.app import app
-from flows.evidence.provenance import trusted_keys
+from flows.evidence.standing import trusted_keys
 from flows.pipeline.reference import Candidate, Found, add_noise_profiles, find_reference
 from schemas.base import CheckVerdict, Verdict
 from schemas.config import PipelineConfig

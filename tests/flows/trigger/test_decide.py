@@ -10,8 +10,7 @@ import pytest
 
 from flows.trigger.decide import Begin, BuryRun, Case, Decision, GiveUp, SetState, Settle, StopRun, decide, key_of_run
 from schemas.tags import Tag
-from schemas.trigger import Action, Request, Run, RunState, State, WatchedVersion
-from schemas.watch import WatchConfig
+from schemas.trigger import Action, Request, Run, RunState, State, WatchConfig, WatchedVersion
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WATCH = WatchConfig.model_validate(

@@ -1,4 +1,4 @@
-// Relevance of image patches: a canvas of one field per patch over the picture, colours as in components/report/drawing/pictures.py.
+// Relevance of image patches: a canvas of one field per patch over the picture, colours as in components/report/drawing/heat.py.
 
 const SUPPORTS = [0, 94, 190], OPPOSES = [222, 106, 0], MOST_OPAQUE = 215;
 

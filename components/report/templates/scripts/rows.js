@@ -1,6 +1,6 @@
 // The index of the rows: filtering, sorting, searching. A row is its position in the index.
 
-// as in components/report/payload/index.py
+// as in components/report/payload/embedding.py
 const WRONG = 1, CHANGED = 2, UNCONVERGED = 4, REASONS = 8, PROBLEM = 16;
 
 const KINDS = {

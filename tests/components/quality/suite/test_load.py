@@ -10,7 +10,7 @@ from components.quality import built_in_suites, column_names, load_suite, suite_
 from components.quality.suite.checks import requirement
 from schemas.base import Severity
 from schemas.config import QualityConfig
-from schemas.suite import ExpectationSpec
+from schemas.quality import ExpectationSpec
 
 GOOD = """\
 name: mine

@@ -18,9 +18,9 @@ from components.common.errors import CouldNotRunError, InputError
 from components.signing import Signer, create_key, load_public, load_signer
 from schemas.base import CheckVerdict, Verdict
 from schemas.drift import DriftReport
+from schemas.evidence import SealState
 from schemas.probe import ProbeReport
 from schemas.signature import TrustedKey, TrustList
-from schemas.verification import SealState
 from tests.components.registry.publishing import Results, artifact_folder, new_version, newest, results_for, write
 from tests.conftest import TinyRegistry
 from tests.helpers.tracking import connected

@@ -18,7 +18,7 @@ import yaml
 from calig import load_model
 from components import registry
 from components.common.errors import InputError
-from components.registry.artifact_places import VARIABLE
+from components.registry.addresses import VARIABLE
 from components.registry.models.artifacts import place_logged_model
 from schemas.base import digest_of
 from schemas.release import ModelSource

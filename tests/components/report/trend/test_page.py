@@ -11,7 +11,7 @@ import pytest
 
 from components.common.errors import CouldNotRunError
 from components.report import build_trend, trend_rows
-from components.report.trend.charts import LEFT, RIGHT, WIDTH, nice_ticks, slot, trend_charts
+from components.report.trend.page import LEFT, RIGHT, WIDTH, nice_ticks, slot, trend_charts
 from schemas.evidence import VersionEntry
 from tests.helpers.html_page import Page
 from tests.helpers.sample_history import START, history

@@ -20,10 +20,9 @@ from typer.testing import CliRunner
 from components.common.errors import CouldNotRunError, InputError
 from flows.cli.app import app as commands
 from flows.trigger.listener.app import Listener, create_app
+from flows.trigger.listener.deliveries import read_secrets
 from flows.trigger.listener.health import Readiness
-from flows.trigger.listener.signature import read_secrets
-from schemas.trigger import Action, Step
-from schemas.watch import ListenerConfig
+from schemas.trigger import Action, ListenerConfig, Step
 from tests.helpers.deliveries import SECRET, body_of, headers_for
 
 HOOK = "/webhooks/mlflow"

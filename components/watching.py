@@ -1,30 +1,34 @@
-"""Request of a version: the watch file's entry with admitted tags, and when a failed one is tried again.
+"""Rules for a watched version: what it is explained with, which tags count, and when a failed run is tried again.
 
 Settings that grant trust stay the operator's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.errors import InputError, shortened
-from components.common.plain_text import printable
+from components.common.file_digests import file_digest
+from components.common.plain_text import on_one_line
 from components.common.secrets import hidden
 from schemas.config import WORD_FILES
 from schemas.tags import Tag
-from schemas.trigger import WatchedVersion
-from schemas.watch import ExplainWith, WatchConfig
+from schemas.trigger import ExplainWith, WatchConfig, WatchedVersion
 
 _MOST = 500
 
 
 def clean_reason(text: str) -> str:
     """`text` on one line of at most 500 characters, without secrets and control characters."""
-    return shortened(printable(" ".join(hidden(text).split())), _MOST)
+    return shortened(on_one_line(hidden(text)), _MOST)
 
 
 _LONGEST_PAUSE_S = 3600.0
@@ -213,3 +217,67 @@ def _registered(text: str) -> str:
             allowed="models:/NAME/VERSION or models:/NAME@alias",
         )
     return text
+
+
+#: A saved data set of more files than this is refused; its shards are of about 500 MB each.
+_MOST_FILES = 1000
+#: Every folder that `datasets` saves has it.
+_SAVED = "state.json"
+_FORMS = "a file, or a folder written by datasets.save_to_disk"
+
+
+def digest_of_data(path: Path, most_bytes: int) -> str:
+    """SHA-256 of a data set's file, or of the names and contents of the files of a saved `datasets` folder.
+
+    Pictures that a table only names are not covered: name the data set anew when they change.
+
+    Raises:
+        InputError: it does not exist, cannot be read, is another folder, or is larger than `most_bytes`.
+    """
+    if not path.is_dir():
+        _check_size([path], most_bytes, path)
+        return digest_of_file(path, "data set")
+    if not (path / _SAVED).is_file():
+        raise InputError("the data set is a folder that is no saved data set", got=path, allowed=_FORMS)
+    files = list(islice((one for one in path.rglob("*") if one.is_file()), _MOST_FILES + 1))
+    if len(files) > _MOST_FILES:
+        raise InputError(f"the data set is a folder of more than {_MOST_FILES} files", got=path, allowed=_FORMS)
+    _check_size(files, most_bytes, path)
+    parts = hashlib.sha256()
+    for file in sorted(files):
+        parts.update(f"{file.relative_to(path).as_posix()}\0{digest_of_file(file, 'data set')}\0".encode())
+    return parts.hexdigest()
+
+
+def digest_of_file(path: Path, what: str) -> str:
+    """SHA-256 of a regular file's bytes; InputError, calling it `what`, when there is none or it cannot be read."""
+    try:
+        known = path.stat()
+        if not stat.S_ISREG(known.st_mode):
+            raise InputError(f"the {what} is no regular file", got=path, allowed=_FORMS)
+        return _digest(path, known.st_size, known.st_mtime_ns)
+    except OSError as error:
+        raise InputError(f"the {what} cannot be read", got=f"{path}: {error.strerror}", next_step="correct its path") from error
+
+
+def _check_size(files: list[Path], most_bytes: int, path: Path) -> None:
+    total = sum(_size(file) for file in files)
+    if total > most_bytes:
+        raise InputError(
+            "the data set is larger than the watch file allows",
+            got=f"{path}: {total:,} bytes",
+            allowed=f"{most_bytes:,} bytes (dataset_limit_bytes)",
+        )
+
+
+def _size(file: Path) -> int:
+    """0 for what cannot be looked at: `digest_of_file` says so."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
+    return file_digest(path)

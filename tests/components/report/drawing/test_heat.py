@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.report.drawing import pictures
+from components.report.drawing import heat
 
 
 def _decoded(uri: str) -> Image.Image:
@@ -18,7 +18,7 @@ def _decoded(uri: str) -> Image.Image:
 
 
 def test_a_grid_has_one_even_field_per_patch_coloured_by_sign() -> None:
-    image = _decoded(pictures.grid([1.0, -0.5, 0.0, 0.5, -1.0, 0.0], (2, 3), 1.0, (30, 20)))
+    image = _decoded(heat.grid([1.0, -0.5, 0.0, 0.5, -1.0, 0.0], (2, 3), 1.0, (30, 20)))
     assert image.size == (30, 20)
     supports, opposes, nothing = (image.getpixel(at) for at in ((5, 5), (15, 5), (25, 5)))
     assert supports[2] > supports[0]  # blue
@@ -39,7 +39,7 @@ def test_a_grid_has_one_even_field_per_patch_coloured_by_sign() -> None:
     ],
 )
 def test_grid_shape(names: list[str], shape: tuple[int, int] | None) -> None:
-    assert pictures.grid_shape(names) == shape
+    assert heat.grid_shape(names) == shape
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def test_grid_shape(names: list[str], shape: tuple[int, int] | None) -> None:
 def test_the_part_the_model_saw(tmp_path: Path, settings: object, box: tuple[int, int, int, int]) -> None:
     if settings is not None:
         (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    assert pictures.seen_box(tmp_path, (400, 200)) == box
+    assert heat.seen_box(tmp_path, (400, 200)) == box
 
 
 def test_pictures_are_shrunk_and_keep_their_shape(tmp_path: Path) -> None:
     Image.effect_noise((3000, 1500), 80).convert("RGB").save(tmp_path / "big.png")
-    seen = pictures.picture(tmp_path / "big.png", tmp_path)
+    seen = heat.picture(tmp_path / "big.png", tmp_path)
     assert seen is not None
-    assert (seen.width, seen.height) == (pictures.MAX_SIDE, pictures.MAX_SIDE // 2)
+    assert (seen.width, seen.height) == (heat.MAX_SIDE, heat.MAX_SIDE // 2)
     assert _decoded(seen.colour).size == _decoded(seen.ground).size == (seen.width, seen.height)
     assert len(seen.colour) + len(seen.ground) < 150_000
 
 
 def test_a_picture_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    assert pictures.picture(tmp_path / "broken.png", tmp_path) is None
-    assert pictures.picture(tmp_path / "missing.png", tmp_path) is None
+    assert heat.picture(tmp_path / "broken.png", tmp_path) is None
+    assert heat.picture(tmp_path / "missing.png", tmp_path) is None

@@ -15,9 +15,9 @@ from components.common.errors import InputError
 from components.table.reader import iter_batches, open_table
 from components.table.value_digest import values_digest
 from schemas.attribution import SCHEMA
+from schemas.evidence import EnvironmentChange, ReplayOutcome, RowReplay
 from schemas.governance import Environment, GovernanceReport
 from schemas.release import ModelSnapshot
-from schemas.verification import EnvironmentChange, ReplayOutcome, RowReplay
 
 
 def identity_changes(record: GovernanceReport, now: ModelSnapshot, formula_version: str) -> tuple[str, ...]:

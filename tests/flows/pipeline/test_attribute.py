@@ -18,8 +18,8 @@ from prefect.states import Completed, Failed
 from components import attribution
 from components.common.errors import CouldNotRunError
 from flows.attribute_shards import attribute_shards
-from flows.execution import deployment
 from flows.explain_release import explain_release
+from flows.pipeline import attribute
 from flows.pipeline.resolve import resolve
 from schemas.config import AttributionConfig, ExecutionConfig, PipelineConfig, ProbeConfig, QualityConfig
 from schemas.planned_release import Release
@@ -58,34 +58,34 @@ def end(run_id, state) -> None:
 
 @pytest.mark.usefixtures("deployed")
 def test_a_part_is_started_once_and_again_only_after_it_failed(release):
-    first, second = deployment._parts(release, range(4), False)
+    first, second = attribute._parts(release, range(4), False)
     assert (first.indices, second.indices) == ([0, 1, 2], [3])
-    deployment._start(first, release, False)
-    (again, _) = deployment._parts(release, range(4), False)
-    deployment._start(again, release, False)
+    attribute._start(first, release, False)
+    (again, _) = attribute._parts(release, range(4), False)
+    attribute._start(again, release, False)
     assert again.run.id == first.run.id, "asked twice, started once"
     assert first.run.parameters["release"]["config"]["execution"]["attribution_deployment"] is None
     end(first.run.id, Failed(message="lost"))
-    (later, _) = deployment._parts(release, range(4), False)
-    deployment._start(later, release, False)
+    (later, _) = attribute._parts(release, range(4), False)
+    attribute._start(later, release, False)
     assert later.run.id != first.run.id
     end(later.run.id, Completed())
-    assert deployment._completed(later, release, False)
+    assert attribute._completed(later, release, False)
 
 
 @pytest.mark.usefixtures("deployed")
 def test_nobody_to_work_is_no_hang_and_failing_again_and_again_is_told(release, monkeypatch):
-    monkeypatch.setattr(deployment, "_POLL_S", 0.05)
+    monkeypatch.setattr(attribute, "_POLL_S", 0.05)
     with pytest.raises(CouldNotRunError, match=r"(?s)did not finish.*is a worker on its pool"):
-        deployment.run_shards(release, range(4), False)
-    (part, _) = deployment._parts(release, range(4), False)
-    deployment._start(part, release, False)
+        attribute.run_shards(release, range(4), False)
+    (part, _) = attribute._parts(release, range(4), False)
+    attribute._start(part, release, False)
     for _ in range(2):
         end(part.run.id, Failed(message="no memory"))
-        assert not deployment._completed(part, release, False)
+        assert not attribute._completed(part, release, False)
     end(part.run.id, Failed(message="no memory"))
     with pytest.raises(CouldNotRunError, match=r"(?s)shards 0 to 2 failed 3 times.*no memory"):
-        deployment._completed(part, release, False)
+        attribute._completed(part, release, False)
 
 
 @contextmanager

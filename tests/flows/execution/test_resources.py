@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from flows.estimate import job_variables
+from flows.execution.resources import job_variables
 from schemas.config import ExecutionConfig
 from tests.helpers.tiny_models import save_tiny_bert
 

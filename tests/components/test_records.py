@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import jsonschema
 import pytest
 
 from components.common.errors import InputError
-from components.records.record import read_record
+from components.records import read_record
+from schemas.base import Interval
 from schemas.governance import GovernanceReport
-from schemas.migration import NewerSchemaError, from_1_to_2, migrated
-from schemas.published import record_schema
+from schemas.published import NewerSchemaError, from_1_to_2, migrated, record_schema
 from tests.helpers import sample_records
 
-VERSION_1 = Path(__file__).parent / "version-1.json"
+VERSION_1 = Path(__file__).parent / "records" / "version-1.json"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_a_field_that_does_not_fit_is_named(record: GovernanceReport) -> None:
 
 
 def test_the_published_schema_is_the_present_one_and_records_hold_it(record: GovernanceReport, tmp_path: Path) -> None:
-    committed = (Path(__file__).parents[3] / "schemas" / "record.schema.json").read_text(encoding="utf-8")
+    committed = (Path(__file__).parents[2] / "schemas" / "record.schema.json").read_text(encoding="utf-8")
     assert committed == record_schema(), "run: calig record schema > schemas/record.schema.json"
     validator = jsonschema.Draft202012Validator(json.loads(committed))
     for sample in (record, sample_records.first_release(tmp_path, n=20).record):
@@ -112,3 +113,28 @@ def test_the_canonical_form_is_that_of_rfc_8785() -> None:
     value = {"numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 0.000000000000000000000000001], "\u20ac": "Euro", "\r": "CR"}
     expected = '{"\\r":"CR","numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"\u20ac":"Euro"}'
     assert rfc8785.dumps(value).decode() == expected
+
+
+def test_a_record_read_back_says_verdict_reasons_and_next_step(tmp_path: Path):
+    record = read_record(sample_records.drifted(tmp_path).record.canonical(), "here")
+    html = record._repr_html_()
+    assert html is not None
+    assert "✗ fail" in html
+    assert all(escape(reason) in html for reason in record.decision.reasons)
+    assert escape(record.decision.next_step) in html
+    assert record.drift.reference is not None
+    assert f"</bdi> {record.drift.reference.version}" in html
+
+
+def test_what_others_wrote_is_escaped(tmp_path: Path):
+    record = sample_records.drifted(tmp_path).record
+    decision = record.decision.model_copy(update={"reasons": ("<img src=x onerror=alert(1)>",)})
+    model = record.model.model_copy(update={"name": "<b>"})
+    html = record.model_copy(update={"decision": decision, "model": model})._repr_html_()
+    assert html is not None
+    assert "<img" not in html
+    assert "<bdi>&lt;b&gt;</bdi>" in html
+
+
+def test_other_records_are_shown_as_text():
+    assert Interval(low=0.0, high=1.0)._repr_html_() is None

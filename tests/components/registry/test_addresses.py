@@ -13,7 +13,7 @@ import pytest
 
 from components import registry
 from components.common.errors import InputError, PublishError
-from components.registry.artifact_places import check_experiment, check_place, repository_of
+from components.registry.addresses import check_experiment, check_place, repository_of
 from tests.components.registry.publishing import new_version, results_for
 from tests.conftest import TinyRegistry
 from tests.helpers.mlflow_server import running_mlflow_server

@@ -1,7 +1,8 @@
-"""Check of artifact addresses: on the tracking server, at its default location, or where the operator says.
+"""Addresses of tracking servers and artifacts: taken apart, shown without their passwords, and checked before they are used.
 
-MLflow's client sends the user's name and password, or token, to whatever http host an artifact's address names, and that address
-is data: anyone who may register a version or make an experiment can write it.
+Artifacts may lie on the tracking server, at its default location, or where the operator says. MLflow's client sends the user's
+name and password, or token, to whatever http host an artifact's address names, and that address is data: anyone who may register
+a version or make an experiment can write it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import InputError
-from components.registry.server_address import artifact_location, without_password
 
 #: Further places, comma-separated: https://artifacts.example, s3://bucket/folder, file:///mnt/shared.
 VARIABLE = "CALIG_ARTIFACT_ROOTS"
@@ -155,3 +155,23 @@ def _and_listed() -> str:
 
 def _shown(address: str) -> str:
     return without_password(address)
+
+
+def artifact_location(server: str) -> str | None:
+    """The place for artifacts beside an SQLite file: MLflow would start an mlruns folder in the working directory."""
+    path = sqlite_file(server)
+    return None if path is None else (path.parent / "mlartifacts").as_uri()
+
+
+def sqlite_file(server: str) -> Path | None:
+    """The database file of an SQLite tracking URI, absolute; None for every other kind of URI."""
+    prefix = "sqlite:///"
+    if not server.startswith(prefix):
+        return None
+    return Path(server.removeprefix(prefix).partition("?")[0]).absolute()
+
+
+def without_password(uri: str) -> str:
+    """`uri` as it may be shown: without user and password, whatever characters they contain."""
+    scheme, separator, rest = uri.partition("://")
+    return uri if rest.startswith("/") else f"{scheme}{separator}{rest.rpartition('@')[2]}"

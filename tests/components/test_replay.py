@@ -13,7 +13,7 @@ import pytest
 from components import replay
 from components.common.errors import InputError
 from schemas.attribution import SCHEMA
-from schemas.verification import ReplayOutcome, RowReplay
+from schemas.evidence import ReplayOutcome, RowReplay
 from tests.helpers import sample_records, sample_tables
 
 

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from components import watching
 from components.common.errors import InputError
-from schemas.trigger import WatchedVersion
-from schemas.watch import ExplainWith, WatchConfig
+from schemas.trigger import ExplainWith, WatchConfig, WatchedVersion
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -242,13 +241,13 @@ def test_digests_cover_content_and_not_names_of_folders(tmp_path: Path) -> None:
 
 def test_a_root_is_no_data_set_and_nothing_in_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other.jsonl").write_text("{}")
-    monkeypatch.setattr("components.watching.digests._digest", None)
+    monkeypatch.setattr("components.watching._digest", None)
     with pytest.raises(InputError, match="no saved data set"):
         watching.digest_of_data(asked_by(tmp_path, "dataset", ".").dataset or Path(), 100)
 
 
 def test_the_work_of_a_digest_is_bounded_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.watching.digests._digest", None)
+    monkeypatch.setattr("components.watching._digest", None)
     large = tmp_path / "large.jsonl"
     with large.open("wb") as stream:
         stream.truncate(101)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -19,7 +19,7 @@ from calig.labels import read_labels
 from calig.pairs import BOTH, EXPLAINED, SIDES, Pair, encode_pair
 from calig.rollout import CONTEXT_RULES, FUSION_RULES, PRESETS, SIGNED, Fusion
 from calig.targets import CENTRED, OBJECTIVES, class_names
-from calig.windows import Document, attribute_documents, split
+from calig.windows import Document, attribute_documents, split, split_pair
 
 
 def explain(  # noqa: PLR0913 - the method has this many settings; all but three are keyword-only
@@ -81,7 +81,8 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         reduced: matrix products on bfloat16 operands; what does not converge that way is computed again in full.
         max_length: tokens per text; None: the model's own limit.
         long_texts: "truncate": longer texts lose their end, see `coverage`; "windows": they are explained in overlapping
-            windows, and what is explained is the mean over the windows.
+            windows, and what is explained is the mean over the windows; of a pair the longer text is in windows, and the other
+            one whole in each.
         window_overlap: share of a window that the next one repeats.
         batch_tokens: tokens per forward pass; None: what suits the device. Does not change values.
         progress: called with the number of inputs just finished.
@@ -116,8 +117,8 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         chosen = choose_baseline(baseline, model, tokenizer_or_processor, stack.family.modality)
         gold = _gold(labels, len(given), class_names(model))
         if long_texts == "windows" and stack.family.modality == "text":
-            limits: dict[str, Any] = {"max_length": max_length, "overlap": window_overlap}
-            documents = [encode_document(text, model, tokenizer_or_processor, **limits) for text in given]
+            how: dict[str, Any] = {"max_length": max_length, "overlap": window_overlap, "explain": explain}
+            documents = [encode_document(text, model, tokenizer_or_processor, **how) for text in given]
             results = attribute_documents(stack, documents, gold, chosen, options, progress)
         else:
             rows = [encode(item, model, tokenizer_or_processor, max_length=max_length, explain=explain) for item in given]
@@ -133,21 +134,36 @@ def encode(
     if isinstance(item, tuple):
         limit, types = length_limit(model.config, processor, max_length), getattr(model.config, "type_vocab_size", 0)
         return encode_pair(item, processor, limit=limit, vocabulary=_vocabulary(model), token_types=types, explain=explain)
-    if explain != BOTH:
-        raise InvalidInputError(f"one side can be explained of pairs alone\ngot: explain={explain!r}\nallowed: {BOTH}")
+    _require_both(explain)
     if isinstance(item, str):
         limit = length_limit(model.config, processor, max_length)
         return encode_text(item, processor, limit=limit, vocabulary=_vocabulary(model))
     return encode_image(item, processor, config=model.config, family=family_of(model))
 
 
-def encode_document(text: Any, model: Any, tokenizer: Any, *, max_length: int | None = None, overlap: float = 0.25) -> Document:
-    """One text in windows of the model's length; see `calig.windows`."""
+def encode_document(
+    text: str | Pair | Image.Image,
+    model: Any,
+    tokenizer: Any,
+    *,
+    max_length: int | None = None,
+    overlap: float = 0.25,
+    explain: str = BOTH,
+) -> Document:
+    """One text, or pair of texts, in windows of the model's length; see `calig.windows` and, for `explain`, `calig.pairs`."""
     _require_modality(text, model)
+    limit, vocabulary = length_limit(model.config, tokenizer, max_length), _vocabulary(model)
     if isinstance(text, tuple):
-        raise InvalidInputError("pairs of texts are not explained in windows\nnext: leave long_texts at truncate")
-    limit = length_limit(model.config, tokenizer, max_length)
-    return split(text, tokenizer, limit=limit, overlap=overlap, vocabulary=_vocabulary(model))
+        types = getattr(model.config, "type_vocab_size", 0)
+        how: dict[str, Any] = {"vocabulary": vocabulary, "token_types": types, "explain": explain}
+        return split_pair(text, tokenizer, limit=limit, overlap=overlap, **how)
+    _require_both(explain)
+    return split(cast("str", text), tokenizer, limit=limit, overlap=overlap, vocabulary=vocabulary)
+
+
+def _require_both(explain: str) -> None:
+    if explain != BOTH:
+        raise InvalidInputError(f"one side can be explained of pairs alone\ngot: explain={explain!r}\nallowed: {BOTH}")
 
 
 def _require_modality(item: Any, model: Any) -> None:

@@ -242,7 +242,7 @@ def _result(
         residuals=np.array([integral.residual for integral in integrals]),
         n_points=[integral.n_points for integral in integrals],
         converged=all(integral.converged for integral in integrals),
-        words=_words(row, values),
+        words=words_of(row, values),
         target=target.name,
         objective=target.objective,
         target_weights=dict(zip(names, target.of_classes(len(names)), strict=True)),
@@ -265,7 +265,8 @@ def _result(
     )
 
 
-def _words(row: EncodedInput, values: NDArray[np.float64]) -> list[Word]:
+def words_of(row: EncodedInput, values: NDArray[np.float64]) -> list[Word]:
+    """The words of a row with the sums of their tokens' values, `seq`; of a pair those of both texts; none of an image."""
     if row.text is None:
         return []
     if row.text_pair is None:

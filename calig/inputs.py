@@ -133,35 +133,16 @@ def encode_text(text: str, tokenizer: Any, *, limit: int | None, vocabulary: int
         InvalidInputError: the tokenizer has no offsets or cannot read the text, the text holds nothing to attribute or a token
             that the model has no embedding for, or the limit leaves no room for content.
     """
-    whole = _encode_whole(text, tokenizer, vocabulary)
+    whole = encode_whole(text, tokenizer, vocabulary)
     if limit is None or whole.length <= limit:
         return whole
-    room = _room(whole, limit)
+    room = room_for(whole, limit)
     begin = whole.n_body - room if getattr(tokenizer, "truncation_side", "right") == "left" else 0
     return whole.part(begin, begin + room)
 
 
-def encode_windows(
-    text: str, tokenizer: Any, *, limit: int | None, overlap: float, vocabulary: int | None = None
-) -> tuple[EncodedInput, list[EncodedInput], list[int]]:
-    """One text as a whole, in windows of at most `limit` tokens, and where in its body each window begins.
-
-    The sequence of tokens is cut, not the text: what tokenizers return as overflowing tokens is not relied on.
-
-    Args:
-        overlap: share of a window's body that the next one repeats, in [0, 1).
-        limit, vocabulary: as for `encode_text`, whose errors are raised.
-    """
-    whole = _encode_whole(text, tokenizer, vocabulary)
-    if limit is None or whole.length <= limit:
-        return whole, [whole], [0]
-    room = _room(whole, limit)
-    step = room - int(overlap * room)
-    begins = list(range(0, max(1, whole.n_body - room + step), step))
-    return whole, [whole.part(begin, begin + room) for begin in begins], begins
-
-
-def _encode_whole(text: str, tokenizer: Any, vocabulary: int | None) -> EncodedInput:
+def encode_whole(text: str, tokenizer: Any, vocabulary: int | None) -> EncodedInput:
+    """One text, however long."""
     encoded = tokenized((text,), tokenizer)
     check_vocabulary(encoded, tokenizer, vocabulary)
     return encoded_row(text, tokenizer, encoded)
@@ -197,7 +178,7 @@ def tokenized(texts: tuple[str, ...], tokenizer: Any) -> dict[str, list[Any]]:
     return {name: encoded[name] for name in encoded} | sides
 
 
-def _room(whole: EncodedInput, limit: int) -> int:
+def room_for(whole: EncodedInput, limit: int) -> int:
     """Tokens of a text's body that fit beside its special tokens."""
     n_special = whole.length - whole.n_body
     if limit <= n_special:

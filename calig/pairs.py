@@ -96,6 +96,11 @@ def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (room - shorter, shorter) if first > second else (shorter, room - shorter)
 
 
+def positions_of(row: EncodedInput, side: int) -> list[int]:
+    """Where the tokens of one side are, kept or not."""
+    return [place for place, of in enumerate(row.sides) if of == side]
+
+
 def _positions(row: EncodedInput, side: int) -> list[int]:
     return [place for place, (of, content) in enumerate(zip(row.sides, row.content, strict=True)) if of == side and content]
 

@@ -3,7 +3,7 @@
 A document's logits are the mean of its windows' logits: the largest is its prediction. Its f is the mean of its windows' f, which
 is f of those logits wherever f is linear (all but log-odds of more than two classes). So a token's attribution in it is the mean
 over windows of its attribution in each (nothing, where a window does not hold it), and completeness holds for the document as it
-holds for every window.
+holds for every window. Of a pair of texts the longer one is in windows, and the other one whole in each.
 """
 
 from __future__ import annotations
@@ -20,57 +20,104 @@ from numpy.typing import NDArray
 from calig.attribution import Attribution
 from calig.baselines import Baseline
 from calig.blocks import BlockStack
-from calig.engine import NOT_FINITE, Options, Refusals, attribute, own_logits
-from calig.inputs import EncodedInput, encode_windows, shifted
+from calig.engine import NOT_FINITE, Options, Refusals, attribute, own_logits, words_of
+from calig.errors import InvalidInputError
+from calig.inputs import EncodedInput, encode_whole, room_for, shifted
 from calig.metrics.perturbation import window_positions
+from calig.pairs import BOTH, Pair, encode_pair, positions_of
 from calig.targets import Target, choose_targets, class_names, objective_for
-from calig.words import merge_words
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Document:
-    """A row in windows. whole: its tokens, beyond the model's limit; first: where in its body each window begins.
+    """A row in windows. whole: its tokens, beyond the model's limit; spans: positions in it, start and end (exclusive), of the
+    stretch that each window holds of the text that is cut; None: the model reads the row in one piece, its own only window.
 
-    What the model reads in one piece, an image too, is its own only window.
+    cut: where that text begins and ends. What lies outside, special tokens and the other text of a pair, is in every window.
     """
 
     whole: EncodedInput
     windows: list[EncodedInput]
-    first: list[int]
+    spans: list[tuple[int, int]] | None = None
+    cut: tuple[int, int] = (0, 0)
 
     @classmethod
     def in_one_piece(cls, row: EncodedInput) -> Document:
         """A row that fits into the model, or was cut so that it does."""
-        return cls(row, [row], [0])
+        return cls(row, [row])
+
+    @classmethod
+    def in_windows(cls, row: EncodedInput, spans: list[tuple[int, int]]) -> Document:
+        """A row in the windows that `spans`, two or more, name; they cover the text that is cut."""
+        cut = (spans[0][0], spans[-1][1])
+        return cls(row, [row.at(window_positions(row.length, cut, span).tolist()) for span in spans], spans, cut)
 
     @property
     def n_positions(self) -> int:
         """Positions that the model reads, in all windows together."""
         return sum(window.length for window in self.windows)
 
-    @property
-    def spans(self) -> list[tuple[int, int]] | None:
-        """Start and end (exclusive), positions in the whole, of each window's stretch of the body; None: read in one piece."""
-        if len(self.windows) == 1:
-            return None
-        start, n_around = self.whole.body.start, self.whole.length - self.whole.n_body
-        begins = [start + first for first in self.first]
-        return [(begin, begin + w.length - n_around) for begin, w in zip(begins, self.windows, strict=True)]
-
     def shifted(self, shift: torch.Tensor) -> Document:
         """The row moved by `shift`, of shape `calig.inputs.shift_shape` of the whole; a token moves alike in all its windows."""
         moved = shifted(self.whole, shift)
-        if self.spans is None:
-            return Document.in_one_piece(moved)
-        start = self.whole.body.start
-        return replace(self, whole=moved, windows=[moved.part(a - start, b - start) for a, b in self.spans])
+        return Document.in_one_piece(moved) if self.spans is None else Document.in_windows(moved, self.spans)
 
 
 def split(text: str, tokenizer: Any, *, limit: int | None, overlap: float, vocabulary: int | None = None) -> Document:
-    """The windows of a text; one window when it fits. Arguments and errors as for `calig.inputs.encode_windows`."""
-    return Document(*encode_windows(text, tokenizer, limit=limit, overlap=overlap, vocabulary=vocabulary))
+    """One text in windows of at most `limit` tokens; one window when it fits.
+
+    The sequence of tokens is cut, not the text: what tokenizers return as overflowing tokens is not relied on.
+
+    Args:
+        overlap: share of a window's stretch that the next one repeats, in [0, 1).
+        limit, vocabulary: as for `calig.inputs.encode_text`, whose errors are raised.
+    """
+    whole = encode_whole(text, tokenizer, vocabulary)
+    if limit is None or whole.length <= limit:
+        return Document.in_one_piece(whole)
+    return Document.in_windows(whole, _stretches(whole.body, room_for(whole, limit), overlap))
+
+
+def split_pair(
+    pair: Pair,
+    tokenizer: Any,
+    *,
+    limit: int | None,
+    overlap: float,
+    vocabulary: int | None = None,
+    token_types: int = 0,
+    explain: str = BOTH,
+) -> Document:
+    """A pair of texts in windows of the longer one, each beside the whole other one; one window when both fit.
+
+    Which text is explained makes no difference to the windows. Arguments as for `split` and `calig.pairs.encode_pair`.
+
+    Raises:
+        InvalidInputError: as for `encode_pair`; or the shorter text takes more than half of the room: beside it, windows would be
+            small and many, and neither text would be read whole.
+    """
+    whole = encode_pair(pair, tokenizer, limit=None, vocabulary=vocabulary, token_types=token_types, explain=explain)
+    if limit is None or whole.length <= limit:
+        return Document.in_one_piece(whole)
+    first, second = (range(min(of), max(of) + 1) for of in (positions_of(whole, side) for side in (0, 1)))
+    long, short = (first, second) if len(first) > len(second) else (second, first)
+    room = limit - (whole.length - len(long) - len(short))
+    if 2 * len(short) > room:
+        raise InvalidInputError(
+            "both texts of the pair are too long for windows: the shorter one has to stay whole beside each window of the other"
+            f"\ngot: {len(first)} and {len(second)} tokens\nallowed: {max(room // 2, 0)} for the shorter one"
+            "\nnext: long_texts='truncate', or shorter texts"
+        )
+    return Document.in_windows(whole, _stretches(long, room - len(short), overlap))
+
+
+def _stretches(positions: range, room: int, overlap: float) -> list[tuple[int, int]]:
+    """Start and end of stretches of at most `room` positions; all but the first repeat a share of the one before."""
+    step = room - int(overlap * room)
+    begins = range(positions.start, max(positions.start + 1, positions.stop - room + step), step)
+    return [(begin, min(begin + room, positions.stop)) for begin in begins]
 
 
 def attribute_documents(
@@ -166,7 +213,7 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
     if len(parts) == 1:
         return parts[0]
     whole, spans = document.whole, document.spans or []
-    places = [window_positions(np.array(whole.content), span) for span in spans]
+    places = [window_positions(whole.length, document.cut, span) for span in spans]
 
     def placed(name: str) -> Floats:
         """`… seq` of every window, put where it belongs in the text; the mean over windows."""
@@ -187,7 +234,7 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         residuals=np.max([part.residuals for part in parts], axis=0),
         n_points=np.max([part.n_points for part in parts], axis=0).tolist(),
         converged=all(part.converged for part in parts),
-        words=merge_words(whole.text or "", values, whole.starts, whole.ends),
+        words=words_of(whole, values),
         predicted=names[int(logits.argmax())],
         logits=logits,
         f_input=float(np.mean([part.f_input for part in parts])),
@@ -202,10 +249,12 @@ def merge(document: Document, parts: Sequence[Attribution], names: Sequence[str]
         attention_gradient_rollout=placed("attention_gradient_rollout"),
         alternatives=placed("alternatives"),
         windows=spans,
+        sides=whole.sides,
+        token_types=whole.token_types,
     )
 
 
 def _covered(whole: EncodedInput, places: Sequence[NDArray[np.int64]]) -> float:
-    """Share of the text's content tokens that lie in a window, counted."""
+    """Share of the content tokens that lie in a window, counted."""
     content = np.array(whole.content)
     return float(content[np.unique(np.concatenate(places))].sum() / content.sum())

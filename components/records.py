@@ -80,7 +80,10 @@ def _parts(record: GovernanceReport) -> Iterator[tuple[str, str]]:
     if record.probe is not None:
         yield "vocabulary probe", _badge(record.probe.verdict.value)
     if record.results.accuracy is not None:
-        yield "accuracy", f"{record.results.accuracy:.1%} of {record.results.n_labelled:,} rows"
+        each = "every label of " if record.results.labels else ""
+        yield "accuracy", f"{record.results.accuracy:.1%} of {each}{record.results.n_labelled:,} rows"
+    if (found := record.results.regression) is not None:
+        yield "mean absolute error", f"{found.mean_absolute_error:.4g} over {found.n:,} rows"
     yield "rows explained", f"{record.data.n_explained:,} of {record.data.dataset.n_rows:,}"
 
 

@@ -67,7 +67,7 @@ def _monitored(
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), output / ".cache")
     record, before = _earlier(snapshot, against, output / ".cache", trusted_keys(settings))
     settings = redact.name_key(_same_method(settings, record.config.attribution), snapshot)
-    attribution.check_target(settings.attribution.target, snapshot.labels)
+    attribution.check_target(settings.attribution.target, snapshot)
     release = _release(snapshot, dataset, limit, settings, output)
     _check_pairs(record.data.dataset, release.dataset)
     attribution.check_ready(snapshot, examples_of(release), settings.attribution)

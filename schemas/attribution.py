@@ -28,13 +28,19 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
         "of a pair: the character of `text` at which the second text begins; null for single texts and images",
     ),
     ("image", pa.string(), "path of the image; null for text"),
-    ("label", pa.string(), "gold class; null when unknown"),
+    ("label", pa.string(), "gold class; null when unknown, and where there may be several or a number"),
+    ("gold_labels", pa.list_(pa.string()), "gold classes of a multi-label model's row, maybe none; null when unknown, and else"),
+    ("gold_value", pa.float64(), "the number that a regression should give; null when unknown, and for classes"),
     ("segments", pa.map_(pa.string(), pa.string()), "segment columns of the data set"),
     ("rationale", pa.list_(SPAN), "human rationale, character spans, end exclusive; null when there is none"),
     ("rationales", pa.list_(pa.list_(SPAN)), "the same of each annotator, where several marked the row; null else"),
     ("problem", pa.string(), "why the row has no attribution; null when it has one"),
-    ("predicted", pa.string(), "predicted class"),
-    ("probability", pa.float64(), "softmax probability of the predicted class"),
+    ("predicted", pa.string(), "predicted class; of a regression the name of its output, whose value is the logit"),
+    (
+        "probability",
+        pa.float64(),
+        "probability of the predicted class: softmax, or of several labels the sigmoid; null for a regression",
+    ),
     ("target", pa.string(), "class explained, or the margin between two"),
     ("objective", pa.string(), "what is explained of it: centred, logit, log_odds, or margin"),
     (
@@ -76,8 +82,9 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ),
 )
 
-#: Null in every row that is no pair, or was read in one piece, and absent from tables of version 4: both mean the same.
-LATER_COLUMNS = ("pair_start", "token_types", "windows")
+#: Null in every row that is no pair, was read in one piece, or has one gold class at most; absent from older tables: both mean
+#: the same.
+LATER_COLUMNS = ("pair_start", "token_types", "windows", "gold_labels", "gold_value")
 
 SCHEMA = pa.schema(
     [pa.field(name, type_, metadata={"meaning": meaning}) for name, type_, meaning in COLUMNS],

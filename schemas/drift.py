@@ -235,6 +235,20 @@ class Noise(Record):
     skipped: tuple[str, ...] = ()
 
 
+class PredictionChange(Record):
+    """How far a regression's predictions moved, on the rows that both versions explain; in the unit of the output."""
+
+    unit: float = Field(description="typical deviation of the reference's outputs: median distance from their median")
+    mean: float = Field(description="candidate less reference; above 0 the candidate predicts more")
+    median_absolute: float
+    p95_absolute: float = Field(description="95th percentile of the absolute change")
+    n: int
+    moved: int = Field(description="rows whose prediction moved by more than half a unit: another answer")
+    error_change: float | None = Field(
+        description="candidate's less the reference's mean absolute error, on rows with a gold number; below 0 is better"
+    )
+
+
 class DriftReport(Record):
     """Did the reasons change, and may the version ship on that account?"""
 
@@ -244,12 +258,14 @@ class DriftReport(Record):
     n_paired: int = 0
     coverage: Coverage | None = None
     accuracy_change: float | None = Field(default=None, description="candidate minus reference, on the rows both explain")
-    flipped: int = Field(default=0, description="examples whose predicted class changed")
+    flipped: int = Field(default=0, description="examples whose predicted class changed; of a regression, see `moved`")
+    prediction_change: PredictionChange | None = Field(default=None, description="None: classes are predicted, or not compared")
     statistics: tuple[Statistic, ...] = ()
     typical_decision: tuple[float, float] | None = Field(
         default=None,
         description="the units of effects, logits: the reference's median |f(x) − f(x')|, and as much on the "
-        "candidate's scale, by the median ratio of the examples' absolute attribution",
+        "candidate's scale, by the median ratio of the examples' absolute attribution; of a regression, both are the typical "
+        "deviation of the reference's outputs, in their unit",
     )
     word_shifts: tuple[WordShift, ...] = Field(default=(), description="the largest, strongest first")
     words_tested: int = Field(default=0, description="word types with enough occurrences")
@@ -278,7 +294,7 @@ class Window(Record):
     digest: str = Field(description="SHA-256 over its rows")
     n_rows: int = Field(description="rows with attributions")
     n_zero: int = Field(default=0, description="of these, rows whose words have no attribution, or one that is not finite")
-    predictions: dict[str, float] = Field(description="share of the rows per predicted class")
+    predictions: dict[str, float] = Field(description="share of the rows per predicted class; empty for a regression")
     labels: dict[str, float] = Field(default_factory=dict, description="the same per gold class; empty without labels")
 
 
@@ -304,11 +320,14 @@ class WindowShift(Record):
 
 
 class MixShift(Record):
-    """Another mix of classes: predicted ones, or gold ones."""
+    """Another mix of answers, predicted or gold ones: of classes, or of a regression's numbers."""
 
     name: str
-    distance: float = Field(description="total variation distance of the two mixes, 0..1; lower is better")
-    p_value: float = Field(description="chi-squared test that both windows have one mix")
+    distance: float = Field(
+        description="of the two mixes, 0..1: total variation, of numbers the largest distance of the distribution functions; "
+        "lower is better"
+    )
+    p_value: float = Field(description="that both windows have one mix: chi-squared, of numbers Kolmogorov and Smirnov's test")
     n_before: int
     n_now: int
     fires: bool

@@ -76,14 +76,59 @@ class MethodRecord(Record):
         return fusion_name(self.fusion_rule, self.fusion_coefficient, self.context_rule)
 
 
+class LabelResults(Record):
+    """How a multi-label model decided one of its labels, on the rows whose labels are known; each row of the file once."""
+
+    label: str
+    n: int = Field(description="rows")
+    n_gold: int = Field(description="of these, rows that have the label")
+    accuracy: float = Field(description="rows that are decided as they are labelled; higher is better")
+    precision: float | None = Field(description="of the rows that it is given, those that have it; None: it is given to none")
+    recall: float | None = Field(description="of the rows that have it, those that it is given; None: none has it")
+
+
+class RegressionResults(Record):
+    """How a regression did, in the unit of its output, on the rows whose number is known."""
+
+    mean_absolute_error: float = Field(description="lower is better")
+    mean_absolute_error_interval: Interval | None = Field(description="bootstrap over rows; None with fewer than two")
+    root_mean_squared_error: float = Field(description="lower is better")
+    r_squared: float | None = Field(
+        description="1 − squared error over that of the rows' mean number; below 0 the mean does better; None: all numbers equal"
+    )
+    n: int
+
+
+class Outputs(Record):
+    """The outputs of a regression over the explained rows, in their unit."""
+
+    least: float
+    percentile_5: float
+    median: float
+    percentile_95: float
+    largest: float
+    typical_deviation: float = Field(description="median distance from the median: the unit of effects on this model")
+
+
 class ModelResults(Record):
     """How the model itself did on these rows."""
 
-    accuracy: float | None = Field(description="None without gold labels; higher is better")
-    accuracy_interval: Interval | None = Field(description="Wilson's, at the level of the quality settings; None without labels")
-    n_labelled: int
+    accuracy: float | None = Field(
+        description="share of right decisions, one per row, of a multi-label model one per row and label; None without gold "
+        "labels, and for a regression; higher is better"
+    )
+    accuracy_interval: Interval | None = Field(
+        description="Wilson's, of several decisions per row by bootstrap over rows, at the level of the quality settings; None "
+        "without labels"
+    )
+    n_labelled: int = Field(description="rows whose gold answer is known")
+    labels: tuple[LabelResults, ...] = Field(
+        default=(), description="of a multi-label model, in logit order; empty: no gold labels"
+    )
+    regression: RegressionResults | None = Field(default=None, description="None: classes, or no gold number")
+    outputs: Outputs | None = Field(default=None, description="None: classes")
     unconverged: int | None = Field(description="explained rows beyond the tolerance in some layer; None: not recorded")
-    predictions: dict[str, int] = Field(description="rows per predicted class")
+    predictions: dict[str, int] = Field(description="rows per predicted class; empty for a regression")
 
 
 class Environment(Record):

@@ -46,7 +46,8 @@ WordPlace = Literal["anywhere", "beginning"]
 class ProbedWord(Record):
     """What one word does to the answer under both versions, in logits, relative to what words do in the same contexts.
 
-    With two classes the margin is counted (logit of `toward` less the other's), with more each class's centred logit.
+    With two classes the margin is counted (logit of `toward` less the other's), with more each class's centred logit; of a
+    regression its output, in its own unit.
     """
 
     word: str
@@ -68,6 +69,11 @@ class ProbedWord(Record):
         default="anywhere", description="beginning: as the first word of a text alone, where it stood out more than anywhere"
     )
     severity: Severity | None = Field(default=None, description="critical or warning beyond that limit; None within")
+
+    @property
+    def sense(self) -> str:
+        """For people: which way it moves the answer more than before."""
+        return "toward" if self.shift > 0 else "away from"
 
     @property
     def where(self) -> str:

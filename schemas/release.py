@@ -18,6 +18,17 @@ _PLAIN_NAME = re.compile(r"[^\W_][\w. @+-]*")
 
 Spans = tuple[tuple[int, int], ...]
 
+#: What the logits of a model mean, as transformers calls it.
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+
+#: What the column `label` of a data set holds: one class, several classes of a multi-label model, or a regression's number.
+LabelKind = Literal["class", "classes", "value"]
+
+#: Labels of a row that are explained in rows of their own: each one of the model's, or the gold ones.
+PerLabel = Literal["each", "gold"]
+
+_LABEL_KINDS: dict[ProblemType, LabelKind] = {"multi_label_classification": "classes", "regression": "value"}
+
 
 class ModelSource(StrEnum):
     """Where a model comes from."""
@@ -104,7 +115,21 @@ class ModelSnapshot(Record):
     )
     model_type: str = Field(description="transformers model_type, e.g. bert")
     modality: Literal["text", "image"]
-    labels: tuple[str, ...] = Field(description="class names in logit order")
+    labels: tuple[str, ...] = Field(description="class names in logit order; a regression's output has one too")
+    problem_type: ProblemType = Field(
+        default="single_label_classification",
+        description="what the logits mean; records from before it was kept say single_label_classification of all models",
+    )
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the output is a number, not one of several classes."""
+        return self.problem_type == "regression"
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """What a data set's column `label` holds for this model."""
+        return _LABEL_KINDS.get(self.problem_type, "class")
 
 
 class DatasetRef(Record):
@@ -121,6 +146,16 @@ class DatasetRef(Record):
     segment_columns: tuple[str, ...] = ()
     limit: int | None = None
     each_label: bool = Field(default=False, description="whether a row of the file stands here once for every class of the model")
+    each_gold_label: bool = Field(default=False, description="the same once for every gold label that it has")
+    n_without_label: int = Field(
+        default=0, description="rows of the file that are left out for that: they have none of the labels"
+    )
+    label_kind: LabelKind = Field(default="class", description="what the column label holds")
+
+    @property
+    def per_label(self) -> PerLabel | None:
+        """Which labels a row of the file stands here for, each in a row of its own; None: it stands for itself."""
+        return "each" if self.each_label else "gold" if self.each_gold_label else None
 
 
 class Example(Record):
@@ -131,12 +166,19 @@ class Example(Record):
     text: str | None = None
     text_pair: str | None = Field(default=None, description="the second text of a pair")
     image: Path | None = None
-    label: str | None = None
+    label: str | None = Field(default=None, description="gold class, where there can be one alone")
+    gold_labels: tuple[str, ...] | None = Field(default=None, description="gold classes of a multi-label model's row, maybe none")
+    gold_value: float | None = Field(default=None, description="the number that a regression should give")
     segments: dict[str, str] = Field(default_factory=dict)
     rationale: Spans | None = Field(default=None, description="character spans of `full_text`, end exclusive")
     rationales: tuple[Spans, ...] | None = Field(default=None, description="the same of each annotator, where several marked it")
     problem: str | None = Field(default=None, description="why this row cannot be explained, if so")
     asked_class: str | None = Field(default=None, description="class to explain; None: what the settings say")
+
+    @property
+    def has_gold(self) -> bool:
+        """Whether it is known what the row should be answered with."""
+        return (self.label, self.gold_labels, self.gold_value) != (None, None, None)
 
     @property
     def full_text(self) -> str | None:

@@ -81,7 +81,7 @@ class PerturbedDocument:
 
 PerturbedInput = PerturbedText | PerturbedImage | PerturbedDocument
 
-#: Perturbed inputs → class probabilities `inputs classes`.
+#: Perturbed inputs → class probabilities `inputs classes`; of a regression its outputs, `inputs 1`.
 Scorer = Callable[[Sequence[PerturbedInput]], FloatArray]
 
 
@@ -92,7 +92,8 @@ class TextSource:
     With `deletes`, removed tokens are deleted from the attention mask instead. Special tokens, and the kept side of a pair, are
     never touched, and nothing is decoded and tokenised again. windows: start and end (exclusive) in `seq` of the stretches in
     which a text beyond the model's limit was attributed; none: it was attributed in one piece. A token that lies in two windows
-    is removed in both. token_types: as in `PerturbedText`; of texts in one piece alone.
+    is removed in both, and one before the first or after the last, such as of the other text of a pair, in all. token_types: as
+    in `PerturbedText`.
     """
 
     input_ids: IntArray
@@ -111,28 +112,32 @@ class TextSource:
         """The input without the content tokens marked in `removed` (`content`)."""
         if self.windows:
             return PerturbedDocument(self, removed)
-        return self._perturbed(self.input_ids, self._gone(removed))
+        return self._perturbed(self.input_ids, self._gone(removed), self.token_types)
 
     def window(self, number: int, removed: BoolArray) -> PerturbedText:
         """The window of this number without the content tokens of the whole text that are marked in `removed` (`content`)."""
-        places = window_positions(self.content, self.windows[number])
-        return self._perturbed(self.input_ids[places], self._gone(removed)[places])
+        cut = (self.windows[0][0], self.windows[-1][1])
+        places = window_positions(len(self.input_ids), cut, self.windows[number])
+        types = None if self.token_types is None else self.token_types[places]
+        return self._perturbed(self.input_ids[places], self._gone(removed)[places], types)
 
     def _gone(self, removed: BoolArray) -> BoolArray:
         gone = np.zeros(len(self.input_ids), dtype=bool)
         gone[self.content] = removed
         return gone
 
-    def _perturbed(self, ids: IntArray, gone: BoolArray) -> PerturbedText:
+    def _perturbed(self, ids: IntArray, gone: BoolArray, types: IntArray | None) -> PerturbedText:
         if self.deletes:
-            return PerturbedText(ids, attended=~gone, token_types=self.token_types)
-        return PerturbedText(np.where(gone, self.replacement_id, ids), original_ids=ids, token_types=self.token_types)
+            return PerturbedText(ids, attended=~gone, token_types=types)
+        return PerturbedText(np.where(gone, self.replacement_id, ids), original_ids=ids, token_types=types)
 
 
-def window_positions(content: BoolArray, span: tuple[int, int]) -> IntArray:
-    """Positions in a text that one of its windows holds: the special tokens around the text, and `span`, start and end, of it."""
-    around = np.flatnonzero(content)
-    return np.concatenate([np.arange(around[0]), np.arange(*span), np.arange(around[-1] + 1, len(content))])
+def window_positions(length: int, cut: tuple[int, int], span: tuple[int, int]) -> IntArray:
+    """Positions in a row of `length` that one of its windows holds: its `span`, and all outside of what is `cut` into windows.
+
+    Both are start and end (exclusive). Outside are special tokens, and the other text of a pair.
+    """
+    return np.concatenate([np.arange(cut[0]), np.arange(*span), np.arange(cut[1], length)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,9 +203,14 @@ def top_masks(attribution: FloatArray, points: Sequence[float]) -> BoolArray:
     return ranks(attribution)[None, :] < counts[:, None]
 
 
-def class_probabilities(logits: FloatArray, *, multi_label: bool) -> FloatArray:
-    """Probabilities of logits `… classes`: softmax, or with several labels per input the sigmoid of each."""
-    if multi_label:
+def answers_of(logits: FloatArray, problem_type: str) -> FloatArray:
+    """What a model answers by its logits, `… classes`: probabilities, softmax or of several labels the sigmoid of each.
+
+    A regression answers with its logit, in its own unit. `problem_type`: as transformers calls it.
+    """
+    if problem_type == "regression":
+        return np.asarray(logits)
+    if problem_type == "multi_label_classification":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))  # the sigmoid, without overflow
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=-1, keepdims=True))

@@ -13,7 +13,7 @@ from components.attribution.method import (
 )
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.preconditions import check_explain, check_gold, check_ready, check_target
-from components.attribution.running import explains_each
+from components.attribution.running import per_label
 from components.attribution.shard import GRID, attribute_under, explain_shard, intact, targets_of
 
 __all__ = [
@@ -29,12 +29,12 @@ __all__ = [
     "estimate",
     "exact_settings",
     "explain_shard",
-    "explains_each",
     "falsification_steps",
     "falsify",
     "formula_version",
     "intact",
     "method_fingerprint",
+    "per_label",
     "recorded_threads",
     "takes_longer",
     "targets_of",

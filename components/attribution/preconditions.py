@@ -18,19 +18,21 @@ from schemas.release import DatasetRef, Example, ModelSnapshot
 _TRIED_ROWS = 100
 
 
-def check_target(target: str, labels: Sequence[str]) -> None:
-    """Check the target against the model's class names.
+def check_target(target: str, snapshot: ModelSnapshot) -> None:
+    """Check the target against the model's outputs.
 
     Raises:
-        InputError: no such class, fewer than two classes, or two of one name.
+        InputError: no such class, fewer than two classes, two of one name, or a regression with several outputs.
     """
+    labels = snapshot.labels
     with engine_errors():
         check_class_names(labels)
-    _refuse_one_output(labels)
-    options = (PREDICTED, GOLD, MARGIN, EACH)
+    _check_outputs(labels, snapshot.problem_type)
+    options = (PREDICTED,) if snapshot.is_regression else (PREDICTED, GOLD, MARGIN, EACH)
     if target not in options and class_of(target, labels) not in labels:
         allowed = ", ".join([*options, *labels, f"{BY_NAME}NAME"])
-        raise InputError("setting 'attribution.target': the model has no such class", got=target, allowed=allowed)
+        what = "a regression has one output and no classes" if snapshot.is_regression else "the model has no such class"
+        raise InputError(f"setting 'attribution.target': {what}", got=target, allowed=allowed)
 
 
 def check_gold(target: str, dataset: DatasetRef) -> None:
@@ -56,15 +58,13 @@ def check_ready(snapshot: ModelSnapshot, examples: Sequence[Example], config: At
     """Load the model and prepare rows until one succeeds.
 
     Raises:
-        InputError: the model cannot be loaded or is none for classes, the baseline does not exist for it, what is to be
+        InputError: the model cannot be loaded, its outputs cannot be judged, the baseline does not exist for it, what is to be
             explained is no function of a long text's logits, or no row can be prepared (a tokenizer without offsets, an image
             processor that does not fit the model).
     """
     with engine_errors():
         model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
-        if problem_type(model) == "regression":
-            raise _no_classifier("problem_type regression")
-        _refuse_one_output(class_names(model))
+        _check_outputs(class_names(model), problem_type(model))
         _check_each(config, problem_type(model))
         _check_windows(config, objective_for(model, config.objective), len(class_names(model)))
         choose_baseline(config.baseline, model, processor, snapshot.modality)
@@ -98,15 +98,20 @@ def _check_windows(config: AttributionConfig, objective: str, n_classes: int) ->
         )
 
 
-def _refuse_one_output(labels: Sequence[str]) -> None:
-    if len(labels) < 2:
-        raise _no_classifier(f"{len(labels)} output")
-
-
-def _no_classifier(got: str) -> InputError:
-    return InputError(
-        "The model is no classifier, so there are no class probabilities to test its explanations by.",
-        got=got,
-        allowed="models with two or more classes",
-        next_step="the library explains regression models: calig.explain",
-    )
+def _check_outputs(labels: Sequence[str], problem: str) -> None:
+    """Classes are several, a regression's output is one: of several each has a unit, and nothing weighs them."""
+    if problem == "regression" and len(labels) > 1:
+        raise InputError(
+            "A regression with several outputs cannot be judged as a whole: each output has a unit of its own.",
+            got=f"problem_type regression, {len(labels)} outputs: {', '.join(labels)[:200]}",
+            allowed="regressions with one output; classifiers with two or more classes",
+            next_step="register each output as a version of a model of its own; or, without the pipeline, explain one: "
+            "calig.explain(…, target=NAME)",
+        )
+    if problem != "regression" and len(labels) < 2:
+        raise InputError(
+            "The model has one output and says that it is a class, so that there is nothing to decide between.",
+            got=f"{len(labels)} output, problem_type {problem}",
+            allowed="classifiers with two or more classes; one output with problem_type regression",
+            next_step="give the model an output for each class; with problem_type regression its one logit is judged as a number",
+        )

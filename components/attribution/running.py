@@ -26,7 +26,7 @@ from calig.targets import EACH, GOLD, Target
 from calig.windows import Document, attribute_documents
 from components.common.errors import engine_errors, is_panic
 from schemas.config import AttributionConfig
-from schemas.release import Example, ModelSnapshot
+from schemas.release import Example, ModelSnapshot, PerLabel
 
 #: One attribution at a time: the engine puts the model into a special state while it works.
 ENGINE = Lock()
@@ -88,7 +88,8 @@ def encode_examples(
 
 def _encoded(content: str | Pair | Image.Image, model: Any, processor: Any, config: AttributionConfig) -> Document:
     if config.long_texts == "windows" and not isinstance(content, Image.Image):
-        return encode_document(content, model, processor, max_length=config.max_length, overlap=config.window_overlap)
+        how: dict[str, Any] = {"max_length": config.max_length, "overlap": config.window_overlap, "explain": config.explain}
+        return encode_document(content, model, processor, **how)
     return Document.in_one_piece(encode(content, model, processor, max_length=config.max_length, explain=config.explain))
 
 
@@ -99,7 +100,7 @@ def load_classifier(model_path: Path, processor_path: Path, dtype: str, device: 
 
 
 def _content(example: Example, config: AttributionConfig) -> str | Pair | Image.Image:
-    if config.target == "gold" and example.label is None:
+    if config.target == GOLD and wanted_class(example, config) is None:
         raise InvalidInputError("no label, but the target is the gold class")
     if example.text is not None:
         return example.text if example.text_pair is None else (example.text, example.text_pair)
@@ -129,9 +130,16 @@ def explains_each(config: AttributionConfig) -> bool:
     return config.target == EACH
 
 
+def per_label(config: AttributionConfig, snapshot: ModelSnapshot) -> PerLabel | None:
+    """Which labels of a row stand in rows of their own: gold ones of a multi-label model are one target each."""
+    if explains_each(config):
+        return "each"
+    return "gold" if config.target == GOLD and snapshot.label_kind == "classes" else None
+
+
 def wanted_class(example: Example, config: AttributionConfig) -> str | None:
-    """The class that the row itself names, for targets that ask the row: its gold class, or the label it stands for."""
-    return example.asked_class if explains_each(config) else example.label
+    """The class that the row itself names, for targets that ask the row: the label it stands for, or its gold class."""
+    return example.asked_class if explains_each(config) or example.asked_class is not None else example.label
 
 
 def batch_tokens(config: AttributionConfig) -> int:

@@ -92,6 +92,8 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
         "pair_start": example.pair_start,
         "image": None if example.image is None else str(example.image),
         "label": example.label,
+        "gold_labels": example.gold_labels,
+        "gold_value": example.gold_value,
         "segments": list(example.segments.items()),
         "rationale": None if example.rationale is None else _spans(example.rationale),
         "rationales": None if example.rationales is None else [_spans(spans) for spans in example.rationales],
@@ -103,6 +105,7 @@ def row_of(example: Example, attribution: Attribution | None, problem: str | Non
     windows = None if attribution.windows is None else _spans(attribution.windows)
     plain |= {"target_weights": list(attribution.target_weights.items()), "windows": windows}
     plain |= {"token_types": attribution.token_types or None}
+    plain |= {"probability": None if attribution.problem_type == "regression" else attribution.probability}
     return row | plain | ({} if example.pair_start is None else _placed(attribution, plain, example.pair_start))
 
 

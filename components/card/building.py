@@ -46,8 +46,8 @@ def _metadata(record: GovernanceReport) -> Any:
     dataset, data_name = record.data.dataset, on_one_line(record.data.dataset.name)
     common: dict[str, Any] = {"task_type": task, "dataset_type": data_name, "dataset_name": data_name}
     pinned: dict[str, Any] = {"dataset_split": record.data.split, "dataset_revision": dataset.digest}
-    accuracy = [("accuracy", record.results.accuracy)]
-    values = [*accuracy, *((metric.name, metric.value) for metric in record.quality.metrics)]
+    own = [(name, value) for name, value, *_ in _own_metrics(record)]
+    values = [*own, *((metric.name, metric.value) for metric in record.quality.metrics)]
     results = [
         EvalResult(metric_type=re.sub(r"\W+", "_", name), metric_name=name, metric_value=value, **common, **pinned)
         for name, value in values
@@ -81,7 +81,9 @@ def _texts(record: GovernanceReport, record_sha256: str | None) -> dict[str, Any
         "reasons": markdown_text("; ".join(decision.reasons)),
         "model_type": markdown_text(model.model_type),
         "modality": model.modality,
-        "labels": markdown_text(", ".join(model.labels)),
+        "kind": f"regression; output {markdown_text(model.labels[0])}"
+        if model.is_regression
+        else f"classifier; classes {markdown_text(', '.join(model.labels))}",
         "owner": markdown_text(decision.owner or _NOT_STATED),
         "uri": _code(model.uri),
         "weights_digest": model.weights_digest,
@@ -110,12 +112,28 @@ def _texts(record: GovernanceReport, record_sha256: str | None) -> dict[str, Any
 
 
 def _metrics(record: GovernanceReport) -> list[tuple[str, ...]]:
-    results = record.results
-    rows = [("accuracy", results.accuracy, results.accuracy_interval, results.n_labelled, Direction.HIGHER)]
+    rows = _own_metrics(record)
     rows += [(metric.name, metric.value, metric.interval, metric.n, metric.direction) for metric in record.quality.metrics]
     return [
         (markdown_text(name), "not measured" if value is None else f"{value:.4f}", _interval(interval), str(n), direction.value)
         for name, value, interval, n, direction in rows
+    ]
+
+
+_MetricRow = tuple[str, float | None, Interval | None, int, Direction]
+
+
+def _own_metrics(record: GovernanceReport) -> list[_MetricRow]:
+    """How the model itself did: accuracy, or of a regression its errors."""
+    results, found = record.results, record.results.regression
+    if not record.model.is_regression:
+        return [("accuracy", results.accuracy, results.accuracy_interval, results.n_labelled, Direction.HIGHER)]
+    if found is None:
+        return [("mean absolute error", None, None, 0, Direction.LOWER)]
+    return [
+        ("mean absolute error", found.mean_absolute_error, found.mean_absolute_error_interval, found.n, Direction.LOWER),
+        ("root mean squared error", found.root_mean_squared_error, None, found.n, Direction.LOWER),
+        ("R²", found.r_squared, None, found.n, Direction.HIGHER),
     ]
 
 

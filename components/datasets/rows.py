@@ -14,6 +14,7 @@ from calig.errors import InvalidInputError
 from calig.pictures import MAX_BYTES, open_picture
 from components.common.errors import InputError
 from components.datasets.columns import Row, is_missing, segment_text
+from components.datasets.gold import Gold
 from components.datasets.limits import Limits
 from components.datasets.readers import read_json
 from schemas.release import Example, Spans
@@ -146,7 +147,7 @@ class RowReader:
     has_ids: bool
     has_pairs: bool = False
 
-    def example(self, number: int, row: Row, label: str | None) -> Example:
+    def example(self, number: int, row: Row, gold: Gold) -> Example:
         """Row `number` (from 0); what cannot be explained carries its `problem`.
 
         Raises:
@@ -161,7 +162,7 @@ class RowReader:
             text=text,
             text_pair=pair,
             image=picture.path,
-            label=label,
+            **gold._asdict(),
             segments={name: value for name in self.segments if (value := segment_text(row.get(name))) is not None},
             rationale=self._rationale(row, text, pair, number),
             rationales=read_rationales(row, text, number),

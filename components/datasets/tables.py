@@ -46,7 +46,7 @@ def read_saved_dataset(path: Path, limit: int | None, budget: Budget) -> Rows:
     n_rows = min(len(saved), len(saved) if limit is None else limit)
     parts = (arrow[start : min(start + _ROWS_AT_ONCE, n_rows)] for start in range(0, n_rows, _ROWS_AT_ONCE))
     batches = (batch for part in parts for batch in part.to_batches())
-    names = {name: feature.names for name, feature in saved.features.items() if type(feature).__name__ == "ClassLabel"}
+    names = {name: found for name, feature in saved.features.items() if (found := _names_of(feature)) is not None}
     return Rows(tuple(saved.column_names), [_with_class_names(row, names) for row in _rows(batches, budget, n_rows)])
 
 
@@ -154,5 +154,13 @@ def _with_class_names(row: Row, names: dict[str, list[str]]) -> Row:
     return {**row, **named}
 
 
-def _class_name(index: int | None, classes: list[str]) -> str | None:
+def _names_of(feature: Any) -> list[str] | None:
+    """The class names of a feature that holds a class, or a list of classes, by index; None of any other."""
+    inner = getattr(feature, "feature", feature)
+    return list(inner.names) if type(inner).__name__ == "ClassLabel" else None
+
+
+def _class_name(index: Any, classes: list[str]) -> Any:
+    if isinstance(index, list):
+        return [_class_name(one, classes) for one in index]
     return None if index is None or index < 0 else classes[index]

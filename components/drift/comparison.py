@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from components.common.errors import InputError
+from components.common.outputs import typical_deviation
 from components.drift import findings
 from components.drift.comparability import obstacle, other_baseline, shortfall
 from components.drift.limits import judged_by, numerics_floor, thresholds
 from components.drift.noise import measure_noise
-from components.drift.pairing import Pairing, groups, match
+from components.drift.pairing import PairedExample, Pairing, groups, match
 from components.drift.power import power_of, shortage
 from components.drift.sets import WordSet, word_sets
 from components.drift.slices import most_changed
@@ -115,16 +118,33 @@ def _compared(
     short = shortfall(pairing.coverage, config.drift)
     if short is not None:
         return _unjudged(*short, pairing, reference.identity)
+    if _is_constant(pairing.examples):
+        return _unjudged(*_NO_UNIT, pairing, reference.identity)
     noise = measure_noise(reference, theirs, ours, sources, config.drift, sets)
     judged = judged_by(config.drift, noise)
     report = _report(pairing, reference.identity, config.model_copy(update={"drift": judged}), noise, sets)
     answers = _common(theirs.answers(), ours.answers())
+    change = findings.prediction_change(answers)
+    flipped = sum(before["predicted"] != after["predicted"] for before, after in answers)
     facts = {
         "accuracy_change": _accuracy_change(answers),
-        "flipped": sum(before["predicted"] != after["predicted"] for before, after in answers),
+        "prediction_change": change,
+        "flipped": flipped if change is None else change.moved,
         "thresholds": tuple(thresholds(config.drift, judged, noise, decided_on)),
     }
     return _seen(report, config.drift, judged, noise).model_copy(update=facts)
+
+
+_NO_UNIT = (
+    "the reference, a regression, gives half of the rows or more one and the same output: effects have nothing to be measured by",
+    "explain rows that it answers differently, or compare with another version",
+)
+
+
+def _is_constant(examples: Sequence[PairedExample]) -> bool:
+    """Whether the reference is a regression whose outputs have no typical deviation."""
+    outputs = [e.outputs[0] for e in examples if e.outputs is not None]
+    return bool(outputs) and typical_deviation(np.array(outputs)) == 0.0
 
 
 def _report(

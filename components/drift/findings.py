@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
-from components.drift.pairing import PairedExample
+import numpy as np
+
+from components.common.outputs import MOVED, typical_deviation
+from components.drift.pairing import PairedExample, moved_by
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
-from components.table.rows import Answer, is_wrong
-from schemas.drift import DriftExample, DriftWord, Noise, SetShift, WordShift
+from components.table.gold import decisions_of, error_of, output_of, own_id
+from components.table.rows import Answer
+from schemas.drift import DriftExample, DriftWord, Noise, PredictionChange, SetShift, WordShift
 
 
 def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Sequence[str], noise: Noise) -> str:
@@ -67,10 +72,31 @@ def next_step(firing: Sequence[WordShift]) -> str:
 
 
 def accuracy(answers: Sequence[Answer]) -> float | None:
-    """Share of the answers that are as labelled; None without labels."""
-    labelled = [answer for answer in answers if answer["label"] is not None]
-    wrong = sum(is_wrong(answer["label"], answer["predicted"]) for answer in labelled)
-    return 1 - wrong / len(labelled) if labelled else None
+    """Share of the decisions that are as labelled, see `decisions_of`; None without labels."""
+    different = {own_id(answer): answer for answer in answers}
+    made = [found for answer in different.values() if (found := decisions_of(answer)) is not None]
+    return sum(found.right for found in made) / sum(found.made for found in made) if made else None
+
+
+def prediction_change(answers: Sequence[tuple[Answer, Answer]]) -> PredictionChange | None:
+    """How far the outputs of a regression moved between two versions, reference and candidate of each row; None for classes."""
+    outputs = [(output_of(before), output_of(now)) for before, now in answers]
+    known = [at for at, (a, b) in enumerate(outputs) if a is not None and b is not None and isfinite(a) and isfinite(b)]
+    if not known:
+        return None
+    pairs = np.array([outputs[at] for at in known], dtype=float)
+    unit, change = typical_deviation(pairs[:, 0]), pairs[:, 1] - pairs[:, 0]
+    errors = [tuple(error_of(side) for side in answers[at]) for at in known]
+    grown = [abs(new) - abs(old) for old, new in errors if old is not None and new is not None]
+    return PredictionChange(
+        unit=unit,
+        mean=float(change.mean()),
+        median_absolute=float(np.median(np.abs(change))),
+        p95_absolute=float(np.quantile(np.abs(change), 0.95)),
+        n=len(known),
+        moved=sum(moved_by((a, b), unit) > MOVED for a, b in pairs.tolist()),
+        error_change=float(np.mean(grown)) if grown else None,
+    )
 
 
 def worst(examples: Sequence[PairedExample], n: int) -> list[DriftExample]:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 
-from components.drift.windows import WindowRow, mix_shift, typical_decision, unseen_words, window_rows, window_shifts
+from components.drift.windows import (
+    WindowRow,
+    mix_shift,
+    number_shift,
+    typical_decision,
+    unseen_words,
+    window_rows,
+    window_shifts,
+)
+from components.table.gold import gold_classes, is_regression, output_of
 from components.table.rows import Row, count_rows, read_rows
 from schemas.base import CheckVerdict, Severity, Threshold
 from schemas.config import MonitorConfig
@@ -72,7 +82,7 @@ def _compared(
     config: MonitorConfig,
 ) -> MonitorReport:
     shifts, unseen = window_shifts(made[0], made[1], config), unseen_words(made[0], made[1], config)
-    mixes = [m for m in (_mix_of(rows, "predicted", config), _mix_of(rows, "label", config)) if m is not None]
+    mixes = [m for m in (_answers_mix(rows, config), _gold_mix(rows, config)) if m is not None]
     firing = [s for s in shifts if s.fires]
     failed = bool(firing) or unseen.fires
     if not (failed or shifts):
@@ -91,11 +101,36 @@ def _compared(
     )
 
 
-def _mix_of(rows: tuple[Mapping[str, Row], Mapping[str, Row]], column: str, config: MonitorConfig) -> MixShift | None:
+_Windows = tuple[Mapping[str, Row], Mapping[str, Row]]
+
+
+def _answers_mix(rows: _Windows, config: MonitorConfig) -> MixShift | None:
+    if is_regression(rows[0]):
+        return _of_numbers("predictions", rows, output_of, config)
+    return _of_classes("predicted classes", rows, lambda row: [row["predicted"]], config)
+
+
+def _gold_mix(rows: _Windows, config: MonitorConfig) -> MixShift | None:
+    if is_regression(rows[0]):
+        return _of_numbers("gold numbers", rows, lambda row: row["gold_value"], config)
+    return _of_classes("gold classes", rows, gold_classes, config)
+
+
+def _of_classes(
+    name: str, rows: _Windows, classes: Callable[[Row], Sequence[str | None]], config: MonitorConfig
+) -> MixShift | None:
     """None when a window has no such classes, for instance no labels."""
-    before, now = ([row[column] for row in window.values() if row[column] is not None] for window in rows)
-    name = {"predicted": "predicted classes", "label": "gold classes"}[column]
+    before, now = ([one for row in window.values() for one in classes(row) if one is not None] for window in rows)
     return mix_shift(name, before, now, config) if before and now else None
+
+
+def _of_numbers(name: str, rows: _Windows, number: Callable[[Row], float | None], config: MonitorConfig) -> MixShift | None:
+    before, now = (_known(number(row) for row in window.values()) for window in rows)
+    return number_shift(name, before, now, config) if before and now else None
+
+
+def _known(numbers: Iterable[float | None]) -> list[float]:
+    return [number for number in numbers if number is not None and isfinite(number)]
 
 
 def _reason(firing: Sequence[WindowShift], shifts: Sequence[WindowShift], unseen: UnseenWords, mixes: Sequence[MixShift]) -> str:
@@ -122,13 +157,13 @@ def _next_step(firing: Sequence[WindowShift], unseen: UnseenWords) -> str:
 
 
 def _window(name: str, digest: str, rows: Mapping[str, Row], made: Sequence[WindowRow]) -> Window:
-    labels = [row["label"] for row in rows.values() if row["label"] is not None]
+    labels = [one for row in rows.values() for one in gold_classes(row)]
     return Window(
         name=name,
         digest=digest,
         n_rows=len(rows),
         n_zero=len(rows) - len(made),
-        predictions=_mix([row["predicted"] for row in rows.values()]),
+        predictions={} if is_regression(rows) else _mix([row["predicted"] for row in rows.values()]),
         labels=_mix(labels),
     )
 
@@ -148,7 +183,7 @@ def _thresholds(config: MonitorConfig, decided_on: str) -> list[Threshold]:
         ("word_shift_z", "|z| of the word shift", "above fires", Severity.CRITICAL, _PRIOR),
         ("false_discovery_rate", "q of the word shift", "below fires", Severity.CRITICAL, "convention"),
         ("unseen_mass", "attribution on unseen words", "above fires", Severity.CRITICAL, _CHOICE),
-        ("mix", "distance of the class mixes", "above fires", Severity.WARNING, "stated prior: a choice, not measured"),
+        ("mix", "distance of the mixes of answers", "above fires", Severity.WARNING, "stated prior: a choice, not measured"),
     )
     return [
         Threshold.configured(config, setting, name=name, direction=direction, severity=severity, source=source, date=decided_on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from components.common.outputs import MOVED, typical_deviation
+from components.table.gold import answer_text, gold_text, is_regression
 from components.table.orientation import NamedTarget, opposite, orientation, sign_between
 from components.table.reader import iter_rows
 from components.table.rows import Row
@@ -24,7 +27,7 @@ def groups(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[Paired
     yield "all", list(examples)
     members: dict[str, list[PairedExample]] = {}
     for example in examples:
-        for name in (f"class = {example.predictions[0]}", *(f"{titled(k)} = {v}" for k, v in example.segments.items())):
+        for name in (*example.class_slice, *(f"{titled(k)} = {v}" for k, v in example.segments.items())):
             members.setdefault(name, []).append(example)
     yield from ((name, some) for name, some in sorted(members.items()) if len(some) >= MIN_SLICE)
 
@@ -51,7 +54,8 @@ class PairedExample:
     words (or image patches), one share each per side. `layer_shares` is the share of the mass per layer, `layers` the signed
     shares of the units within each layer's own attribution, `layers units`. In logits are `mass`, the total absolute relevance,
     `differences`, |f(x) − f(x')|, and `margin`, how far the reference is from another answer (None: its logits do not say).
-    `pair_start`: where in `text` the second text of a pair begins.
+    `pair_start`: where in `text` the second text of a pair begins. Of a regression, `outputs` are what both versions give, and
+    `moved` is how far the candidate's lies from the reference's, in typical deviations of the reference's (None: classes).
     """
 
     id: str
@@ -70,11 +74,18 @@ class PairedExample:
     layer_shares: tuple[Floats, Floats] = field(repr=False)
     layers: tuple[Floats, Floats] | None = field(repr=False, default=None)
     pair_start: int | None = None
+    outputs: tuple[float, float] | None = None
+    moved: float | None = None
 
     @property
     def same_answer(self) -> bool:
-        """Whether both versions predict the same class."""
-        return self.predictions[0] == self.predictions[1]
+        """Whether both versions predict the same class; of a regression, nearly the same number."""
+        return self.predictions[0] == self.predictions[1] if self.moved is None else self.moved <= MOVED
+
+    @property
+    def class_slice(self) -> tuple[str, ...]:
+        """The slice of the class that the reference predicts; a regression has none."""
+        return (f"class = {self.predictions[0]}",) if self.outputs is None else ()
 
 
 @dataclass(frozen=True)
@@ -123,13 +134,14 @@ def pair(
     Where the candidate's own row explains something else, its row in `toward_reference` takes its place; without one the
     example is left out.
     """
+    unit = unit_of_outputs(reference)
     for key in (k for k in reference if k in candidate):
         a, b = reference[key], candidate[key]
         if sign_between(a, b) is None and key in toward_reference:
             b = toward_reference[key]
         between = sign_between(a, b)
         if between is not None:
-            yield _paired(finite(a), finite(b), between, labels)
+            yield _paired(finite(a), finite(b), between, labels, unit)
 
 
 def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> dict[str, NamedTarget]:
@@ -150,7 +162,21 @@ def _explained(tables: Sequence[Path]) -> Iterator[tuple[str, NamedTarget]]:
     yield from ((row["id"], row) for row in iter_rows(tables, NamedTarget, explained=True))
 
 
-def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExample:
+def unit_of_outputs(rows: Mapping[str, Row]) -> float | None:
+    """The typical deviation of a regression's outputs over `rows`; None for classes. Reads all rows of a regression."""
+    if not is_regression(rows):
+        return None
+    outputs = np.array([row["logits"][0] for row in rows.values()], dtype=float)
+    return typical_deviation(outputs[np.isfinite(outputs)])
+
+
+def moved_by(outputs: tuple[float, float], unit: float) -> float:
+    """How far the second output lies from the first, in units; without a unit any change is beyond all limits."""
+    change = abs(outputs[1] - outputs[0])
+    return change / unit if unit > 0 else (math.inf if change > 0 else 0.0)
+
+
+def _paired(a: Row, b: Row, between: int, labels: Sequence[str], unit: float | None) -> PairedExample:
     aligned = align(units_of(a), units_of(b))
     spans = [span for span, _, _ in aligned]
     toward, sign = orientation(a, labels)
@@ -158,12 +184,13 @@ def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExampl
     sides = [sign * np.array([u[side] for u in aligned]) for side, sign in ((1, signs[0]), (2, signs[1]))]
     masses = [float(np.abs(values).sum()) for values in sides]
     reference, candidate = (v / m if m > 0 else v for v, m in zip(sides, masses, strict=True))
+    outputs = None if unit is None else (float(a["logits"][0]), float(b["logits"][0]))
     return PairedExample(
         id=a["id"],
         text=a["text"] or "",
-        label=a["label"],
+        label=gold_text(a),
         segments=dict(a["segments"] or []),
-        predictions=(a["predicted"], b["predicted"]),
+        predictions=(answer_text(a), answer_text(b)),
         toward=toward,
         opposite=opposite(a, labels),
         units=[(name_of(a, span), span) for span in spans],
@@ -175,6 +202,8 @@ def _paired(a: Row, b: Row, between: int, labels: Sequence[str]) -> PairedExampl
         layer_shares=(layer_shares(a), layer_shares(b)),
         layers=(signs[0] * layers_by_unit(a, spans), signs[1] * layers_by_unit(b, spans)),
         pair_start=a.get("pair_start"),
+        outputs=outputs,
+        moved=None if outputs is None or unit is None else moved_by(outputs, unit),
     )
 
 

@@ -92,8 +92,8 @@ def _conditions(examples: Sequence[PairedExample], sets: Sequence[WordSet]) -> I
         yield _large_enough(
             (f"{titled(column)} = {v}", v, [e.segments.get(column) for e in examples]) for v in _values(examples, column)
         )
-    answers = [example.predictions[0] for example in examples]
-    yield _large_enough((f"class = {name}", name, answers) for name in sorted(set(answers)))
+    answers = [name for example in examples for name in example.class_slice]  # of every example, or of none
+    yield _large_enough((name, name, answers) for name in sorted(set(answers)))
     yield _lengths(examples)
     yield _containing(examples, sets)
 

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from components.common.outputs import typical_deviation
 from components.drift.statistics.word_shift import ERROR_FLOOR
+from components.table.gold import output_of
 from components.table.rows import Row
 from components.table.units import Floats, finite, name_of, units_of
 from schemas.config import MonitorConfig
@@ -29,6 +31,7 @@ class WindowRow:
 
     Per word, toward the class explained: the signed share and the absolute share of the attribution (the sums are at most 1), the
     effect of one occurrence, in logits, and the number of occurrences. difference: |f(x) − f(x')|; mass: Σ|value|; in logits.
+    output: of a regression.
     """
 
     toward: str
@@ -38,6 +41,7 @@ class WindowRow:
     words: Counter[str]
     difference: float
     mass: float
+    output: float | None = None
 
 
 def window_rows(rows: Mapping[str, Row]) -> list[WindowRow]:
@@ -63,7 +67,13 @@ def window_shifts(before: Sequence[WindowRow], now: Sequence[WindowRow], config:
 
 
 def typical_decision(rows: Sequence[WindowRow]) -> float:
-    """What effects are measured in: the median |f(x) − f(x')| of the rows, in logits; where that is zero, their median mass."""
+    """What effects are measured in: the median |f(x) − f(x')| of the rows, in logits; where that is zero, their median mass.
+
+    Of a regression the typical deviation of the outputs takes its place.
+    """
+    outputs = [row.output for row in rows if row.output is not None]
+    if outputs:
+        return typical_deviation(np.array(outputs)) or float(np.median([row.mass for row in rows]))
     return float(np.median([row.difference for row in rows])) or float(np.median([row.mass for row in rows]))
 
 
@@ -100,6 +110,17 @@ def mix_shift(name: str, before: Sequence[str], now: Sequence[str], config: Moni
     return MixShift(name=name, distance=distance, p_value=p, n_before=len(before), n_now=len(now), fires=fires)
 
 
+def number_shift(name: str, before: Sequence[float], now: Sequence[float], config: MonitorConfig) -> MixShift:
+    """Whether a regression's numbers are distributed otherwise: the largest distance of the distribution functions, and its p.
+
+    Kolmogorov and Smirnov's test of two samples. Of two classes the distance is the total variation distance of their mixes.
+    """
+    found = stats.ks_2samp(before, now)
+    distance, p = float(found.statistic), float(found.pvalue)
+    fires = distance > config.mix and p < config.false_discovery_rate
+    return MixShift(name=name, distance=distance, p_value=p, n_before=len(before), n_now=len(now), fires=fires)
+
+
 def _window_row(row: Row) -> WindowRow | None:
     units = [(name_of(row, span).casefold(), value) for span, value in units_of(row)]
     total = sum(abs(value) for _, value in units)
@@ -119,6 +140,7 @@ def _window_row(row: Row) -> WindowRow | None:
         words=words,
         difference=abs(row["f_input"] - row["f_baseline"]),
         mass=total,
+        output=output_of(row),
     )
 
 

@@ -9,20 +9,18 @@ from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import yaml
-from scipy.stats import binomtest
 
 from components.common.errors import CouldNotRunError
 from components.common.memory import peak_resident_bytes
 from components.governance.decision import decide
+from components.governance.results import model_results
+from components.table.gold import Answered
 from components.table.reader import iter_rows, open_table
-from components.table.rows import is_wrong
 from components.table.value_digest import file_values_digest
 from schemas.attribution import ShardResult
-from schemas.base import Interval
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
@@ -32,7 +30,6 @@ from schemas.governance import (
     Environment,
     GovernanceReport,
     MethodRecord,
-    ModelResults,
     SkippedRow,
     TableDigest,
 )
@@ -70,15 +67,13 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-class Row(TypedDict):
-    """The columns of the attribution table that these sections need; all but the first five are None beside a problem."""
+class Row(Answered):
+    """The columns of the attribution table that these sections need; many are None beside a problem."""
 
     row: int
     id: str
-    label: str | None
     segments: dict[str, str] | None
     problem: str | None
-    predicted: str
     coverage: float
     windows: list[dict[str, int]] | None
     n_points: list[int]
@@ -109,7 +104,12 @@ def data_record(dataset: DatasetRef, table: list[Row], explained: list[Row], spl
 
 def _sampling(dataset: DatasetRef) -> str:
     taken = "all rows of the file" if dataset.limit is None else f"the first {dataset.limit} rows of the file"
-    return f"{taken}, each once for every label of the model" if dataset.each_label else taken
+    if dataset.each_label:
+        return f"{taken}, each once for every label of the model"
+    if not dataset.each_gold_label:
+        return taken
+    left_out = f"; {dataset.n_without_label} rows that have none are left out" if dataset.n_without_label else ""
+    return f"{taken}, each once for every gold label that it has{left_out}, also where accuracy is counted"
 
 
 def _segments(columns: tuple[str, ...], explained: list[Row]) -> dict[str, dict[str, int]]:
@@ -171,27 +171,6 @@ def _long_texts(settings: AttributionConfig) -> str:
         "windows' logits, the largest of which is the prediction; a token's value is its mean over all windows, nothing where a "
         "window does not hold it"
     )
-
-
-def model_results(explained: list[Row], confidence: float) -> ModelResults:
-    """How the model did on the explained rows; the interval of the accuracy covers `confidence`."""
-    labelled = [row for row in explained if row["label"] is not None]
-    right = sum(not is_wrong(row["label"], row["predicted"]) for row in labelled)
-    return ModelResults(
-        accuracy=right / len(labelled) if labelled else None,
-        accuracy_interval=_share_interval(right, len(labelled), confidence),
-        n_labelled=len(labelled),
-        unconverged=sum(not row["converged"] for row in explained),
-        predictions=dict(sorted(Counter(row["predicted"] for row in explained).items())),
-    )
-
-
-def _share_interval(k: int, n: int, confidence: float) -> Interval | None:
-    """Wilson's interval of a share; None without rows."""
-    if not n:
-        return None
-    interval = binomtest(k, n).proportion_ci(confidence, method="wilson")
-    return Interval(low=float(interval.low), high=float(interval.high), level=confidence)
 
 
 @cache
@@ -257,7 +236,7 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
         data=data_record(dataset, table, explained, stated.split),
         method=method_record(formula_version, method_fingerprint, shards[0], explained, config, fusion_choice),
         config=config,
-        results=model_results(explained, config.quality.confidence),
+        results=model_results(explained, config.quality),
         quality=quality,
         drift=drift,
         probe=probe,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calig.metrics.perturbation import FloatArray
 from components.common.errors import InputError
 from components.probe.contexts import beginnings
-from components.probe.effects import TextScorer, word_effects
+from components.probe.effects import TextScorer, scales_of, word_effects
 from components.probe.halving import Search
 from components.probe.statistics import (
     ENOUGH_TWINS,
@@ -198,7 +198,8 @@ def compare_effects(  # noqa: PLR0913 - as above
 
     A twin that is a near copy of the reference or of another twin is left out: it shows no training noise.
     `typical`: median margin on the rows, logits, of the reference, the candidate and the twins: a head's scale changes no
-    answer, so that effects are compared, and told, on the scale of the reference. Empty: all are on one scale.
+    class, so that effects are compared, and told, on the scale of the reference; of a regression the typical deviation of the
+    outputs, which only limits are shares of. Empty: all are on one scale.
     `search`: how the words were found among more (`find_finalists`); the limits count them all. None: these are all.
     """
     n_directions = 1 if len(labels) == 2 else len(labels)
@@ -209,7 +210,7 @@ def compare_effects(  # noqa: PLR0913 - as above
     if (refused := _refused((reference, candidate, *twins), typical)) is not None:
         return refused
     if typical:
-        scales = [typical[0] / margin for margin in typical]
+        scales = scales_of(typical, len(labels))
         reference, candidate, *twins = (s * side for s, side in zip(scales, (reference, candidate, *twins), strict=True))
     names = twin_names or [f"twin {number}" for number in range(1, len(twins) + 1)]
     family = _without_copies(reference, dict(zip(names, twins, strict=True)))
@@ -218,7 +219,7 @@ def compare_effects(  # noqa: PLR0913 - as above
     rankings = []
     for place, at in places.items():
         tested = Hypotheses(n_words, len(at), n_directions, n_twins, n_places=len(places), place=place)
-        limits = limits_of(tested, config, decided_on, unit, *typical[:1])
+        limits = limits_of(tested, config, decided_on, unit, *typical[:1], regression=len(labels) == 1)
         sides = [side[:, at] for side in (reference, candidate, *family.values())]
         known = (words, labels, occurrences or {}, unit, config.noise_cap, limits, at_large)
         rankings.append(Ranking(place, sides[0], sides[1], sides[2:], *known))
@@ -258,7 +259,9 @@ def _refused(sides: Sequence[FloatArray], typical: Sequence[float]) -> ProbeRepo
     if not all(np.isfinite(side).all() for side in sides):
         return could_not_probe("a version gave logits that are not finite", next_step="look at its weights: it cannot be used")
     if any(not np.isfinite(margin) or margin <= 0 for margin in typical):
-        return could_not_probe("a version tells no row's classes apart: its margins are zero", next_step="look at its weights")
+        return could_not_probe(
+            "a version tells no rows apart: its margins are zero, or its outputs are one number", next_step="look at its weights"
+        )
     return None
 
 
@@ -278,11 +281,10 @@ def _reason(ranked: Sequence[ProbedWord], n_words: int, unit: str) -> str:
         probed = f"{n_words:,} {'known words' if unit == 'word' else 'patterns'}"
         return f"none of {probed} moves the answer otherwise than before; largest change: “{first.word}” ({_by(first)})"
     warning = "warning: " if first.severity is Severity.WARNING else ""
-    side = "toward" if first.shift > 0 else "away from"
     others = f", and {len(fired) - 1} more" if len(fired) > 1 else ""
     where = f"; {_where(first)}" if unit == "word" else ""
     would = f"the {unit} “{first.word}”{first.where} would move the answer"
-    return f"{warning}{would} {side} {first.toward} ({_by(first)}){where}{others}"
+    return f"{warning}{would} {first.sense} {first.toward} ({_by(first)}){where}{others}"
 
 
 def _where(word: ProbedWord) -> str:

@@ -13,11 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from calig.words import word_spans
 from components.common.errors import InputError
-from components.probe.effects import TextScorer
+from components.probe.effects import TextScorer, undecided
 from components.probe.pairs import sided
 from schemas.probe import PatchContext, ProbeContext
 
@@ -65,8 +63,8 @@ def choose_contexts(scorer: TextScorer, candidates: Candidates, n: int) -> list[
     """The least decided texts under the reference, each with a gap: half of the `n` whole rows, half fragments of different rows.
 
     Where fewer rows are short enough to be scored whole, further fragments take their places. Decided is a text whose largest
-    logit is far from the second. The choice rests on the reference alone, so that its scores can be kept for the next
-    candidate. InputError when there are too few rows.
+    logit is far from the second, or whose output, of a regression, is far from the median. The choice rests on the
+    reference alone, so that its scores can be kept for the next candidate. InputError when there are too few rows.
     """
     rows = _undecided(scorer, candidates.rows)[: n // 2]
     wanted, found = n - len(rows), len(set(candidates.fragments.values()))
@@ -106,12 +104,9 @@ def beginnings(contexts: Iterable[ProbeContext | PatchContext]) -> list[int]:
 
 
 def _undecided(scorer: TextScorer, texts: Iterable[str]) -> list[str]:
-    """The texts by the margin of their largest over their second logit, smallest first."""
+    """The texts, the least decided first."""
     listed = list(texts)
-    if not listed:
-        return []
-    top = np.sort(scorer(listed), axis=1)[:, -2:]
-    return [listed[place] for place in np.argsort(top[:, 1] - top[:, 0], kind="stable")]
+    return [listed[place] for place in undecided(scorer(listed))] if listed else []
 
 
 def _spread(items: list[_Item], limit: int) -> list[_Item]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calig.metrics.perturbation import FloatArray, PerturbedText
 from components.common.errors import CouldNotRunError
+from components.common.outputs import typical_deviation
 from components.probe.pairs import columns_of
 from schemas.base import digest_of
 from schemas.probe import ProbeContext
@@ -72,9 +73,31 @@ def word_logits(
 
 
 def typical_margin(logits: FloatArray) -> float:
-    """Median distance of the largest logit from the second over rows, `rows classes`: how firmly a version decides."""
+    """Median distance of the largest logit from the second over rows, `rows classes`: how firmly a version decides.
+
+    Of a regression, `rows 1`, the typical deviation of its outputs: how far from the middle of them a row typically lies.
+    """
+    if logits.shape[-1] == 1:
+        return typical_deviation(logits[:, 0])
     top = np.sort(logits, axis=-1)[:, -2:]
-    return float(np.median(np.abs(top[:, -1] - top[:, 0] if top.shape[1] > 1 else top[:, 0])))
+    return float(np.median(top[:, 1] - top[:, 0]))
+
+
+def scales_of(typical: Sequence[float], n_classes: int) -> list[float]:
+    """What each version's logits are multiplied by, so that all are on the reference's scale, the first of `typical`.
+
+    A head's scale changes no class. A regression's is that of the number it predicts: it stays. A margin of 0 is left as
+    it is: such versions are refused when they are compared.
+    """
+    return [1.0 if n_classes == 1 or margin <= 0 else typical[0] / margin for margin in typical]
+
+
+def undecided(logits: FloatArray) -> NDArray[np.intp]:
+    """The rows of `rows classes` logits, the least decided first: the smallest margin, of a regression nearest to the median."""
+    if logits.shape[1] == 1:
+        return np.argsort(np.abs(logits[:, 0] - np.median(logits[:, 0])), kind="stable")
+    top = np.sort(logits, axis=1)[:, -2:]
+    return np.argsort(top[:, 1] - top[:, 0], kind="stable")
 
 
 def effects_of(logits: FloatArray) -> FloatArray:
@@ -93,7 +116,12 @@ def less_neutral(margins: FloatArray, at_large: NDArray[np.bool_] | None = None)
 
 
 def margins_of(logits: FloatArray) -> FloatArray:
-    """Two classes have one direction, logit₁ − logit₀; more have one each, the class's logit less the mean of all."""
+    """Two classes have one direction, logit₁ − logit₀; more have one each, the class's logit less the mean of all.
+
+    A regression has one, its output: nothing is taken from it.
+    """
+    if logits.shape[-1] == 1:
+        return np.asarray(logits)
     if logits.shape[-1] == 2:
         return logits[..., 1:] - logits[..., :1]
     return np.asarray(logits - logits.mean(axis=-1, keepdims=True))

@@ -1,6 +1,7 @@
 """The metamorphic probe: does the same change of the rows change the answers under the candidate as under the reference?
 
-Per transformation T, with t a version's typical decision (its median margin on the rows) and f what is explained,
+Per transformation T, with t a version's typical decision (its median margin on the rows; of a regression, for all versions the
+typical deviation of the reference's outputs) and f what is explained,
 
     δ_row = [f_c(T x) − f_c(x)] / t_c  −  mean over the reference and its twins of [f(T x) − f(x)] / t
 
@@ -22,6 +23,7 @@ from scipy import special
 
 from calig.metrics.perturbation import FloatArray
 from components.common.intervals import detectable
+from components.common.outputs import MOVED
 from components.probe.effects import typical_margin
 from components.probe.paired_effects import PairedShift, paired_shifts
 from components.probe.statistics import BY_RULE, chance_limit
@@ -101,8 +103,13 @@ class Explained:
         classes = f[:, 1:] if self.opposed else f
         return np.hstack([classes, np.take_along_axis(f, answers[:, None], axis=1)]) if self._exclusive else classes
 
-    def turned(self, before: FloatArray, after: FloatArray) -> NDArray[np.bool_]:
-        """Rows whose answer is another one: another class, or, of independent labels, another set of them."""
+    def turned(self, before: FloatArray, after: FloatArray, typical: float) -> NDArray[np.bool_]:
+        """Rows whose answer is another one: another class, another set of independent labels, or another number.
+
+        `typical`: the version's typical decision; a number that moved by more than a share of it is another one.
+        """
+        if before.shape[1] == 1:
+            return np.asarray(np.abs(after - before)[:, 0] > MOVED * typical)
         if self._exclusive:
             return np.asarray(before.argmax(axis=1) != after.argmax(axis=1))
         return np.asarray(((before > 0) != (after > 0)).any(axis=1))
@@ -144,7 +151,9 @@ def compare_transformed(
     """
     versions = [_Version(texts, of_version) for of_version in logits]
     if not all(version.usable for version in versions):
-        return _not_judged(texts, "a version tells no row's classes apart, or its logits are not finite", "look at its weights")
+        return _not_judged(texts, "a version tells no rows apart, or its logits are not finite", "look at its weights")
+    if len(explained.labels) == 1:  # a regression: all on the scale of the number that is predicted
+        versions = [_Version(texts, of_version, versions[0].typical) for of_version in logits]
     answers = versions[0].rows.argmax(axis=1)
     usable = [name for name, changed in texts.changed.items() if len(changed) > 1]
     if not usable or len(usable) + len(twin_names) < 2:
@@ -186,10 +195,10 @@ def with_transformations(words: ProbeReport, rows: MetamorphicReport) -> ProbeRe
 class _Version:
     """The logits of one version: of the rows, and of what became of them."""
 
-    def __init__(self, texts: TransformedTexts, logits: FloatArray) -> None:
+    def __init__(self, texts: TransformedTexts, logits: FloatArray, typical: float | None = None) -> None:
         self._texts, self._logits = texts, logits
         self.rows = self._of(texts.rows)
-        self.typical = typical_margin(self.rows)
+        self.typical = typical_margin(self.rows) if typical is None else typical
 
     @property
     def usable(self) -> bool:
@@ -233,7 +242,7 @@ class _Judge:
         severities = [self._severity(p, s) for p, s in zip(shift.p_value, shift.shift, strict=True)]
         either = len(severities) - 1  # says least of what became evidence: shown where nothing else stands out as far
         at = min(range(len(severities)), key=lambda d: (_RANK[severities[d]], d == either, shift.p_value[d]))
-        reference, candidate = (self.explained.turned(*version.pair(name)) for version in versions[:2])
+        reference, candidate = (self.explained.turned(*version.pair(name), version.typical) for version in versions[:2])
         update = self._facts(shift, at) | {
             "severity": severities[at],
             "flips_reference_only": float((reference & ~candidate).mean()),

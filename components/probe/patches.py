@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from calig.errors import InvalidInputError
 from calig.metrics.perturbation import FloatArray, PerturbedImage
 from components.common.errors import CouldNotRunError, InputError
+from components.probe.effects import undecided
 from schemas.probe import PatchContext
 
 #: Paths of pictures → logits `pictures classes`.
@@ -43,11 +44,10 @@ def patterns() -> dict[str, tuple[Pixels, float]]:
 
 
 def choose_pictures(scorer: PictureScorer, paths: Sequence[Path], n: int) -> list[PatchContext]:
-    """The `n` pictures with the smallest margin (largest less second logit) under the reference, each with a place."""
+    """The `n` least decided pictures under the reference, see `undecided`, each with a place."""
     if len(paths) < n:
         raise InputError("too few pictures to paste patterns onto", got=f"{len(paths)} pictures", allowed=f"at least {n}")
-    top = np.sort(scorer(paths), axis=1)[:, -2:]
-    order = np.argsort(top[:, 1] - top[:, 0], kind="stable")[:n].tolist()
+    order = undecided(scorer(paths))[:n].tolist()
     return [PatchContext(path=paths[i], place=_PLACES[turn % len(_PLACES)]) for turn, i in enumerate(order)]
 
 

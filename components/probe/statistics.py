@@ -205,22 +205,26 @@ class Limits:
         return next((threshold.severity for threshold in self.z if abs(z) >= threshold.limit), None)
 
 
-def limits_of(tested: Hypotheses, config: ProbeConfig, decided_on: str, unit: Unit, typical: float = 1.0) -> Limits:
+def limits_of(
+    tested: Hypotheses, config: ProbeConfig, decided_on: str, unit: Unit, typical: float = 1.0, *, regression: bool = False
+) -> Limits:
     """The limits in force for what is tested.
 
-    `typical`: the reference's median margin on the rows, logits, of which the least change is a share. Patterns fail a version
+    `typical`: the reference's median margin on the rows, logits, of which the least change is a share; of a `regression` the
+    typical deviation of its outputs. Patterns fail a version
     only when there are twins.
     """
     rule = _Rule(tested, unit, decided_on)
     warning = rule.threshold(config.z, config.warning_level, Severity.WARNING)
     critical = rule.threshold(config.certain_z, config.level, Severity.CRITICAL)
+    of_rows = "typical deviation of the outputs" if regression else "median margin"
     effect = Threshold.configured(
         config,
         "min_effect",
         name=f"|shift| of a {unit}, logits",
         direction=_ABOVE,
         severity=Severity.WARNING,
-        source=f"{config.min_effect:g} of the reference's median margin on the rows ({typical:.2f} logits), chosen after 47 "
+        source=f"{config.min_effect:g} of the reference's {of_rows} on the rows ({typical:.2f} logits), chosen after 47 "
         "honest retrainings (make bench-drift, draw 20261129): 9 of their 13 alarms were by smaller changes",
         date=decided_on,
     )

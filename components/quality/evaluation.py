@@ -53,7 +53,7 @@ def evaluate(
 
     Raises:
         InputError: the suite or the fractions cannot be used.
-        CouldNotRunError: the table cannot be read, or the scorer failed or gave what are no probabilities of the classes.
+        CouldNotRunError: the table cannot be read, or the scorer failed or gave what are no answers of the model.
     """
     suite_name = suite_for(config.suite, modality_of(table_paths))
     _check_config(suite_name, config)
@@ -61,7 +61,11 @@ def evaluate(
     scored = replace(scored, frame=with_findings(scored.frame, falsification))
     suite = load_suite(suite_name, columns=list(scored.frame.columns), modules=listed_modules(config))
     skipped = too_few_explained(len(scored.frame), scored.n_skipped, config)
-    checks = (*run_checks(suite, scored.frame), *doubts(scored.frame), *skipped)
+    checks = (
+        *run_checks(suite, scored.frame, problem_type=scored.problem_type),
+        *doubts(scored.frame, scored.problem_type),
+        *skipped,
+    )
     compared, attempt = controls(scored, config), summary_of(falsification, config)
     return QualityReport(
         verdict=overall(checks),
@@ -93,7 +97,7 @@ def _warnings(
     """Sentences for the report's first lines, gravest first."""
     sentences = [_beaten(control) for control in compared if control.beats_ca_lig]
     sentences += warnings_of(attempt)
-    sentences += _about_rows(scored.frame, scored.n_skipped)
+    sentences += _about_rows(scored)
     sentences += _too_few(scored.frame)
     missing = sorted(name for name in CONTROLS if not n_compared(scored.frame, name))
     if missing and len(scored.frame):
@@ -121,12 +125,11 @@ def _too_few(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _about_rows(frame: pd.DataFrame, n_skipped: int) -> list[str]:
+def _about_rows(scored: ScoredRows) -> list[str]:
     sentences = []
-    if disagrees(frame):
-        sentences.append(
-            "The scorer gives other probabilities than the attribution run did: the two may not have run the same model."
-        )
-    if n_skipped:
-        sentences.append(f"{n_skipped} rows have no attribution and were not judged.")
+    if disagrees(scored.frame, scored.problem_type):
+        what = "outputs" if scored.problem_type == "regression" else "probabilities"
+        sentences.append(f"The scorer gives other {what} than the attribution run did: the two may not have run the same model.")
+    if scored.n_skipped:
+        sentences.append(f"{scored.n_skipped} rows have no attribution and were not judged.")
     return sentences

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.report.answers import ANSWER_COLUMNS, Answer, answer_of
+from components.table import gold
 from components.table.reader import iter_batches
-from components.table.rows import is_wrong
 
-_BRIEF = ["row", "id", "predicted", "label", "converged", "residuals", "n_points"]
+_BRIEF = ["row", "id", "converged", "residuals", "n_points"]
 _DRAWN = [
     *(
         "row",
@@ -18,9 +19,7 @@ _DRAWN = [
         "text",
         "pair_start",
         "image",
-        "label",
         "segments",
-        "predicted",
         "probability",
         "target",
         "f_input",
@@ -37,8 +36,8 @@ class Brief:
 
     row: int
     id: str
-    predicted: str
-    label: str | None
+    answer: Answer
+    wrong: bool
     converged: bool
     residuals: tuple[float, ...]
     n_points: tuple[int, ...]
@@ -63,10 +62,11 @@ class Drawn:
     text: str | None
     pair_start: int | None
     image: str | None
-    label: str | None
+    gold: str | None
+    wrong: bool
     segments: tuple[tuple[str, str], ...]
-    predicted: str
-    probability: float
+    answer: Answer
+    probability: float | None
     target: str
     f_input: float
     f_baseline: float
@@ -83,25 +83,24 @@ class Drawn:
 class ReferenceRow:
     """The reference version's answer and words on the same example."""
 
-    predicted: str
+    answer: Answer
     target: str
     words: tuple[Word, ...]
 
 
 def read_briefs(paths: Iterable[Path]) -> list[Brief]:
     """Every explained row, in the order of the data set; rows with a problem are left out."""
-    briefs = (Brief(**{name: _frozen(value) for name, value in record.items()}) for record in _records(paths, _BRIEF))
-    return sorted(briefs, key=lambda brief: brief.row)
+    return sorted((_brief(record) for record in _records(paths, [*_BRIEF, *gold.COLUMNS])), key=lambda brief: brief.row)
 
 
 def read_drawn(paths: Iterable[Path], rows: Iterable[int]) -> dict[int, Drawn]:
     """The rows to draw, by their position in the data set."""
-    return {record["row"]: _drawn(record) for record in _records(paths, _DRAWN, ("row", sorted(rows)))}
+    return {record["row"]: _drawn(record) for record in _records(paths, [*_DRAWN, *gold.COLUMNS], ("row", sorted(rows)))}
 
 
-def read_answers(paths: Iterable[Path]) -> dict[str, str]:
-    """The predicted class of every explained row, by id."""
-    return {record["id"]: record["predicted"] for record in _records(paths, ["id", "predicted"])}
+def read_answers(paths: Iterable[Path]) -> dict[str, Answer]:
+    """The answer to every explained row, by id."""
+    return {record["id"]: answer_of(record) for record in _records(paths, ["id", *ANSWER_COLUMNS])}
 
 
 def read_image_paths(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, str]:
@@ -112,8 +111,8 @@ def read_image_paths(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, str
 
 def read_reference(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, ReferenceRow]:
     """The reference version's words on the examples drawn, by id."""
-    records = _records(paths, ["id", "predicted", "target", "words"], ("id", sorted(ids)))
-    return {record["id"]: ReferenceRow(record["predicted"], record["target"], _words(record["words"])) for record in records}
+    records = _records(paths, ["id", *ANSWER_COLUMNS, "target", "words"], ("id", sorted(ids)))
+    return {record["id"]: ReferenceRow(answer_of(record), record["target"], _words(record["words"])) for record in records}
 
 
 def _records(paths: Iterable[Path], columns: list[str], among: tuple[str, list[Any]] | None = None) -> Iterator[dict[str, Any]]:
@@ -122,10 +121,16 @@ def _records(paths: Iterable[Path], columns: list[str], among: tuple[str, list[A
         yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
+def _brief(record: dict[str, Any]) -> Brief:
+    plain = {name: _frozen(record[name]) for name in _BRIEF}
+    return Brief(answer=answer_of(record), wrong=gold.is_wrong(record), **plain)
+
+
 def _drawn(record: dict[str, Any]) -> Drawn:
-    segments = tuple((record.pop("segments") or {}).items())
-    words = _words(record.pop("words"))
-    return Drawn(segments=segments, words=words, **{name: _frozen(value) for name, value in record.items()})
+    plain = {name: _frozen(record[name]) for name in _DRAWN}
+    segments, words = tuple((plain.pop("segments") or {}).items()), _words(record["words"])
+    answered = {"answer": answer_of(record), "gold": gold.gold_text(record), "wrong": gold.is_wrong(record)}
+    return Drawn(**plain | {"segments": segments, "words": words} | answered)
 
 
 def _words(words: list[dict[str, Any]] | None) -> tuple[Word, ...]:
@@ -156,10 +161,10 @@ def choose(briefs: list[Brief], limit: int, changed_reasons: Iterable[str], chan
         briefs: all explained rows, in the order of the data set.
         limit: most rows drawn.
         changed_reasons: ids from the drift report, worst first (same answer, different reason).
-        changed_answers: ids whose predicted class differs from the reference's.
+        changed_answers: ids whose answer is another one than the reference's.
     """
     by_id = {brief.id: brief for brief in briefs}
-    wrong = [brief for brief in briefs if is_wrong(brief.label, brief.predicted)]
+    wrong = [brief for brief in briefs if brief.wrong]
     special = [
         ("reasons changed", "same answer, but the reasons changed most", [by_id[i] for i in changed_reasons if i in by_id]),
         ("not converged", "the integral did not converge", [brief for brief in briefs if not brief.converged]),
@@ -184,8 +189,7 @@ def ranked(briefs: Iterable[Brief], changed_reasons: Sequence[str], changed_answ
     last = len(place)
 
     def urgency(brief: Brief) -> tuple[int, bool, bool, bool]:
-        wrong = is_wrong(brief.label, brief.predicted)
-        return place.get(brief.id, last), brief.converged, brief.id not in changed_answers, not wrong
+        return place.get(brief.id, last), brief.converged, brief.id not in changed_answers, not brief.wrong
 
     return [brief.row for brief in sorted(briefs, key=urgency)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from calig.loading import load_model
 from calig.targets import problem_type
 from components.common.errors import CouldNotRunError, InputError, engine_errors
 from components.scoring.batches import Arrays, Collator, ImageCollator, TextCollator
-from schemas.release import ModelSnapshot
+from schemas.release import ModelSnapshot, ProblemType
 
 #: The padding of a decoder that has none: transformers then refuses batches, although all rows are read at their last position.
 _NO_TOKEN = -1
@@ -87,9 +87,9 @@ class Classifier:
     n_classes: int
 
     @property
-    def multi_label(self) -> bool:
-        """Whether an input may have several labels at once."""
-        return problem_type(self.model) == "multi_label_classification"
+    def problem_type(self) -> ProblemType:
+        """What the logits mean."""
+        return cast("ProblemType", problem_type(self.model))
 
     @property
     def device(self) -> torch.device:
@@ -116,7 +116,7 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
     """Load `snapshot` in float32.
 
     Raises:
-        InputError: it cannot be loaded or has fewer than two classes.
+        InputError: it cannot be loaded, or is a classifier with fewer than two classes.
         CouldNotRunError: its classes are not those of the snapshot in the same order, so that answers would be mixed up.
     """
     with engine_errors():
@@ -126,7 +126,7 @@ def open_classifier(snapshot: ModelSnapshot, *, device: str) -> Classifier:
     if family.reads_last and padding_id(model) is None:
         model.config.pad_token_id = _NO_TOKEN
     n_classes = int(model.config.num_labels)
-    if n_classes < 2:
+    if n_classes < 2 and problem_type(model) != "regression":
         raise InputError("perturbations are scored by class probability", got=f"{n_classes} class", allowed="two or more")
     _check_classes(model, snapshot)
     if snapshot.modality == "text":

@@ -23,6 +23,9 @@ Runtime = Literal["auto", "onnxruntime", "torch"]
 #: Largest |logit difference| to torch that is accepted: far above float32 rounding, far below what moves a measure.
 PARITY_LIMIT = 1e-3
 
+#: Share of a regression's outputs that lie close together: a thousandth of it is a hundred roundings of float32.
+_RESOLVED = 1e-2
+
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -39,7 +42,8 @@ def open_scorer(
             own logits on them.
 
     Raises:
-        InputError: the model cannot be loaded, has fewer than two classes, or cannot do without a token that an input deletes.
+        InputError: the model cannot be loaded, is a classifier with fewer than two classes, or cannot do without a token
+            that an input deletes.
         CouldNotRunError: `onnxruntime` was asked for and cannot be used, the classes are not in the version's order, or even
             torch does not reproduce the model.
     """
@@ -64,16 +68,27 @@ def check_parity(scorer: TokenScorer, inputs: Sequence[PerturbedInput], expected
     """Largest |logit difference| to `expected` (`inputs classes`), in batches and alone.
 
     Raises:
-        CouldNotRunError: there are no inputs, or the difference exceeds PARITY_LIMIT.
+        CouldNotRunError: there are no inputs, or the difference exceeds PARITY_LIMIT, of a regression that share of its scale.
     """
     if not inputs:
         raise CouldNotRunError("there are no rows to compare the scorer with torch on")
     alone = scorer.logits(inputs[:1]) - expected[:1]
     together = scorer.logits(inputs) - expected
     largest = float(np.abs(np.concatenate([alone, together])).max())
-    if not largest <= PARITY_LIMIT:  # NaN is no agreement either
-        raise CouldNotRunError(f"logits differ from torch by {largest:.2g}, more than {PARITY_LIMIT:g}")
+    limit = PARITY_LIMIT * _scale(expected, scorer.problem_type)
+    if not largest <= limit:  # NaN is no agreement either
+        raise CouldNotRunError(f"logits differ from torch by {largest:.2g}, more than {limit:g}")
     return largest
+
+
+def _scale(expected: FloatArray, problem_type: str) -> float:
+    """What the limit is a share of: a class's logits have one scale, a regression's output has any, as its unit has.
+
+    It is how far the outputs lie apart, and no less than float32 resolves of their size.
+    """
+    if problem_type != "regression":
+        return 1.0
+    return max(float(expected.std()), _RESOLVED * float(np.abs(expected).max()))
 
 
 def _expected(classifier: Classifier, inputs: Sequence[PerturbedInput]) -> FloatArray:
@@ -110,7 +125,7 @@ def _open_export(
     file = exported(classifier.module, classifier.collator.arrays([longest, longest]), folder=folder)
     threads = torch.get_num_threads()  # the physical cores, unless the user said otherwise
     run, providers = open_session(file, threads=threads, gpu=torch.cuda.is_available())
-    scorer = TokenScorer(run, classifier.collator, n_classes=classifier.n_classes, multi_label=classifier.multi_label)
+    scorer = TokenScorer(run, classifier.collator, n_classes=classifier.n_classes, problem_type=classifier.problem_type)
     gap = check_parity(scorer, inputs, expected)
     record = ScorerRecord(
         runtime="onnxruntime",
@@ -125,7 +140,9 @@ def _open_export(
 def _open_torch(
     classifier: Classifier, inputs: Sequence[PerturbedInput], expected: FloatArray, reason: str | None
 ) -> tuple[TokenScorer, ScorerRecord]:
-    scorer = TokenScorer(classifier.run, classifier.collator, n_classes=classifier.n_classes, multi_label=classifier.multi_label)
+    scorer = TokenScorer(
+        classifier.run, classifier.collator, n_classes=classifier.n_classes, problem_type=classifier.problem_type
+    )
     if inputs:
         check_parity(scorer, inputs, expected)
     record = ScorerRecord(runtime="torch", providers=(str(classifier.device),), parity_rows=len(inputs), fallback_reason=reason)

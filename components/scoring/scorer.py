@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calig.metrics.perturbation import FloatArray, PerturbedDocument, PerturbedInput, class_probabilities
+from calig.metrics.perturbation import FloatArray, PerturbedDocument, PerturbedInput, answers_of
 from components.common.errors import CouldNotRunError
 from components.scoring.batches import Arrays, Collator, batches
+from schemas.release import ProblemType
 
 #: Runs one batch: the model's inputs → logits `batch classes`.
 Run = Callable[[Arrays], NDArray[Any]]
@@ -36,15 +37,21 @@ class TokenScorer:
     """A classifier as the quality step sees it: perturbed inputs in, probabilities out. A `calig.metrics` Scorer."""
 
     def __init__(
-        self, run: Run, collator: Collator, *, n_classes: int, multi_label: bool = False, batch_tokens: int = 4096
+        self,
+        run: Run,
+        collator: Collator,
+        *,
+        n_classes: int,
+        problem_type: ProblemType = "single_label_classification",
+        batch_tokens: int = 4096,
     ) -> None:
         self._run, self._collator = run, collator
         self._n_classes, self._batch_tokens = n_classes, batch_tokens
-        self.multi_label = multi_label
+        self.problem_type = problem_type
 
     def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
-        """Class probabilities `inputs classes`, in the order of `inputs`: softmax, with several labels the sigmoid of each."""
-        return class_probabilities(self.logits(inputs), multi_label=self.multi_label)
+        """Class probabilities `inputs classes`, in the order of `inputs`; of a regression its outputs, see `answers_of`."""
+        return answers_of(self.logits(inputs), self.problem_type)
 
     def length(self, item: PerturbedInput) -> int:
         """Tokens or patches of `item`, as the model counts them."""

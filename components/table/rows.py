@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import pyarrow.parquet as pq
 
 from components.common.errors import CouldNotRunError, InputError
-from components.table import orientation
+from components.table import gold, orientation
 from components.table.reader import AGAIN, iter_rows, open_table
 
 Row = dict[str, Any]
@@ -19,7 +19,7 @@ _COLUMNS = [
     "id",
     "text",
     "pair_start",
-    "label",
+    *(name for name in gold.COLUMNS if name not in {*orientation.COLUMNS, "predicted", "logits"}),
     "segments",
     "problem",
     "predicted",
@@ -43,12 +43,11 @@ _COLUMNS = [
 _KEPT_GROUPS = 2
 
 
-class Answer(TypedDict):
+class Answer(gold.Answered):
     """What a version says of a row, and what is right."""
 
     id: str
-    label: str | None
-    predicted: str
+    segments: dict[str, str] | None
 
 
 class StoredRows(Mapping[str, Row]):
@@ -75,7 +74,7 @@ class StoredRows(Mapping[str, Row]):
         return len(self._places)
 
     def answers(self) -> dict[str, Answer]:
-        """Gold and predicted class of each row, in one reading of these columns alone."""
+        """Gold and given answer of each row, in one reading of these columns alone."""
         paths = dict.fromkeys(path for path, _, _ in self._places.values())
         return {row["id"]: row for row in iter_rows(paths, Answer, explained=True)}
 
@@ -92,11 +91,6 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
         if problem is None:
             places[name] = place
     return StoredRows(places)
-
-
-def is_wrong(label: str | None, predicted: str | None) -> bool:
-    """Whether the prediction is not the gold class; what has no gold class, or no prediction, is not wrong."""
-    return label is not None and predicted is not None and predicted != label
 
 
 def count_rows(tables: Sequence[Path]) -> int:

@@ -21,8 +21,8 @@ def values_digest(table: pa.Table) -> str:
     """SHA-256 over the values of `VALUE_COLUMNS`, in their order, bit for bit.
 
     Of every column: its name and type, which values are null, the lengths of lists and texts, and the values themselves,
-    little-endian. Chunks, encodings, compression and metadata of the file do not enter. The columns of pairs
-    and windows enter where there are such rows: other tables have the digest that they had before there were such columns.
+    little-endian. Chunks, encodings, compression and metadata of the file do not enter. The columns of pairs,
+    windows, several labels and numbers enter where there are such rows: other tables have the digest from before these columns.
 
     Raises:
         KeyError: the table lacks one of the columns.

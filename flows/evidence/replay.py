@@ -67,9 +67,7 @@ def _examples(record: GovernanceReport, given: Path | None) -> list[Example]:
     if not path.exists():
         step = "--dataset FILE: where the same data set is now"
         raise InputError("The data set is not where the record says.", got=path, next_step=step)
-    now, examples = datasets.load(
-        path, limit=pinned.limit, labels=record.model.labels, modality=pinned.modality, each_label=pinned.each_label
-    )
+    now, examples = datasets.load_again(pinned, record.model.labels, path)
     if now.digest != pinned.digest:
         raise InputError(
             "This is not the data set that was explained.",

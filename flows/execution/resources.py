@@ -86,8 +86,15 @@ def threads_per_worker(execution: ExecutionConfig) -> int:
 def estimate_run(model: str, dataset: Path, config: PipelineConfig, limit: int | None, output: Path) -> Estimated:
     """Time and memory from passing a sample of the data set's rows through the model."""
     snapshot = registry.fetch(registry.parse_model_ref(model), workspace=output / ".cache")
-    each = attribution.explains_each(config.attribution)
-    pinned, examples = datasets.load(dataset, limit=limit, labels=snapshot.labels, modality=snapshot.modality, each_label=each)
+    attribution.check_target(config.attribution.target, snapshot)
+    pinned, examples = datasets.load(
+        dataset,
+        limit=limit,
+        labels=snapshot.labels,
+        modality=snapshot.modality,
+        per_label=attribution.per_label(config.attribution, snapshot),
+        label_kind=snapshot.label_kind,
+    )
     settings = config.attribution.fused_by(config.attribution.default_fusion)
     with gpu_slot(settings):
         found = attribution.estimate(snapshot, examples, settings)

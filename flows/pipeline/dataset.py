@@ -7,6 +7,7 @@ from random import Random
 
 from components import datasets
 from components.common.errors import InputError
+from components.table.gold import id_for_label
 from schemas.planned_release import Release
 from schemas.release import DatasetRef, Example
 
@@ -18,8 +19,11 @@ def examples_of(release: Release) -> list[Example]:
 
 def distinct_examples(release: Release) -> list[Example]:
     """The rows of the data set's file, each once, however many labels of it are explained."""
-    examples = examples_of(release)
-    return examples[:: len(release.snapshot.labels)] if release.dataset.each_label else examples
+    different: dict[str, Example] = {}
+    for example in examples_of(release):
+        own = example.id if example.asked_class is None else example.id.removesuffix(id_for_label("", example.asked_class))
+        different.setdefault(own, example)
+    return list(different.values())
 
 
 def shard_of(release: Release, index: int) -> list[Example]:
@@ -37,9 +41,7 @@ def sampled(examples: list[Example], n: int, seed: int) -> list[Example]:
 @lru_cache(maxsize=2)
 def examples_in(dataset: DatasetRef, labels: tuple[str, ...]) -> list[Example]:
     """The rows of `dataset` under a model's `labels`."""
-    now, examples = datasets.load(
-        dataset.path, limit=dataset.limit, labels=labels, modality=dataset.modality, each_label=dataset.each_label
-    )
+    now, examples = datasets.load_again(dataset, labels)
     if now.digest != dataset.digest:
         raise InputError("the data set changed while it was being explained", got=dataset.path, next_step="start again")
     return examples

@@ -124,7 +124,7 @@ def _probed_words(
     _announce_words(versions, known, contexts, rounds)
     typical = [version.margin(candidates.sample) for version in versions]
     scoring = _Scoring(release, versions)
-    scales = [typical[0] / margin if margin > 0 else 1.0 for margin in typical]
+    scales = probe.scales_of(typical, len(release.snapshot.labels))
     found = probe.find_finalists(scoring.margins, known.words, contexts, rounds, scales=scales)
     return _compared(
         release,

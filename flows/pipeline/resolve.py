@@ -40,7 +40,7 @@ def resolve(model: str, dataset: Path, reference: str | None, config: PipelineCo
     progress.begin("fetching the model and reading the data set", None)
     workspace = output / ".cache"
     snapshot = tasks.fetch_model(registry.parse_model_ref(model), workspace)
-    attribution.check_target(config.attribution.target, snapshot.labels)
+    attribution.check_target(config.attribution.target, snapshot)
     pinned = tasks.read_dataset(dataset, limit, snapshot, config.attribution)
     attribution.check_gold(config.attribution.target, pinned)
     attribution.check_explain(config.attribution.explain, pinned)

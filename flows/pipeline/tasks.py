@@ -62,7 +62,12 @@ def fetch_model(ref: ModelRef, workspace: Path) -> ModelSnapshot:
 def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot, settings: AttributionConfig) -> DatasetRef:
     """Check the data set row by row and pin it by digest; one without a row that can be explained is refused."""
     pinned, examples = datasets.load(
-        path, limit=limit, labels=snapshot.labels, modality=snapshot.modality, each_label=attribution.explains_each(settings)
+        path,
+        limit=limit,
+        labels=snapshot.labels,
+        modality=snapshot.modality,
+        per_label=attribution.per_label(settings, snapshot),
+        label_kind=snapshot.label_kind,
     )
     datasets.require_usable(examples, path.name)
     return pinned

@@ -24,9 +24,9 @@ class AttributionConfig(Record):
 
     target: str = Field(
         default="predicted",
-        description="what is explained: predicted, gold, margin (largest logit less the second), each (of a multi-label model: a "
-        "row for every label, which compare label by label), a class name, or class:NAME for a class that is called like one of "
-        "these words",
+        description="what is explained: predicted (of a regression its output), gold (of a multi-label model: a row for every "
+        "gold label), margin (largest logit less the second), each (of a multi-label model: a row for every label, which compare "
+        "label by label), a class name, or class:NAME for a class that is called like one of these words",
     )
     objective: Objective = Field(
         default="centred",
@@ -72,7 +72,7 @@ class AttributionConfig(Record):
     long_texts: Literal["truncate", "windows"] = Field(
         default="truncate",
         description="texts beyond that limit: truncate, they lose their end; windows, they are explained in overlapping windows, "
-        "and what is explained is the mean of the windows' logits",
+        "and what is explained is the mean of the windows' logits; of a pair the longer text is in windows, the other one whole",
     )
     window_overlap: float = Field(
         default=0.25, ge=0.0, le=0.9, description="share of a window that the next one repeats; without windows unused"

@@ -178,7 +178,8 @@ class DriftConfig(Record):
         default=0.3,
         gt=0.0,
         description="minimum effect: change of what one occurrence of a word adds to the explained function, over the version's "
-        "median |f(x) − f(x')|, from which on a version can fail; measured noise raises it, never lowers it",
+        "median |f(x) − f(x')|, of a regression the typical deviation of its outputs, from which on a version can fail; measured "
+        "noise raises it, never lowers it",
     )
     word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
     false_discovery_rate: float = Field(
@@ -232,7 +233,13 @@ class MonitorConfig(Record):
     unseen_mass: float = Field(
         default=0.25, gt=0.0, le=1.0, description="attribution on words the earlier window lacks; above fails"
     )
-    mix: float = Field(default=0.1, gt=0.0, le=1.0, description="total variation distance of the class mixes; above warns")
+    mix: float = Field(
+        default=0.1,
+        gt=0.0,
+        le=1.0,
+        description="total variation distance of the class mixes, of a regression's numbers "
+        "the largest distance of their distribution functions; above warns",
+    )
 
 
 class ProbeConfig(Record):

@@ -140,9 +140,10 @@ def test_pairs_and_single_texts_go_together(tokenizer):
         (("a", "b", "c"), {}, "allowed: texts \\(str\\), and pairs"),
         (("a", None), {}, "allowed: texts \\(str\\), and pairs"),
         (PAIR, {"max_length": 4}, "no room for both texts"),
-        (PAIR, {"long_texts": "windows"}, "not explained in windows"),
+        (PAIR, {"long_texts": "windows", "max_length": 8}, "too long for windows.*\ngot: 9 and 3 tokens\nallowed: 2"),
         (PAIR, {"explain": "first"}, "unknown side of pairs"),
         ("a film", {"explain": "text"}, "one side can be explained of pairs alone"),
+        ("a film", {"explain": "text", "long_texts": "windows"}, "one side can be explained of pairs alone"),
     ],
 )
 def test_what_cannot_be_explained_says_why(tokenizer, item, settings, message):
@@ -167,6 +168,46 @@ def test_a_tokenizer_that_drops_the_second_text_is_refused(tokenizer):
 
     with pytest.raises(InvalidInputError, match="takes no pairs"):
         explain(tiny("bert"), FirstAlone(), [PAIR])
+
+
+#: Words that are tokens: nine and three of them, so that windows of the longer text can be tokenized on their own.
+LONG, SHORT = PAIR
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("side", ["both", "text", "text_pair"])
+def test_the_longer_text_is_in_windows_and_the_other_whole_in_each(tokenizer, turned, side):
+    """By hand: 10 tokens leave room for 7, four of them for the longer text beside the three of the other; one is repeated."""
+    model, pair = tiny("bert"), (SHORT, LONG) if turned else (LONG, SHORT)
+    options = {"explain": side, "target": "predicted", "objective": "logit", "n_points": 12}
+    (result,) = explain(model, tokenizer, [pair], long_texts="windows", max_length=10, window_overlap=0.25, **options)
+    words = LONG.split()
+    stretches = [" ".join(words[begin : begin + 4]) for begin in (0, 3, 6)]
+    pairs = [(SHORT, some) if turned else (some, SHORT) for some in stretches]
+    logits = np.mean([one.logits for one in explain(model, tokenizer, pairs, **options)], axis=0)
+    np.testing.assert_allclose(result.logits, logits, rtol=1e-9)
+    names = list(model.config.id2label.values())
+    assert result.predicted == result.target == names[int(logits.argmax())]
+    parts = explain(model, tokenizer, pairs, **options | {"target": f"class:{result.target}"})
+    first = 1 + (len(SHORT.split()) + 1) * turned
+    assert result.windows == [(first, first + 4), (first + 3, first + 7), (first + 6, first + 9)]
+    expected = np.zeros(len(result.tokens))
+    for part, (begin, end) in zip(parts, result.windows, strict=True):
+        places = [*range(first), *range(begin, end), *range(first + 9, len(expected))]
+        expected[places] += part.values / 3
+    np.testing.assert_allclose(result.values, expected, atol=1e-9)
+    assert result.values.sum() == pytest.approx(result.f_input - result.f_baseline, abs=1e-4)
+    assert [word.text for word in result.words] == [
+        word for name, text in zip(("text", "text_pair"), pair, strict=True) if side in {"both", name} for word in text.split()
+    ]
+    assert (result.coverage, len(result.sides), sum(result.token_types) > 0) == (1.0, len(expected), True)
+
+
+def test_a_pair_that_fits_is_the_same_with_windows(tokenizer):
+    model = tiny("bert")
+    cut, windows = (explain(model, tokenizer, [PAIR], n_points=4, long_texts=how)[0] for how in ("truncate", "windows"))
+    np.testing.assert_array_equal(cut.values, windows.values)
+    assert windows.windows is None
 
 
 def test_notebooks_show_both_sides(tokenizer):

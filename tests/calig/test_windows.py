@@ -23,14 +23,19 @@ from tests.helpers.tokenizers import save_byte_level_tokenizer
 LONG = " ".join((WORDS * 2)[:21])
 
 
+def firsts(document: Document) -> list[int]:
+    """Where in its text each window of a document begins, counted in tokens."""
+    return [start - 1 for start, _ in document.spans]
+
+
 def test_windows_cover_the_text_and_overlap(bert):
     _, tokenizer = bert
     document = split(LONG, tokenizer, limit=10, overlap=0.25)
     content = [[i for i, kept in zip(w.input_ids, w.content, strict=True) if kept] for w in document.windows]
     whole = [i for i, kept in zip(document.whole.input_ids, document.whole.content, strict=True) if kept]
-    assert document.first == [6 * i for i in range(len(content))]
-    assert all(ids == whole[first : first + 8] for first, ids in zip(document.first, content, strict=True))
-    assert document.first[-1] + len(content[-1]) == len(whole)
+    assert firsts(document) == [6 * i for i in range(len(content))]
+    assert all(ids == whole[first : first + 8] for first, ids in zip(firsts(document), content, strict=True))
+    assert firsts(document)[-1] + len(content[-1]) == len(whole)
 
 
 def test_the_side_that_a_tokenizer_truncates_moves_no_window(bert):
@@ -43,7 +48,7 @@ def test_the_side_that_a_tokenizer_truncates_moves_no_window(bert):
         result = explain(model, tokenizer, LONG, long_texts="windows", max_length=10)[0]
     finally:
         tokenizer.truncation_side = "right"
-    for first, window in zip(document.first, document.windows, strict=True):
+    for first, window in zip(firsts(document), document.windows, strict=True):
         n = sum(window.content)
         assert window.tokens[1:-1] == document.whole.tokens[1 + first : 1 + first + n]
     np.testing.assert_allclose(result.values, expected.values)
@@ -56,7 +61,7 @@ def test_a_document_is_the_mean_of_its_windows(bert):
     document = split(LONG, tokenizer, limit=10, overlap=0.25)
     parts = [explain(model, tokenizer, LONG[w.starts[1] : w.ends[-2]], **options)[0] for w in document.windows]
     expected = np.zeros(document.whole.length)
-    for part, first in zip(parts, document.first, strict=True):
+    for part, first in zip(parts, firsts(document), strict=True):
         n = len(part.tokens) - 2
         expected[1 + first : 1 + first + n] += part.values[1:-1] / len(parts)
         expected[[0, -1]] += part.values[[0, -1]] / len(parts)
@@ -115,7 +120,7 @@ def test_no_token_is_lost_whatever_the_tokenizer_overflows(bert, monkeypatch):
     text = " ".join((WORDS * 2)[:85])
     document = split(text, tokenizer, limit=16, overlap=0.25)
     seen = set()
-    for window, first in zip(document.windows, document.first, strict=True):
+    for window, first in zip(document.windows, firsts(document), strict=True):
         assert window.length <= 16
         assert window.tokens[0] == "[CLS]"
         assert window.tokens[-1] == "[SEP]"
@@ -130,7 +135,7 @@ def test_coverage_is_counted(bert):
     model, tokenizer = bert
     with attributable(model) as stack:
         baseline = choose_baseline("auto", model, tokenizer, "text")
-        lost = Document(whole.whole, whole.windows[:-1], whole.first[:-1])
+        lost = replace(whole, windows=whole.windows[:-1], spans=whole.spans[:-1])
         ((complete,), (partial,)) = attribute_documents(stack, [whole, lost], [None] * 2, baseline, Options(n_points=2))
     assert complete.coverage == 1.0
     assert partial.coverage == pytest.approx(16 / 21)
@@ -218,8 +223,7 @@ def test_windows_combined_by_hand(bert):
         [False, *[True] * 5, False],
         1.0,
     )
-    document = Document(whole, [whole.part(0, 3), whole.part(2, 5)], [0, 2])
-    assert document.spans == [(1, 4), (3, 6)]
+    document = Document.in_windows(whole, [(1, 4), (3, 6)])
     assert document.n_positions == 10
     (some,) = explain(*bert, "a good film", n_points=1)
     layers = some.layers.shape[0]

@@ -467,11 +467,11 @@ def _edited(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"problem_type": "regression"}, "no classifier"),
+        ({"problem_type": "regression"}, "each output has a unit of its own"),
         ({"id2label": {"0": "A", "1": "A"}, "label2id": {"A": 1}}, "same name"),
     ],
 )
-def test_a_model_that_is_no_classifier_is_refused_before_any_work(explain, computed, tmp_path, changes, words):
+def test_a_model_that_cannot_be_judged_is_refused_before_any_work(explain, computed, tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         explain(_edited(save_tiny_bert(tmp_path / "edited"), **changes))
     assert computed == []

@@ -143,3 +143,42 @@ def test_each_is_for_labels_that_are_independent(tmp_path: Path) -> None:
     dataset = write(tmp_path / "rows.jsonl", ["a good film"])
     with pytest.raises(InputError, match="problem_type single_label_classification"):
         explain_release(str(save_tiny_bert(tmp_path / "bert")), dataset, config=config(target="each"), output=tmp_path / "runs")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_each_gold_label_of_a_row_is_explained_on_its_own(tmp_path: Path) -> None:
+    labels = tuple(HARMS)
+    texts, truth = comments(N, seed=7, spoiled=False)
+    gold = [[label for label, holds in zip(labels, row, strict=True) if holds] for row in truth]
+    dataset = tmp_path / "comments.jsonl"
+    dataset.write_text("".join(json.dumps({"id": f"r{i}", "text": t, "label": gold[i]}) + "\n" for i, t in enumerate(texts)))
+    model = save_tiny_bert(tmp_path / "model", 0, labels)
+    settings = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(settings | {"problem_type": "multi_label_classification"}))
+    outcome = explain_release(str(model), dataset, config=config(target="gold"), output=tmp_path / "runs")
+    rows, results = table(outcome), outcome.record.results
+    assert [(row["id"], row["target"]) for row in rows] == [
+        (f"r{i} · {label}", label) for i, some in enumerate(gold) for label in some
+    ]
+    for row in rows:
+        assert row["f_input"] == pytest.approx(row["logits"][labels.index(row["target"])], abs=1e-5)
+        assert row["gold_labels"] == gold[int(row["id"].split()[0][1:])]
+        assert row["label"] is None
+    known = {row["id"].split()[0]: row for row in rows}
+    right = [
+        [(logit > 0) == (label in row["gold_labels"]) for label, logit in zip(labels, row["logits"], strict=True)]
+        for row in known.values()
+    ]
+    assert results.n_labelled == len(known) == sum(bool(some) for some in gold)
+    assert results.accuracy == pytest.approx(np.mean(right)), "every label of every row, each row once"
+    assert [one.accuracy for one in results.labels] == pytest.approx(np.mean(right, axis=0))
+    none = sum(not some for some in gold)
+    assert outcome.record.data.dataset.n_without_label == none > 0
+    assert f"{none} rows that have none are left out" in outcome.record.data.sampling
+    by_class = [check for check in outcome.record.quality.checks if check.slice is not None and check.slice.by == "class"]
+    assert {check.slice.value for check in by_class} == set(labels)
+    report = (outcome.folder / "report.html").read_text(encoding="utf-8")
+    assert "Decisions by label" in report
+    replayed = replay_version(str(outcome.folder), ReplayOptions(rows=5, dataset=None, output=tmp_path / "runs"), QUICK)
+    assert replayed.outcome in {ReplayOutcome.EXACT, ReplayOutcome.WITHIN}

@@ -27,4 +27,5 @@ def snapshot_of(folder: Path) -> ModelSnapshot:
         model_type=config["model_type"],
         modality="image" if {"patch_size", "vision_config"} & config.keys() else "text",
         labels=labels,
+        problem_type=config.get("problem_type") or ("regression" if len(labels) == 1 else "single_label_classification"),
     )

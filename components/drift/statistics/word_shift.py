@@ -1,8 +1,8 @@
 """The word shift: which single word, or phrase, moves the answer more, or less, than it did (deploy/docs/method.md).
 
 It is judged by its effect: what an occurrence adds to the explained function, over a typical decision of the reference, its
-median |f(x) − f(x')|, on the version's own scale. A share of a row's attribution would shrink as texts grow longer, and a number
-of logits would depend on the scale of the head, which changes no answer.
+median |f(x) − f(x')|, on the version's own scale; of a regression, the typical deviation of its outputs. A share of a row's
+attribution would shrink as texts grow longer, and a number of logits depends on the scale of the head, which changes no class.
 
 Phrases of two words and more are tested over all examples and counted in the same family. Their effect is that of their words
 together, and noise may move these together too: a phrase fires by its mean per word. There are many phrases: the limit on |z| is
@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from components.common.outputs import typical_deviation
 from components.drift.pairing import PairedExample, groups
 from components.table.units import Floats, Span, parted, phrase_name
 from schemas.config import DriftConfig
@@ -118,8 +119,15 @@ def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
     The scales are compared by the median ratio of the examples' masses. The candidate's own median difference would rise with a
     planted word, and all other words would seem to fall. Where half of the reference's differences are zero, its median mass
     takes their place; no example has none.
+
+    Of a regression it is the typical deviation of the reference's outputs, for both versions: its scale is that of the number
+    that it predicts, and a version that stretches it answers otherwise.
     """
     mass = np.array([e.mass for e in examples])
+    outputs = [e.outputs[0] for e in examples if e.outputs is not None]
+    if outputs:
+        deviation = typical_deviation(np.array(outputs)) or float(np.median(mass[:, 0]))
+        return deviation, deviation
     typical = float(np.median([e.differences[0] for e in examples])) or float(np.median(mass[:, 0]))
     return typical, typical * float(np.median(mass[:, 1] / mass[:, 0]))
 

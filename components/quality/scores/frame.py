@@ -63,6 +63,8 @@ def _orders(row: Row, seed: int) -> FloatArray:
 CA_LIG = "ca_lig"
 CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 METHODS = (CA_LIG, *CONTROLS)
+#: Columns that speak of classes or of probabilities: a regression has neither.
+OF_CLASSES = frozenset({"label", "predicted", "probability", "log_odds", *PATCH_COLUMNS})
 INFIDELITIES = ("infidelity", "infidelity_normalised", *(f"infidelity_normalised_{control}" for control in CONTROLS))
 
 
@@ -89,12 +91,14 @@ def frame_of(
     return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)
 
 
-def measures_of(curves: FloatArray, config: QualityConfig) -> dict[str, FloatArray]:
-    """Measures by column name; CA-LIG's bear no suffix, a control's bear its name."""
+def measures_of(
+    curves: FloatArray, config: QualityConfig, problem_type: str = "single_label_classification"
+) -> dict[str, FloatArray]:
+    """Measures by column name; CA-LIG's bear no suffix, a control's bear its name. Outputs of a regression have no odds: NaN."""
     areas = area_under_curve(curves, fractions=config.fractions)
     columns = {"scored_probability": curves[:, 0, 0, 0], "deletion_auc": areas[:, 0, 0], "insertion_auc": areas[:, 0, 1]}
     removed, kept = comprehensiveness(curves), sufficiency(curves)
-    columns["log_odds"] = log_odds(curves)[:, 0]
+    columns["log_odds"] = np.full(len(curves), np.nan) if problem_type == "regression" else log_odds(curves)[:, 0]
     columns["normalised_sufficiency"], columns["normalised_comprehensiveness"] = (m[:, 0] for m in normalised_pair(curves))
     for index, method in enumerate(METHODS):
         suffix = "" if method == CA_LIG else f"_{method}"

@@ -9,7 +9,7 @@ import numpy as np
 from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
 from components.common.intervals import FEWEST, MIN_ROWS, mean_and_interval
-from components.quality.scores.frame import CONTROLS, METHODS
+from components.quality.scores.frame import CONTROLS, METHODS, OF_CLASSES
 from components.quality.scores.rows import ScoredRows
 from schemas.base import Direction
 from schemas.config import QualityConfig
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _P = "p: probability of the explained class, fixed before anything is removed"
+_OUTPUT = "p: the output of the regression, in its own unit"
 
 #: Name, column of the per-row table, direction, definition of each metric that is a mean over rows.
 MEANS: tuple[tuple[str, str, Direction, str], ...] = (
@@ -181,8 +182,18 @@ def metrics(scored: ScoredRows, config: QualityConfig, *, falsified: bool) -> tu
     """Every metric of the run; a value is None when no row could be judged. `falsified`: with those of the attempt to falsify."""
     applicable = [row for row in (*IMAGE_MEANS, *PLAUSIBILITY_MEANS) if known(scored.frame, row[1]).size]
     attempt = FALSIFICATION_MEANS if falsified else ()
-    means = (_mean(scored.frame, config, *row) for row in (*MEANS, *applicable, *attempt))
+    means = (_mean(scored.frame, config, *_stated(row, scored)) for row in (*MEANS, *applicable, *attempt))
     return (_residual(scored.frame), _non_finite(scored.frame), *means)
+
+
+def _stated(row: tuple[str, str, Direction, str], scored: ScoredRows) -> tuple[str, str, Direction, str]:
+    """The entry with a definition that holds for a regression, where the model is one."""
+    name, column, direction, definition = row
+    if scored.problem_type != "regression":
+        return row
+    if column in OF_CLASSES:
+        return name, column, direction, "not measured: a regression has no probabilities"
+    return name, column, direction, definition.replace(_P, _OUTPUT)
 
 
 def _residual(frame: pd.DataFrame) -> Metric:

@@ -23,7 +23,7 @@ from components.quality.scores.table import (
     is_scorable,
     source_of,
 )
-from components.quality.scores.trust import checked, is_multi_label
+from components.quality.scores.trust import checked, problem_of
 from components.table.reader import iter_parts, iter_rows
 from schemas.config import QualityConfig
 
@@ -76,10 +76,10 @@ _ROWS_STREAM = 3
 
 
 class ModelScorer(Protocol):
-    """The model on perturbed inputs: called, it gives class probabilities `inputs classes`; `logits` are what is behind them."""
+    """The model on perturbed inputs: called, it gives answers `inputs classes`, see `answers_of`; `logits` are behind them."""
 
     def __call__(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
-        """Probabilities `inputs classes`."""
+        """Probabilities `inputs classes`; of a regression its outputs, `inputs 1`."""
 
     def logits(self, inputs: Sequence[PerturbedInput]) -> FloatArray:
         """Logits `inputs classes`."""
@@ -90,12 +90,14 @@ class ScoredRows:
     """Every row that has an attribution.
 
     frame: one line per row (columns: schemas/expectations/default.yaml). curves: `rows methods 2 points`, deletion and
-    insertion by method as in METHODS; NaN where a row could not be scored. n_skipped: rows without an attribution.
+    insertion by method as in METHODS; NaN where a row could not be scored. n_skipped: rows without an attribution. problem_type:
+    what the model's logits mean.
     """
 
     frame: pd.DataFrame
     curves: FloatArray
     n_skipped: int
+    problem_type: str = "single_label_classification"
 
 
 def score_rows(
@@ -114,22 +116,38 @@ def score_rows(
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
     segments: dict[str, None] = {}
     n_skipped = 0
-    trusted, drawn = checked(scorer, len(labels)), _drawn(table_paths, config)
+    trusted, problem_type, drawn = checked(scorer, len(labels)), problem_of(scorer), _drawn(table_paths, config)
     for rows in iter_parts(table_paths, Row, rows=_ROWS_AT_ONCE):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
-        facts.extend(facts_of(row, labels, multi_label=is_multi_label(scorer)) for row in explained)
+        facts.extend(facts_of(row, labels, problem_type=problem_type) for row in explained)
         n_skipped += len(rows) - len(explained)
         wanted = [is_scorable(row) and (drawn is None or row["row"] in drawn) for row in explained]
         orders = [_methods(row, config) if scored else {} for row, scored in zip(explained, wanted, strict=True)]
         curves.append(_curves(explained, orders, labels, trusted, config, perturbation))
         fits.extend(_infidelities(explained, orders, labels, scorer, config, perturbation))
-        areas.append(patch_areas(explained, wanted, labels=labels, scorer=trusted, seed=config.seed, perturbation=perturbation))
+        areas.append(_patch_areas(explained, wanted, labels, trusted, config, perturbation, problem_type))
         if progress is not None and explained:
             progress(len(explained))
     measured = np.concatenate(curves)
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
-    return ScoredRows(frame_of(facts, segments, {**measures_of(measured, config), **patches}, fits), measured, n_skipped)
+    measures = {**measures_of(measured, config, problem_type), **patches}
+    return ScoredRows(frame_of(facts, segments, measures, fits), measured, n_skipped, problem_type)
+
+
+def _patch_areas(
+    rows: list[Row],
+    wanted: Sequence[bool],
+    labels: Sequence[str],
+    scorer: Scorer,
+    config: QualityConfig,
+    perturbation: Perturbation,
+    problem_type: str,
+) -> FloatArray:
+    """How long the explained class stays the most probable; NaN of regressions, which have no other one."""
+    if problem_type == "regression":
+        return np.full((len(rows), len(PATCH_COLUMNS)), np.nan)
+    return patch_areas(rows, wanted, labels=labels, scorer=scorer, seed=config.seed, perturbation=perturbation)
 
 
 class _Numbered(TypedDict):

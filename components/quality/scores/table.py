@@ -20,10 +20,11 @@ from calig.metrics.perturbation import (
     PerturbedInput,
     Source,
     TextSource,
-    class_probabilities,
+    answers_of,
 )
 from calig.metrics.plausibility import HumanCeiling, area_under_precision_recall, human_ceiling, majority, span_f1, token_f1
 from components.common.errors import CouldNotRunError
+from components.table.gold import gold_classes
 from components.table.orientation import Target, class_of, weights_of
 from components.table.reader import iter_rows
 
@@ -40,7 +41,8 @@ def plausibility(row: Mapping[str, Any], attribution: FloatArray) -> dict[str, f
     """
     nothing = dict.fromkeys(PLAUSIBILITY, np.nan)
     masks = _masks(row)
-    if attribution.size == 0 or len(masks) == 0 or row["label"] not in {None, class_of(row)}:
+    gold = gold_classes(row)
+    if attribution.size == 0 or len(masks) == 0 or (gold and class_of(row) not in gold):
         return nothing
     marked = majority(masks)
     if not marked.any():
@@ -89,6 +91,7 @@ class Row(Sample):
 
     row: int
     label: str | None
+    gold_labels: list[str] | None
     segments: dict[str, str] | None
     problem: str | None
     predicted: str
@@ -138,14 +141,14 @@ def _outermost(item: PerturbedInput) -> list[PerturbedInput]:
     return [item.window(0), item.window(item.n_windows - 1)] if isinstance(item, PerturbedDocument) else [item]
 
 
-def facts_of(row: Row, labels: Sequence[str], *, multi_label: bool = False) -> dict[str, Any]:
+def facts_of(row: Row, labels: Sequence[str], *, problem_type: str = "single_label_classification") -> dict[str, Any]:
     """The row's entries in FACTS and its segments; `residual_max` is NaN when a residual is missing or not finite."""
     columns: Mapping[str, Any] = row
     residuals = floats(row["residuals"])
     finite = residuals.size > 0 and bool(np.isfinite(residuals).all())
     return {
         **{name: columns[name] for name in _COPIED},
-        "explained_probability": _explained_probability(row, labels, multi_label),
+        "explained_probability": _explained_answer(row, labels, problem_type),
         "n_tokens": int(np.sum(row["content"])),
         "residual_max": float(residuals.max()) if finite else np.nan,
         "unconverged": int(not row["converged"]),
@@ -231,12 +234,12 @@ def _check_classes(row: Mapping[str, Any], labels: Sequence[str]) -> None:
         )
 
 
-def _explained_probability(row: Row, labels: Sequence[str], multi_label: bool) -> float:
+def _explained_answer(row: Row, labels: Sequence[str], problem_type: str) -> float:
     """What the attribution run's logits say of the explained class: what the scorer must give for the whole input."""
     logits = floats(row["logits"])
     if not np.isfinite(logits).all():
         return np.nan
-    return float(class_probabilities(logits, multi_label=multi_label)[explained_class(row, labels)])
+    return float(answers_of(logits, problem_type)[explained_class(row, labels)])
 
 
 def floats(values: Sequence[float | None] | None) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from calig.metrics.perturbation import FloatArray, PerturbedInput, Scorer
 from components.common.errors import CouldNotRunError
+from components.common.outputs import typical_deviation
 from schemas.base import CheckVerdict, Severity
 from schemas.config import QualityConfig
 from schemas.quality import Check
@@ -36,22 +37,25 @@ def too_few_explained(n_explained: int, n_skipped: int, config: QualityConfig) -
 
 
 #: Attributions in bfloat16 differ by less; a larger gap means that two different models were run.
-_PROBABILITY_GAP = 0.05
+_ANSWER_GAP = 0.05
+#: Outputs of a regression that are closer than this share of their size are told apart by rounding alone, in bfloat16.
+_PRECISION = 1e-2
 #: A few rows may differ by rounding on the edge; a mixed-up class order or another model moves most rows.
 _ROWS_ALLOWED = 0.1
 #: Softmax in float32.
 _SUM_TOLERANCE = 1e-4
 
 
-def is_multi_label(scorer: object) -> bool:
-    """Whether the scorer's probabilities are of labels that may be true together; scorers that do not say so have one label."""
-    return bool(getattr(scorer, "multi_label", False))
+def problem_of(scorer: object) -> str:
+    """What the scorer's logits mean; scorers that do not say so have one label per input."""
+    return str(getattr(scorer, "problem_type", "single_label_classification"))
 
 
 def checked(scorer: Scorer, n_classes: int) -> Scorer:
-    """`scorer` as it is, but CouldNotRunError unless it gives probabilities `inputs classes`, finite, and, of single-label
-    models, each row summing to one."""
-    rows_sum_to_one = not is_multi_label(scorer)
+    """`scorer` as it is, but CouldNotRunError unless it gives finite answers `inputs classes`: probabilities, of single-label
+    models each row summing to one; of regressions any numbers."""
+    numbers = problem_of(scorer) == "regression"
+    rows_sum_to_one = problem_of(scorer) == "single_label_classification"
 
     def score(inputs: Sequence[PerturbedInput]) -> FloatArray:
         probabilities = scorer(inputs)
@@ -59,7 +63,9 @@ def checked(scorer: Scorer, n_classes: int) -> Scorer:
         if np.shape(probabilities) != expected:
             raise _unusable("a wrong shape", np.shape(probabilities), f"{expected[0]} inputs × {expected[1]} classes")
         if not np.isfinite(probabilities).all():
-            raise _unusable("NaN or infinite probabilities", None, "numbers from 0 to 1")
+            raise _unusable("NaN or infinite answers", None, "finite numbers" if numbers else "numbers from 0 to 1")
+        if numbers:
+            return probabilities
         gap = np.abs(probabilities.sum(axis=1) - 1).max(initial=0.0) if rows_sum_to_one else 0.0
         if (probabilities < 0).any() or (probabilities > 1 + _SUM_TOLERANCE).any() or gap > _SUM_TOLERANCE:
             allowed = "numbers from 0 to 1" + (" that sum to 1 over the classes" if rows_sum_to_one else "")
@@ -69,25 +75,34 @@ def checked(scorer: Scorer, n_classes: int) -> Scorer:
     return score
 
 
-def gaps(frame: pd.DataFrame) -> FloatArray:
-    """|p of the scorer − p of the attribution run| of every row that has both, for the explained class and the whole input."""
-    return np.asarray((frame["scored_probability"] - frame["explained_probability"]).abs().dropna(), dtype=np.float64)
+def gaps(frame: pd.DataFrame, problem_type: str) -> FloatArray:
+    """|p of the scorer − p of the attribution run| of every row that has both, for the explained class and the whole input.
+
+    Of a regression the outputs take the place of p, in typical deviations (and no less than their precision) of the run's.
+    """
+    apart = np.asarray((frame["scored_probability"] - frame["explained_probability"]).abs().dropna(), dtype=np.float64)
+    if problem_type != "regression" or apart.size == 0:
+        return apart
+    outputs = np.asarray(frame["explained_probability"].dropna(), dtype=np.float64)
+    unit = max(typical_deviation(outputs), _PRECISION * float(np.abs(outputs).max()))
+    return apart / unit if unit > 0 else apart
 
 
-def disagrees(frame: pd.DataFrame) -> bool:
+def disagrees(frame: pd.DataFrame, problem_type: str) -> bool:
     """Whether any row's answer differs by more than rounding."""
-    return bool(gaps(frame).max(initial=0.0) > _PROBABILITY_GAP)
+    return bool(gaps(frame, problem_type).max(initial=0.0) > _ANSWER_GAP)
 
 
-def doubts(frame: pd.DataFrame) -> tuple[Check, ...]:
+def doubts(frame: pd.DataFrame, problem_type: str) -> tuple[Check, ...]:
     """An inconclusive check when so many answers differ that the scorer cannot have run the explained model; else none."""
-    beyond = gaps(frame) > _PROBABILITY_GAP
+    beyond = gaps(frame, problem_type) > _ANSWER_GAP
+    answer = "the output, in typical deviations," if problem_type == "regression" else "p"
     if not beyond.any() or beyond.mean() <= _ROWS_ALLOWED:
         return ()
     return _inconclusive(
         "the scorer runs the model that was explained",
         observed=float(beyond.mean()),
-        requirement=f"p differs by at most {_PROBABILITY_GAP} from the attribution run's in {1 - _ROWS_ALLOWED:.0%} of the rows",
+        requirement=f"{answer} differs by at most {_ANSWER_GAP} from the attribution run's in {1 - _ROWS_ALLOWED:.0%} of rows",
         explanation="The scorer answers otherwise than the attribution run did: another model, or its classes in another order. "
         "Its figures say nothing about these attributions. Explain the version again.",
     )

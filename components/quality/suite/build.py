@@ -65,20 +65,27 @@ class Single:
         return self.spec.meta.name if self.slice is None else f"{self.spec.meta.name}: {self.slice.value}"
 
 
-def expand(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame) -> list[Single]:
+def expand(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame, *, several_labels: bool = False) -> list[Single]:
     """The checks of one expectation; none when there is no such segment. Slices follow the order of their values.
 
     A class is the row's label where the data set has labels, else the predicted class; a row without a value belongs to none.
+    With `several_labels` to a row it is the label explained.
     """
     if spec.for_each is None:
         return [Single(spec, expectation)]
     if spec.for_each == "control":
         return [single for control in CONTROLS if (single := _of_control(spec, expectation, frame, control)) is not None]
-    return [single for column in _cuts(spec.for_each, frame) for single in _of_column(spec, expectation, frame, column)]
+    return [
+        single
+        for column in _cuts(spec.for_each, frame, several_labels)
+        for single in _of_column(spec, expectation, frame, column)
+    ]
 
 
-def _cuts(for_each: str, frame: pd.DataFrame) -> list[str]:
+def _cuts(for_each: str, frame: pd.DataFrame, several_labels: bool) -> list[str]:
     """The columns by whose values the table is cut."""
+    if for_each == "class" and several_labels:
+        return ["target"]
     if for_each == "class":
         return ["label" if frame["label"].notna().any() else "predicted"]
     return sorted(name for name in frame.columns if name.startswith(_SEGMENT) and for_each in {"segments", name})

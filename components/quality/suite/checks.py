@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.quality.suite.build import Single, columns_of, expand, for_control
+from components.quality.scores.frame import OF_CLASSES
+from components.quality.suite.build import Single, columns_of, condition_columns, expand, for_control
 from components.quality.suite.load import LoadedSuite
 from schemas.base import CheckVerdict, Severity
 from schemas.quality import Check, ExpectationSpec
@@ -93,17 +94,42 @@ def _condition(condition: Any) -> str:
             return str(condition)
 
 
-def run_checks(suite: LoadedSuite, frame: pd.DataFrame) -> tuple[Check, ...]:
+def run_checks(
+    suite: LoadedSuite, frame: pd.DataFrame, *, problem_type: str = "single_label_classification"
+) -> tuple[Check, ...]:
     """Judge every expectation of `suite` on `frame` (one line per row), in their order.
 
     An expectation is one check, or with `for_each` one per class, segment or control. One that has nothing to be repeated for
-    is a single check that does not apply (no segments at all) or is inconclusive (a segment without values).
+    is a single check that does not apply (no segments at all) or is inconclusive (a segment without values). What speaks of
+    classes does not apply to a regression; a critical one is inconclusive there: what was to decide has not been judged.
     """
     pairs = list(zip(suite.spec.expectations, suite.expectations, strict=True))
     if frame.empty:
         return tuple(_check(Single(*pair), CheckVerdict.INCONCLUSIVE, "no rows to judge by") for pair in pairs)
     batch = _batch(frame)
-    return tuple(check for spec, expectation in pairs for check in _checks(spec, expectation, batch, frame))
+    found: list[Check] = []
+    for pair in pairs:
+        of_classes = _of_classes(*pair) if problem_type == "regression" else None
+        found += (
+            _checks(*pair, batch, frame, problem_type) if of_classes is None else [_without_classes(Single(*pair), of_classes)]
+        )
+    return tuple(found)
+
+
+def _of_classes(spec: ExpectationSpec, expectation: Any) -> str | None:
+    """What an expectation asks for that a regression has not: its classes, or a column; None: nothing."""
+    if spec.for_each == "class":
+        return "classes"
+    asked = {column for of in columns_of(expectation).values() for column in of}
+    asked |= set(condition_columns(spec.kwargs.get("row_condition")))
+    return next((f"values of {column}" for column in sorted(asked & OF_CLASSES)), None)
+
+
+def _without_classes(single: Single, missing: str) -> Check:
+    critical = single.spec.severity is Severity.CRITICAL
+    verdict = CheckVerdict.INCONCLUSIVE if critical else CheckVerdict.NOT_APPLICABLE
+    step = ": take it out of the suite for this model, or make it a warning" if critical else ""
+    return _check(single, verdict, f"a regression has no {missing}{step}")
 
 
 def overall(checks: Sequence[Check]) -> CheckVerdict:
@@ -126,8 +152,8 @@ def _batch(frame: pd.DataFrame) -> Any:
     return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
 
 
-def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame) -> Iterator[Check]:
-    singles = expand(spec, expectation, frame)
+def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame, problem_type: str) -> Iterator[Check]:
+    singles = expand(spec, expectation, frame, several_labels=problem_type == "multi_label_classification")
     if not singles and spec.for_each == "segments":
         yield _check(Single(spec, expectation), CheckVerdict.NOT_APPLICABLE, "the data set has no segments")
     elif not singles:

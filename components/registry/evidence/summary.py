@@ -44,6 +44,12 @@ def metrics_of(record: GovernanceReport) -> dict[str, float]:
 
 def _numbers(record: GovernanceReport) -> Iterator[tuple[str, float | None]]:
     yield "accuracy", record.results.accuracy
+    if (found := record.results.regression) is not None:
+        yield "mean_absolute_error", found.mean_absolute_error
+        yield "root_mean_squared_error", found.root_mean_squared_error
+        yield "r_squared", found.r_squared
+    for label in record.results.labels:
+        yield f"accuracy.{label.label}", label.accuracy
     yield "rows_explained", float(record.data.n_explained)
     yield "rows_skipped", float(record.data.n_skipped)
     yield "coverage", record.data.coverage
@@ -52,6 +58,9 @@ def _numbers(record: GovernanceReport) -> Iterator[tuple[str, float | None]]:
     for control in record.quality.controls:
         yield f"margin.{control.name}", control.margin
     yield "drift.accuracy_change", record.drift.accuracy_change
+    if (change := record.drift.prediction_change) is not None:
+        yield "drift.predictions_moved", change.moved / change.n
+        yield "drift.error_change", change.error_change
     if record.drift.words_tested:
         yield "drift.words_beyond_limit", float(sum(shift.fires for shift in record.drift.word_shifts))
         yield "drift.largest_word_shift", max(abs(shift.shift) for shift in record.drift.word_shifts)
@@ -144,7 +153,11 @@ def _parts(record: GovernanceReport) -> Iterator[tuple[str, str, str]]:
     if record.results.accuracy is not None:
         change = record.drift.accuracy_change
         since = "" if change is None else f", {100 * change:+.1f} percentage points against the reference"
-        yield "Accuracy", f"{record.results.accuracy:.1%}", f"{record.results.n_labelled:,} rows{since}"
+        each = " and every label of them" if record.results.labels else ""
+        yield "Accuracy", f"{record.results.accuracy:.1%}", f"{record.results.n_labelled:,} rows{each}{since}"
+    if (found := record.results.regression) is not None:
+        r_squared = "" if found.r_squared is None else f", R² {found.r_squared:.3f}"
+        yield "Mean absolute error", f"{found.mean_absolute_error:.4g}", f"{found.n:,} rows{r_squared}"
 
 
 def _badge(verdict: Any) -> str:

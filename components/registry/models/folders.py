@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from calig.adapters import BASE, SETTINGS, WEIGHTS
 from calig.checkpoint import config_folder, read_checkpoint, read_settings, weight_files
 from components.common.errors import InputError, engine_errors, is_panic
 from components.common.file_digests import file_digest
 from schemas.base import digest_of
-from schemas.release import AdapterRecord
+from schemas.release import AdapterRecord, ProblemType
 
 Modality = Literal["text", "image"]
 
@@ -33,6 +33,7 @@ class ModelFolder(NamedTuple):
     model_type: str
     modality: Modality
     labels: tuple[str, ...]
+    problem_type: ProblemType
     weights_digest: str
     stored_precision: tuple[str, ...]
     adapter: AdapterRecord | None
@@ -58,7 +59,7 @@ def inspect_model(folder: Path) -> ModelFolder:
         check_weights(folder, modality, checkpoint)
         adapter = None if checkpoint.adapter is None else _adapter_record(folder, checkpoint.adapter.base)
         weights = digest_of([adapter.digest, adapter.base_digest]) if adapter else _digest(base_files(folder))
-    return ModelFolder(config.model_type, modality, labels, weights, checkpoint.stored, adapter)
+    return ModelFolder(config.model_type, modality, labels, _problem_type(config, labels), weights, checkpoint.stored, adapter)
 
 
 def model_settings(folder: Path) -> dict[str, Any]:
@@ -174,6 +175,14 @@ def _labels(config: Any, folder: Path) -> tuple[str, ...]:
             next_step=f"find out in which order the model was trained, and mend {folder}/config.json",
         )
     return labels
+
+
+def _problem_type(config: Any, labels: tuple[str, ...]) -> ProblemType:
+    """As config.json says; transformers takes a model with one output for a regression where it says nothing."""
+    given = getattr(config, "problem_type", None)
+    if given in get_args(ProblemType):
+        return cast("ProblemType", given)
+    return "regression" if len(labels) == 1 else "single_label_classification"
 
 
 def _processor_files(folder: Path, modality: Modality) -> list[Path]:

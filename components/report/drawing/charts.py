@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """Curves of one kind over a share (x, 0…1) and a probability (y, 0…1)."""
+    """Curves of one kind over a share (x, 0…1) and a probability (y, 0…1), or a regression's output."""
 
     kind: str
     lines: tuple[Line, ...]
@@ -88,16 +88,38 @@ class Strip:
     at: float
 
 
-def curve_charts(curves: Sequence[Curve]) -> list[LineChart]:
-    """One chart per kind, CA-LIG first so that the legend starts with it."""
+def curve_charts(curves: Sequence[Curve], *, outputs: bool = False) -> list[LineChart]:
+    """One chart per kind, CA-LIG first so that the legend starts with it. `outputs`: of a regression, on a scale of their own."""
     kinds = list(dict.fromkeys(curve.kind for curve in curves))
     ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
+    scale = _Scale.of([value for curve in curves for value in curve.probability]) if outputs else _Scale(0.0, 1.0)
     x_ticks = tuple(Tick(_x(t), formats.axis_percent(t)) for t in ticks)
-    y_ticks = tuple(Tick(y_at(t), f"{t:g}") for t in ticks)
+    y_ticks = tuple(Tick(y_at(t), f"{scale.value(t):.4g}") for t in ticks)
+    what = "output" if outputs else "probability"
     return [
-        LineChart(kind, tuple(_line(c) for c in sorted(curves, key=_own_first) if c.kind == kind), x_ticks, y_ticks)
+        LineChart(kind, tuple(_line(c, scale, what) for c in sorted(curves, key=_own_first) if c.kind == kind), x_ticks, y_ticks)
         for kind in kinds
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What the foot and the top of the y axis stand for."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> _Scale:
+        """The range of the values; one that is empty is widened."""
+        low, high = min(values, default=0.0), max(values, default=1.0)
+        return cls(low, high) if high > low else cls(low - 0.5, high + 0.5)
+
+    def value(self, share: float) -> float:
+        return self.low + share * (self.high - self.low)
+
+    def share(self, value: float) -> float:
+        return (value - self.low) / (self.high - self.low)
 
 
 def layer_chart(profile: LayerProfile) -> BarChart:
@@ -140,10 +162,11 @@ def is_own(method: str) -> bool:
     return method.lower().replace("_", "-") in {"ca-lig", "calig"}
 
 
-def _line(curve: Curve) -> Line:
+def _line(curve: Curve, scale: _Scale, what: str) -> Line:
     pairs = list(zip(curve.fractions, curve.probability, strict=True))
     points = tuple(
-        Point(_x(x), y_at(y), f"{curve.method}: {formats.percent(x)} of tokens, probability {formats.plain(y)}") for x, y in pairs
+        Point(_x(x), y_at(scale.share(y)), f"{curve.method}: {formats.percent(x)} of tokens, {what} {formats.plain(y)}")
+        for x, y in pairs
     )
     return Line(curve.method, path_through(points), points, is_own(curve.method), curve.auc, curve.fractions, curve.probability)
 

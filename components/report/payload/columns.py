@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.report.answers import ANSWER_COLUMNS, Answer, answer_of
 from components.table.orientation import COLUMNS, sign_between
 from components.table.reader import iter_batches
 from components.table.units import align, reason_change
@@ -134,7 +135,7 @@ def _padded(content: bytes, fill: bytes = b"\0") -> bytes:
 class Reference:
     """One row under the reference version: its answer, what was explained (the columns of `orientation`), and its units."""
 
-    predicted: str
+    answer: Answer
     explained: Mapping[str, Any]
     units: Units
 
@@ -143,7 +144,7 @@ class Reference:
         if sign_between(self.explained, row) != -1:
             return self
         turned = Units(self.units.starts, self.units.ends, -self.units.values)
-        return Reference(self.predicted, {name: row[name] for name in COLUMNS}, turned)
+        return Reference(self.answer, {name: row[name] for name in COLUMNS}, turned)
 
     def drift(self, row: Mapping[str, Any], units: Units) -> float:
         """How far the reasons moved to those of the candidate's `row`, 0 … 1; NaN when they are not reasons for one thing."""
@@ -154,9 +155,9 @@ class Reference:
 def read_references(paths: Iterable[Path]) -> dict[str, Reference]:
     """Every row that the reference version explained, by id."""
     found: dict[str, Reference] = {}
-    for batch in iter_batches(paths, (*UNIT_COLUMNS, "id", "predicted", *COLUMNS)):
-        rows = batch.select(["id", "predicted", *COLUMNS]).to_pylist()
+    for batch in iter_batches(paths, (*UNIT_COLUMNS, "id", *ANSWER_COLUMNS, *COLUMNS)):
+        rows = batch.select(["id", *ANSWER_COLUMNS, *COLUMNS]).to_pylist()
         for row, units in zip(rows, units_in(batch), strict=True):
             if row["predicted"] is not None:
-                found[row["id"]] = Reference(row["predicted"], {name: row[name] for name in COLUMNS}, units)
+                found[row["id"]] = Reference(answer_of(row), {name: row[name] for name in COLUMNS}, units)
     return found

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.report.answers import answer_of
 from components.report.drawing import heat
 from components.report.payload.columns import Column, Reference, pack, ragged, read_references
 from components.report.payload.packing import PackedRow, PackedUnits, packed_rows
 from components.report.rows import Brief, ranked
+from components.table import gold
 from components.table.orientation import COLUMNS
 from components.table.reader import iter_batches
-from components.table.rows import is_wrong
 from schemas.governance import GovernanceReport
 
 Chunk = Sequence[PackedRow]
@@ -32,9 +33,10 @@ CHUNK = 250
 WRONG, CHANGED, UNCONVERGED, REASONS, PROBLEM = 1, 2, 4, 8, 16
 
 _INDEX_COLUMNS = (
-    *("row", "id", "label", "predicted", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
+    *("row", "id", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
     *COLUMNS,
 )
+_GOLD = tuple(name for name in gold.COLUMNS if name not in COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,15 @@ def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path],
         return Embedded((), 0, 0, 0)
     known, light = read_references(reference_tables), read_index(tables)
     worst = [example.id for example in record.drift.worst]
-    changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]))}
+    change = record.drift.prediction_change
+    unit = None if change is None else change.unit
+    changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]), unit)}
     order = ranked(briefs, worst, changed)[: settings.rows]
     rows = dict(packed_rows(tables, set(order), known))
     filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
     n_rows, n_layers, n_pictures = _fill(filling, record)
-    listed = [_listed(light[row], rows[row], known, set(worst)) for row in order[:n_rows]]
-    unexplained = [_listed(row, None, known, set()) for row in light.values() if row["problem"] is not None]
+    listed = [_listed(light[row], rows[row], known, set(worst), changed) for row in order[:n_rows]]
+    unexplained = [_listed(row, None, known, set(), set()) for row in light.values() if row["problem"] is not None]
     whole = Block("index", pack(index_columns([*listed, *unexplained[: settings.rows]])))
     return Embedded((whole, *filling.blocks) if n_rows else (), n_rows, n_layers, n_pictures)
 
@@ -128,11 +132,16 @@ def picture_columns(processor: Path) -> Callable[[Chunk], Columns]:
 def read_index(paths: Iterable[Path]) -> dict[int, dict[str, Any]]:
     """The light columns of every row, also of those without attribution, by position in the data set."""
     found = {}
-    for batch in iter_batches(paths, (*_INDEX_COLUMNS, "segments", "logits", "residuals")):
+    for batch in iter_batches(paths, (*_INDEX_COLUMNS, *_GOLD, "segments", "residuals")):
         logits, residuals = ragged(batch["logits"]), ragged(batch["residuals"])
         segments = batch["segments"].to_pylist()
+        answered = batch.select(list(gold.COLUMNS)).to_pylist(maps_as_pydicts="strict")
         for i, row in enumerate(batch.select(list(_INDEX_COLUMNS)).to_pylist()):
             row |= {
+                "answer": None if answered[i]["predicted"] is None else answer_of(answered[i]),
+                "predicted": answered[i]["predicted"],
+                "label": gold.gold_text(answered[i]),
+                "wrong": row["problem"] is None and gold.is_wrong(answered[i]),
                 "segments": dict(segments[i] or ()),
                 "margin": margin(logits[i]),
                 "residual": residuals[i].max() if len(residuals[i]) else None,
@@ -145,7 +154,7 @@ def index_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Column]:
     """`rows` in the order of the blocks, those without attribution last; names are codes into their list, −1 is none."""
     names = ("predicted", "label", "target", "reference", "reference_target")
     classes = sorted({row[name] for row in rows for name in names if row[name] is not None})
-    floats = ("probability", "f_input", "f_baseline", "coverage", "margin", "residual", "drift")
+    floats = ("probability", "f_input", "f_baseline", "coverage", "margin", "residual", "drift", "reference_output")
     return {
         "classes": classes,
         "id": [row["id"] for row in rows],
@@ -192,27 +201,30 @@ def _fill(filling: _Filling, record: GovernanceReport) -> tuple[int, int, int]:
     return n_rows, filling.fill({"layers": layer_columns}, n_rows), n_pictures
 
 
-def _changed(row: dict[str, Any], reference: Reference | None) -> bool:
-    return reference is not None and row["predicted"] is not None and reference.predicted != row["predicted"]
+def _changed(row: dict[str, Any], reference: Reference | None, unit: float | None) -> bool:
+    return reference is not None and row["answer"] is not None and row["answer"].differs(reference.answer, unit)
 
 
-def _listed(row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str]) -> dict[str, Any]:
+def _listed(
+    row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str], changed: set[str]
+) -> dict[str, Any]:
     reference = known.get(row["id"])
     return row | {
-        "reference": reference.predicted if reference else None,
+        "reference": reference.answer.predicted if reference else None,
+        "reference_output": reference.answer.output if reference else None,
         "reference_target": reference.toward(row).explained["target"] if reference else None,
         "drift": packed.drift if packed else None,
-        "flags": sum(_flags(row, reference, worst)),
+        "flags": sum(_flags(row, worst, changed)),
     }
 
 
-def _flags(row: dict[str, Any], reference: Reference | None, worst: set[str]) -> Iterator[int]:
+def _flags(row: dict[str, Any], worst: set[str], changed: set[str]) -> Iterator[int]:
     if row["problem"] is not None:
         yield PROBLEM
         return
-    if is_wrong(row["label"], row["predicted"]):
+    if row["wrong"]:
         yield WRONG
-    if _changed(row, reference):
+    if row["id"] in changed:
         yield CHANGED
     if not row["converged"]:
         yield UNCONVERGED

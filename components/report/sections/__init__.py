@@ -38,6 +38,12 @@ class Material:
         return drift.verdict in {CheckVerdict.PASS, CheckVerdict.FAIL} or drift.power is not None
 
     @property
+    def unit_of_outputs(self) -> float | None:
+        """Of a compared regression, what changes of its predictions are measured in."""
+        change = self.record.drift.prediction_change
+        return None if change is None else change.unit
+
+    @property
     def firing(self) -> list[WordShift]:
         """Word shifts beyond their limit, in the record's order: strongest first."""
         return [shift for shift in self.record.drift.word_shifts if shift.fires]

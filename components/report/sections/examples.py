@@ -11,7 +11,6 @@ from components.report.drawing import formats, heat
 from components.report.payload import CHUNK
 from components.report.rows import Drawn, Group, ReferenceRow, Word, choose
 from components.report.sections import Material, Section
-from components.table.rows import is_wrong
 
 _STRONGEST_PATCHES = 3
 
@@ -29,7 +28,7 @@ class PictureView:
 class ReferenceView:
     """What the reference version answered, and its words on the same text."""
 
-    predicted: str
+    answer: str
     target: str
     pieces: tuple[heat.Piece, ...]
 
@@ -50,21 +49,25 @@ class ExampleView:
     reference: ReferenceView | None
 
 
-def view_of(drawn: Drawn, group: str, why: str, reference: ReferenceRow | None, processor: Path) -> ExampleView:
-    """Everything the page shows of one example; both versions on one colour scale of shares."""
+def view_of(
+    drawn: Drawn, group: str, why: str, reference: ReferenceRow | None, processor: Path, unit: float | None = None
+) -> ExampleView:
+    """Everything the page shows of one example; both versions on one colour scale of shares. `unit`: see `Answer.differs`."""
     before = reference.words if reference else ()
     strongest = max(_strongest_share(drawn.words), _strongest_share(before))
     return ExampleView(
         drawn=drawn,
         group=group,
         why=why,
-        flags=_flags(drawn, reference),
+        flags=_flags(drawn, reference, unit),
         pieces=_pieces(drawn, drawn.words, strongest),
         left_out=heat.characters_left_out(drawn.text or ""),
         special=special_total(drawn),
         total=sum(drawn.values),
         picture=_picture(drawn, processor) if drawn.image is not None else None,
-        reference=ReferenceView(reference.predicted, reference.target, _pieces(drawn, before, strongest)) if reference else None,
+        reference=ReferenceView(reference.answer.text, reference.target, _pieces(drawn, before, strongest))
+        if reference
+        else None,
     )
 
 
@@ -89,10 +92,10 @@ def _mass(words: tuple[Word, ...]) -> float:
     return sum(abs(word.value) for word in words)
 
 
-def _flags(drawn: Drawn, reference: ReferenceRow | None) -> tuple[str, ...]:
+def _flags(drawn: Drawn, reference: ReferenceRow | None, unit: float | None) -> tuple[str, ...]:
     flags = {
-        "wrong": is_wrong(drawn.label, drawn.predicted),
-        "changed": reference is not None and reference.predicted != drawn.predicted,
+        "wrong": drawn.wrong,
+        "changed": reference is not None and drawn.answer.differs(reference.answer, unit),
         "unconverged": not drawn.converged,
     }
     return tuple(name for name, holds in flags.items() if holds)
@@ -122,16 +125,19 @@ def _sense(value: float) -> str:
 def _views(material: Material, groups: list[Group]) -> list[ExampleView]:
     drawn = rows.read_drawn(material.tables, [row for group in groups for row in group.rows])
     known = rows.read_reference(material.reference_tables, [example.id for example in drawn.values()])
-    processor = material.record.model.processor_path
+    processor, unit = material.record.model.processor_path, material.unit_of_outputs
     return [
-        view_of(drawn[row], group.name, group.why, known.get(drawn[row].id), processor) for group in groups for row in group.rows
+        view_of(drawn[row], group.name, group.why, known.get(drawn[row].id), processor, unit)
+        for group in groups
+        for row in group.rows
     ]
 
 
 def _context(material: Material) -> dict[str, Any]:
     record, briefs = material.record, material.briefs
     answers = rows.read_answers(material.reference_tables)
-    changed = {brief.id for brief in briefs if answers.get(brief.id, brief.predicted) != brief.predicted}
+    unit = material.unit_of_outputs
+    changed = {brief.id for brief in briefs if brief.answer.differs(answers.get(brief.id, brief.answer), unit)}
     groups = choose(briefs, record.config.report.examples, [example.id for example in record.drift.worst], changed)
     return {
         "groups": groups,

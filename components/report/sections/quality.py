@@ -84,7 +84,7 @@ def _context(material: Material) -> dict[str, Any]:
     return {
         "checks": folded_checks(quality.checks),
         "margins": charts.margin_strips(quality.controls),
-        "curve_charts": charts.curve_charts(quality.curves),
+        "curve_charts": charts.curve_charts(quality.curves, outputs=material.record.model.is_regression),
         "randomisation_chart": randomisation_chart(quality.falsification),
         "layer_residuals": layer_residuals(material.briefs),
     }

@@ -81,7 +81,9 @@ def _run_alerts(record: GovernanceReport, briefs: list[Brief]) -> Iterator[Alert
         yield _note("Some texts were longer than the model reads, and were explained in windows", text)
     if scorer.fallback_reason:
         yield _note("Perturbed inputs were scored by torch, not ONNX Runtime", scorer.fallback_reason)
-    if not record.results.n_labelled:
+    if not record.results.n_labelled and record.model.is_regression:
+        yield _note("No gold numbers", "The error of the predictions is not measured.")
+    elif not record.results.n_labelled:
         yield _note("No gold labels", "Accuracy is not measured, and wrong predictions cannot be marked.")
 
 
@@ -90,11 +92,24 @@ def _note(title: str, text: str) -> Alert:
 
 
 def _model_tiles(record: GovernanceReport) -> Iterator[Tile]:
+    if record.model.is_regression:
+        yield _error_tile(record)
+        return
     results, change = record.results, record.drift.accuracy_change
     note = f"on {formats.count(results.n_labelled)} labelled rows" if results.n_labelled else "the data set has no gold labels"
     if change is not None and record.drift.reference:
         note = f"{_points(change)} against version {record.drift.reference.version}"
     yield Tile("Model accuracy", formats.percent(results.accuracy), note)
+
+
+def _error_tile(record: GovernanceReport) -> Tile:
+    found, change = record.results.regression, record.drift.prediction_change
+    if found is None:
+        return Tile("Mean absolute error", formats.plain(None), "the data set has no gold numbers")
+    note = f"R² {formats.plain(found.r_squared)} on {formats.count(found.n)} rows"
+    if change is not None and change.error_change is not None and record.drift.reference:
+        note = f"{formats.signed(change.error_change)} against version {record.drift.reference.version}"
+    return Tile("Mean absolute error", formats.plain(found.mean_absolute_error), note)
 
 
 def _explanation_tiles(record: GovernanceReport, briefs: list[Brief]) -> Iterator[Tile]:
@@ -112,7 +127,8 @@ def _drift_tiles(material: Material) -> Iterator[Tile]:
         return
     drift, units = material.record.drift, material.units[1]
     share = formats.percent(drift.flipped / drift.n_paired)
-    yield Tile("Answers changed", formats.count(drift.flipped), f"{share} of {formats.count(drift.n_paired)} compared rows")
+    title = "Answers changed" if drift.prediction_change is None else "Predictions moved"
+    yield Tile(title, formats.count(drift.flipped), f"{share} of {formats.count(drift.n_paired)} compared rows")
     tested = f"of {formats.count(drift.words_tested)} {units} tested"
     yield Tile(f"{units.capitalize()} with a new role", formats.count(len(material.firing)), tested)
 

@@ -116,6 +116,44 @@ def test_removals_are_scored_on_the_same_windows_with_the_same_mean(snapshot, tm
         assert explained_function(row, LABELS)(whole)[0] == pytest.approx(f_input[row["row"]], abs=1e-4)
 
 
+def test_pairs_are_scored_in_the_same_windows(snapshot, tmp_path):
+    """By hand: the ids of every window, the shorter text whole in each with its own token types, and the mean of the logits."""
+    random = np.random.default_rng(1)
+    first, second = ([str(word) for word in random.choice(WORDS, size=n)] for n in (19, 3))
+    example = Example(row=0, id="p", text=" ".join(first), text_pair=" ".join(second))
+    (row,) = explained(snapshot, [example], tmp_path, WINDOWS)
+    assert [(w["start"], w["end"]) for w in row["windows"]] == [(1, 11), (9, 19), (17, 20)]
+    assert row["coverage"] == 1.0
+    tokenizer = AutoTokenizer.from_pretrained(snapshot.model_path)
+    model = AutoModelForSequenceClassification.from_pretrained(snapshot.model_path).double().eval()
+
+    def by_hand(removed: set[int]) -> np.ndarray:
+        left = ["[MASK]" if i in removed else word for i, word in enumerate([*first, *second])]
+        found = []
+        for begin, end in ((0, 10), (8, 18), (16, 19)):
+            tokens = ["[CLS]", *left[begin:end], "[SEP]", *left[19:], "[SEP]"]
+            types = [0] * (end - begin + 2) + [1] * 4
+            ids = torch.tensor([tokenizer.convert_tokens_to_ids(tokens)])
+            with torch.no_grad():
+                found.append(model(ids, token_type_ids=torch.tensor([types])).logits[0].numpy())
+        return np.mean(found, axis=0)
+
+    np.testing.assert_allclose(row["logits"], by_hand(set()), atol=1e-5)
+    perturbation = choose_perturbation(snapshot, WINDOWS, "auto")
+    inputs = sample_inputs([tmp_path / "windows.parquet"], limit=8, perturbation=perturbation)
+    scorer, _ = open_scorer(snapshot, runtime="onnxruntime", workspace=tmp_path, parity_inputs=inputs)
+    source = source_of(next(iter_rows([tmp_path / "windows.parquet"], Row)), perturbation)
+    masks = random.random((4, source.n_content)) < 0.5
+    expected = np.stack([by_hand(set(np.flatnonzero(mask))) for mask in masks])
+    np.testing.assert_allclose(scorer.logits([source.without(mask) for mask in masks]), expected, atol=1e-4)
+
+
+def test_both_texts_long_is_the_problem_of_the_row(snapshot, tmp_path):
+    example = Example(row=0, id="p", text=texts(30)[0].text, text_pair=texts(20, seed=1)[0].text)
+    (row,) = explained(snapshot, [example], tmp_path, WINDOWS)
+    assert row["problem"].startswith("both texts of the pair are too long for windows")
+
+
 def test_quality_is_measured_on_whole_documents(snapshot, tmp_path):
     examples = texts(*(20 + i for i in range(32)))
     explained(snapshot, examples, tmp_path, WINDOWS)

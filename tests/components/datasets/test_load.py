@@ -381,7 +381,7 @@ def test_a_text_set_for_an_image_model_says_so(tmp_path: Path) -> None:
 def test_every_row_once_per_label(tmp_path: Path) -> None:
     path = _write_jsonl(tmp_path / "rows.jsonl", ROWS)
     plain, rows = load(path, limit=None, labels=LABELS, modality="text")
-    pinned, each = load(path, limit=2, labels=LABELS, modality="text", each_label=True)
+    pinned, each = load(path, limit=2, labels=LABELS, modality="text", per_label="each")
     assert [(e.row, e.id, e.asked_class) for e in each] == [
         (0, "a · NEG", "NEG"),
         (1, "a · POS", "POS"),
@@ -396,4 +396,4 @@ def test_every_row_once_per_label(tmp_path: Path) -> None:
     assert all(e.asked_class is None for e in rows)
     taken = _write_jsonl(tmp_path / "taken.jsonl", [{"text": "a", "explained label": "x"}])
     with pytest.raises(InputError, match="name of our own"):
-        load(taken, limit=None, labels=LABELS, modality="text", each_label=True)
+        load(taken, limit=None, labels=LABELS, modality="text", per_label="each")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.report.answers import Answer
 from components.report.checks import folded_checks
 from components.report.drawing import charts, formats, heat
 from components.report.page import environment
@@ -27,7 +28,8 @@ from tests.helpers import sample_quality, sample_records, sample_tables
 
 
 def _brief(row: int, *, predicted: str = "A", label: str | None = "A", converged: bool = True) -> Brief:
-    return Brief(row, f"r{row}", predicted, label, converged, (0.01 * row, 0.0), (9, 3))
+    answer = Answer(predicted, None, predicted)
+    return Brief(row, f"r{row}", answer, label != predicted, converged, (0.01 * row, 0.0), (9, 3))
 
 
 # selection
@@ -59,6 +61,24 @@ def test_selection_takes_as_many_rows_as_it_may_and_none_twice(n: int, limit: in
 def test_ranking_puts_changed_reasons_first_and_keeps_the_order_of_equals() -> None:
     briefs = [_brief(0), _brief(1, label="B"), _brief(2), _brief(3, converged=False), _brief(4), _brief(5, converged=False)]
     assert ranked(briefs, ["r4", "r0", "gone"], {"r2"}) == [4, 0, 3, 5, 2, 1]
+
+
+def test_a_number_is_another_answer_when_it_moved_by_half_a_typical_deviation() -> None:
+    before = Answer("rating", 10.0, "rating 10")
+    moved = {value: Answer("rating", value, "").differs(before, 2.0) for value in (10.0, 11.0, 11.001, 8.9)}
+    assert moved == {10.0: False, 11.0: False, 11.001: True, 8.9: True}
+    assert not Answer("rating", 99.0, "").differs(before, None), "not compared: nothing is said"
+    assert Answer("A", None, "A").differs(Answer("B", None, "B"), None)
+
+
+def test_curves_of_outputs_have_an_axis_of_their_own() -> None:
+    curve = Curve(method="ca_lig", kind="deletion", fractions=(0.0, 1.0), probability=(60.0, 40.0), auc=50.0)
+    (chart,) = charts.curve_charts([curve], outputs=True)
+    assert [tick.label for tick in chart.y_ticks] == ["40", "45", "50", "55", "60"]
+    assert [point.y for point in chart.lines[0].points] == [charts.y_at(1.0), charts.y_at(0.0)]
+    assert "output 60" in chart.lines[0].points[0].title
+    (flat,) = charts.curve_charts([curve.model_copy(update={"probability": (50.0, 50.0)})], outputs=True)
+    assert [point.y for point in flat.lines[0].points] == [charts.y_at(0.5)] * 2
 
 
 # heat text

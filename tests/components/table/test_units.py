@@ -1,9 +1,8 @@
-"""The share of the reasons that moved, and wrong predictions: by hand."""
+"""The share of the reasons that moved: by hand."""
 
 import numpy as np
 import pytest
 
-from components.table.rows import is_wrong
 from components.table.units import reason_change
 
 
@@ -13,11 +12,3 @@ def test_reason_change_is_half_the_distance_over_the_last_axis() -> None:
     assert reason_change(before, after) == pytest.approx((0.4 + 0.0 + 0.8) / 2)
     assert reason_change(before, -before) == pytest.approx(1.0), "all reasons turned"
     np.testing.assert_allclose(reason_change(np.stack([before, after]), np.stack([after, after])), [0.6, 0.0])
-
-
-@pytest.mark.parametrize(
-    ("label", "predicted", "wrong"),
-    [("A", "B", True), ("A", "A", False), (None, "B", False), ("A", None, False), (None, None, False)],
-)
-def test_only_a_prediction_beside_a_gold_class_can_be_wrong(label: str | None, predicted: str | None, wrong: bool) -> None:
-    assert is_wrong(label, predicted) is wrong

@@ -59,7 +59,7 @@ def test_every_value_matters(rows: list[dict[str, Any]], column: str) -> None:
     value = row[column]
     if value is None and pa.types.is_string(SCHEMA.field(column).type):
         other: Any = ""
-    elif value is None and pa.types.is_integer(SCHEMA.field(column).type):
+    elif value is None and not pa.types.is_list(SCHEMA.field(column).type):
         other = 0
     elif pa.types.is_map(SCHEMA.field(column).type):
         (name, last), *rest = value[::-1]

@@ -15,10 +15,17 @@ function answer(rows, row) {
   const label = rows.label("label", row), target = rows.label("target", row), reference = rows.label("reference", row);
   const predicted = rows.label("predicted", row);
   if (predicted === null) return h("p", { class: "answer" }, label === null ? "" : "gold ", label === null ? "" : name("label"));
-  return h("p", { class: "answer" }, "predicts ", name("predicted"), ` with ${percent(rows.index.probability[row])}`,
+  const output = rows.index.reference_output[row];
+  const before = Number.isNaN(output) ? name("reference") : h("b", {}, plain(output));
+  return h("p", { class: "answer" }, "predicts ", name("predicted"), " ", certainty(rows.index, row),
     label === null ? "" : [", gold ", name("label")],
     target === predicted ? "" : ["; explains ", name("target")],
-    reference === null || reference === predicted ? "" : ["; before: ", name("reference")]);
+    reference === null || (reference === predicted && Number.isNaN(output)) ? "" : ["; before: ", before]);
+}
+
+/** The probability of the predicted class; a regression has none, but its output. */
+function certainty({ probability, f_input }, row) {
+  return Number.isNaN(probability[row]) ? h("b", {}, plain(f_input[row])) : `with ${percent(probability[row])}`;
 }
 
 function flags(rows, row) {

@@ -81,7 +81,8 @@ class Explorer {
     const preview = h("span", { class: "preview", dir: "auto" });
     option.append(
       h("span", { class: "line" }, h("bdi", { class: "id" }, index.id[row]),
-        predicted === null ? null : h("span", { class: "soft" }, h("bdi", {}, predicted), " ", percent(index.probability[row], 0)),
+        predicted === null ? null : h("span", { class: "soft" }, h("bdi", {}, predicted), " ",
+          Number.isNaN(index.probability[row]) ? plain(index.f_input[row]) : percent(index.probability[row], 0)),
         marks.length ? h("span", { class: "marks" }, marks.join(", ")) : null),
       preview);
     this.previewOf(row).then((text) => { preview.textContent = text; });

@@ -18,6 +18,8 @@ const ORDERS = {
   margin: ["margin", true],
   doubt: ["margin", false],
   residual: ["residual", true],
+  highest: ["f_input", true],
+  lowest: ["f_input", false],
 };
 
 class Rows {

@@ -16,7 +16,7 @@ import yaml
 from deploy.references import broken
 from deploy.references.objects import Cluster
 from tests.deploy.test_kubernetes import GIVEN, KUBERNETES, VALUES, job_of
-from tests.helpers.deploy_files import K8S, ROOT, load_all, made, manifests
+from tests.helpers.deploy_files import DEPLOY, K8S, ROOT, load_all, made, manifests
 from tests.helpers.helm_chart import CHART, comparable, notes, rendered
 
 Values = dict[str, Any]
@@ -38,6 +38,10 @@ PATHS = {
     "store_pod_port": "store.podPort",
     "monitoring_namespace": "monitoring.namespace",
 }
+
+
+#: As Prefect makes it from the template of `calig setup`.
+JOB = job_of(CHART / "files" / "job-patch.yaml", {"namespace": "calig"})
 
 
 def at(path: str, value: Any) -> Values:
@@ -143,8 +147,7 @@ def test_schemas_are_kept_and_every_reference_leads_somewhere(values: Values) ->
     for item in objects:
         if item["apiVersion"] != "monitoring.coreos.com/v1":
             kubernetes_validate.validate(item, KUBERNETES, strict=True)
-    jobs = [job_of(CHART / "files" / "job-patch.yaml", {"namespace": "calig"})] if values.get("gpu") else []
-    assert broken([*objects, *jobs], GIVEN) == []
+    assert broken([*objects, *([JOB] if values.get("gpu") else [])], GIVEN) == []
 
 
 def test_without_policies_none_is_made() -> None:
@@ -258,6 +261,14 @@ def test_versions_are_the_project_s_own() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert chart["version"] == chart["appVersion"] == project["version"]
     assert chart["kubeVersion"] == f">={KUBERNETES}.0-0"
+
+
+def test_the_values_of_the_page_make_the_objects_of_the_gpu_overlay() -> None:
+    page = (DEPLOY / "docs" / "how-to" / "cluster.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    ours = rendered(yaml.safe_load(block.replace("sha256:…", f"sha256:{'a' * 64}")))
+    assert set(comparable(ours)) == set(comparable(manifests("gpu")))
+    assert broken([*ours, JOB], GIVEN) == []
 
 
 def test_notes_say_what_is_left_to_do() -> None:

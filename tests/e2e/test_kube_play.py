@@ -23,13 +23,15 @@ from mlflow import MlflowClient
 
 from components import registry
 from tests.e2e.engine import IMAGE, LIMIT_S, NEEDS_PODMAN, PODMAN, build_image, said, verdict_of, wait_for, write_rows
-from tests.helpers.deploy_files import made
+from tests.helpers.deploy_files import made, manifests
 from tests.helpers.tiny_models import save_tiny_bert
 from tests.helpers.tracking import connected
 
 MLFLOW, PREFECT, LISTENER = "http://127.0.0.1:5000", "http://127.0.0.1:4200", "http://127.0.0.1:8080"
 PORTS = (5000, 4200, 8080, 8081)
 VOLUMES = ("calig-runs", "calig-data", "calig-signing", "calig-webhook")
+#: Ports would be mapped, which podman refuses on the machine's own network; its probes need curl, so the test asks instead.
+_OTHERWISE = ("ports", "startupProbe", "livenessProbe", "readinessProbe")
 Objects = list[dict[str, Any]]
 
 pytestmark = NEEDS_PODMAN
@@ -85,8 +87,15 @@ def for_podman(objects: Objects) -> Objects:
     (container,) = pod["spec"]["containers"]
     container["args"] = [text.replace("calig-listener.$(NAMESPACE):8080", "127.0.0.1:8080") for text in container["args"]]
     container["env"] = [entry for entry in container["env"] if entry["name"] != "NAMESPACE"]  # podman knows no field of that name
-    for item in [pod, *(item for item in taken if item["kind"] == "Deployment")]:
-        for one in (item["spec"] if item["kind"] == "Pod" else item["spec"]["template"]["spec"])["volumes"]:
+    for item in taken:
+        if item["kind"] == "Deployment":
+            item["spec"]["replicas"] = 1  # all share the ports of one machine
+    for spec in [pod["spec"], *(item["spec"]["template"]["spec"] for item in taken if item["kind"] == "Deployment")]:
+        container = spec["containers"][0]
+        container["image"] = IMAGE
+        for field in _OTHERWISE:
+            container.pop(field, None)
+        for one in spec["volumes"]:
             if "secret" in one:
                 one["secret"]["optional"] = False  # podman 4.3 falls over one that does not say
     return [*taken, pod]
@@ -118,9 +127,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, f"port {port} of the manifests is taken on this machine"
     folder = tmp_path_factory.mktemp("overlay")
-    values = [f"image={IMAGE}", f"MLFLOW_TRACKING_URI={MLFLOW}", f"PREFECT_API_URL={PREFECT}/api"]
+    values = [f"MLFLOW_TRACKING_URI={MLFLOW}", f"PREFECT_API_URL={PREFECT}/api"]
     generator = {"name": "calig-environment", "behavior": "merge", "literals": values}
-    objects = made(folder, resources=["overlays/dev"], transformers=["values"], configMapGenerator=[generator])
+    base = made(
+        folder,
+        resources=["base"],
+        components=["components/prefect-without-login"],
+        transformers=["values"],
+        configMapGenerator=[generator],
+    )
+    objects = [*base, *(item for item in manifests("dev") if item["metadata"]["name"] in {"mlflow", "prefect-server"})]
     started = Cluster(folder, for_podman(objects), [])
     try:
         yield started

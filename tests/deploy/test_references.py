@@ -158,6 +158,7 @@ def key(ending: str, old: str, new: str) -> Callable[[Objects], None]:
         (change("CronJob", "calig-setup", *_SETUP, "args", 2, to="--prefect-file=/etc/calig-job/x"), "no file /etc/calig-job/x"),
         (change("CronJob", "calig-setup", *_SETUP, "args", 2, to="--x=$(x)"), r"no variable x: --x=\$\(x\)"),
         (change("CronJob", "calig-setup", *_SETUP, "args", 4, to="--webhook-url=http://x.calig:8080/"), "no service x"),
+        (change("Deployment", "calig-listener", *_CONTAINER, "volumeMounts", 4, "mountPath", to="/x"), "no volume is mounted"),
         (environment("MLFLOW_TRACKING_URI", "http://x.mlflow:5000"), "no service x in namespace mlflow"),
         (environment("MLFLOW_TRACKING_URI", "http://mlflow-mlflow.mlflow"), "has no port 80"),
         (environment("MLFLOW_TRACKING_URI", "https://mlflow.example.org"), "lets it out of the cluster on port 443"),

@@ -162,7 +162,7 @@ def test_the_base_explains_a_registered_version(cluster: Cluster) -> None:
     assert podman("wait", "calig-setup-setup").strip() == "0", cluster.logs()
     cluster.play("listener", cluster.deployment("calig-listener"))
     cluster.play("worker", cluster.deployment("calig-worker"))
-    _make_secrets_as_kubernetes_would()
+    _make_secrets_as_kubernetes_would(cluster.folder)
     wait_for(f"{LISTENER}/readyz", cluster.logs)
     wait_for("http://127.0.0.1:8081/health", cluster.logs)
     with connected(MLFLOW):
@@ -174,9 +174,10 @@ def test_the_base_explains_a_registered_version(cluster: Cluster) -> None:
     _is_restricted("calig-worker-pod-0-worker")
 
 
-def _make_secrets_as_kubernetes_would() -> None:
-    """Podman knows no defaultMode: everybody may read the key, which calig refuses."""
+def _make_secrets_as_kubernetes_would(folder: Path) -> None:
+    """Podman 4.3 leaves values in base64, and without a defaultMode everybody may read the key, which calig refuses."""
     for file in volume("calig-signing").iterdir():
+        file.write_bytes((folder / file.name).read_bytes())
         os.chown(file, 10001, 10001)
         file.chmod(0o440)
 

@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom lock format clean
+.PHONY: help install demo test check lint types imports test-all bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom image chart lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -137,6 +137,18 @@ audit: ## known vulnerabilities of the pinned dependencies; needs the network, a
 sbom: install ## bill of materials of the environment, build/sbom.json (CycloneDX); of another one: ENVIRONMENT=FOLDER
 	@test -x build/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/sbom && build/sbom/bin/pip install --quiet 'cyclonedx-bom>=7'; }
 	build/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(or $(ENVIRONMENT),.venv)
+
+# A tag moves: what others run is built on a digest, which the image's labels then name.
+CONTAINER_BUILD ?= docker build
+TESTED_BASE = $(shell sed -n 's/^ARG BASE=//p' deploy/Dockerfile)
+DIGEST := ^[^@[:space:]]+@sha256:[0-9a-f]{64}$$
+image: ## build the image for others: BASE=python@sha256:… TAG=registry.example/calig:0.1.0; CUDA=1 for workers with GPUs
+	@test -n "$(TAG)" || { echo "image: no TAG: the image's name, TAG=registry.example/calig:0.1.0" >&2; exit 2; }
+	@echo '$(BASE)' | grep -Eq '$(DIGEST)' || { echo "image: BASE is not pinned: got '$(BASE)', wanted NAME@sha256:64 hexadecimal digits. The digest of the tag that was tested: docker buildx imagetools inspect $(TESTED_BASE)" >&2; exit 2; }
+	$(CONTAINER_BUILD) --build-arg BASE=$(BASE) $(BUILD_ARGUMENTS) --file deploy/Dockerfile$(if $(CUDA),.cuda) --tag $(TAG) .
+
+chart: install ## package the Helm chart into build/
+	$(BIN)/python -c "import helm_python; print(helm_python.package('deploy/helm/calig', destination='build'))"
 
 lock: ## resolve the dependencies anew into deploy/lock, within constraints.txt; needs the network
 	@test -x build/lock/bin/python || { $(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet 'uv>=0.13'; }

@@ -9,6 +9,9 @@ from deploy.references.objects import Cluster, Object, Pod, content_of, environm
 
 _PATH = re.compile(r"(?<![\w./:])/(?:etc|run|data|var)/[\w./-]*\w")
 
+#: Data sets: whoever reads the watch file also reads their digests. Other paths of that file are read by one process only.
+_DATA = "/data/"
+
 
 def names_in_pods(cluster: Cluster) -> Iterator[str]:
     """Service account, volumes and mounts of every pod."""
@@ -85,9 +88,15 @@ def files(cluster: Cluster) -> Iterator[str]:
                 folder, _, key = path.rpartition("/")
                 if folder in shown and key not in shown[folder]:
                     yield f"{pod.maker}: no file {path}: what is mounted there has no such key"
+                if path.startswith(_DATA) and not any(path.startswith(f"{mount}/") for mount in _mounts(container)):
+                    yield f"{pod.maker}: no file {path}: no volume is mounted there"
             for name, path in environment.items():
                 if name.endswith("_FILE") and path.rpartition("/")[0] not in shown:
                     yield f"{pod.maker}: {name} names a file where nothing is mounted: {path}"
+
+
+def _mounts(container: Object) -> list[str]:
+    return [mount["mountPath"] for mount in container.get("volumeMounts", [])]
 
 
 def _shown(cluster: Cluster, pod: Pod, container: Object, volumes: Mapping[str, Object]) -> dict[str, dict[str, str]]:

@@ -91,6 +91,14 @@ def test_whoever_explains_has_the_key_that_setup_makes_and_nobody_else() -> None
     assert len({(SERVICES[name]["environment"][key], SERVICES[name]["environment"][trusted]) for name in holders}) == 1
 
 
+def test_whoever_reads_the_watch_file_reads_the_data_sets_too() -> None:
+    """A request names the digest of its data set, so the listener needs it as well as the workers."""
+    mounted = {name: " ".join(map(str, service.get("volumes", []))) for name, service in compose()["services"].items()}
+    watching = [name for name, volumes in mounted.items() if ":/etc/calig/watch.yaml" in volumes]
+    assert {"listener", "worker"} <= set(watching)
+    assert [name for name in watching if ":/data:ro" not in mounted[name]] == []
+
+
 def test_every_secret_is_used() -> None:
     assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == set(COMPOSE["secrets"])
 

@@ -41,6 +41,44 @@ def test_bases_are_pinned_and_the_process_is_nobody(file: Path) -> None:
     assert any("-c constraints.txt" in line for line in instructions)
 
 
+def make_image(*variables: str) -> subprocess.CompletedProcess[str]:
+    """`make image`, with `echo` in the place of the builder."""
+    command = ["make", "--no-print-directory", "image", "CONTAINER_BUILD=echo", *variables]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("base", ["", "python:3.11.14-slim-bookworm", f"python@sha256:{'a' * 63}", f"@sha256:{'a' * 64}"])
+def test_an_image_for_others_is_not_built_on_a_tag(base: str) -> None:
+    done = make_image(f"BASE={base}", "TAG=registry.example/calig:0.1.0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"BASE is not pinned: got '{base}'" in done.stderr
+    assert "imagetools inspect python:3.11.14-slim-bookworm" in done.stderr, "the base of the Dockerfile"
+
+
+def test_an_image_for_others_is_built_on_a_digest() -> None:
+    base = f"python@sha256:{'a' * 64}"
+    done = make_image(f"BASE={base}", "TAG=registry.example/calig:0.1.0-cuda", "CUDA=1")
+    arguments = f"--build-arg BASE={base} --file deploy/Dockerfile.cuda --tag registry.example/calig:0.1.0-cuda ."
+    assert (done.returncode, " ".join(done.stdout.splitlines()[-1].split())) == (0, arguments)
+    assert make_image(f"BASE={base}").returncode == 2, "without a name"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_image_names_its_base(file: Path) -> None:
+    (label,) = [line for line in lines(file) if line.startswith("LABEL ")]
+    assert 'org.opencontainers.image.base.name="${BASE}"' in label
+    assert "ARG BASE" in lines(file), "an argument from before FROM is empty after it"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_bytecode_is_where_the_trial_left_it(file: Path) -> None:
+    (trial,) = [line for line in lines(file) if line.endswith("python deploy/trial.py")]
+    assert 'PYTHONDONTWRITEBYTECODE="" PYTHONPYCACHEPREFIX=/opt/bytecode' in trial
+    assert "COPY --from=build /opt/bytecode /opt/bytecode" in lines(file)
+    assert any("PYTHONPYCACHEPREFIX=/opt/bytecode" in line for line in lines(file) if line.startswith("ENV "))
+    assert all("--no-compile" in line for line in re.findall(r"pip install [^&]*", "\n".join(lines(file))))
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_no_secret_gets_into_a_layer(file: Path) -> None:
     setting = [line for line in lines(file) if line.startswith(("ARG ", "ENV "))]
@@ -69,7 +107,11 @@ def test_what_is_copied_is_let_through_and_secrets_are_not() -> None:
 def test_the_cuda_image_differs_where_it_says_so() -> None:
     cpu, cuda = (lines(file) for file in FILES)
     differing = [line for line in difflib.ndiff(cpu, cuda) if line.startswith(("- ", "+ "))]
-    where_gpus_are = ('RUN python -c "import torch', "RUN rm /opt/venv/lib/python3.*/site-packages/onnxruntime/capi/")
+    where_gpus_are = (
+        'RUN python -c "import torch',
+        "RUN rm /opt/venv/lib/python3.*/site-packages/onnxruntime/capi/",
+        "RUN apt-get ",
+    )
     allowed = ("ARG TORCH_INDEX=", "LABEL ", "ENV PATH=/opt/venv/bin:$PATH PYTHON", *where_gpus_are)
     assert differing
     assert all(line[2:].startswith(allowed) for line in differing), differing

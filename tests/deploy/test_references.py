@@ -158,6 +158,7 @@ def key(ending: str, old: str, new: str) -> Callable[[Objects], None]:
         (change("CronJob", "calig-setup", *_SETUP, "args", 2, to="--prefect-file=/etc/calig-job/x"), "no file /etc/calig-job/x"),
         (change("CronJob", "calig-setup", *_SETUP, "args", 2, to="--x=$(x)"), r"no variable x: --x=\$\(x\)"),
         (change("CronJob", "calig-setup", *_SETUP, "args", 4, to="--webhook-url=http://x.calig:8080/"), "no service x"),
+        (change("Deployment", "calig-listener", *_CONTAINER, "volumeMounts", 4, "mountPath", to="/x"), "no volume is mounted"),
         (environment("MLFLOW_TRACKING_URI", "http://x.mlflow:5000"), "no service x in namespace mlflow"),
         (environment("MLFLOW_TRACKING_URI", "http://mlflow-mlflow.mlflow"), "has no port 80"),
         (environment("MLFLOW_TRACKING_URI", "https://mlflow.example.org"), "lets it out of the cluster on port 443"),
@@ -199,9 +200,9 @@ def test_the_script_says_what_leads_nowhere() -> None:
 
 
 def test_the_page_says_how_to_look_at_an_overlay_of_ones_own(tmp_path: Path) -> None:
-    """Its first block, as it stands, in a copy of the folder."""
+    """The block that makes one, as it stands, in a copy of the folder."""
     page = (DEPLOY / "docs" / "how-to" / "cluster.md").read_text(encoding="utf-8")
-    block = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+    (block,) = [one for one in re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if "cp -r" in one]
     for folder in ("k8s", "references"):
         shutil.copytree(DEPLOY / folder, tmp_path / "deploy" / folder)
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -1,24 +1,14 @@
-"""The CPU image built and started: both servers, setup, worker and listener, read-only and as nobody, explain a version.
-
-It runs where CALIG_TEST_PODMAN says how containers are started: `podman`, perhaps with --root, --runtime. The image is
-CALIG_TEST_IMAGE. CALIG_TEST_BUILD, when it is set, builds it first. That command gets `--file deploy/Dockerfile --tag IMAGE .`:
-`buildah build --isolation chroot --build-arg BASE=… --build-arg TORCH_INDEX=… --secret id=pip.conf,src=…`.
-"""
+"""The CPU image built and started: both servers, setup, worker and listener, read-only and as nobody, explain a version."""
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import shlex
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -26,23 +16,22 @@ from mlflow import MlflowClient
 
 from components import registry
 from tests.e2e.cluster.process import free_port
-from tests.helpers.tiny_models import WORDS, save_tiny_bert
+from tests.e2e.engine import IMAGE, LIMIT_S, NEEDS_PODMAN, PODMAN, build_image, said, verdict_of, wait_for, write_rows
+from tests.helpers.tiny_models import save_tiny_bert
 from tests.helpers.tracking import connected
 
-ROOT = Path(__file__).parents[2]
-PODMAN = shlex.split(os.environ.get("CALIG_TEST_PODMAN", ""))
-BUILD = shlex.split(os.environ.get("CALIG_TEST_BUILD", ""))
-IMAGE = os.environ.get("CALIG_TEST_IMAGE", "localhost/calig:test")
 #: As compose.yaml and the manifests start it; addresses are the machine's own.
 RESTRICTED = shlex.split(
     "--rm --network=host --read-only --user=10001:10001 --cap-drop=ALL --security-opt=no-new-privileges --tmpfs=/tmp:mode=1777"
 )
-LIMIT_S = 600.0
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not PODMAN, reason="CALIG_TEST_PODMAN does not say how containers are started"),
-]
+pytestmark = NEEDS_PODMAN
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image() -> None:
+    """Built from this checkout when a command for it is named."""
+    build_image()
 
 
 class Containers(NamedTuple):
@@ -76,39 +65,14 @@ class Containers(NamedTuple):
 
     def logs(self) -> str:
         """The last lines of all of them."""
-        return "\n".join(f"=== {name}\n{_said([*PODMAN, 'logs', '--tail=40', name])}" for name in self.names)
-
-    def wait_for(self, url: str) -> None:
-        deadline = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline:
-            try:
-                with urlopen(url, timeout=5) as answer:  # noqa: S310 - our own address
-                    if answer.status == 200:
-                        return
-            except (URLError, OSError):
-                time.sleep(1)
-        pytest.fail(f"{url} does not answer\n{self.logs()}")
-
-
-def _said(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module", autouse=True)
-def image() -> None:
-    """Built from this checkout when a command for it is named."""
-    if BUILD:
-        subprocess.run([*BUILD, "--file", "deploy/Dockerfile", "--tag", IMAGE, "."], cwd=ROOT, check=True, timeout=3600)
+        return "\n".join(f"=== {name}\n{said([*PODMAN, 'logs', '--tail=40', name])}" for name in self.names)
 
 
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     folder = tmp_path_factory.mktemp("containers")
     folder.chmod(0o755)
-    rng = random.Random(0)  # noqa: S311 - reproducible, not secret
-    rows = [{"text": " ".join(rng.choices(WORDS, k=6)), "label": rng.choice(["NEG", "POS"])} for _ in range(20)]
-    (folder / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_rows(folder / "validation.jsonl")
     watch = {
         "models": [{"name": "reviews", "dataset": "/etc/calig/validation.jsonl"}],
         "listener": {"replay_store": "/var/lib/calig/listener.sqlite"},
@@ -140,8 +104,8 @@ def test_a_registered_version_is_explained_by_containers_alone(containers: Conta
     )
     command = ["prefect", "server", "start", "--host=127.0.0.1", f"--port={_port(containers.prefect)}", "--no-ui"]
     containers.run("prefect", command, volumes={"prefect": "/var/lib/calig"}, PREFECT_HOME="/var/lib/calig/prefect")
-    containers.wait_for(f"{containers.mlflow}/health")
-    containers.wait_for(f"{containers.prefect}/health")
+    wait_for(f"{containers.mlflow}/health", containers.logs)
+    wait_for(f"{containers.prefect}/health", containers.logs)
     clients = {
         "MLFLOW_TRACKING_URI": containers.mlflow,
         "PREFECT_API_URL": containers.prefect,
@@ -153,33 +117,22 @@ def test_a_registered_version_is_explained_by_containers_alone(containers: Conta
     keys, runs = {"keys": "/var/lib/calig/keys"}, {"runs": "/var/lib/calig/runs"}
     hook = f"{containers.listener}/webhooks/mlflow"
     setup = ["calig", "setup", "--prefect-file=/opt/calig/deploy/prefect.yaml", f"--webhook-url={hook}"]
-    said = containers.run("setup", setup, volumes=keys, detach=False, **clients)
-    assert "deployments: explain-release, reconcile, attribute-shards" in said
+    printed = containers.run("setup", setup, volumes=keys, detach=False, **clients)
+    assert "deployments: explain-release, reconcile, attribute-shards" in printed
     worker = ["prefect", "worker", "start", "--pool=calig", "--type=process", "--limit=2"]
     containers.run(
         "worker", worker, volumes={**keys, **runs}, PREFECT_LOCAL_STORAGE_PATH="/var/lib/calig/runs/.cache/prefect", **clients
     )
     listen = ["calig", "listen", "--host=127.0.0.1", f"--port={_port(containers.listener)}"]
     containers.run("listener", listen, volumes={"listener": "/var/lib/calig"}, **clients)
-    containers.wait_for(f"{containers.listener}/readyz")
+    wait_for(f"{containers.listener}/readyz", containers.logs)
     with connected(containers.mlflow):
         registry.register(save_tiny_bert(containers.folder / "model"), name="reviews", experiment="training", tags={}, metrics={})
-        tags = _wait_for_verdict(MlflowClient(containers.mlflow), containers)
+        tags = verdict_of(MlflowClient(containers.mlflow), containers.logs)
     assert tags["calig.verdict"] in {"pass", "fail", "inconclusive"}
     assert tags["calig.attempts"] == "1"
     verify = ["calig", "verify", "models:/reviews/1", "--require-signature"]
     containers.run("verify", verify, volumes={**keys, **runs}, detach=False, **clients)
-
-
-def _wait_for_verdict(client: MlflowClient, containers: Containers) -> dict[str, str]:
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        tags = dict(client.get_model_version("reviews", "1").tags)
-        if tags.get("calig.state") in {"done", "gave_up"}:
-            assert tags["calig.state"] == "done", f"{tags}\n{containers.logs()}"
-            return tags
-        time.sleep(2)
-    pytest.fail(f"no verdict\n{containers.logs()}")
 
 
 def test_a_command_brings_its_own_prefect_server_in_the_image_too(containers: Containers) -> None:
@@ -187,5 +140,5 @@ def test_a_command_brings_its_own_prefect_server_in_the_image_too(containers: Co
     for path in (model, *model.iterdir()):
         os.chown(path, 10001, 10001)  # weights are saved for their owner alone
     command = ["calig", "explain", "calig-runs/model", "--dataset=/etc/calig/validation.jsonl", "--limit=10"]
-    said = containers.run("explain", command, volumes={"own": "/var/lib/calig/runs"}, detach=False)
-    assert list((containers.folder / "own").rglob("record.json")), said
+    printed = containers.run("explain", command, volumes={"own": "/var/lib/calig/runs"}, detach=False)
+    assert list((containers.folder / "own").rglob("record.json")), printed

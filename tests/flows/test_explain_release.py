@@ -235,7 +235,7 @@ def test_a_scorer_that_gives_no_numbers_is_inconclusive(explain, monkeypatch):
     monkeypatch.setattr(scoring, "open_scorer", broken)
     outcome = explain()
     assert outcome.record.decision.verdict is Verdict.INCONCLUSIVE
-    assert "NaN or infinite probabilities" in outcome.record.decision.reasons[0]
+    assert "NaN or infinite answers" in outcome.record.decision.reasons[0]
     assert outcome.record.quality.perturbation is None
 
 

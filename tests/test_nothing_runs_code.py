@@ -28,6 +28,7 @@ IMPORTS_BY_NAME = {
     "components/quality/suite/own.py": "expectations that the operator's suite names; documented as running their code",
     "components/registry/models/register.py": "transformers itself",
     "components/report/sections/__init__.py": "the modules of its own folder",
+    "deploy/trial.py": "the modules of the installation that it tries, while an image is built",
 }
 #: Where transformers opens a folder.
 OPENS_MODELS = {"calig/loading.py"}

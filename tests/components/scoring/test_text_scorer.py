@@ -1,5 +1,6 @@
 """The text scorer against transformers itself: real export, real ONNX Runtime, tiny models."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -227,7 +228,10 @@ def test_without_rows_agreement_is_not_claimed(snapshot: ModelSnapshot, workspac
 
 
 def test_one_class_has_no_probability_to_move(tmp_path: Path) -> None:
+    """One output is a regression, unless the model says that it is a class."""
     save_tiny_bert(tmp_path, labels=("SCORE",))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
     with pytest.raises(InputError, match="two or more"):
         open_scorer(snapshot_of(tmp_path), runtime="auto", workspace=tmp_path / "w", parity_inputs=texts(5))
 

@@ -78,7 +78,7 @@ def test_several_labels_have_a_probability_each(tmp_path: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     with torch.no_grad():
         expected = torch.stack([model(torch.from_numpy(item.input_ids)[None]).logits[0].sigmoid() for item in ITEMS])
-    assert opened.multi_label
+    assert opened.problem_type == "multi_label_classification"
     np.testing.assert_allclose(opened(ITEMS), expected, atol=1e-5)
     np.testing.assert_array_equal(checked(opened, 2)(ITEMS), opened(ITEMS))
 

@@ -60,6 +60,10 @@ def bench(
     output: Path = RESULTS,
 ) -> None:
     """Explain the candidate alone, then after its reference, in fresh processes and folders; write JSON and print a table."""
+    if model is not None and reference is None and not alone:
+        raise SystemExit(
+            "equal weights share their tables, so a version is compared with others\nnext: --reference FOLDER, or --alone"
+        )
     with TemporaryDirectory() as folder, Console(stderr=True).status("measuring …"):
         versions = _versions(Path(folder), model, reference, rows)
         os.environ |= {"PYTHONPYCACHEPREFIX": f"{folder}/bytecode", "PYTHONDONTWRITEBYTECODE": ""}

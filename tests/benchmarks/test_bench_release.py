@@ -107,7 +107,9 @@ def test_results_name_no_folder_and_leave_other_parts(tmp_path, monkeypatch, cap
     output.write_text(json.dumps({"falsification": "kept"}))
     with monkeypatch.context() as environment:
         environment.setattr("os.environ", dict(os.environ))
-        bench_release.bench(sizes=[4], model=tmp_path, rows=tmp_path / "rows.jsonl", name="tiny", output=output)
+        bench_release.bench(
+            sizes=[4], model=tmp_path, reference=tmp_path, rows=tmp_path / "rows.jsonl", name="tiny", output=output
+        )
     found = json.loads(output.read_text())
     assert asked == [(1, False), (4, False), (4, True)], "the first one is not measured"
     assert found["falsification"] == "kept"

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from components.common.outputs import typical_deviation
-from components.drift.statistics.word_shift import ERROR_FLOOR
+from components.drift.statistics.word_shift import ERROR_FLOOR, unit_of_effects
 from components.table.gold import output_of
 from components.table.rows import Row
 from components.table.units import Floats, finite, name_of, units_of
@@ -67,14 +66,9 @@ def window_shifts(before: Sequence[WindowRow], now: Sequence[WindowRow], config:
 
 
 def typical_decision(rows: Sequence[WindowRow]) -> float:
-    """What effects are measured in: the median |f(x) − f(x')| of the rows, in logits; where that is zero, their median mass.
-
-    Of a regression the typical deviation of the outputs takes its place.
-    """
+    """What effects are measured in, as where versions are compared: see `unit_of_effects`."""
     outputs = [row.output for row in rows if row.output is not None]
-    if outputs:
-        return typical_deviation(np.array(outputs)) or float(np.median([row.mass for row in rows]))
-    return float(np.median([row.difference for row in rows])) or float(np.median([row.mass for row in rows]))
+    return unit_of_effects([row.difference for row in rows], [row.mass for row in rows], outputs)
 
 
 def unseen_words(before: Sequence[WindowRow], now: Sequence[WindowRow], config: MonitorConfig) -> UnseenWords:

@@ -125,11 +125,17 @@ def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
     """
     mass = np.array([e.mass for e in examples])
     outputs = [e.outputs[0] for e in examples if e.outputs is not None]
-    if outputs:
-        deviation = typical_deviation(np.array(outputs)) or float(np.median(mass[:, 0]))
-        return deviation, deviation
-    typical = float(np.median([e.differences[0] for e in examples])) or float(np.median(mass[:, 0]))
-    return typical, typical * float(np.median(mass[:, 1] / mass[:, 0]))
+    typical = unit_of_effects([e.differences[0] for e in examples], mass[:, 0], outputs)
+    return typical, typical if outputs else typical * float(np.median(mass[:, 1] / mass[:, 0]))
+
+
+def unit_of_effects(differences: Sequence[float], masses: Sequence[float] | Floats, outputs: Sequence[float]) -> float:
+    """A typical decision on some rows: the median |f(x) − f(x')|, of a regression the typical deviation of its `outputs`.
+
+    Where that is zero it is the median mass. outputs: empty for classes.
+    """
+    unit = typical_deviation(np.array(outputs)) if outputs else float(np.median(differences))
+    return unit or float(np.median(masses))
 
 
 def standard_error(change: Floats) -> float:

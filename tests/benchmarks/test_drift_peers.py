@@ -120,13 +120,15 @@ def test_interval_is_wilson():
     assert wilson(0, 0) == [0.0, 1.0]
 
 
-def line(kind, *, group, fails=(), usable=True, absent=False, cell=0, took=None):
-    """A pair; fails: (condition, part) that fail it."""
+def line(kind, *, group, fails=(), usable=True, absent=False, cell=0, took=None, z=0.0, shift=2.0):
+    """A pair; fails: (condition, part) that fail it. z, shift: of the only word that the probe shows, limits 4 and 1."""
     verdicts = {c: {part: "fail" if (c, part) in fails else "pass" for part in ("drift", "probe")} for c in CONDITIONS}
     facts = {"key": kind, "family": "reviews", "discarded": 1, "absent": absent, "verdicts": verdicts, "cell": cell}
     harmful = group == "planted"
     facts |= {"kind": kind, "group": group, "harmful": harmful, "usable": usable, "took": harmful if took is None else took}
-    return facts | {"peers": dict.fromkeys(RULES, 0.0), "frontier": [(0.4, 9.0)] if fails else []}
+    limits = {"|z| of a word": 4.0, "|shift| of a word, logits": 1.0}
+    shown = {"limits": dict.fromkeys(CONDITIONS, limits), "probed": dict.fromkeys(CONDITIONS, [{"z": z, "shift": shift}])}
+    return facts | shown | {"peers": dict.fromkeys(RULES, 0.0), "frontier": [(0.4, 9.0)] if fails else []}
 
 
 PROBE, DRIFT = [[(c, part) for c in CONDITIONS] for part in ("probe", "drift")]
@@ -164,6 +166,14 @@ def test_counts():
     assert report["discarded"]["retraining"] == {"draws": 3, "given_up": 1}
     assert report["planted_without_effect"] == ["weak"]
     assert [wrong["key"] for wrong in report["wrong"]] == ["reseed", "pruned", "shortcut"]
+
+
+def test_the_best_limit_of_the_probe_is_hindsight():
+    """By 4.1 one of 21 honest pairs alarms: of the planted ones 5.0 and −4.2 are beyond, 4.1 and too small a change are not."""
+    honest = [line("reseed", group="retraining", z=z) for z in (*[1.0] * 19, 4.1, 4.5)]
+    planted = [line("shortcut", group="planted", z=z, shift=s) for z, s in ((5.0, 2.0), (-4.2, -1.0), (4.1, 2.0), (9.0, 0.9))]
+    for found in summarise([*honest, *planted])["conditions"].values():
+        assert found["found_by_the_best_limit_of_the_probe"] == 2
 
 
 def test_the_bootstrap_draws_whole_cells():

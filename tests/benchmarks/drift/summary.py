@@ -107,25 +107,42 @@ def _beyond(line: Line, effect: float, z: float) -> bool:
     return any(point[0] >= effect and point[1] >= z for point in line["frontier"])
 
 
-def _condition(used: Sequence[Line], condition: Condition) -> dict[str, Any]:
+def _condition(lines: Sequence[Line], condition: Condition) -> dict[str, Any]:
     """Together with intervals, each part alone, the other honest changes, and where the validation set shows the trigger."""
 
     def together(line: Line) -> bool:
         return alarms(line, condition)
 
-    parts = {part: counts(used, lambda line, part=part: alarms(line, condition, part)) for part in ("drift", "probe")}
-    others = {group: _hits(_of(used, group), together) for group in _HONEST[1:]}
-    planted = _of(used, "planted")
+    parts = {part: counts(lines, lambda line, part=part: alarms(line, condition, part)) for part in ("drift", "probe")}
+    others = {group: _hits(_of(lines, group), together) for group in _HONEST[1:]}
+    planted = _of(lines, "planted")
     shown = {name: _hits([p for p in planted if p["absent"] is absent], together) for name, absent in _SHOWN}
     return {
-        **counts(used, together),
-        "false_alarm_intervals": _intervals(_of(used, "retraining"), together),
+        **counts(lines, together),
+        "false_alarm_intervals": _intervals(_of(lines, "retraining"), together),
         "detection_intervals": _intervals(planted, together),
         "alone": parts,
+        "found_by_the_best_limit_of_the_probe": _best_limit(lines, condition),
         "other_honest_changes": others,
         "trigger_in_validation": shown,
-        "inconclusive": dict(Counter(p for line in used for p, v in line["verdicts"][condition].items() if v == "inconclusive")),
+        "inconclusive": dict(Counter(p for line in lines for p, v in line["verdicts"][condition].items() if v == "inconclusive")),
     }
+
+
+def _best_limit(lines: Sequence[Line], condition: Condition) -> int:
+    """Planted changes that the probe would find by the limit on |z| that gives 5 % of these very retrainings an alarm: hindsight.
+
+    When it is no more than by the limit in force, the limit is not what keeps the others hidden.
+    """
+    retrained, planted = (np.array([_beyond_limit(line, condition) for line in _of(lines, g)]) for g in ("retraining", "planted"))
+    return int((planted > np.quantile(retrained, 0.95, method="higher")).sum()) if len(retrained) else 0
+
+
+def _beyond_limit(line: Line, condition: Condition) -> float:
+    """The largest |z| over its limit, of words whose effect changed enough to fire."""
+    limits = line["limits"][condition]
+    enough = (word for word in line["probed"][condition] if abs(word["shift"]) >= limits["|shift| of a word, logits"])
+    return max((abs(word["z"]) / limits["|z| of a word"] for word in enough), default=0.0)
 
 
 _SHOWN = (("shown", False), ("absent", True))

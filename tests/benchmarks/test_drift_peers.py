@@ -126,8 +126,8 @@ def line(kind, *, group, fails=(), usable=True, absent=False, cell=0, took=None,
     facts = {"key": kind, "family": "reviews", "discarded": 1, "absent": absent, "verdicts": verdicts, "cell": cell}
     harmful = group == "planted"
     facts |= {"kind": kind, "group": group, "harmful": harmful, "usable": usable, "took": harmful if took is None else took}
-    limits = {"|z| of a word": 4.0, "|shift| of a word, logits": 1.0}
-    shown = {"limits": dict.fromkeys(CONDITIONS, limits), "probed": dict.fromkeys(CONDITIONS, [{"z": z, "shift": shift}])}
+    limits, probed = {"|z| of a word": 4.0, "|shift| of a word, logits": 1.0}, ({"z": z, "shift": shift},)
+    shown = {"limits": dict.fromkeys(CONDITIONS, limits), "probed": dict.fromkeys(CONDITIONS, probed)}
     return facts | shown | {"peers": dict.fromkeys(RULES, 0.0), "frontier": [(0.4, 9.0)] if fails else []}
 
 

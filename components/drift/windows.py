@@ -68,7 +68,7 @@ def window_shifts(before: Sequence[WindowRow], now: Sequence[WindowRow], config:
 def typical_decision(rows: Sequence[WindowRow]) -> float:
     """What effects are measured in, as where versions are compared: see `unit_of_effects`."""
     outputs = [row.output for row in rows if row.output is not None]
-    return unit_of_effects([row.difference for row in rows], [row.mass for row in rows], outputs)
+    return unit_of_effects(np.array([row.difference for row in rows]), np.array([row.mass for row in rows]), np.array(outputs))
 
 
 def unseen_words(before: Sequence[WindowRow], now: Sequence[WindowRow], config: MonitorConfig) -> UnseenWords:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from components.common.outputs import MOVED, typical_deviation
 from components.table.gold import answer_text, gold_text, is_regression
 from components.table.orientation import NamedTarget, opposite, orientation, sign_between
 from components.table.reader import iter_rows
-from components.table.rows import Row
+from components.table.rows import Row, id_digest
 from components.table.units import Floats, Span, align, finite, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
 
@@ -151,16 +152,37 @@ def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> d
     Explained once more toward it, the candidate's rows can be compared: a changed answer is where a shortcut acts. Rows whose
     objective differs are not among them: a softmax and independent labels have no function in common.
     """
-    theirs = dict(_explained(reference))
-    return {
-        key: theirs[key]
-        for key, row in _explained(candidate)
-        if key in theirs and theirs[key]["objective"] == row["objective"] and sign_between(theirs[key], row) is None
-    }
+    theirs = _Targets(reference)
+    found: dict[str, NamedTarget] = {}
+    for row in iter_rows(candidate, NamedTarget, explained=True):
+        wanted = theirs.of(row["id"])
+        if wanted is not None and wanted["objective"] == row["objective"] and sign_between(wanted, row) is None:
+            found[row["id"]] = wanted
+    return found
 
 
-def _explained(tables: Sequence[Path]) -> Iterator[tuple[str, NamedTarget]]:
-    yield from ((row["id"], row) for row in iter_rows(tables, NamedTarget, explained=True))
+class _Targets:
+    """What is explained of each row of a table, by id. Different targets are few: of a row 16 bytes are held, with its digest."""
+
+    def __init__(self, tables: Sequence[Path]) -> None:
+        numbers: dict[tuple[object, ...], int] = {}
+        self._different: list[NamedTarget] = []
+        digests, targets = array("Q"), array("q")
+        for row in iter_rows(tables, NamedTarget, explained=True):
+            number = numbers.setdefault((row["target"], row["objective"], *row["target_weights"].items()), len(numbers))
+            self._different += [row] if number == len(self._different) else []
+            digests.append(id_digest(row["id"]))
+            targets.append(number)
+        order = np.argsort(np.array(digests, dtype=np.uint64))
+        self._digests, self._targets = np.array(digests, dtype=np.uint64)[order], np.array(targets, dtype=np.int64)[order]
+
+    def of(self, name: str) -> NamedTarget | None:
+        """The target of the row of this id; None without one."""
+        digest = np.uint64(id_digest(name))
+        place = int(np.searchsorted(self._digests, digest))
+        if place == len(self._digests) or self._digests[place] != digest:
+            return None
+        return {**self._different[self._targets[place]], "id": name}
 
 
 def unit_of_outputs(rows: Mapping[str, Row]) -> float | None:

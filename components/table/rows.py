@@ -90,7 +90,7 @@ class StoredRows(Mapping[str, Row]):
         return len(self._places)
 
     def _equal(self, key: str) -> tuple[int, int]:
-        digest = _digest(key)
+        digest = np.uint64(id_digest(key))  # of another type the whole array would be converted
         first, end = (int(np.searchsorted(self._digests, digest, side=side)) for side in ("left", "right"))
         return first, end
 
@@ -106,7 +106,7 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
     for path, number, rows in _all_groups(tables):
         groups.append(_Group(path, number, n))
         for place, row in enumerate(rows, start=n):
-            of_all.append(_digest(row["id"]))
+            of_all.append(id_digest(row["id"]))
             if row["problem"] is None:
                 digests.append(of_all[-1])
                 places.append(place)
@@ -157,12 +157,12 @@ def check_tables(tables: Sequence[Path]) -> None:
         InputError: not a Parquet file, another version of the table, or an id that occurs twice.
     """
     try:
-        _refuse_duplicates(tables, np.fromiter((_digest(row["id"]) for row in iter_rows(tables, _Named)), dtype=np.uint64))
+        _refuse_duplicates(tables, np.fromiter((id_digest(row["id"]) for row in iter_rows(tables, _Named)), dtype=np.uint64))
     except CouldNotRunError as error:
         raise InputError(error.problem, next_step=error.next_step) from error
 
 
-def _digest(name: str) -> int:
+def id_digest(name: str) -> int:
     """64 bits of an id: equal ids have equal digests, others almost never."""
     return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
@@ -173,7 +173,7 @@ def _refuse_duplicates(tables: Sequence[Path], digests: NDArray[np.uint64]) -> N
     suspected = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     if not suspected:
         return
-    names = Counter(row["id"] for row in iter_rows(tables, _Named) if _digest(row["id"]) in suspected)
+    names = Counter(row["id"] for row in iter_rows(tables, _Named) if id_digest(row["id"]) in suspected)
     twice = sorted(name for name, n in names.items() if n > 1)
     if twice:
         raise InputError("ids of an attribution table are not unique", got=", ".join(twice[:10]), next_step=AGAIN)

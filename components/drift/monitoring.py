@@ -104,9 +104,9 @@ def _mixes(before: Answered, now: Answered, config: MonitorConfig) -> list[MixSh
     """Of predictions and gold answers, where both windows have some: of a regression's numbers, else of classes."""
     if before.regression:
         numbers = (("predictions", before.outputs, now.outputs), ("gold numbers", before.gold_numbers, now.gold_numbers))
-        return [number_shift(name, *sides, config) for name, *sides in numbers if all(sides)]
+        return [number_shift(name, earlier, later, config) for name, earlier, later in numbers if earlier and later]
     classes = (("predicted classes", before.predicted, now.predicted), ("gold classes", before.gold, now.gold))
-    return [mix_shift(name, *sides, config) for name, *sides in classes if all(sides)]
+    return [mix_shift(name, earlier, later, config) for name, earlier, later in classes if earlier and later]
 
 
 def _reason(firing: Sequence[WindowShift], shifts: Sequence[WindowShift], unseen: UnseenWords, mixes: Sequence[MixShift]) -> str:

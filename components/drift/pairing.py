@@ -182,7 +182,9 @@ class _Targets:
         place = int(np.searchsorted(self._digests, digest))
         if place == len(self._digests) or self._digests[place] != digest:
             return None
-        return {**self._different[self._targets[place]], "id": name}
+        found: NamedTarget = self._different[self._targets[place]].copy()
+        found["id"] = name
+        return found
 
 
 def unit_of_outputs(rows: Mapping[str, Row]) -> float | None:

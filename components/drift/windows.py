@@ -237,13 +237,14 @@ def _occurrences(window: WindowRows, typical: float, minimum: int) -> dict[_Key,
     for code, share, effect in _lines(window, typical):
         sums.add(code, np.ones(len(code)), share, effect)
     n, shares, effects = sums.finished().values.T
-    means = np.stack([shares, effects], axis=1) / n[:, None]
+    shares, effects = shares / n, effects / n
     for code, _, effect in _lines(window, typical):
-        squares.add(code, (effect - means[find(sums.keys, code)[0], 1]) ** 2)
+        squares.add(code, (effect - effects[find(sums.keys, code)[0]]) ** 2)
     variance = squares.finished().values[:, 0] / np.maximum(n - 1, 1)
     words, towards = list(window.words), list(window.towards)
     named = [(words[code % size], towards[code // size]) for code in sums.keys.tolist()]
-    return {named[k]: _Occurrences(int(n[k]), *means[k].tolist(), float(variance[k])) for k in np.flatnonzero(n >= minimum)}
+    enough = np.flatnonzero(n >= minimum).tolist()
+    return {named[k]: _Occurrences(int(n[k]), float(shares[k]), float(effects[k]), float(variance[k])) for k in enough}
 
 
 def _lines(window: WindowRows, typical: float) -> Iterator[tuple[Ints, Floats, Floats]]:

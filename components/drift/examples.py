@@ -41,8 +41,8 @@ class Examples:
     """Examples on disk. In memory are different texts, classes and combinations of cuts, which rows share.
 
     Columns of the rows: `mass_0`, `mass_1`, `difference` (the reference's), `margin`, `output` (NaN: none), `toward`, `cuts`
-    (numbers), `same` (answer), `length` in words, `change` (of the reasons), and one per measure (NaN: no value). Of the words:
-    `text` (a number), `reference` and `candidate` (shares), `joined` (to a phrase with the word before).
+    (numbers), `same` (answer), `length` in words, `change` (of the reasons), and one per measure (see `measured`; NaN: no value).
+    Of the words: `text` (a number), `reference` and `candidate` (shares), `joined` (to a phrase with the word before).
     """
 
     parts: Parts = field(default_factory=Parts)
@@ -91,6 +91,11 @@ class Examples:
         return sorted((cut for cut, n in zip(self.cuts, sizes, strict=True) if n >= MIN_SLICE), key=lambda cut: cut.name)
 
 
+def measured(name: str) -> str:
+    """The column of a measure, apart from all others whatever it is called."""
+    return f"measured {name}"
+
+
 def gather(examples: Iterable[PairedExample], measures: Measures | None = None, part_rows: int = PART_ROWS) -> Examples:
     """All of `examples`, one part of them at a time, with what each of the `measures` says of them."""
     found, waiting = Examples(), iter(examples)
@@ -108,7 +113,7 @@ def _rows(part: list[PairedExample], found: Examples, measures: Measures) -> Col
         "margin": [e.margin for e in part],
         "output": [None if e.outputs is None else e.outputs[0] for e in part],
         "change": [np.abs(e.candidate - e.reference).sum() / 2 for e in part],
-        **{name: [measure(e) for e in part] for name, measure in measures.items()},
+        **{measured(name): [measure(e) for e in part] for name, measure in measures.items()},
     }
     return {
         **{name: np.array(values, dtype=float) for name, values in own.items()},

@@ -17,7 +17,7 @@ import numpy as np
 
 import components.drift.statistics as package
 from components.common.intervals import mean_and_interval
-from components.drift.examples import MIN_SLICE, Examples
+from components.drift.examples import MIN_SLICE, Examples, measured
 from components.drift.pairing import PairedExample
 from components.table.units import Floats
 from schemas.base import Direction
@@ -90,7 +90,7 @@ def _measured(statistic: DriftStatistic, config: DriftConfig, example: PairedExa
 
 def mean_of(statistic: DriftStatistic, examples: Examples) -> float | None:
     """The mean over the examples that have a value; None when none has."""
-    values = _known(examples.column(statistic.name))
+    values = _known(examples.column(measured(statistic.name)))
     return float(np.mean(values)) if len(values) else None
 
 
@@ -101,7 +101,7 @@ def summarise(examples: Examples, config: DriftConfig, intervals: QualityConfig)
     for name, of_cuts in zip(examples.slices, examples.members.T, strict=True):
         slices = {name: of_cuts[cuts], **({"same answer": same} if name == "all" else {})}
         rows += [
-            _row(one, shown, _known(examples.column(one.name)[inside]), config, intervals)
+            _row(one, shown, _known(examples.column(measured(one.name))[inside]), config, intervals)
             for shown, inside in slices.items()
             for one in registered()
         ]

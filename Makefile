@@ -88,8 +88,8 @@ bench-release: install ## seconds of a whole `calig explain` by stage: MODEL=FOL
 bench-falsification: install ## the attempt to falsify by fewer points, beside the run's own: MODEL=FOLDER ROWS=FILE.jsonl NAME=TITLE N=rows
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_falsification $(if $(MODEL),--model $(MODEL)) $(if $(ROWS),--rows $(ROWS)) $(if $(NAME),--name "$(NAME)") $(if $(N),--n $(N))
 
-bench-scale: install ## time and memory as rows grow, and the estimate beforehand
-	$(BIN)/python -m tests.benchmarks.bench_scale
+bench-scale: install ## time and memory as rows grow, and the estimate beforehand; STAGES="drift monitor …" for these steps alone
+	$(BIN)/python -m tests.benchmarks.bench_scale $(addprefix --stage ,$(STAGES))
 
 bench-workers: install ## rows per second with 1, 2, 4 workers on threads, processes, Dask, Ray
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_workers

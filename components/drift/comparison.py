@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,20 @@ from components.common.errors import InputError
 from components.common.outputs import typical_deviation
 from components.drift import findings
 from components.drift.comparability import obstacle, other_baseline, shortfall
+from components.drift.examples import Examples
 from components.drift.limits import judged_by, numerics_floor, thresholds
+from components.drift.matching import Pairing, match
 from components.drift.noise import measure_noise
-from components.drift.pairing import PairedExample, Pairing, groups, match
+from components.drift.pairing import Pairs
 from components.drift.power import power_of, shortage
 from components.drift.sets import WordSet, word_sets
 from components.drift.slices import most_changed
-from components.drift.statistics.layers import layer_profile, word_by_layer
+from components.drift.statistics.layers import words_by_layer
 from components.drift.statistics.ranking import global_ranking
 from components.drift.statistics.registry import summarise
 from components.drift.statistics.set_shift import set_shifts
 from components.drift.statistics.word_shift import own_phrases, strongest, typical_decisions, word_shifts
-from components.table.rows import Answer, StoredRows, read_rows
+from components.table.rows import StoredRows, read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
 from schemas.drift import DriftReport, Noise, SetShift, WordShift
@@ -114,7 +116,7 @@ def _compared(
     sets: Sequence[WordSet],
 ) -> DriftReport:
     """Inconclusive when too few rows are comparable, or when honest noise is so large that nothing could fire."""
-    pairing = match(theirs, ours, reference.labels, toward_reference)
+    pairing = match(theirs, ours, reference.labels, toward_reference, config=config.drift)
     short = shortfall(pairing.coverage, config.drift)
     if short is not None:
         return _unjudged(*short, pairing, reference.identity)
@@ -122,14 +124,13 @@ def _compared(
         return _unjudged(*_NO_UNIT, pairing, reference.identity)
     noise = measure_noise(reference, theirs, ours, sources, config.drift, sets)
     judged = judged_by(config.drift, noise)
-    report = _report(pairing, reference.identity, config.model_copy(update={"drift": judged}), noise, sets)
-    answers = _common(theirs.answers(), ours.answers())
-    change = findings.prediction_change(answers)
-    flipped = sum(before["predicted"] != after["predicted"] for before, after in answers)
+    again = Pairs(theirs, ours, reference.labels, toward_reference)
+    report = _report(pairing, again, reference.identity, config.model_copy(update={"drift": judged}), noise, sets)
+    answers, change = pairing.answers, pairing.answers.prediction_change
     facts = {
-        "accuracy_change": _accuracy_change(answers),
+        "accuracy_change": answers.accuracy_change,
         "prediction_change": change,
-        "flipped": flipped if change is None else change.moved,
+        "flipped": answers.flipped if change is None else change.moved,
         "thresholds": tuple(thresholds(config.drift, judged, noise, decided_on)),
     }
     return _seen(report, config.drift, judged, noise).model_copy(update=facts)
@@ -141,16 +142,17 @@ _NO_UNIT = (
 )
 
 
-def _is_constant(examples: Sequence[PairedExample]) -> bool:
+def _is_constant(examples: Examples) -> bool:
     """Whether the reference is a regression whose outputs have no typical deviation."""
-    outputs = [e.outputs[0] for e in examples if e.outputs is not None]
-    return bool(outputs) and typical_deviation(np.array(outputs)) == 0.0
+    outputs = examples.column("output")
+    outputs = outputs[~np.isnan(outputs)]
+    return len(outputs) > 0 and typical_deviation(outputs) == 0.0
 
 
 def _report(
-    pairing: Pairing, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise, sets: Sequence[WordSet]
+    pairing: Pairing, again: Pairs, identity: ReferenceIdentity, config: PipelineConfig, noise: Noise, sets: Sequence[WordSet]
 ) -> DriftReport:
-    """The report by the limits in `config`."""
+    """The report by the limits in `config`; the pairs are read `again`, with their layers, where a word fires."""
     examples = pairing.examples
     units, grouped = word_shifts(examples, config.drift), set_shifts(examples, sets, noise, config.drift)
     tests = [s for s in units if s.length == 1]
@@ -159,8 +161,9 @@ def _report(
         return _unjudged(reason, "explain more rows, or lower drift.min_occurrences", pairing, identity)
     shifts = strongest(tests)
     phrases = own_phrases([s for s in units if s.length > 1], shifts)
-    members = dict(groups(examples))
-    firing = [s.model_copy(update={"by_layer": word_by_layer(members[s.slice], s.word, s.toward)}) for s in shifts if s.fires]
+    firing = [s for s in shifts if s.fires]
+    by_layer = words_by_layer(again, firing) if firing else []
+    firing = [s.model_copy(update={"by_layer": layers}) for s, layers in zip(firing, by_layer, strict=True)]
     table = summarise(examples, config.drift, config.quality)
     power = power_of(examples, tests, config.drift)
     firing_phrases = [s for s in phrases if s.fires]
@@ -180,9 +183,9 @@ def _report(
         phrases_tested=len(units) - len(tests),
         set_shifts=tuple(grouped),
         most_changed=most_changed(examples, sets, config.quality.seed),
-        layer_profile=layer_profile(examples),
+        layer_profile=pairing.found.layer_profile,
         ranking=global_ranking(examples),
-        worst=tuple(findings.worst(examples, config.drift.worst_examples)),
+        worst=pairing.found.worst,
         noise=noise,
         power=power,
         next_step=next_step,
@@ -231,14 +234,3 @@ def _seen(report: DriftReport, config: DriftConfig, judged: DriftConfig, noise: 
     else:
         return report
     return report.model_copy(update={"verdict": CheckVerdict.INCONCLUSIVE, "reason": reason, "next_step": step})
-
-
-def _common(theirs: Mapping[str, Answer], ours: Mapping[str, Answer]) -> list[tuple[Answer, Answer]]:
-    """The answers of both versions, where both explain the row."""
-    return [(answer, ours[key]) for key, answer in theirs.items() if key in ours]
-
-
-def _accuracy_change(answers: Sequence[tuple[Answer, Answer]]) -> float | None:
-    """Candidate's minus reference's accuracy on the labelled rows both explain."""
-    before, after = (findings.accuracy([pair[side] for pair in answers]) for side in (0, 1))
-    return None if before is None or after is None else after - before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from math import isfinite
 
@@ -11,7 +12,7 @@ from components.common.outputs import MOVED, typical_deviation
 from components.drift.pairing import PairedExample, moved_by
 from components.drift.statistics.agreement import rank_agreement, reason_change, sign_flip
 from components.table.gold import decisions_of, error_of, output_of, own_id
-from components.table.rows import Answer
+from components.table.rows import Row
 from schemas.drift import DriftExample, DriftWord, Noise, PredictionChange, SetShift, WordShift
 
 
@@ -71,38 +72,84 @@ def next_step(firing: Sequence[WordShift]) -> str:
     return f"look for {words} in the training data of this version: is it evidence, or an artefact of how the data was gathered?"
 
 
-def accuracy(answers: Sequence[Answer]) -> float | None:
-    """Share of the decisions that are as labelled, see `decisions_of`; None without labels."""
-    different = {own_id(answer): answer for answer in answers}
-    made = [found for answer in different.values() if (found := decisions_of(answer)) is not None]
-    return sum(found.right for found in made) / sum(found.made for found in made) if made else None
+class Answers:
+    """Answers of both versions as their rows stream past: how many are right, how many changed, where a regression's numbers lie.
+
+    Of a regression three numbers a row are kept. Rows that stand for the labels of one row of the file follow each other.
+    """
+
+    def __init__(self) -> None:
+        self.flipped = 0
+        self._right, self._made, self._last = [0, 0], [0, 0], ""
+        self._outputs, self._grown = (array("d"), array("d")), array("d")
+
+    def add(self, before: Row, now: Row) -> None:
+        """One row's, of the reference and the candidate."""
+        self.flipped += before["predicted"] != now["predicted"]
+        if own_id(before) != self._last:
+            self._last = own_id(before)
+            self._count(before, now)
+        a, b = output_of(before), output_of(now)
+        if a is not None and b is not None and isfinite(a) and isfinite(b):
+            for numbers, output in zip(self._outputs, (a, b), strict=True):
+                numbers.append(output)
+            old, new = error_of(before), error_of(now)
+            if old is not None and new is not None:
+                self._grown.append(abs(new) - abs(old))
+
+    def _count(self, *sides: Row) -> None:
+        for side, row in enumerate(sides):
+            found = decisions_of(row)
+            if found is not None:
+                self._right[side] += found.right
+                self._made[side] += found.made
+
+    @property
+    def accuracy_change(self) -> float | None:
+        """Candidate's minus reference's share of the decisions that are as labelled, see `decisions_of`; None without labels."""
+        if not all(self._made):
+            return None
+        return self._right[1] / self._made[1] - self._right[0] / self._made[0]
+
+    @property
+    def prediction_change(self) -> PredictionChange | None:
+        """How far the outputs of a regression moved; None for classes."""
+        if not self._outputs[0]:
+            return None
+        before, now = map(np.array, self._outputs)
+        unit, change = typical_deviation(before), now - before
+        return PredictionChange(
+            unit=unit,
+            mean=float(change.mean()),
+            median_absolute=float(np.median(np.abs(change))),
+            p95_absolute=float(np.quantile(np.abs(change), 0.95)),
+            n=len(change),
+            moved=sum(moved_by(pair, unit) > MOVED for pair in zip(*self._outputs, strict=True)),
+            error_change=float(np.mean(self._grown)) if self._grown else None,
+        )
 
 
-def prediction_change(answers: Sequence[tuple[Answer, Answer]]) -> PredictionChange | None:
-    """How far the outputs of a regression moved between two versions, reference and candidate of each row; None for classes."""
-    outputs = [(output_of(before), output_of(now)) for before, now in answers]
-    known = [at for at, (a, b) in enumerate(outputs) if a is not None and b is not None and isfinite(a) and isfinite(b)]
-    if not known:
-        return None
-    pairs = np.array([outputs[at] for at in known], dtype=float)
-    unit, change = typical_deviation(pairs[:, 0]), pairs[:, 1] - pairs[:, 0]
-    errors = [tuple(error_of(side) for side in answers[at]) for at in known]
-    grown = [abs(new) - abs(old) for old, new in errors if old is not None and new is not None]
-    return PredictionChange(
-        unit=unit,
-        mean=float(change.mean()),
-        median_absolute=float(np.median(np.abs(change))),
-        p95_absolute=float(np.quantile(np.abs(change), 0.95)),
-        n=len(known),
-        moved=sum(moved_by((a, b), unit) > MOVED for a, b in pairs.tolist()),
-        error_change=float(np.mean(grown)) if grown else None,
-    )
+class Worst:
+    """Same answer, different reason: of the examples that stream past the `n` whose reasons moved most, word by word."""
 
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._kept: list[tuple[float, str, PairedExample]] = []
 
-def worst(examples: Sequence[PairedExample], n: int) -> list[DriftExample]:
-    """Same answer, different reason: the examples whose reasons moved most, word by word."""
-    same = sorted((e for e in examples if e.same_answer), key=lambda e: (-reason_change(e), e.id))
-    return [_example(e) for e in same[:n]]
+    def add(self, example: PairedExample) -> None:
+        """One example more."""
+        if example.same_answer:
+            self._kept.append((-reason_change(example), example.id, example))
+        if len(self._kept) > 2 * self._n:
+            self._cut()
+
+    def listed(self) -> tuple[DriftExample, ...]:
+        """The most changed first."""
+        self._cut()
+        return tuple(_example(example) for _, _, example in self._kept)
+
+    def _cut(self) -> None:
+        self._kept = sorted(self._kept, key=lambda one: one[:2])[: self._n]
 
 
 def _example(example: PairedExample) -> DriftExample:

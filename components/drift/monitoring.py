@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
+from collections.abc import Sequence
 
 from components.drift.windows import (
-    WindowRow,
+    Answered,
+    WindowRows,
     mix_shift,
     number_shift,
+    read_window,
     typical_decision,
     unseen_words,
-    window_rows,
     window_shifts,
 )
-from components.table.gold import gold_classes, is_regression, output_of
-from components.table.rows import Row, count_rows, read_rows
+from components.table.rows import count_rows, read_rows
 from schemas.base import CheckVerdict, Severity, Threshold
 from schemas.config import MonitorConfig
 from schemas.drift import MixShift, MonitorReport, UnseenWords, Window, WindowShift
@@ -43,11 +42,11 @@ def monitor(
     obstacle = _obstacle(before, now)
     if obstacle is not None:
         return cannot_monitor(now, obstacle, "explain the earlier rows again with this version and configuration")
-    rows = read_rows(before.tables), read_rows(now.tables)
-    made = window_rows(rows[0]), window_rows(rows[1])
-    windows = [_window(name, p.dataset_digest, r, m) for name, p, r, m in zip(names, (before, now), rows, made, strict=True)]
+    read = [read_window(read_rows(profile.tables)) for profile in (before, now)]
+    made, answers = (read[0][0], read[1][0]), (read[0][1], read[1][1])
+    windows = [_window(name, p.dataset_digest, *one) for name, p, one in zip(names, (before, now), read, strict=True)]
     short = _shortfall([len(window) for window in made], [count_rows(profile.tables) for profile in (before, now)], config)
-    report = _compared(now, made, rows, config) if short is None else cannot_monitor(now, *short)
+    report = _compared(now, made, answers, config) if short is None else cannot_monitor(now, *short)
     return report.model_copy(
         update={"before": windows[0], "now": windows[1], "thresholds": tuple(_thresholds(config, decided_on))}
     )
@@ -77,12 +76,12 @@ def _shortfall(counts: Sequence[int], totals: Sequence[int], config: MonitorConf
 
 def _compared(
     now: ReferenceProfile,
-    made: tuple[Sequence[WindowRow], Sequence[WindowRow]],
-    rows: tuple[Mapping[str, Row], Mapping[str, Row]],
+    made: tuple[WindowRows, WindowRows],
+    answers: tuple[Answered, Answered],
     config: MonitorConfig,
 ) -> MonitorReport:
     shifts, unseen = window_shifts(made[0], made[1], config), unseen_words(made[0], made[1], config)
-    mixes = [m for m in (_answers_mix(rows, config), _gold_mix(rows, config)) if m is not None]
+    mixes = _mixes(*answers, config)
     firing = [s for s in shifts if s.fires]
     failed = bool(firing) or unseen.fires
     if not (failed or shifts):
@@ -101,36 +100,13 @@ def _compared(
     )
 
 
-_Windows = tuple[Mapping[str, Row], Mapping[str, Row]]
-
-
-def _answers_mix(rows: _Windows, config: MonitorConfig) -> MixShift | None:
-    if is_regression(rows[0]):
-        return _of_numbers("predictions", rows, output_of, config)
-    return _of_classes("predicted classes", rows, lambda row: [row["predicted"]], config)
-
-
-def _gold_mix(rows: _Windows, config: MonitorConfig) -> MixShift | None:
-    if is_regression(rows[0]):
-        return _of_numbers("gold numbers", rows, lambda row: row["gold_value"], config)
-    return _of_classes("gold classes", rows, gold_classes, config)
-
-
-def _of_classes(
-    name: str, rows: _Windows, classes: Callable[[Row], Sequence[str | None]], config: MonitorConfig
-) -> MixShift | None:
-    """None when a window has no such classes, for instance no labels."""
-    before, now = ([one for row in window.values() for one in classes(row) if one is not None] for window in rows)
-    return mix_shift(name, before, now, config) if before and now else None
-
-
-def _of_numbers(name: str, rows: _Windows, number: Callable[[Row], float | None], config: MonitorConfig) -> MixShift | None:
-    before, now = (_known(number(row) for row in window.values()) for window in rows)
-    return number_shift(name, before, now, config) if before and now else None
-
-
-def _known(numbers: Iterable[float | None]) -> list[float]:
-    return [number for number in numbers if number is not None and isfinite(number)]
+def _mixes(before: Answered, now: Answered, config: MonitorConfig) -> list[MixShift]:
+    """Of predictions and gold answers, where both windows have some: of a regression's numbers, else of classes."""
+    if before.regression:
+        numbers = (("predictions", before.outputs, now.outputs), ("gold numbers", before.gold_numbers, now.gold_numbers))
+        return [number_shift(name, earlier, later, config) for name, earlier, later in numbers if earlier and later]
+    classes = (("predicted classes", before.predicted, now.predicted), ("gold classes", before.gold, now.gold))
+    return [mix_shift(name, earlier, later, config) for name, earlier, later in classes if earlier and later]
 
 
 def _reason(firing: Sequence[WindowShift], shifts: Sequence[WindowShift], unseen: UnseenWords, mixes: Sequence[MixShift]) -> str:
@@ -156,20 +132,19 @@ def _next_step(firing: Sequence[WindowShift], unseen: UnseenWords) -> str:
     return f"add rows with {words} to the validation set and explain the version on it again"
 
 
-def _window(name: str, digest: str, rows: Mapping[str, Row], made: Sequence[WindowRow]) -> Window:
-    labels = [one for row in rows.values() for one in gold_classes(row)]
+def _window(name: str, digest: str, made: WindowRows, answered: Answered) -> Window:
     return Window(
         name=name,
         digest=digest,
-        n_rows=len(rows),
-        n_zero=len(rows) - len(made),
-        predictions={} if is_regression(rows) else _mix([row["predicted"] for row in rows.values()]),
-        labels=_mix(labels),
+        n_rows=answered.n,
+        n_zero=answered.n - len(made),
+        predictions={} if answered.regression else _mix(answered.predicted),
+        labels=_mix(answered.gold),
     )
 
 
-def _mix(classes: Sequence[str]) -> dict[str, float]:
-    return {name: n / len(classes) for name, n in sorted(Counter(classes).items())}
+def _mix(classes: Counter[str]) -> dict[str, float]:
+    return {name: n / classes.total() for name, n in sorted(classes.items())}
 
 
 def cannot_monitor(now: ReferenceProfile, reason: str, next_step: str) -> MonitorReport:

@@ -8,12 +8,12 @@ import numpy as np
 
 from components.common.errors import InputError
 from components.drift.comparability import obstacle, other_baseline, shortfall
-from components.drift.pairing import PairedExample, match
+from components.drift.matching import Collected, match
+from components.drift.pairing import Pairs
 from components.drift.sets import WordSet
-from components.drift.statistics.layers import layer_profile
 from components.drift.statistics.registry import judged, mean_of
 from components.drift.statistics.set_shift import set_noise
-from components.drift.statistics.word_shift import typical_decisions, word_shifts
+from components.drift.statistics.word_shift import unit_of_effects, word_shifts
 from components.table.rows import Row, read_rows
 from schemas.config import DriftConfig
 from schemas.drift import Noise, NullPair
@@ -80,14 +80,12 @@ def measure_noise(
 _NAMES = {"twins": "reseeded twins", "history": "accepted earlier versions"}
 
 
-def null_pair(
-    reference: str, candidate: str, examples: Sequence[PairedExample], config: DriftConfig, sets: Sequence[WordSet] = ()
-) -> NullPair:
+def null_pair(reference: str, candidate: str, found: Collected, config: DriftConfig, sets: Sequence[WordSet] = ()) -> NullPair:
     """What one honest retraining changes, by the statistics that judge a candidate."""
+    examples, profile = found.examples, found.layer_profile
     shifts = [s for s in word_shifts(examples, config) if s.length == 1]
     most = max(shifts, key=lambda s: excess(s.effect, s.z, config), default=None)
-    profile = layer_profile(examples)
-    means = {limit.setting: mean_of(one, examples, config) for one, limit in judged() if one.noise is not None}
+    means = {limit.setting: mean_of(one, examples) for one, limit in judged() if one.noise is not None}
     return NullPair(
         reference=reference,
         candidate=candidate,
@@ -127,10 +125,12 @@ def upper(values: Sequence[float]) -> float:
 
 def numerics_noise(ours: Mapping[str, Row], exact: Mapping[str, Row], reference: ReferenceProfile) -> tuple[float | None, int]:
     """The largest change of any word's effect between the run in use and a more exact one, and over how many rows."""
-    examples = match({key: ours[key] for key in exact}, exact, reference.labels).examples
+    examples = list(Pairs({key: ours[key] for key in exact}, exact, reference.labels))
     if not examples:
         return None, 0
-    unit = typical_decisions(examples)[0]
+    outputs = [e.outputs[0] for e in examples if e.outputs is not None]
+    differences, masses = np.array([(e.differences[0], e.mass[0]) for e in examples]).T
+    unit = unit_of_effects(differences, masses, np.array(outputs))
     changes = [np.abs(e.mass[1] * e.candidate - e.mass[0] * e.reference).max() / unit for e in examples]
     return float(max(changes)), len(examples)
 
@@ -171,10 +171,10 @@ def _compared(
     pairs: list[NullPair] = []
     skipped: list[str] = []
     for name, rows in earlier:
-        pairing = match(rows, version[1], labels)
+        pairing = match(rows, version[1], labels, config=config)
         short = shortfall(pairing.coverage, config)
         if short is None:
-            pairs.append(null_pair(name, version[0], pairing.examples, config, sets))
+            pairs.append(null_pair(name, version[0], pairing.found, config, sets))
         else:
             skipped.append(f"versions {name} and {version[0]}: {short[0]}")
     return pairs, skipped

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,30 +15,9 @@ from components.common.outputs import MOVED, typical_deviation
 from components.table.gold import answer_text, gold_text, is_regression
 from components.table.orientation import NamedTarget, opposite, orientation, sign_between
 from components.table.reader import iter_rows
-from components.table.rows import Row
+from components.table.rows import Row, id_digest
 from components.table.units import Floats, Span, align, finite, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
-
-#: Slices with fewer examples are not looked at.
-MIN_SLICE = 10
-
-
-def groups(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[PairedExample]]]:
-    """All examples, then every class and segment value with enough of them, in the order of their names."""
-    yield "all", list(examples)
-    members: dict[str, list[PairedExample]] = {}
-    for example in examples:
-        for name in (*example.class_slice, *(f"{titled(k)} = {v}" for k, v in example.segments.items())):
-            members.setdefault(name, []).append(example)
-    yield from ((name, some) for name, some in sorted(members.items()) if len(some) >= MIN_SLICE)
-
-
-def slices(examples: Sequence[PairedExample]) -> Iterator[tuple[str, list[PairedExample]]]:
-    """The same, and after all the examples whose answer did not change."""
-    for name, members in groups(examples):
-        yield name, members
-        if name == "all":
-            yield "same answer", [example for example in examples if example.same_answer]
 
 
 def titled(segment: str) -> str:
@@ -87,61 +67,83 @@ class PairedExample:
         """The slice of the class that the reference predicts; a regression has none."""
         return (f"class = {self.predictions[0]}",) if self.outputs is None else ()
 
+    @property
+    def cuts(self) -> list[tuple[str | None, str]]:
+        """The slices that it is in: column, None for the class, and name."""
+        own = [(column, f"{titled(column)} = {value}") for column, value in self.segments.items()]
+        return [*((None, name) for name in self.class_slice), *own]
 
-@dataclass(frozen=True)
-class Pairing:
-    """What two versions' tables have in common: the examples that have shares on both sides, and how many there could be."""
-
-    examples: list[PairedExample]
-    coverage: Coverage
-
-
-def match(
-    reference: Mapping[str, Row],
-    candidate: Mapping[str, Row],
-    labels: Sequence[str],
-    toward_reference: Mapping[str, Row] = MappingProxyType({}),
-) -> Pairing:
-    """All comparable examples, and a count of every row that is not among them, with its reason.
-
-    `toward_reference`: rows of the candidate explained once more, toward the reference's target, see `unmatched_targets`.
-    """
-    paired = list(pair(reference, candidate, labels, toward_reference))
-    examples = [example for example in paired if min(example.mass) > 0]
-    common = len(reference.keys() & candidate.keys())
-    union = len(reference.keys() | candidate.keys())
-    return Pairing(
-        examples,
-        Coverage(
-            share=len(examples) / union if union else 0.0,
-            n_compared=len(examples),
-            only_reference=len(reference) - common,
-            only_candidate=len(candidate) - common,
-            no_common_class=common - len(paired),
-            zero=len(paired) - len(examples),
-        ),
-    )
+    def is_in(self, name: str) -> bool:
+        """Whether it is among all examples, or in the slice of a class or a segment's value."""
+        return name == "all" or name in (cut for _, cut in self.cuts)
 
 
-def pair(
-    reference: Mapping[str, Row],
-    candidate: Mapping[str, Row],
-    labels: Sequence[str],
-    toward_reference: Mapping[str, Row] = MappingProxyType({}),
-) -> Iterator[PairedExample]:
+class Pairs:
     """Examples that both sides explain by one function of the logits, or by it and its negative: then one is turned.
 
-    Where the candidate's own row explains something else, its row in `toward_reference` takes its place; without one the
-    example is left out.
+    Where the candidate's own row explains something else, its row in `toward_reference` takes its place (the candidate's rows
+    explained once more, toward the reference's target, see `unmatched_targets`); without one the example is left out. They can be
+    gone through again; `coverage` is that of the last time.
     """
-    unit = unit_of_outputs(reference)
-    for key in (k for k in reference if k in candidate):
-        a, b = reference[key], candidate[key]
-        if sign_between(a, b) is None and key in toward_reference:
-            b = toward_reference[key]
-        between = sign_between(a, b)
-        if between is not None:
-            yield _paired(finite(a), finite(b), between, labels, unit)
+
+    def __init__(
+        self,
+        reference: Mapping[str, Row],
+        candidate: Mapping[str, Row],
+        labels: Sequence[str],
+        toward_reference: Mapping[str, Row] = MappingProxyType({}),
+        *,
+        seen: Callable[[Row, Row], None] = lambda *_: None,
+    ) -> None:
+        """`seen` is called with the rows of both versions wherever both explain an example, each time they are gone through."""
+        self._sides = reference, candidate
+        self._labels, self._toward_reference, self._seen = labels, toward_reference, seen
+        self._unit = unit_of_outputs(reference)
+        self._common = self._paired = self._zero = 0
+
+    def __iter__(self) -> Iterator[PairedExample]:
+        """The examples with shares on both sides."""
+        self._paired = self._zero = 0
+        for a, b, between in self._explained_alike():
+            example = _paired(finite(a), finite(b), between, self._labels, self._unit)
+            self._paired += 1
+            if min(example.mass) > 0:
+                yield example
+            else:
+                self._zero += 1
+
+    def _both(self) -> Iterator[tuple[Row, Row]]:
+        reference, candidate = self._sides
+        self._common = 0
+        for key, row in reference.items():
+            other = candidate.get(key)
+            if other is not None:
+                self._common += 1
+                self._seen(row, other)
+                yield row, other
+
+    def _explained_alike(self) -> Iterator[tuple[Row, Row, int]]:
+        for a, own in self._both():
+            b = own
+            if sign_between(a, own) is None:
+                b = self._toward_reference.get(a["id"], own)
+            between = sign_between(a, b)
+            if between is not None:
+                yield a, b, between
+
+    @property
+    def coverage(self) -> Coverage:
+        """A count of every row that is not among the examples, with its reason."""
+        reference, candidate = map(len, self._sides)
+        compared, union = self._paired - self._zero, reference + candidate - self._common
+        return Coverage(
+            share=compared / union if union else 0.0,
+            n_compared=compared,
+            only_reference=reference - self._common,
+            only_candidate=candidate - self._common,
+            no_common_class=self._common - self._paired,
+            zero=self._zero,
+        )
 
 
 def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> dict[str, NamedTarget]:
@@ -150,23 +152,46 @@ def unmatched_targets(reference: Sequence[Path], candidate: Sequence[Path]) -> d
     Explained once more toward it, the candidate's rows can be compared: a changed answer is where a shortcut acts. Rows whose
     objective differs are not among them: a softmax and independent labels have no function in common.
     """
-    theirs = dict(_explained(reference))
-    return {
-        key: theirs[key]
-        for key, row in _explained(candidate)
-        if key in theirs and theirs[key]["objective"] == row["objective"] and sign_between(theirs[key], row) is None
-    }
+    theirs = _Targets(reference)
+    found: dict[str, NamedTarget] = {}
+    for row in iter_rows(candidate, NamedTarget, explained=True):
+        wanted = theirs.of(row["id"])
+        if wanted is not None and wanted["objective"] == row["objective"] and sign_between(wanted, row) is None:
+            found[row["id"]] = wanted
+    return found
 
 
-def _explained(tables: Sequence[Path]) -> Iterator[tuple[str, NamedTarget]]:
-    yield from ((row["id"], row) for row in iter_rows(tables, NamedTarget, explained=True))
+class _Targets:
+    """What is explained of each row of a table, by id. Different targets are few: of a row 16 bytes are held, with its digest."""
+
+    def __init__(self, tables: Sequence[Path]) -> None:
+        numbers: dict[tuple[object, ...], int] = {}
+        self._different: list[NamedTarget] = []
+        digests, targets = array("Q"), array("q")
+        for row in iter_rows(tables, NamedTarget, explained=True):
+            number = numbers.setdefault((row["target"], row["objective"], *row["target_weights"].items()), len(numbers))
+            self._different += [row] if number == len(self._different) else []
+            digests.append(id_digest(row["id"]))
+            targets.append(number)
+        order = np.argsort(np.array(digests, dtype=np.uint64))
+        self._digests, self._targets = np.array(digests, dtype=np.uint64)[order], np.array(targets, dtype=np.int64)[order]
+
+    def of(self, name: str) -> NamedTarget | None:
+        """The target of the row of this id; None without one."""
+        digest = np.uint64(id_digest(name))
+        place = int(np.searchsorted(self._digests, digest))
+        if place == len(self._digests) or self._digests[place] != digest:
+            return None
+        found: NamedTarget = self._different[self._targets[place]].copy()
+        found["id"] = name
+        return found
 
 
 def unit_of_outputs(rows: Mapping[str, Row]) -> float | None:
     """The typical deviation of a regression's outputs over `rows`; None for classes. Reads all rows of a regression."""
     if not is_regression(rows):
         return None
-    outputs = np.array([row["logits"][0] for row in rows.values()], dtype=float)
+    outputs = np.fromiter((row["logits"][0] for row in rows.values()), dtype=float)
     return typical_deviation(outputs[np.isfinite(outputs)])
 
 

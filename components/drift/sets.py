@@ -7,15 +7,18 @@ patterns that hold in any language (numbers, words in capitals, emoji).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from components.common.errors import InputError
 from components.common.plain_text import word_key
 from components.common.yaml_file import read_yaml_record
+from components.drift.examples import Examples
 from components.table.units import without_side
 from schemas.base import Record
 
@@ -31,6 +34,12 @@ class WordSet:
     def holds(self, unit: str) -> bool:
         """Whether a unit is in the set; of pairs, in whichever text it stands."""
         return self.rule(without_side(unit))
+
+
+def texts_held(examples: Examples, sets: Sequence[WordSet]) -> NDArray[np.bool_]:
+    """`sets texts`: which of the different texts of words are in each set."""
+    held = [[one.holds(text) for text in examples.texts] for one in sets]
+    return np.array(held, dtype=bool).reshape(len(sets), len(examples.texts))
 
 
 class NamedSet(Record):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from components.common.errors import CouldNotRunError, InputError
 from components.table import gold, orientation
@@ -43,40 +50,49 @@ _COLUMNS = [
 _KEPT_GROUPS = 2
 
 
-class Answer(gold.Answered):
-    """What a version says of a row, and what is right."""
-
+class _Named(TypedDict):
     id: str
-    segments: dict[str, str] | None
+
+
+class _Group(NamedTuple):
+    """A group of rows in a file; `first`: how many rows stand before it in all tables."""
+
+    path: Path
+    number: int
+    first: int
 
 
 class StoredRows(Mapping[str, Row]):
     """Explained rows by id, in the order of the tables; a row is read when it is asked for, with its group of the file.
 
-    Only ids and places are held. Rows asked for in order cost one reading of the tables.
+    Of a row 16 bytes are held, a digest of its id and its place. Rows asked for in order cost one reading of the tables.
     """
 
-    def __init__(self, places: Mapping[str, tuple[Path, int, int]]) -> None:
-        self._places = places
-        self._group = lru_cache(maxsize=_KEPT_GROUPS)(_read_group)
+    def __init__(self, groups: Sequence[_Group], digests: NDArray[np.uint64], places: NDArray[np.int64]) -> None:
+        self._paths = list(dict.fromkeys(group.path for group in groups))
+        self._groups, self._first = groups, np.array([group.first for group in groups])
+        order = np.argsort(digests, kind="stable")
+        self._digests, self._places = digests[order], places[order]
+        self._read = lru_cache(maxsize=_KEPT_GROUPS)(_read_group)
 
     def __getitem__(self, key: str) -> Row:
-        path, group, offset = self._places[key]
-        return self._group(path, group)[offset]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._places  # the inherited one would read the row
+        for place in self._places[slice(*self._equal(key))].tolist():
+            group = self._groups[int(np.searchsorted(self._first, place, side="right")) - 1]
+            row: Row = self._read(group.path, group.number)[place - group.first]
+            if row["id"] == key:  # two ids may have one digest
+                return row
+        raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return (row["id"] for row in iter_rows(self._paths, _Named, explained=True))
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def answers(self) -> dict[str, Answer]:
-        """Gold and given answer of each row, in one reading of these columns alone."""
-        paths = dict.fromkeys(path for path, _, _ in self._places.values())
-        return {row["id"]: row for row in iter_rows(paths, Answer, explained=True)}
+    def _equal(self, key: str) -> tuple[int, int]:
+        digest = np.uint64(id_digest(key))  # of another type the whole array would be converted
+        first, end = (int(np.searchsorted(self._digests, digest, side=side)) for side in ("left", "right"))
+        return first, end
 
 
 def read_rows(tables: Sequence[Path]) -> StoredRows:
@@ -85,12 +101,18 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
     Raises:
         InputError: an id occurs twice, so that rows could not be told apart.
     """
-    places: dict[str, tuple[Path, int, int]] = {}
-    _refuse_duplicates(name for _, name, _ in _all_places(tables))
-    for place, name, problem in _all_places(tables):
-        if problem is None:
-            places[name] = place
-    return StoredRows(places)
+    groups: list[_Group] = []
+    digests, places, of_all, n = array("Q"), array("q"), array("Q"), 0
+    for path, number, rows in _all_groups(tables):
+        groups.append(_Group(path, number, n))
+        for place, row in enumerate(rows, start=n):
+            of_all.append(id_digest(row["id"]))
+            if row["problem"] is None:
+                digests.append(of_all[-1])
+                places.append(place)
+        n += len(rows)
+    _refuse_duplicates(tables, np.array(of_all, dtype=np.uint64))
+    return StoredRows(groups, np.array(digests, dtype=np.uint64), np.array(places, dtype=np.int64))
 
 
 def count_rows(tables: Sequence[Path]) -> int:
@@ -98,24 +120,34 @@ def count_rows(tables: Sequence[Path]) -> int:
     return sum(int(pq.read_metadata(path).num_rows) for path in tables)
 
 
-def _all_places(tables: Sequence[Path]) -> Iterator[tuple[tuple[Path, int, int], str, str | None]]:
-    """File, group and offset of every row, its id and its problem."""
+def _all_groups(tables: Sequence[Path]) -> Iterator[tuple[Path, int, list[Row]]]:
+    """File and number of every group, with the ids and problems of its rows."""
     for path in tables:
         with open_table(path, _COLUMNS) as file:
-            for group in range(file.num_row_groups):
-                for offset, row in enumerate(file.read_row_group(group, columns=["id", "problem"]).to_pylist()):
-                    yield (path, group, offset), row["id"], row["problem"]
+            for number in range(file.num_row_groups):
+                yield path, number, file.read_row_group(number, columns=["id", "problem"]).to_pylist()
 
 
 def _read_group(path: Path, group: int) -> list[Row]:
+    """The rows, with their layers as arrays: most of the numbers are there."""
     with open_table(path) as file:
         present = [name for name in _COLUMNS if name in file.schema_arrow.names]
-        rows: list[Row] = file.read_row_group(group, columns=present).to_pylist(maps_as_pydicts="strict")
-    return [dict.fromkeys(_COLUMNS) | row for row in rows]
+        table = file.read_row_group(group, columns=present)
+    rows: list[Row] = table.drop_columns("layers").to_pylist(maps_as_pydicts="strict")
+    layers = _arrays(table["layers"].combine_chunks())
+    return [dict.fromkeys(_COLUMNS) | row | {"layers": own} for row, own in zip(rows, layers, strict=True)]
 
 
-class _Named(TypedDict):
-    id: str
+def _arrays(column: pa.ListArray) -> list[NDArray[np.float32] | None]:
+    """Lists of lists of one length as arrays; null stays None."""
+    values, lengths = column.flatten().flatten().to_numpy(), pc.list_value_length(column).to_pylist()
+    inner = pc.list_value_length(column.flatten()).to_numpy()
+    made, at, first = [], 0, 0
+    for length in lengths:
+        size = int(inner[at : at + (length or 0)].sum())
+        made.append(None if length is None else values[first : first + size].reshape(length, -1))
+        at, first = at + (length or 0), first + size
+    return made
 
 
 def check_tables(tables: Sequence[Path]) -> None:
@@ -125,13 +157,23 @@ def check_tables(tables: Sequence[Path]) -> None:
         InputError: not a Parquet file, another version of the table, or an id that occurs twice.
     """
     try:
-        _refuse_duplicates(row["id"] for row in iter_rows(tables, _Named))
+        _refuse_duplicates(tables, np.fromiter((id_digest(row["id"]) for row in iter_rows(tables, _Named)), dtype=np.uint64))
     except CouldNotRunError as error:
         raise InputError(error.problem, next_step=error.next_step) from error
 
 
-def _refuse_duplicates(names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    twice = sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
+def id_digest(name: str) -> int:
+    """64 bits of an id: equal ids have equal digests, others almost never."""
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _refuse_duplicates(tables: Sequence[Path], digests: NDArray[np.uint64]) -> None:
+    """Ids are compared where their digests, of all rows of the tables, are equal."""
+    ordered = np.sort(digests)
+    suspected = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    if not suspected:
+        return
+    names = Counter(row["id"] for row in iter_rows(tables, _Named) if id_digest(row["id"]) in suspected)
+    twice = sorted(name for name, n in names.items() if n > 1)
     if twice:
         raise InputError("ids of an attribution table are not unique", got=", ".join(twice[:10]), next_step=AGAIN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,18 +103,18 @@ def layers_by_unit(row: Row, spans: Sequence[Span]) -> Floats:
     """Signed shares of the units in each layer's own attribution, `layers units`; a layer without any is zero."""
     layers = np.array(row["layers"], dtype=float)
     sums = np.zeros((len(layers), len(spans)))
-    for token, values in enumerate(layers.T):
-        index = _unit_of(row, token, spans)
-        if index is not None:
-            sums[:, index] += values
+    token, unit = _units_of_tokens(row, spans)
+    np.add.at(sums.T, unit, layers[:, token].T)
     mass = np.abs(sums).sum(1, keepdims=True)
     return np.asarray(sums / np.where(mass > 0, mass, 1.0))
 
 
-def _unit_of(row: Row, token: int, spans: Sequence[Span]) -> int | None:
-    """Index of the unit that a token belongs to; a token may begin with the blank before its word."""
-    if not row["content"][token]:
-        return None
-    start, end = (token, token + 1) if row["text"] is None else (row["starts"][token], row["ends"][token])
-    index = bisect_right(spans, start, key=lambda span: span[1])
-    return index if index < len(spans) and spans[index][0] < end else None
+def _units_of_tokens(row: Row, spans: Sequence[Span]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Tokens that belong to a unit, and its index; a token may begin with the blank before its word."""
+    token = np.flatnonzero(row["content"])
+    start, end = (token, token + 1) if row["text"] is None else (np.array(row[name])[token] for name in ("starts", "ends"))
+    firsts, lasts = np.array(spans, dtype=int).reshape(-1, 2).T
+    unit = np.searchsorted(lasts, start, side="right")
+    inside = unit < len(spans)
+    inside[inside] = firsts[unit[inside]] < end[inside]
+    return token[inside], unit[inside]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
@@ -10,34 +10,70 @@ from scipy.spatial.distance import jensenshannon
 from components.drift.pairing import PairedExample
 from components.drift.statistics.agreement import rank_correlation
 from components.table.units import Floats, reason_change
-from schemas.drift import LayerProfile
+from schemas.drift import LayerProfile, WordShift
 
 
-def layer_profile(examples: Sequence[PairedExample]) -> LayerProfile | None:
-    """Mass, agreement and change per layer; None when the two versions have different numbers of layers."""
-    if not examples or len({len(side) for e in examples for side in e.layer_shares}) != 1:
-        return None
-    a, b = (np.mean([e.layer_shares[side] for e in examples], axis=0) for side in (0, 1))
-    change = _per_layer(examples, reason_change)
-    return LayerProfile(
-        reference=tuple(a.tolist()),
-        candidate=tuple(b.tolist()),
-        distance=float(jensenshannon(a, b, base=2)),
-        rank_agreement=_per_layer(examples, rank_correlation),
-        reason_change=change,
-        largest=_largest(change),
-    )
+class LayerSums:
+    """Sums over examples, layer by layer, as they stream past."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._numbers: set[int] = set()  # of layers, of either version
+        self._shares: tuple[Floats | float, Floats | float] = (0.0, 0.0)
+        self._agreement: Floats = np.zeros((2, 0))  # sum and number of those known, `2 layers`
+        self._change: Floats = np.zeros((2, 0))
+
+    @classmethod
+    def of(cls, examples: Iterable[PairedExample]) -> LayerSums:
+        """The sums over all of `examples`."""
+        sums = cls()
+        for example in examples:
+            sums.add(example)
+        return sums
+
+    def add(self, example: PairedExample) -> None:
+        """One example more."""
+        self._n += 1
+        self._numbers |= {len(side) for side in example.layer_shares}
+        if len(self._numbers) > 1:  # there is no profile then
+            return
+        self._shares = (self._shares[0] + example.layer_shares[0], self._shares[1] + example.layer_shares[1])
+        if _comparable(example):
+            reference, candidate = _layers(example)
+            self._agreement = _added(self._agreement, rank_correlation(reference, candidate))
+            self._change = _added(self._change, reason_change(reference, candidate))
+
+    def profile(self) -> LayerProfile | None:
+        """Mass, agreement and change per layer; None when the two versions have different numbers of layers."""
+        if len(self._numbers) != 1:
+            return None
+        a, b = (np.asarray(side) / self._n for side in self._shares)
+        change = _means(self._change)
+        return LayerProfile(
+            reference=tuple(a.tolist()),
+            candidate=tuple(b.tolist()),
+            distance=float(jensenshannon(a, b, base=2)),
+            rank_agreement=_means(self._agreement),
+            reason_change=change,
+            largest=_largest(change),
+        )
 
 
-def word_by_layer(examples: Sequence[PairedExample], word: str, toward: str) -> tuple[float, ...]:
-    """Mean paired change of a word's signed share in each layer's own attribution; empty when it cannot be told."""
-    changes = [_word_change(e, word) for e in examples if e.toward == toward and _comparable(e) and word in _words(e)]
-    return tuple(np.mean(changes, axis=0).tolist()) if changes else ()
+def words_by_layer(examples: Iterable[PairedExample], shifts: Sequence[WordShift]) -> list[tuple[float, ...]]:
+    """Of every shift the mean paired change of the word's signed share in each layer's own attribution; empty: cannot be told."""
+    sums: list[list[Floats]] = [[] for _ in shifts]
+    for example in examples:
+        words = _words(example) if _comparable(example) else []
+        for shift, found in zip(shifts, sums, strict=True):
+            if shift.word in words and example.toward == shift.toward and example.is_in(shift.slice):
+                change = _word_change(example, words, shift.word)
+                found[:] = [found[0] + change, found[1] + 1] if found else [change, np.ones(1)]
+    return [tuple((found[0] / found[1]).tolist()) if found else () for found in sums]
 
 
-def _word_change(example: PairedExample, word: str) -> Floats:
+def _word_change(example: PairedExample, words: Sequence[str], word: str) -> Floats:
     reference, candidate = _layers(example)
-    where = [i for i, text in enumerate(_words(example)) if text == word]
+    where = [i for i, text in enumerate(words) if text == word]
     return np.asarray((candidate - reference)[:, where].sum(1))
 
 
@@ -55,15 +91,16 @@ def _layers(example: PairedExample) -> tuple[Floats, Floats]:
     return example.layers
 
 
-def _per_layer(examples: Sequence[PairedExample], measure: Callable[[Floats, Floats], Floats]) -> tuple[float | None, ...]:
-    """Means over the examples, NaN left out; None for a layer with no value."""
-    values = [measure(*_layers(e)) for e in examples if _comparable(e)]
-    if not values:
-        return ()
-    table = np.array(values)
-    known = ~np.isnan(table)
-    means = np.where(known, table, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    return tuple(float(mean) if n else None for mean, n in zip(means, known.sum(0), strict=True))
+def _added(sums: Floats, values: Floats) -> Floats:
+    """Sum and number of the values that are known, `2 layers`, with those of one example more."""
+    known = ~np.isnan(values)
+    one = np.stack([np.where(known, values, 0.0), known])
+    return sums + one if sums.size else one
+
+
+def _means(sums: Floats) -> tuple[float | None, ...]:
+    """Means over the examples with a value; None for a layer without any."""
+    return tuple(float(total / n) if n else None for total, n in sums.T)
 
 
 def _largest(change: Sequence[float | None]) -> int | None:

@@ -6,17 +6,14 @@ feature attribution drift) rank the features by mean absolute attribution; Clari
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 import numpy as np
 
-from components.drift.pairing import PairedExample
+from components.drift.examples import Examples, shares_of
 from components.table.units import Floats
 from schemas.drift import GlobalRanking
 
 
-def global_ranking(examples: Sequence[PairedExample]) -> GlobalRanking | None:
+def global_ranking(examples: Examples) -> GlobalRanking | None:
     """Over all words, gains the reference's mean absolute share; None without two words or without attribution."""
     reference, candidate = _global_shares(examples)
     if len(reference) < 2 or reference.max() <= 0:
@@ -44,11 +41,11 @@ def _discounts(n: int, k: int | None) -> Floats:
     return np.where(places <= (k or n), 1 / np.log2(places + 1), 0.0)
 
 
-def _global_shares(examples: Sequence[PairedExample]) -> tuple[Floats, Floats]:
+def _global_shares(examples: Examples) -> tuple[Floats, Floats]:
     """Mean absolute share per word type over the examples, words in alphabetical order."""
-    sums: dict[str, Floats] = defaultdict(lambda: np.zeros(2))
-    for example in examples:
-        for (word, _), a, b in zip(example.units, example.reference, example.candidate, strict=True):
-            sums[word.casefold()] += (abs(a), abs(b))
-    table = np.array([sums[word] for word in sorted(sums)]).reshape(-1, 2) / max(len(examples), 1)
-    return table[:, 0], table[:, 1]
+    sums = np.zeros((2, len(examples.words)))
+    for part in examples.parts.read(["toward"], ["text", "reference", "candidate"]):
+        word = examples.word_of[part.words["text"]]
+        sums += [np.bincount(word, np.abs(side), sums.shape[1]) for side in shares_of(part)]
+    reference, candidate = sums / max(len(examples), 1)
+    return reference, candidate

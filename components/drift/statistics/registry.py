@@ -7,9 +7,9 @@ limit names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -17,7 +17,9 @@ import numpy as np
 
 import components.drift.statistics as package
 from components.common.intervals import mean_and_interval
-from components.drift.pairing import MIN_SLICE, PairedExample, slices
+from components.drift.examples import MIN_SLICE, Examples, measured
+from components.drift.pairing import PairedExample
+from components.table.units import Floats
 from schemas.base import Direction
 from schemas.config import DriftConfig, QualityConfig
 from schemas.drift import Statistic
@@ -77,26 +79,40 @@ def judged() -> list[tuple[DriftStatistic, Limit]]:
     return [(one, one.limit) for one in registered() if one.limit is not None]
 
 
-def mean_of(statistic: DriftStatistic, examples: Sequence[PairedExample], config: DriftConfig) -> float | None:
+def measures(config: DriftConfig) -> dict[str, Callable[[PairedExample], float | None]]:
+    """What is measured of every example, by the statistic's name."""
+    return {one.name: partial(_measured, one, config) for one in registered()}
+
+
+def _measured(statistic: DriftStatistic, config: DriftConfig, example: PairedExample) -> float | None:
+    return statistic.measure(example, config)
+
+
+def mean_of(statistic: DriftStatistic, examples: Examples) -> float | None:
     """The mean over the examples that have a value; None when none has."""
-    values = [v for e in examples if (v := statistic.measure(e, config)) is not None]
-    return float(np.mean(values)) if values else None
+    values = _known(examples.column(measured(statistic.name)))
+    return float(np.mean(values)) if len(values) else None
 
 
-def summarise(examples: Sequence[PairedExample], config: DriftConfig, intervals: QualityConfig) -> list[Statistic]:
+def summarise(examples: Examples, config: DriftConfig, intervals: QualityConfig) -> list[Statistic]:
     """All statistics on all slices, with bootstrap intervals over the examples (the sampling noise)."""
-    measured = [(one, {id(e): one.measure(e, config) for e in examples}) for one in registered()]
-    return [
-        _row(one, name, [values[id(e)] for e in members], config, intervals)
-        for name, members in slices(examples)
-        for one, values in measured
-    ]
+    cuts, same = examples.column("cuts"), examples.column("same")
+    rows = []
+    for name, of_cuts in zip(examples.slices, examples.members.T, strict=True):
+        slices = {name: of_cuts[cuts], **({"same answer": same} if name == "all" else {})}
+        rows += [
+            _row(one, shown, _known(examples.column(measured(one.name))[inside]), config, intervals)
+            for shown, inside in slices.items()
+            for one in registered()
+        ]
+    return rows
 
 
-def _row(
-    statistic: DriftStatistic, slice_name: str, of_members: Sequence[float | None], config: DriftConfig, intervals: QualityConfig
-) -> Statistic:
-    values = np.array([value for value in of_members if value is not None])
+def _known(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
+
+
+def _row(statistic: DriftStatistic, slice_name: str, values: Floats, config: DriftConfig, intervals: QualityConfig) -> Statistic:
     empty = Statistic(
         name=statistic.name,
         slice=slice_name,

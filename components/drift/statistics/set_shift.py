@@ -8,17 +8,20 @@ stated prior; without such pairs the prior stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from components.common.intervals import POWER
-from components.drift.pairing import PairedExample
-from components.drift.sets import WordSet
+from components.drift.examples import Examples, shares_of
+from components.drift.parts import Ints, Part, Sums, summed
+from components.drift.sets import WordSet, texts_held
 from components.drift.statistics.word_shift import typical_decisions
+from components.table.units import Floats
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig
 from schemas.drift import Noise, SetNoise, SetShift
@@ -53,12 +56,12 @@ class _Group:
         return SetNoise(name=self.name, toward=self.toward, words=len(change), mean=mean, spread=max(spread, _SPREAD_FLOOR))
 
 
-def set_noise(examples: Sequence[PairedExample], sets: Sequence[WordSet]) -> tuple[SetNoise, ...]:
+def set_noise(examples: Examples, sets: Sequence[WordSet]) -> tuple[SetNoise, ...]:
     """Mean and spread of the words' changes, of every set and class with words enough; for honest pairs."""
     return tuple(group.noise for group in _groups(examples, sets) if len(group.effects) >= MIN_WORDS)
 
 
-def set_shifts(examples: Sequence[PairedExample], sets: Sequence[WordSet], noise: Noise, config: DriftConfig) -> list[SetShift]:
+def set_shifts(examples: Examples, sets: Sequence[WordSet], noise: Noise, config: DriftConfig) -> list[SetShift]:
     """Every set toward every class; p times the number of sets and classes tested (Bonferroni); the largest |t| first.
 
     A word's change is the mean over the examples with it; the set's is the mean over its words, less the median of all others.
@@ -173,40 +176,72 @@ def _words_needed(spread: float, known: float, correlation: float, level: float,
     return None
 
 
-def _groups(examples: Sequence[PairedExample], sets: Iterable[WordSet]) -> Iterator[_Group]:
-    if not examples:
+def _groups(examples: Examples, sets: Sequence[WordSet]) -> Iterator[_Group]:
+    if not len(examples):
         return
-    units = _units(examples)
-    spelled = {one.name: {text for text in units["text"].unique() if one.holds(text)} for one in sets}
-    for toward, some in units.groupby("toward", sort=True):
-        for name, members in spelled.items():
-            belongs = some["text"].isin(members)
-            if belongs.any():
-                yield _group(name, str(toward), some[belongs], some[~belongs])
+    held = texts_held(examples, sets)
+    everything, within, outside = _effects(examples, held)
+    for toward, number in sorted(examples.towards.items()):
+        for one, members, others in zip(sets, within, outside, strict=True):
+            found = _by_word(members, examples, number)
+            if len(found):
+                rest = _by_word(everything, examples, number).drop(_spelled(examples, held[sets.index(one)]), errors="ignore")
+                rest = pd.concat([rest, _by_word(others, examples, number)])
+                yield _Group(one.name, toward, found, _median_change(rest), int(found["occurrences"].sum()))
 
 
-def _group(name: str, toward: str, members: pd.DataFrame, rest: pd.DataFrame) -> _Group:
-    others = _by_word(rest)
-    median = float((others["candidate"] - others["reference"]).median()) if len(others) else 0.0
-    return _Group(name, toward, _by_word(members), median, len(members))
+def _median_change(words: pd.DataFrame) -> float:
+    return float((words["candidate"] - words["reference"]).median()) if len(words) else 0.0
 
 
-def _by_word(units: pd.DataFrame) -> pd.DataFrame:
-    """Effects by word: the mean over the examples of the mean over its occurrences there."""
-    columns = ["reference", "candidate"]
-    return units.groupby(["word", "example"], sort=True)[columns].mean().groupby(level="word").mean()
+def _spelled(examples: Examples, held: NDArray[np.bool_]) -> list[str]:
+    """The words of which some spelling is in the set."""
+    return [examples.words[word] for word in np.unique(examples.word_of[held])]
 
 
-def _units(examples: Sequence[PairedExample]) -> pd.DataFrame:
-    """One line per word of each example: as written, case folded, and its effects under both versions."""
-    typical = typical_decisions(examples)
-    return pd.DataFrame(
-        {
-            "text": [text for e in examples for text, _ in e.units],
-            "word": [text.casefold() for e in examples for text, _ in e.units],
-            "toward": [e.toward for e in examples for _ in e.units],
-            "example": [i for i, e in enumerate(examples) for _ in e.units],
-            "reference": np.concatenate([e.reference * e.mass[0] / typical[0] for e in examples]),
-            "candidate": np.concatenate([e.candidate * e.mass[1] / typical[1] for e in examples]),
-        }
+def _effects(examples: Examples, held: NDArray[np.bool_]) -> tuple[Sums, list[Sums], list[Sums]]:
+    """Effects of words toward each class: of all, and for every set of its members and of its words' other spellings.
+
+    held: `sets texts`. Only words with a member among their spellings are counted apart.
+    """
+    typical, size = typical_decisions(examples), len(examples.words)
+    everything, within, outside = Sums(4), [Sums(4) for _ in held], [Sums(4) for _ in held]
+    of_set = np.stack([np.isin(examples.word_of, examples.word_of[some]) for some in held]) if len(held) else held
+    for part in examples.parts.read(["mass_0", "mass_1", "toward"], ["text", "reference", "candidate"]):
+        codes = part.rows["toward"].astype(np.int64)[part.row] * size + examples.word_of[part.words["text"]]
+        effects = _unit_effects(part, typical)
+        _add(everything, part, codes, effects, np.ones(len(codes), bool))
+        for some, words, inside, beside in zip(held, of_set, within, outside, strict=True):
+            member = some[part.words["text"]]
+            _add(inside, part, codes, effects, member)
+            _add(beside, part, codes, effects, words[part.words["text"]] & ~member)
+    for one in (everything, *within, *outside):
+        one.finished()
+    return everything, within, outside
+
+
+def _unit_effects(part: Part, typical: tuple[float, float]) -> Floats:
+    masses = zip(shares_of(part), ("mass_0", "mass_1"), typical, strict=True)
+    return np.stack([share * part.rows[mass][part.row] / unit for share, mass, unit in masses], axis=1)
+
+
+def _add(sums: Sums, part: Part, codes: Ints, effects: Floats, chosen: NDArray[np.bool_]) -> None:
+    """Mean effects in each example, examples and occurrences, of the words that are chosen."""
+    if not chosen.any():
+        return
+    different, place = np.unique(codes[chosen], return_inverse=True)
+    pair, found = summed(
+        part.row[chosen] * np.int64(len(different)) + place, np.column_stack([effects[chosen], np.ones(len(place))])
     )
+    occurrences = found[:, 2]
+    means = found[:, :2] / occurrences[:, None]
+    sums.add(different[pair % len(different)], *means.T, np.ones(len(pair)), occurrences)
+
+
+def _by_word(sums: Sums, examples: Examples, toward: int) -> pd.DataFrame:
+    """Effects by word, toward a class: the mean over the examples of the mean over its occurrences there."""
+    size = len(examples.words)
+    chosen = sums.keys // size == toward
+    found = sums.values[chosen]
+    effects = {"reference": found[:, 0] / found[:, 2], "candidate": found[:, 1] / found[:, 2], "occurrences": found[:, 3]}
+    return pd.DataFrame(effects, index=[examples.words[word] for word in sums.keys[chosen] % size])

@@ -11,18 +11,18 @@ so much higher for them that all together exceed it by chance no more often than
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from components.common.outputs import typical_deviation
-from components.drift.pairing import PairedExample, groups
-from components.table.units import Floats, Span, parted, phrase_name
+from components.drift.examples import Examples
+from components.drift.occurrences import Occurrences, Vocabulary, occurrences
+from components.table.units import Floats, parted, phrase_name
 from schemas.config import DriftConfig
 from schemas.drift import WordShift
 
@@ -30,54 +30,55 @@ from schemas.drift import WordShift
 ERROR_FLOOR = 0.02
 
 
-class _Occurrence(NamedTuple):
-    """A word in one example: its shares and its effects under (reference, candidate), and the reference's margin there."""
+class _Test(NamedTuple):
+    """A word or phrase, toward a class, in the examples of a slice that contain it."""
 
-    shares: tuple[float, float]
-    effects: tuple[float, float]
-    margin: float | None
+    slice: str
+    words: tuple[str, ...]
+    toward: str
+
+    @property
+    def name(self) -> str:
+        return phrase_name(self.words)
 
 
 @dataclass(frozen=True)
-class _Test:
-    """A word, toward a class, in the examples of a slice that contain it."""
+class _Moments:
+    """Of every test: examples, mean shares and effects under (reference, candidate), mean change, spread, answers turned."""
 
-    slice: str
-    word: str
-    toward: str
-    found: Sequence[_Occurrence]
-    length: int = 1
-
-    @property
-    def effects(self) -> Floats:
-        """`examples 2`: under the reference and the candidate."""
-        return np.array([o.effects for o in self.found])
+    n: Floats
+    shares: Floats
+    effects: Floats
+    change: Floats
+    deviation: Floats
+    turned: Floats
 
     @property
-    def change(self) -> Floats:
-        """Candidate's less the reference's effect, `examples`."""
-        return np.asarray(np.diff(self.effects, axis=1)[:, 0])
+    def error(self) -> Floats:
+        """Standard error of the mean change, and the floor."""
+        return np.asarray(self.deviation / np.sqrt(self.n) + ERROR_FLOOR)
 
 
-def word_shifts(examples: Sequence[PairedExample], config: DriftConfig) -> list[WordShift]:
+def word_shifts(examples: Examples, config: DriftConfig) -> list[WordShift]:
     """Every word and phrase that occurs in enough examples, words also within each class and segment; the largest |z| first.
 
     Per example a word's effect is the mean over its occurrences on each side; the shift is the mean of the candidate's less the
     reference's effect over the examples that contain it. z = mean / (standard error + 0.02), p two-sided from Student's t,
     q by Benjamini and Hochberg (1995) over all words, phrases, classes and segments tested. A slice that holds every occurrence
     of a word would repeat the test over all and is left out.
+
+    The examples are read several times: what occurs often enough, longer phrases from shorter ones; means; spreads about them.
     """
-    phrases = _phrase_tests(examples, config)
-    tests = [*_tests(examples, config.min_occurrences), *phrases]
-    if not tests:
+    family = _Family.of(examples, config)
+    if not family.tests:
         return []
-    errors = [standard_error(test.change) for test in tests]
-    z = np.array([test.change.mean() / error for test, error in zip(tests, errors, strict=True)])
-    p = 2 * stats.t.sf(np.abs(z), [len(test.found) - 1 for test in tests])
+    found = family.moments()
+    z = found.change / found.error
+    p = 2 * stats.t.sf(np.abs(z), found.n - 1)
     q = stats.false_discovery_control(p)
-    limits = {True: phrase_z(config.word_shift_z, len(phrases)), False: config.word_shift_z}
-    rows = zip(tests, errors, z.tolist(), p.tolist(), q.tolist(), strict=True)
-    shifts = [_shift(*row, limits[row[0].length > 1], config) for row in rows]
+    limit = phrase_z(config.word_shift_z, sum(len(test.words) > 1 for test in family.tests))
+    limits = [limit if len(test.words) > 1 else config.word_shift_z for test in family.tests]
+    shifts = [_shift(test, found, i, z[i], p[i], q[i], limits[i], config) for i, test in enumerate(family.tests)]
     return sorted(shifts, key=lambda s: (not s.fires, -abs(s.z)))
 
 
@@ -113,7 +114,7 @@ def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
     return sorted(chosen.values(), key=lambda s: (not s.fires, -abs(s.z)))
 
 
-def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
+def typical_decisions(examples: Examples) -> tuple[float, float]:
     """What effects are measured in, logits: the reference's median |f(x) − f(x')|, and as much on the candidate's scale.
 
     The scales are compared by the median ratio of the examples' masses. The candidate's own median difference would rise with a
@@ -123,129 +124,103 @@ def typical_decisions(examples: Sequence[PairedExample]) -> tuple[float, float]:
     Of a regression it is the typical deviation of the reference's outputs, for both versions: its scale is that of the number
     that it predicts, and a version that stretches it answers otherwise.
     """
-    mass = np.array([e.mass for e in examples])
-    outputs = [e.outputs[0] for e in examples if e.outputs is not None]
-    typical = unit_of_effects([e.differences[0] for e in examples], mass[:, 0], outputs)
-    return typical, typical if outputs else typical * float(np.median(mass[:, 1] / mass[:, 0]))
+    masses = examples.column("mass_0")
+    outputs = examples.column("output")
+    outputs = outputs[~np.isnan(outputs)]
+    typical = unit_of_effects(examples.column("difference"), masses, outputs)
+    return typical, typical if len(outputs) else typical * float(np.median(examples.column("mass_1") / masses))
 
 
-def unit_of_effects(differences: Sequence[float], masses: Sequence[float] | Floats, outputs: Sequence[float]) -> float:
+def unit_of_effects(differences: Floats, masses: Floats, outputs: Floats) -> float:
     """A typical decision on some rows: the median |f(x) − f(x')|, of a regression the typical deviation of its `outputs`.
 
     Where that is zero it is the median mass. outputs: empty for classes.
     """
-    unit = typical_deviation(np.array(outputs)) if outputs else float(np.median(differences))
+    unit = typical_deviation(outputs) if len(outputs) else float(np.median(differences))
     return unit or float(np.median(masses))
 
 
-def standard_error(change: Floats) -> float:
-    """Of the mean of paired changes, and the floor."""
-    return float(change.std(ddof=1) / np.sqrt(len(change)) + ERROR_FLOOR)
+@dataclass(frozen=True)
+class _Family:
+    """All tests, and where each stands: `of_words`, `slices words`, and `of_phrases` of every length; −1: not tested."""
 
-
-def _tests(examples: Sequence[PairedExample], minimum: int) -> list[_Test]:
-    if not examples:
-        return []
-    typical = typical_decisions(examples)
-    tests: list[_Test] = []
-    everywhere: dict[tuple[str, str], int] = {}
-    occurrences = {id(example): _occurrences(example, typical) for example in examples}
-    for name, members in groups(examples):
-        found: dict[tuple[str, str], list[_Occurrence]] = defaultdict(list)
-        for example in members:
-            for word, occurrence in occurrences[id(example)].items():
-                found[word, example.toward].append(occurrence)
-        if name == "all":
-            everywhere = {key: len(some) for key, some in found.items()}
-        tests += [
-            _Test(name, *key, some)
-            for key, some in sorted(found.items())
-            if len(some) >= minimum and (name == "all" or len(some) < everywhere[key])
-        ]
-    return tests
-
-
-def _phrase_tests(examples: Sequence[PairedExample], config: DriftConfig) -> list[_Test]:
-    if config.phrase_words < 2 or not examples:
-        return []
-    phrases = [list(_phrases(example, config.phrase_words)) for example in examples]
-    pairs = zip(examples, phrases, strict=True)
-    counts = Counter(key for example, some in pairs for key in {(words, example.toward) for words, _ in some})
-    typical, found = typical_decisions(examples), defaultdict(list)
-    for example, some in zip(examples, phrases, strict=True):
-        places: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for words, first in some:
-            if counts[words, example.toward] >= config.min_occurrences:
-                places[words].append(first)
-        shares = _Shares.of(example, typical)
-        for words, starts in places.items():
-            found[words, example.toward].append(shares.occurrence(starts, len(words)))
-    return [_Test("all", phrase_name(words), toward, some, len(words)) for (words, toward), some in sorted(found.items())]
-
-
-def _phrases(example: PairedExample, longest: int) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Units of one text with nothing but blanks between them, and the place of the first; patches form no phrases.
-
-    What a unit is made of does not count, so that covered texts have the same phrases.
-    """
-    if not example.text:
-        return
-    texts = [text.casefold() for text, _ in example.units]
-    spans = [span for _, span in example.units]
-    gaps = [example.text[a[1] : b[0]] for a, b in pairwise(spans)]
-    across = [_across(example, a, b) for a, b in pairwise(spans)]
-    joined = [gap.isspace() and not between for gap, between in zip(gaps, across, strict=True)]
-    for first in range(len(texts)):
-        for length in range(2, longest + 1):
-            if first + length > len(texts) or not joined[first + length - 2]:
-                break
-            yield tuple(texts[first : first + length]), first
-
-
-def _across(example: PairedExample, before: Span, after: Span) -> bool:
-    """Whether the second text of a pair begins between two units."""
-    return example.pair_start is not None and before[0] < example.pair_start <= after[0]
-
-
-class _Shares(NamedTuple):
-    """One example's shares as Python's numbers, which are faster one by one, with what turns them into effects."""
-
-    sides: tuple[list[float], list[float]]
-    scale: tuple[float, float]
-    margin: float | None
+    examples: Examples
+    vocabulary: Vocabulary
+    tests: list[_Test]
+    of_words: NDArray[np.int64]
+    of_phrases: list[NDArray[np.int64]]
 
     @classmethod
-    def of(cls, example: PairedExample, typical: tuple[float, float]) -> _Shares:
-        """typical: as `typical_decisions` gives it."""
-        scale = (example.mass[0] / typical[0], example.mass[1] / typical[1])
-        margin = None if example.margin is None else example.margin / typical[0]
-        return cls((example.reference.tolist(), example.candidate.tolist()), scale, margin)
+    def of(cls, examples: Examples, config: DriftConfig) -> _Family:
+        """The words and phrases that occur often enough; by slice, class and word."""
+        vocabulary = Vocabulary.of(examples, config.min_occurrences, config.phrase_words)
+        counts = _counts_by_slice(examples, vocabulary)
+        tested = (counts >= config.min_occurrences) & (counts < counts[0])
+        tested[0] = True
+        words = [
+            (_Test(examples.slices[part], *vocabulary.named(0, key)), part, key)
+            for part, key in zip(*(some.tolist() for some in np.nonzero(tested)), strict=True)
+        ]
+        words.sort(key=lambda one: (one[1], one[0].words, one[0].toward))
+        longer = [
+            (_Test("all", *vocabulary.named(level, key)), level, key)
+            for level in range(1, len(vocabulary.keys))
+            for key in range(len(vocabulary.keys[level]))
+        ]
+        longer.sort(key=lambda one: (one[0].words, one[0].toward))
+        of_words = np.full(counts.shape, -1, np.int64)
+        of_phrases = [np.full(len(keys), -1, np.int64) for keys in vocabulary.keys[1:]]
+        for number, (_, part, key) in enumerate(words):
+            of_words[part, key] = number
+        for number, (_, level, key) in enumerate(longer, start=len(words)):
+            of_phrases[level - 1][key] = number
+        return cls(examples, vocabulary, [test for test, _, _ in (*words, *longer)], of_words, of_phrases)
 
-    def occurrence(self, starts: Sequence[int], length: int = 1) -> _Occurrence:
-        """A phrase, or a word, at these places: shares summed over its occurrences, the mean effect of one."""
-        places = [first + k for first in starts for k in range(length)]
-        a, b = (sum(side[place] for place in places) for side in self.sides)
-        effects = (self.scale[0] * a / len(starts), self.scale[1] * b / len(starts))
-        return _Occurrence((a, b), effects, self.margin)
+    def moments(self) -> _Moments:
+        """Means in one reading of the examples, what lies around them in another."""
+        typical, size = typical_decisions(self.examples), len(self.tests)
+        n, sums = np.zeros(size), np.zeros((5, size))
+        for tests, at in self._located(typical):
+            n += np.bincount(tests, minlength=size)
+            sums += [np.bincount(tests, column, size) for column in (*at.shares.T, *at.effects.T, at.change)]
+        means = sums / n
+        shares, effects, change = means[:2], means[2:4], means[4]
+        squares, turned, known = np.zeros(size), np.zeros(size), np.zeros(size)
+        for tests, at in self._located(typical):
+            squares += np.bincount(tests, (at.change - change[tests]) ** 2, size)
+            turned += np.bincount(tests, at.margin / typical[0] < np.abs(effects[1] - effects[0])[tests], size)
+            known += np.bincount(tests, ~np.isnan(at.margin), size)
+        with np.errstate(invalid="ignore"):  # of words without any margin it is not known
+            return _Moments(n, shares.T, effects.T, change, np.sqrt(squares / (n - 1)), turned / known)
+
+    def _located(self, typical: tuple[float, float]) -> Iterator[tuple[NDArray[np.int64], Occurrences]]:
+        """The occurrences by the number of their test, those of words once for every slice; part by part."""
+        for part in self.vocabulary.read(self.examples):
+            for level in range(len(self.vocabulary.keys)):
+                found = occurrences(part, self.vocabulary, level, typical)
+                places = self.of_words[:, found.key] if level == 0 else self.of_phrases[level - 1][None, found.key]
+                inside = self.examples.members[found.cuts, : len(places)].T & (places >= 0)
+                slices, rows = np.nonzero(inside)
+                yield places[slices, rows], found.at(rows)
 
 
-def _occurrences(example: PairedExample, typical: tuple[float, float]) -> dict[str, _Occurrence]:
-    """The words of one example."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, (word, _) in enumerate(example.units):
-        places[word.casefold()].append(place)
-    shares = _Shares.of(example, typical)
-    return {word: shares.occurrence(found) for word, found in places.items()}
+def _counts_by_slice(examples: Examples, vocabulary: Vocabulary) -> NDArray[np.int64]:
+    """`slices words`: in how many examples of a slice a word occurs that is frequent over all."""
+    counts = np.zeros((len(examples.slices), len(vocabulary.keys[0])), np.int64)
+    for part in vocabulary.read(examples):
+        found = occurrences(part, vocabulary, 0, (1.0, 1.0))
+        slices, rows = np.nonzero(examples.members[found.cuts].T)
+        np.add.at(counts, (slices, found.key[rows]), 1)
+    return counts
 
 
-def _shift(test: _Test, error: float, z: float, p: float, q: float, limit: float, config: DriftConfig) -> WordShift:
-    reference, candidate = np.mean([o.shares for o in test.found], axis=0).tolist()
-    before, now = test.effects.mean(0).tolist()
-    effect = now - before
-    fires = abs(effect) / test.length >= config.word_shift and abs(z) >= limit and q <= config.false_discovery_rate
+def _shift(test: _Test, found: _Moments, i: int, z: float, p: float, q: float, limit: float, config: DriftConfig) -> WordShift:
+    (reference, candidate), (before, now) = found.shares[i].tolist(), found.effects[i].tolist()
+    effect, turned, length = now - before, float(found.turned[i]), len(test.words)
+    fires = abs(effect) / length >= config.word_shift and abs(z) >= limit and q <= config.false_discovery_rate
     return WordShift(
-        word=test.word,
-        length=test.length,
+        word=test.name,
+        length=length,
         toward=test.toward,
         reference_share=reference,
         candidate_share=candidate,
@@ -253,18 +228,12 @@ def _shift(test: _Test, error: float, z: float, p: float, q: float, limit: float
         reference_effect=before,
         candidate_effect=now,
         effect=effect,
-        turned=_turned(test.found, effect),
-        standard_error=error,
-        z=z,
-        p_value=p,
-        q_value=q,
-        n=len(test.found),
+        turned=None if np.isnan(turned) else turned,
+        standard_error=float(found.error[i]),
+        z=float(z),
+        p_value=float(p),
+        q_value=float(q),
+        n=int(found.n[i]),
         slice=test.slice,
-        fires=fires,
+        fires=bool(fires),
     )
-
-
-def _turned(found: Sequence[_Occurrence], effect: float) -> float | None:
-    """Share of the examples with the word whose answer is nearer to another one than the word's effect changed."""
-    margins = [o.margin for o in found if o.margin is not None]
-    return sum(margin < abs(effect) for margin in margins) / len(margins) if margins else None

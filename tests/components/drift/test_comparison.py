@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from components import drift
-from components.drift.pairing import match, pair, unmatched_targets
+from components.drift.examples import gather
+from components.drift.matching import match
+from components.drift.pairing import Pairs, unmatched_targets
 from components.drift.power import power_of
 from components.drift.statistics import agreement, layers
 from components.drift.statistics.word_shift import word_shifts
@@ -103,7 +105,7 @@ def test_thresholds_state_their_source(tmp_path):
 def test_opposite_targets_of_a_binary_model_are_put_in_terms_of_one_class(tmp_path):
     a = read_rows([table(tmp_path / "a.parquet", 1, noise=0.0)])
     b = {k: {**r, **explained("NEG", LABELS), "words": [{**w, "value": -w["value"]} for w in r["words"]]} for k, r in a.items()}
-    for paired in pair(a, b, LABELS):
+    for paired in Pairs(a, b, LABELS):
         np.testing.assert_allclose(paired.candidate, paired.reference)
         assert paired.toward == "POS"
 
@@ -112,12 +114,12 @@ def test_with_three_classes_changed_answers_need_a_row_toward_the_reference_s_ta
     labels, rows = ("NEG", "POS", "OTHER"), read_rows([table(tmp_path / "a.parquet", 1)])
     a = {k: {**r, **explained("POS", labels)} for k, r in rows.items()}
     b = {k: {**r, **explained("NEG" if int(k) < 5 else "POS", labels)} for k, r in rows.items()}
-    assert len(list(pair(a, b, labels))) == 75
+    assert len(list(Pairs(a, b, labels))) == 75
     again = {str(k): {**a[str(k)], "words": [{**w, "value": 2 * w["value"]} for w in a[str(k)]["words"]]} for k in range(4)}
-    paired = list(pair(a, b, labels, again))
+    paired = list(Pairs(a, b, labels, again))
     assert len(paired) == 79
     assert [e.mass[1] / e.mass[0] for e in paired[:5]] == pytest.approx([2, 2, 2, 2, 1])
-    assert match(a, b, labels, again).coverage.no_common_class == 1
+    assert match(a, b, labels, again, config=DriftConfig()).coverage.no_common_class == 1
 
 
 def test_targets_without_a_counterpart_are_listed(tmp_path):
@@ -135,8 +137,8 @@ def test_independent_labels_are_never_turned(tmp_path):
     """Two labels that do not exclude each other: what speaks for one does not speak against the other."""
     rows = read_rows([table(tmp_path / "a.parquet", 1)])
     a, b = ({k: {**r, **explained(name, LABELS, "logit")} for k, r in rows.items()} for name in LABELS)
-    assert list(pair(a, b, LABELS)) == []
-    paired = next(pair(a, a, LABELS))
+    assert list(Pairs(a, b, LABELS)) == []
+    paired = next(iter(Pairs(a, a, LABELS)))
     assert (paired.toward, paired.opposite) == ("NEG", None)
 
 
@@ -167,12 +169,12 @@ def test_statistics_by_hand():
     assert agreement.mass_ratio(e) == pytest.approx(1.0)
     assert agreement.rank_agreement(example([0.1, 0.2, 0.7], [0.7, 0.2, 0.1])) == pytest.approx(-1.0)
     assert agreement.rank_agreement(example([0.5, 0.5], [0.5, 0.5])) is None
-    assert layers.layer_profile([e]).distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
+    assert layers.LayerSums.of([e]).profile().distance == pytest.approx(0.5579230452841438), "Jensen-Shannon of (½, ½) and (1, 0)"
 
 
 def test_word_shift_by_hand():
     pairs = [(0.1, 0.5), (0.2, 0.4), (0.0, 0.6), (0.1, 0.5), (0.1, 0.5)]
-    shift = word_shifts([example([a], [b], ["x"]) for a, b in pairs], DriftConfig())[0]
+    shift = word_shifts(gather([example([a], [b], ["x"]) for a, b in pairs]), DriftConfig())[0]
     change = np.array([b - a for a, b in pairs])
     z = change.mean() / (change.std(ddof=1) / np.sqrt(5) + 0.02)
     assert (shift.shift, shift.effect, shift.z) == (pytest.approx(change.mean()), pytest.approx(change.mean()), pytest.approx(z))
@@ -182,13 +184,13 @@ def test_word_shift_by_hand():
 
 
 def test_repeated_words_of_one_example_are_summed_and_case_is_folded():
-    shifts = word_shifts([example([0.5, 0.5], [0.1, 0.2], ["So", "so"])] * 5, DriftConfig())
+    shifts = word_shifts(gather([example([0.5, 0.5], [0.1, 0.2], ["So", "so"])] * 5), DriftConfig())
     assert [(s.word, s.n) for s in shifts] == [("so", 5)]
     assert shifts[0].shift == pytest.approx(-0.7)
 
 
 def test_a_word_below_the_minimum_is_not_tested():
-    assert word_shifts([example([1.0], [-1.0], ["x"])] * 4, DriftConfig()) == []
+    assert word_shifts(gather([example([1.0], [-1.0], ["x"])] * 4), DriftConfig()) == []
 
 
 def of_length(n_fillers, scale=1.0, planted=0.0, seed=0):
@@ -210,7 +212,7 @@ def shifted(n_fillers, scale=1.0):
         sizes = [abs(float(side.sum())) for side in (a, b)]
         made = example(list(a / masses[0]), list(b / masses[1]), words, id=key)
         examples.append(replace(made, mass=masses, differences=(sizes[0], sizes[1]), margin=sizes[0]))
-    return {s.word: s for s in word_shifts(examples, DriftConfig()) if s.slice == "all"}
+    return {s.word: s for s in word_shifts(gather(examples), DriftConfig()) if s.slice == "all"}
 
 
 def test_a_planted_word_fires_however_long_the_texts_are():
@@ -237,9 +239,9 @@ def test_answers_that_a_word_could_turn_are_those_with_a_smaller_margin():
     pairs = [(0.1, 0.5)] * 5
     margins = [0.1, 0.3, 0.39, 0.41, 2.0]
     found = [example([a], [b], ["x"], margin=m) for (a, b), m in zip(pairs, margins, strict=True)]
-    assert word_shifts(found, DriftConfig())[0].turned == pytest.approx(3 / 5)
+    assert word_shifts(gather(found), DriftConfig())[0].turned == pytest.approx(3 / 5)
     unknown = [example([a], [b], ["x"], margin=None) for a, b in pairs]
-    assert word_shifts(unknown, DriftConfig())[0].turned is None
+    assert word_shifts(gather(unknown), DriftConfig())[0].turned is None
 
 
 def test_what_was_hardly_tested_is_inconclusive_and_says_how_many_rows_would_do(tmp_path):
@@ -259,7 +261,7 @@ def test_what_was_hardly_tested_is_inconclusive_and_says_how_many_rows_would_do(
 def test_a_word_is_tested_toward_a_class_of_which_enough_rows_hold_it():
     """Four rows with the word count toward one class and a fifth toward another: the fifth row's is not tested."""
     found = [example([1.0], [1.0], ["x"], id=str(i), toward="A" if i < 4 else "B", opposite=None) for i in range(5)]
-    config = DriftConfig(min_occurrences=4)
+    config, found = DriftConfig(min_occurrences=4), gather(found)
     assert power_of(found, word_shifts(found, config), config).tested_mass == pytest.approx(4 / 5)
 
 

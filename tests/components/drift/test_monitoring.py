@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +11,7 @@ from scipy import stats
 
 from components import drift
 from components.drift import windows
-from components.drift.windows import WindowRow, mix_shift, unseen_words, window_rows, window_shifts
+from components.drift.windows import Answered, WindowRow, gather_window, mix_shift, unseen_words, window_rows, window_shifts
 from schemas.base import CheckVerdict
 from schemas.config import MonitorConfig
 from tests.helpers.drift_tables import WORDS, profile, row, write
@@ -100,14 +102,14 @@ def test_the_same_rows_or_too_few_are_inconclusive(tmp_path):
 
 def made(share, toward="POS"):
     """A row of mass 1 whose decision is 1 logit: there a word's effect is its share."""
-    return WindowRow(toward, {"x": share}, {"x": abs(share)}, {"x": share}, windows.Counter({"x": 1}), 1.0, 1.0)
+    return WindowRow(toward, {"x": share}, {"x": abs(share)}, {"x": share}, Counter({"x": 1}), 1.0, 1.0)
 
 
 def test_z_and_p_are_welchs(monkeypatch):
     monkeypatch.setattr(windows, "ERROR_FLOOR", 0.0)
     random = np.random.default_rng(0)
     a, b = random.normal(0.1, 0.2, 12), random.normal(0.3, 0.05, 31)
-    (shift,) = window_shifts([made(v) for v in a], [made(v) for v in b], MonitorConfig())
+    (shift,) = window_shifts(*(gather_window(made(v) for v in side) for side in (a, b)), MonitorConfig())
     expected = stats.ttest_ind(b, a, equal_var=False)
     assert (shift.z, shift.p_value) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
     assert (shift.effect_before, shift.effect_now) == (pytest.approx(a.mean()), pytest.approx(b.mean()))
@@ -115,31 +117,35 @@ def test_z_and_p_are_welchs(monkeypatch):
 
 
 def test_classes_are_tested_apart_and_rare_words_not_at_all():
-    before = [made(0.1)] * 10 + [made(-0.1, "NEG")] * 9
+    before = gather_window([made(0.1)] * 10 + [made(-0.1, "NEG")] * 9)
     assert [(s.toward, s.n_now) for s in window_shifts(before, before, MonitorConfig())] == [("POS", 10)]
 
 
 def test_unseen_words_by_hand():
     def only(absolute, **words):
-        return WindowRow("POS", {}, absolute, {}, windows.Counter(words), 1.0, 1.0)
+        return WindowRow("POS", {}, absolute, {}, Counter(words), 1.0, 1.0)
 
     before, now = [only({"a": 1.0}, a=1)], [only({"a": 0.4, "b": 0.6}, a=1, b=2), only({"a": 1.0}, a=1)]
-    unseen = unseen_words(before, now, MonitorConfig())
+    unseen = unseen_words(gather_window(before), gather_window(now), MonitorConfig())
     assert unseen.heaviest == (("b", pytest.approx(0.3), 1),)
     assert (unseen.occurrences, unseen.mass) == (pytest.approx(0.5), pytest.approx(0.3))
     assert unseen.fires
 
 
 def test_the_mix_by_hand():
-    mix = mix_shift("predicted", ["A"] * 60 + ["B"] * 40, ["A"] * 30 + ["B"] * 70, MonitorConfig())
+    mix = mix_shift("predicted", Counter(A=60, B=40), Counter(A=30, B=70), MonitorConfig())
     assert mix.distance == pytest.approx(0.3)
     assert mix.p_value == pytest.approx(stats.chi2_contingency([[60, 40], [30, 70]], correction=False).pvalue)
     assert mix.fires
-    assert not mix_shift("predicted", ["A"] * 5, ["A"] * 5, MonitorConfig()).fires
+    assert not mix_shift("predicted", Counter(A=5), Counter(A=5), MonitorConfig()).fires
 
 
 def test_a_row_by_hand_and_rows_without_attribution_left_out():
-    (made,) = window_rows({"1": row(1, ["a"], [0.0]), "2": row(2, ["a", "A", "b"], [1.0, -3.0, 4.0])})
+    rows = {"1": row(1, ["a"], [0.0]), "2": row(2, ["a", "A", "b"], [1.0, -3.0, 4.0])}
+    rows = {key: {"gold_value": None, **one} for key, one in rows.items()}
+    answered = Answered()
+    (made,) = window_rows(rows, answered)
+    assert (answered.n, answered.predicted, answered.regression) == (2, {"POS": 2}, False)
     assert (made.signed, made.absolute, made.effects) == ({"a": -0.25, "b": 0.5}, {"a": 0.5, "b": 0.5}, {"a": -1.0, "b": 4.0})
     assert (made.mass, made.words) == (8.0, {"a": 2, "b": 1})
 

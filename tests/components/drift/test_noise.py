@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from components import drift
+from components.drift.matching import match
 from components.drift.noise import excess, null_pair, upper
-from components.drift.pairing import match
+from components.drift.pairing import Pairs
 from components.table.rows import read_rows
 from schemas.base import CheckVerdict
 from schemas.config import DriftConfig, PipelineConfig
@@ -175,9 +176,9 @@ def test_the_numbers_own_error_raises_the_limit_of_the_effect(tmp_path):
     rows = [row(i, words, [2.0, *[0.1] * (len(words) - 1)]) for i, words in enumerate(texts(8))]
     exact = write(tmp_path / "exact.parquet", rows)
     report = compare(candidate, reference, NoiseSources(numerics=(exact,)), UNCAPPED)
-    pairing = match(read_rows([candidate]), read_rows([exact]), LABELS)
-    unit = np.median([e.differences[0] for e in pairing.examples])
-    largest = max(np.abs(e.mass[1] * e.candidate - e.mass[0] * e.reference).max() / unit for e in pairing.examples)
+    examples = list(Pairs(read_rows([candidate]), read_rows([exact]), LABELS))
+    unit = np.median([e.differences[0] for e in examples])
+    largest = max(np.abs(e.mass[1] * e.candidate - e.mass[0] * e.reference).max() / unit for e in examples)
     assert report.noise.numerics == pytest.approx(largest)
     assert report.noise.numerics_rows == 8
     limit = next(t for t in report.thresholds if t.name == "|word shift|")
@@ -209,7 +210,7 @@ def test_the_excess_needs_share_and_certainty_at_once():
 
 def test_a_null_pair_by_the_same_statistics_as_a_candidate(tmp_path):
     a, b = (read_rows([table(tmp_path / f"{i}.parquet", i, planted=3.0 * i)]) for i in (0, 1))
-    pair = null_pair("1", "2", match(a, b, LABELS).examples, DriftConfig())
+    pair = null_pair("1", "2", match(a, b, LABELS, config=DriftConfig()).found, DriftConfig())
     assert pair.word == "btw"
     assert pair.n == 80
     assert pair.excess == pytest.approx(min(abs(pair.effect) / 0.3, abs(pair.z) / 6))

@@ -8,7 +8,7 @@ import pytest
 
 from components import attribution, drift, registry
 from components.common.errors import InputError
-from components.drift.pairing import match, pair
+from components.drift.pairing import Pairs
 from components.table.rows import check_tables, read_rows
 from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, PipelineConfig
@@ -96,9 +96,10 @@ def test_two_tokenizers_of_one_text_meet_at_its_words(tmp_path, other):
     uncased = explained(tmp_path / "a", save_tiny_tokenizer, 0)
     theirs = explained(tmp_path / "b", save[other], 1)
     assert [len(r["tokens"]) for r in uncased.values()] != [len(r["tokens"]) for r in theirs.values()]
-    pairing = match(uncased, theirs, LABELS)
-    assert pairing.coverage.share == 1.0
-    for example, text in zip(pairing.examples, TEXTS, strict=True):
+    pairs = Pairs(uncased, theirs, LABELS)
+    examples = list(pairs)
+    assert pairs.coverage.share == 1.0
+    for example, text in zip(examples, TEXTS, strict=True):
         assert [name for name, _ in example.units] == [text[start:end] for _, (start, end) in example.units]
         assert "".join(name for name, _ in example.units) == "".join(text.split())
         for side, rows in ((example.reference, uncased), (example.candidate, theirs)):
@@ -106,14 +107,14 @@ def test_two_tokenizers_of_one_text_meet_at_its_words(tmp_path, other):
             sign = 1 if source["target"] == "POS" else -1
             words = np.array([w["value"] for w in source["words"]])
             assert side.sum() == pytest.approx(sign * words.sum() / example.mass[0 if rows is uncased else 1], abs=1e-5)
-    words = [[name for name, _ in e.units] for e in pairing.examples]
+    words = [[name for name, _ in e.units] for e in examples]
     assert words[0] == ["A", "warm", ",", "FUNNY", "film", "!"]
     assert words[3] == ["dull", "dull", "DULL"]
 
 
 def test_layers_are_summed_into_the_same_units(tmp_path):
     rows = explained(tmp_path / "a", save_byte_level_tokenizer, 0)
-    for example in pair(rows, rows, LABELS):
+    for example in Pairs(rows, rows, LABELS):
         source = rows[example.id]
         sign = 1 if source["target"] == "POS" else -1
         words = sign * _by_word(source)
@@ -138,7 +139,7 @@ def test_the_margin_of_a_binary_model_counts_toward_its_first_class(predicted):
     other = LABELS[predicted == LABELS[0]]
     values = [value if predicted == "POS" else -value for value in toward_pos]
     explained = row(0, words, values, predicted) | of_margin(predicted, other, LABELS)
-    (example,) = pair({"0": explained}, {"0": explained}, LABELS)
+    (example,) = Pairs({"0": explained}, {"0": explained}, LABELS)
     assert example.toward == "POS"
     assert example.reference == pytest.approx(toward_pos)
     assert example.layers[0] == pytest.approx(np.array([toward_pos] * 2))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.drift.pairing import PairedExample, match
+from components.drift.examples import Examples, gather
+from components.drift.pairing import Pairs
 from components.drift.sets import word_sets
 from components.drift.statistics.word_shift import own_phrases, word_shifts
 from components.table.rows import Row
@@ -46,7 +47,7 @@ def row(key: str, first: list[tuple[str, float]], second: list[tuple[str, float]
     }
 
 
-def paired(n: int, changed: float) -> list[PairedExample]:
+def paired(n: int, changed: float) -> Examples:
     """`n` rows in which only the second text's `film` counts more under the candidate."""
     sides = [
         {
@@ -55,7 +56,7 @@ def paired(n: int, changed: float) -> list[PairedExample]:
         }
         for noise, added in ((np.linspace(0, 0.01, n), 0.0), (np.linspace(0.01, 0, n), changed))
     ]
-    return match(*sides, LABELS).examples
+    return gather(Pairs(*sides, LABELS))
 
 
 def test_names_tell_the_side() -> None:

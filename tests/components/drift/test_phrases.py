@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from components.drift.examples import gather
 from components.drift.statistics.word_shift import own_phrases, phrase_z, word_shifts
 from schemas.config import DriftConfig
 from tests.helpers.drift_tables import example
@@ -34,7 +35,7 @@ def planted(n=60, noise=0.02):
 
 
 def test_a_phrase_is_found_where_its_words_say_nothing():
-    shifts = word_shifts(list(planted()), DriftConfig())
+    shifts = word_shifts(gather(planted()), DriftConfig())
     assert not any(s.fires for s in shifts if s.length == 1)
     (phrase,) = [s for s in own_phrases([s for s in shifts if s.length > 1], []) if s.fires]
     assert (phrase.word, phrase.length, phrase.n) == ("no doubt", 2, 10)
@@ -44,12 +45,12 @@ def test_a_phrase_is_found_where_its_words_say_nothing():
 
 
 def test_phrases_are_counted_in_the_family():
-    shifts = word_shifts(list(planted()), DriftConfig())
+    shifts = word_shifts(gather(planted()), DriftConfig())
     assert {s.length for s in shifts} == {1, 2, 3}
     expected = stats.false_discovery_control([s.p_value for s in shifts])
     np.testing.assert_allclose([s.q_value for s in shifts], expected)
-    assert {s.length for s in word_shifts(list(planted()), DriftConfig(phrase_words=1))} == {1}
-    assert {s.length for s in word_shifts(list(planted()), DriftConfig(phrase_words=2))} == {1, 2}
+    assert {s.length for s in word_shifts(gather(planted()), DriftConfig(phrase_words=1))} == {1}
+    assert {s.length for s in word_shifts(gather(planted()), DriftConfig(phrase_words=2))} == {1, 2}
 
 
 def test_the_limit_of_phrases_grows_with_their_number():
@@ -61,7 +62,7 @@ def test_the_limit_of_phrases_grows_with_their_number():
 def test_a_phrase_fires_by_its_mean_per_word():
     """0.5 together are 0.25 a word: below the limit of a word."""
     examples = [made(["very", "good", "."], [0.2, 0.2, 0.6], [0.45, 0.45, 0.1], i) for i in range(30)]
-    found = {s.word: s for s in word_shifts(examples, DriftConfig())}
+    found = {s.word: s for s in word_shifts(gather(examples), DriftConfig())}
     assert found["very good"].effect == pytest.approx(0.5)
     assert found["very good"].z == pytest.approx(25)
     assert not found["very good"].fires
@@ -69,7 +70,7 @@ def test_a_phrase_fires_by_its_mean_per_word():
 
 def test_a_phrase_with_a_firing_word_is_the_words_own():
     examples = [made(["so", "btw", "it"], [0.5, 0.0, 0.5], [0.5, 1.2, 0.5], i) for i in range(30)]
-    shifts = word_shifts(examples, DriftConfig())
+    shifts = word_shifts(gather(examples), DriftConfig())
     words, phrases = ([s for s in shifts if (s.length == 1) is single] for single in (True, False))
     assert {s.word for s in phrases if s.fires} == {"so btw", "btw it", "so btw it"}
     assert own_phrases(phrases, words) == []
@@ -79,11 +80,11 @@ def test_a_phrase_with_a_firing_word_is_the_words_own():
 @pytest.mark.parametrize("gap", [", ", "", " — "])
 def test_only_blanks_stand_within_a_phrase(gap):
     examples = [made(["one", "two", "three"], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5], i, gaps={1: gap}) for i in range(10)]
-    assert {s.word for s in word_shifts(examples, DriftConfig()) if s.length > 1} == {"two three"}
+    assert {s.word for s in word_shifts(gather(examples), DriftConfig()) if s.length > 1} == {"two three"}
 
 
 def test_marks_end_a_phrase_and_patches_form_none():
     marks = [made(["one", "!", "two"], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5], i, gaps={1: ""}) for i in range(10)]
     patches = [made(["p1", "p2"], [0.4, 0.6], [0.4, 0.6], i, text="") for i in range(10)]
-    assert {s.word for s in word_shifts(marks, DriftConfig()) if s.length > 1} == {"! two"}
-    assert {s.length for s in word_shifts(patches, DriftConfig())} == {1}
+    assert {s.word for s in word_shifts(gather(marks), DriftConfig()) if s.length > 1} == {"! two"}
+    assert {s.length for s in word_shifts(gather(patches), DriftConfig())} == {1}

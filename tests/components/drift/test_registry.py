@@ -9,6 +9,7 @@ import pytest
 from pydantic import Field
 
 from components.drift import limits, noise
+from components.drift.matching import collect
 from components.drift.statistics import registry
 from schemas.base import Direction
 from schemas.config import DriftConfig, QualityConfig
@@ -48,7 +49,10 @@ def added(monkeypatch):
 
 
 def pairs_of(*means):
-    made = [noise.null_pair("1", str(i), [example([0.0, 1.0], [mean, 0.5])] * 10, WithGain()) for i, mean in enumerate(means)]
+    made = [
+        noise.null_pair("1", str(i), collect([example([0.0, 1.0], [mean, 0.5])] * 10, WithGain()), WithGain())
+        for i, mean in enumerate(means)
+    ]
     return Noise(sampling="", retraining="twins", pairs=tuple(made))
 
 
@@ -59,7 +63,7 @@ def test_the_statistics_that_come_with_calig():
 
 
 def test_an_added_module_gives_rows_that_fire(added):
-    rows = registry.summarise([example([0.0, 1.0], [0.5, 0.5])] * 40, WithGain(), QualityConfig())
+    rows = registry.summarise(collect([example([0.0, 1.0], [0.5, 0.5])] * 40, WithGain()).examples, WithGain(), QualityConfig())
     found = {(row.name, row.slice): row for row in rows}[added.name, "all"]
     assert (found.value, found.fires, found.definition, found.n) == (pytest.approx(0.5), True, "limit 0.4", 40)
 

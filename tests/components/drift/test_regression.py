@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import drift
-from components.drift import findings
-from components.drift.pairing import groups, match, unit_of_outputs
+from components.drift.matching import collect, match
+from components.drift.pairing import Pairs, unit_of_outputs
 from components.drift.statistics.word_shift import typical_decisions, word_shifts
 from components.drift.windows import number_shift
 from components.table.rows import read_rows
@@ -105,24 +105,26 @@ def test_how_far_predictions_moved(tmp_path):
 def test_the_same_answer_is_nearly_the_same_number(tmp_path):
     before, now = numbers(tmp_path / "a", 1), numbers(tmp_path / "b", 2, planted=2.0)
     rows, again = read_rows([before]), read_rows([now])
-    examples = match(rows, again, (OUTPUT,)).examples
+    examples = list(Pairs(rows, again, (OUTPUT,)))
+    found = collect(examples, CONFIG.drift)
     unit = unit_of_outputs(rows)
     for example in examples:
         assert example.moved == pytest.approx(abs(example.outputs[1] - example.outputs[0]) / unit)
         assert example.same_answer is (example.moved <= 0.5)
         assert example.predictions[0] == f"{OUTPUT} {example.outputs[0]:.4g}"
     assert {example.same_answer for example in examples} == {True, False}
-    assert not any(name.startswith("class") for name, _ in groups(examples))
-    worst = findings.worst(examples, 3)
-    assert all(abs(float(w.candidate_prediction.split()[1]) - float(w.reference_prediction.split()[1])) < unit for w in worst)
-    assert len({s.slice for s in word_shifts(examples, CONFIG.drift)} - {"all"}) == 2
+    assert not any(name.startswith("class") for name in found.examples.slices)
+    assert all(
+        abs(float(w.candidate_prediction.split()[1]) - float(w.reference_prediction.split()[1])) < unit for w in found.worst
+    )
+    assert len({s.slice for s in word_shifts(found.examples, CONFIG.drift)} - {"all"}) == 2
 
 
 def test_a_reference_that_answers_one_number_leaves_nothing_to_measure_by(tmp_path):
     report = compare(numbers(tmp_path / "b", 2), numbers(tmp_path / "a", 1, constant=True))
     assert report.verdict is CheckVerdict.INCONCLUSIVE
     assert "one and the same output" in report.reason
-    examples = match(*(read_rows([tmp_path / name]) for name in "ab"), (OUTPUT,)).examples
+    examples = match(*(read_rows([tmp_path / name]) for name in "ab"), (OUTPUT,), config=CONFIG.drift).examples
     assert typical_decisions(examples)[0] > 0, "twins may be so: they are compared all the same"
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from components import drift
 from components.common.errors import InputError
+from components.drift.examples import gather
 from components.drift.sets import WordSet, word_sets
 from components.drift.statistics import set_shift
 from components.drift.statistics.set_shift import correlation_of, inflation, moderated, set_noise, set_shifts
@@ -154,7 +155,7 @@ def test_a_set_by_hand():
         example([0.4, 0.6], [0.4 + d, 0.61], [w, f"o{i}"], id=str(i), mass=(1.0, 1.0), differences=(1.0, 1.0))
         for i, (w, d) in enumerate(zip(words, change, strict=True))
     ]
-    (found,) = set_shifts(examples, [WordSet("n", words.__contains__)], WITHOUT_NOISE, CONFIG)
+    (found,) = set_shifts(gather(examples), [WordSet("n", words.__contains__)], WITHOUT_NOISE, CONFIG)
     inflated = (1 + 5 * 0.1) / 0.9
     error = change.std(ddof=1) * np.sqrt(inflated / 6)
     freedom = 1 / (1 / 5 + 1 / 4)
@@ -226,5 +227,5 @@ def test_history_counts_two_thirds_of_its_pairs():
 
 def test_sets_of_too_few_words_give_no_noise():
     examples = [example([0.4, 0.6], [0.5, 0.5], ["a", "b"], id=str(i)) for i in range(10)]
-    assert set_noise(examples, [WordSet("a", {"a"}.__contains__)]) == ()
-    assert [s.word for s in word_shifts(examples, CONFIG)] == ["a", "b"]
+    assert set_noise(gather(examples), [WordSet("a", {"a"}.__contains__)]) == ()
+    assert [s.word for s in word_shifts(gather(examples), CONFIG)] == ["a", "b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.drift.pairing import groups
+from components.drift.examples import gather
 from components.drift.sets import WordSet
 from components.drift.slices import most_changed
 from tests.helpers.drift_tables import example
@@ -14,9 +14,9 @@ from tests.helpers.drift_tables import example
 def test_a_segment_called_class_is_not_the_predicted_class() -> None:
     """Two columns of one name become one without a word (datafusion#24381): here every row would have counted twice."""
     examples = [example([1.0], [1.0], id=str(i), segments={"class": "POS", "site": "a"}) for i in range(12)]
-    members = {name: [one.id for one in some] for name, some in groups(examples)}
-    assert list(members) == ["all", "class = POS", "segment class = POS", "site = a"]
-    assert all(len(ids) == len(set(ids)) == 12 for ids in members.values())
+    found = gather(examples)
+    assert found.slices == ["all", "class = POS", "segment class = POS", "site = a"]
+    assert found.members[found.column("cuts")].sum(0).tolist() == [12] * 4
 
 
 NAMES = WordSet("names", {"anna", "omar"}.__contains__)
@@ -36,7 +36,7 @@ def reviews(seed, changed, n=160):
 
 
 def test_the_slice_in_which_the_reasons_changed_is_found_by_all_its_conditions():
-    some = list(reviews(1, lambda source, answer, name, long: source == "web" and answer == "NEG" and name and long))
+    some = gather(reviews(1, lambda source, answer, name, long: source == "web" and answer == "NEG" and name and long))
     found = most_changed(some, [NAMES])
     assert found.conditions == ("source = web", "class = NEG", "3 to 4 words", "with names")
     assert (found.n, found.stands_out, found.p_value) == (10, True, 0.001)
@@ -46,7 +46,7 @@ def test_the_slice_in_which_the_reasons_changed_is_found_by_all_its_conditions()
 
 def test_z_is_against_a_draw_without_replacement():
     some = list(reviews(2, lambda source, *_: source == "web"))
-    found = most_changed(some, [])
+    found = most_changed(gather(some), [])
     changes = np.array([abs(e.candidate - e.reference).sum() / 2 for e in some])
     expected = (changes[::2].mean() - changes.mean()) / (changes.std(ddof=1) * np.sqrt((1 - 0.5) / 80))
     assert (found.conditions, found.z) == (("source = web",), pytest.approx(expected))
@@ -54,12 +54,12 @@ def test_z_is_against_a_draw_without_replacement():
 
 def test_the_search_is_counted():
     """Of 60 honest comparisons about 3 name a slice, although the best of many slices always looks odd."""
-    found = [most_changed(list(reviews(seed, lambda *_: 0)), [NAMES]) for seed in range(60)]
+    found = [most_changed(gather(reviews(seed, lambda *_: 0)), [NAMES]) for seed in range(60)]
     assert min(one.searched for one in found) > 30
     assert np.mean([one.z for one in found]) > 1.5
     assert sum(one.stands_out for one in found) <= 3 + 3 * np.sqrt(60 * 0.05 * 0.95)
 
 
 def test_without_slices_or_changes_there_is_none():
-    assert most_changed([example([0.5, 0.5], [0.4, 0.6], id=str(i)) for i in range(12)], []) is None
-    assert most_changed(list(reviews(1, lambda *_: 0))[:8], []) is None
+    assert most_changed(gather([example([0.5, 0.5], [0.4, 0.6], id=str(i)) for i in range(12)]), []) is None
+    assert most_changed(gather(list(reviews(1, lambda *_: 0))[:8]), []) is None

@@ -10,11 +10,13 @@ from hypothesis.extra import numpy as npst
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
+from components.drift.examples import gather
 from components.drift.statistics.agreement import rank_correlation
-from components.drift.statistics.layers import layer_profile, word_by_layer
+from components.drift.statistics.layers import LayerSums, words_by_layer
 from components.drift.statistics.ranking import global_ranking, ndcg, random_floor
 from components.drift.statistics.word_shift import strongest, word_shifts
 from schemas.config import DriftConfig
+from schemas.drift import WordShift
 from tests.helpers.drift_tables import example
 
 OTHERS = ["so", "it", "is"]
@@ -32,7 +34,7 @@ def mixed(shifted: str, n: int = 40):
 
 
 def test_a_shift_within_one_segment_is_found_there():
-    shifts = word_shifts(list(mixed("web")), DriftConfig())
+    shifts = word_shifts(gather(mixed("web")), DriftConfig())
     firing = [s for s in shifts if s.fires]
     assert [(s.word, s.slice, s.n) for s in firing][:1] == [("offer", "source = web", 10)]
     assert not any(s.fires for s in shifts if s.slice == "all" and s.word == "offer"), "a quarter of the rows is too few for all"
@@ -42,7 +44,7 @@ def test_a_shift_within_one_segment_is_found_there():
 
 
 def test_q_is_benjamini_hochberg_over_words_classes_and_segments():
-    shifts = word_shifts(list(mixed("web")), DriftConfig())
+    shifts = word_shifts(gather(mixed("web")), DriftConfig())
     assert len(shifts) == 4 * 3, "four words over all, web and app; the one class holds every row and would repeat “all”"
     expected = stats.false_discovery_control([s.p_value for s in shifts])
     np.testing.assert_allclose([s.q_value for s in shifts], expected)
@@ -50,7 +52,7 @@ def test_q_is_benjamini_hochberg_over_words_classes_and_segments():
 
 def test_a_shift_over_all_is_reported_once():
     examples = [example([0.0, 1.0], [0.9, 0.1], ["offer", "so"], segments={"s": "ab"[i % 2]}) for i in range(40)]
-    best = strongest(word_shifts(examples, DriftConfig()))
+    best = strongest(word_shifts(gather(examples), DriftConfig()))
     assert [(s.word, s.slice) for s in best if s.fires] == [("offer", "all"), ("so", "all")]
 
 
@@ -63,26 +65,34 @@ def layered(change_at: int, n_layers: int = 4):
     return example([0.5, 0.3, -0.2], [0.5, 0.3, -0.2], ["a", "b", "c"], layers=(before, after), layer_shares=(uniform, uniform))
 
 
+SHIFT_OF_A = WordShift(
+    word="a", toward="POS", reference_share=0, candidate_share=0, shift=0, z=0, p_value=1, q_value=1, n=1, fires=True
+)
+
+
 def test_the_layer_in_which_it_began():
-    profile = layer_profile([layered(2)] * 3)
+    profile = LayerSums.of([layered(2)] * 3).profile()
     assert profile.largest == 2
     assert profile.rank_agreement == pytest.approx([1, 1, -1, 1])
     assert profile.reason_change == pytest.approx([0, 0, 0.7, 0])
-    assert word_by_layer([layered(2)], "a", "POS") == pytest.approx([0, 0, -0.7, 0])
-    assert layer_profile([layered(0)]).largest == 0
+    assert words_by_layer([layered(2)], [SHIFT_OF_A]) == [pytest.approx([0, 0, -0.7, 0])]
+    assert words_by_layer([layered(2)], [SHIFT_OF_A.model_copy(update={"toward": "NEG"})]) == [()]
+    assert LayerSums.of([layered(0)]).profile().largest == 0
 
 
 def test_rank_agreement_per_layer_is_spearmans():
     random = np.random.default_rng(0)
     sides = tuple(random.standard_normal((3, 7)).round(1) for _ in range(2))
-    profile = layer_profile([example([0.1] * 7, [0.1] * 7, layers=sides, layer_shares=(np.full(3, 1 / 3),) * 2)])
+    profile = LayerSums.of([example([0.1] * 7, [0.1] * 7, layers=sides, layer_shares=(np.full(3, 1 / 3),) * 2)]).profile()
     expected = [stats.spearmanr(a, b).statistic for a, b in zip(*sides, strict=True)]
     assert profile.rank_agreement == pytest.approx(expected)
 
 
 def test_without_a_change_there_is_no_layer_in_which_it_began():
     same = layered(0).layers[0]
-    assert layer_profile([example([1.0], [1.0], layers=(same, same), layer_shares=(np.full(4, 0.25),) * 2)]).largest is None
+    assert (
+        LayerSums.of([example([1.0], [1.0], layers=(same, same), layer_shares=(np.full(4, 0.25),) * 2)]).profile().largest is None
+    )
 
 
 @pytest.mark.parametrize("k", [None, 3])
@@ -105,10 +115,10 @@ def test_on_a_large_vocabulary_a_random_order_passes_the_industrys_limit():
 
 
 def test_the_global_ranking_counts_words_by_mean_absolute_share():
-    ranking = global_ranking([example([0.5, -0.3, 0.2], [0.2, -0.3, 0.5], ["a", "B", "c"])])
+    ranking = global_ranking(gather([example([0.5, -0.3, 0.2], [0.2, -0.3, 0.5], ["a", "B", "c"])]))
     assert ranking.n_words == 3
     assert ranking.value == pytest.approx(ndcg_score([[0.5, 0.3, 0.2]], [[0.2, 0.3, 0.5]]))
-    assert global_ranking([example([1.0], [1.0], ["a"])]) is None
+    assert global_ranking(gather([example([1.0], [1.0], ["a"])])) is None
 
 
 @given(npst.arrays(np.float64, (2, 5), elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])))

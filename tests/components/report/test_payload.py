@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from components.drift.pairing import pair
+from components.drift.pairing import Pairs
 from components.drift.statistics import agreement
 from components.report import build
 from components.report.drawing import heat
@@ -158,7 +158,7 @@ def test_strongest_is_in_reading_order() -> None:
 def test_reason_change_is_the_one_that_drift_judges_by(tmp_path: Path) -> None:
     sample = sample_records.drifted(tmp_path)
     sides = [{r["id"]: r for r in pq.read_table(t[0]).to_pylist()[:-1]} for t in (sample.reference_tables, sample.tables)]
-    expected = {e.id: agreement.reason_change(e) for e in pair(*sides, sample.record.model.labels)}
+    expected = {e.id: agreement.reason_change(e) for e in Pairs(*sides, sample.record.model.labels)}
     listed = _blocks(_embedded(sample))["index"]
     found = dict(zip(listed["id"], listed["drift"], strict=False))
     assert len(expected) == 160

@@ -6,7 +6,8 @@ from typing import TypedDict
 import pyarrow.parquet as pq
 import pytest
 
-from components.common.errors import CouldNotRunError
+from components.common.errors import CouldNotRunError, InputError
+from components.table import rows as stored
 from components.table.orientation import NamedTarget
 from components.table.reader import iter_batches, iter_parts, iter_rows
 from components.table.rows import read_rows
@@ -95,11 +96,39 @@ def test_tables_from_before_there_were_pairs_hold_none(tmp_path: Path) -> None:
     assert batch.schema.equals(SCHEMA)
 
 
-def test_which_rows_there_are_and_what_was_answered_is_known_without_decoding_them(tmp_path: Path, monkeypatch) -> None:
-    _, tables = written(tmp_path, 20)
+def test_rows_are_found_by_id_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, tables = written(tmp_path)
     rows = read_rows(tables)
-    decoded = {key: (row["label"], row["predicted"]) for key, row in rows.items()}
-    monkeypatch.setattr(rows, "_group", None)  # what decodes
-    assert all(key in rows for key in decoded)
+    read = {row["id"]: row["values"] for row in iter_rows(tables, View, explained=True)}
+    assert list(rows) == list(read)
+    assert len(rows) == len(read)
+    assert all(rows[key]["id"] == key and rows[key]["values"] == read[key] for key in [*read][::-37])
+    monkeypatch.setattr(rows, "_read", None)  # what decodes
     assert "no such row" not in rows
-    assert {key: (row["label"], row["predicted"]) for key, row in rows.answers().items()} == decoded
+
+
+def test_ids_of_one_digest_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, tables = written(tmp_path, 20)
+    monkeypatch.setattr(stored, "id_digest", len)
+    rows = read_rows(tables)
+    assert all(rows[key]["id"] == key for key in rows)
+    assert "r999" not in rows
+    with pytest.raises(InputError, match=r"not unique\ngot: r0, r1, r2, r3, r4"):
+        read_rows([*tables, tables[0]])
+
+
+def test_digests_are_compared_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours above 2⁵³ are one number as floats: so compared, every row would be looked at for every id, in a copy of all."""
+    _, tables = written(tmp_path, 20)
+    monkeypatch.setattr(stored, "id_digest", lambda name: 2**62 + int(name[1:]))
+    rows = read_rows(tables)
+    assert {rows._equal(key)[1] - rows._equal(key)[0] for key in rows} == {1}
+
+
+def test_layers_are_the_arrays_that_were_written(tmp_path: Path) -> None:
+    written_rows, tables = written(tmp_path, 20)
+    rows = read_rows(tables)
+    expected = {row["id"]: row["layers"] for row in written_rows if "problem" not in row}
+    assert {key: row["layers"].tolist() for key, row in rows.items()} == {
+        key: [pytest.approx(layer, rel=1e-6) for layer in layers] for key, layers in expected.items()
+    }

@@ -231,14 +231,13 @@ def _infidelities(
 def _methods(row: Row, compared: bool, config: QualityConfig) -> Orders:
     """Attributions `orders content` by method: one order each, several for the random control, averaged later.
 
-    A row that is not `compared` has CA-LIG's order and the first of the random ones. A single token has one order: no control
-    could differ, and a margin of 0 would say that CA-LIG is no better than chance.
+    A row that is not `compared` has CA-LIG's order and the random ones. A single token has one order: no control could differ,
+    and a margin of 0 would say that CA-LIG is no better than chance.
     """
     n_content = int(np.sum(row["content"]))
     known = attributions_of(row)
     own = {CA_LIG: known[CA_LIG]}
     if n_content < 2:
         return own
-    draws = config.random_draws if compared else 1
-    random = random_attributions(n_content, draws=draws, seed=config.seed, row=row["row"])
+    random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
     return {**(known if compared else own), RANDOM: random}

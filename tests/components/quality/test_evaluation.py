@@ -130,23 +130,22 @@ def test_a_drawn_part_of_the_rows_is_scored_as_it_would_be_among_all(tmp_path: P
 
 
 def test_controls_are_measured_on_a_drawn_part_of_the_rows(tmp_path: Path) -> None:
-    """On 30 of 60 rows all is as on every row, whatever the shards; the others have CA-LIG's own scores and one random order."""
+    """On 30 of 60 rows all is as on every row, whatever the shards; so are CA-LIG and random orders on the others."""
     folders = [tmp_path / name for name in ("one", "a", "b")]
     for folder in folders:
         folder.mkdir()
     (one, *split) = (write_table(f, t)[0] for f, t in zip(folders, (rows(60), rows(60)[:17], rows(60)[17:]), strict=True))
-    every, few = ({"control_rows": None}, {"control_rows": 30})
-    cases = (([one], every), ([one], few), (split, few), ([one], every | {"random_draws": 1}))
-    asked = [(paths, CONFIG.model_copy(update=changes)) for paths, changes in cases]
+    every, few = (CONFIG.model_copy(update={"control_rows": n}) for n in (None, 30))
     how = {"labels": LABELS, "scorer": MODEL, "perturbation": Perturbation("replace", MASK)}
-    everything, drawn, in_shards, once = (score_rows(paths, config=config, **how).frame for paths, config in asked)  # type: ignore[arg-type]
+    asked = (([one], every), ([one], few), (split, few))
+    everything, drawn, in_shards = (score_rows(paths, config=config, **how).frame for paths, config in asked)  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(drawn, in_shards)
     compared = drawn["margin_over_plain_ig"].notna()
     assert compared.sum() == 30
     pd.testing.assert_frame_equal(drawn[compared], everything[compared])
     of_controls = [name for name in drawn if any(control in name for control in ALL_CONTROLS[1:]) or "infidelity" in name]
     assert drawn.loc[~compared, of_controls].isna().all(axis=None)
-    pd.testing.assert_frame_equal(drawn[~compared].drop(columns=of_controls), once[~compared].drop(columns=of_controls))
+    pd.testing.assert_frame_equal(drawn.drop(columns=of_controls), everything.drop(columns=of_controls))
 
 
 def test_what_a_drawn_part_is_compared_on_is_said(tmp_path: Path) -> None:

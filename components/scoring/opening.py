@@ -26,7 +26,7 @@ PARITY_LIMIT = 1e-3
 #: Share of a regression's outputs that lie close together: a thousandth of it is a hundred roundings of float32.
 _RESOLVED = 1e-2
 
-#: Tokens of one batch for each thread of a CPU, whose caches larger batches leave; see deploy/docs/measures.md.
+#: Tokens of one batch for each thread of a CPU: more leave its cache and take a sixth longer (deploy/scaling.md).
 _TOKENS_PER_THREAD = 1024
 #: Most tokens of one batch; a GPU's.
 _BATCH_TOKENS = 4096

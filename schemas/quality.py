@@ -123,6 +123,7 @@ class Control(Record):
     """
 
     name: str
+    n: int | None = Field(default=None, description="rows that both were scored on; None: a record that does not say")
     comprehensiveness: float = Field(description="AOPC over the fractions, higher is better")
     sufficiency: float = Field(description="AOPC over the fractions, lower is better")
     margin: float

@@ -31,6 +31,7 @@ _HIGHER = {
     "probe.transformed_rows",
     "probe.warning_level",
     "quality.bootstrap_draws",
+    "quality.control_rows",
     "quality.falsification_points",
     "quality.falsification_rows",
     "quality.infidelity_draws",
@@ -73,7 +74,7 @@ _CHOSEN = {"attribution.fusion_coefficient", "attribution.fusion_rule", "attribu
 #: An empty setting is the model's own limit, which is the longest, as many points as it takes, or every row; an empty list adds
 #: nothing.
 _EMPTY: Mapping[str, Any] = dict.fromkeys(
-    ("attribution.max_length", "quality.falsification_points", "quality.scored_rows"), float("inf")
+    ("attribution.max_length", "quality.control_rows", "quality.falsification_points", "quality.scored_rows"), float("inf")
 )
 
 

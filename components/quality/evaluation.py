@@ -11,7 +11,7 @@ from calig.metrics.perturbation import Perturbation, check_fractions
 from components.common.errors import InputError
 from components.common.intervals import MIN_ROWS
 from components.quality.scores.falsification import summary_of, warnings_of, with_findings
-from components.quality.scores.frame import CONTROLS
+from components.quality.scores.frame import CONTROLS, RANDOM
 from components.quality.scores.measures import controls, mean_curves, metrics, n_compared
 from components.quality.scores.rows import ModelScorer, ScoredRows, score_rows
 from components.quality.scores.table import modality_of
@@ -39,8 +39,9 @@ def evaluate(
 ) -> QualityReport:
     """Measure and judge the attributions in `table_paths` (shards of one table, schemas/attribution.py).
 
-    CA-LIG and the controls are scored on the same rows by the same `perturbation` of the attributed token ids or images. Rows
-    without an attribution are counted and left out.
+    CA-LIG and the controls are scored by the same `perturbation` of the attributed token ids or images, and compared on the same
+    rows: a random order on all that are scored, simpler explanations on `quality.control_rows` of them. Rows without an
+    attribution are counted and left out.
 
     Args:
         table_paths: the shards.
@@ -116,7 +117,8 @@ def _beaten(control: Control) -> str:
 
 
 def _too_few(frame: pd.DataFrame) -> list[str]:
-    n = max(n_compared(frame, name) for name in CONTROLS)
+    simpler = max(n_compared(frame, name) for name in CONTROLS if name != RANDOM)
+    n = simpler or n_compared(frame, RANDOM)
     if not 0 < n < MIN_ROWS:
         return []
     return [

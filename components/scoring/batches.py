@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +56,9 @@ class Collator(Protocol):
     def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
         """The model's inputs for one batch."""
 
+    def identity(self, item: PerturbedInput) -> Hashable:
+        """What two inputs have in common exactly when the model gets the same for both."""
+
 
 class TextCollator:
     """Pads on the right; padded positions are masked, so that the id that fills them does not matter.
@@ -105,6 +109,13 @@ class TextCollator:
         )
         return arrays | {"position_ids": positions}
 
+    def identity(self, item: PerturbedInput) -> Hashable:
+        """A digest of the arrays: the texts of two rows without their content are one input when they have one length."""
+        joint = hashlib.sha256()
+        for array in self.arrays([item]).values():
+            joint.update(array.tobytes())
+        return joint.digest()
+
     def _attended(self, item: PerturbedText, length: int) -> BoolArray:
         attended = np.ones(length, dtype=bool) if item.attended is None else item.attended[:length]
         if self._reads_last and not attended[-1]:
@@ -145,6 +156,11 @@ class ImageCollator:
     def arrays(self, items: Sequence[PerturbedInput]) -> Arrays:
         """`pixel_values`, float32 `batch channels height width`."""
         return {"pixel_values": np.stack([self._without(_image(item)) for item in items])}
+
+    def identity(self, item: PerturbedInput) -> Hashable:
+        """The picture and what is taken from it; pixels are not looked at."""
+        image = _image(item)
+        return image.path, image.fill, image.removed.tobytes()
 
     def _without(self, item: PerturbedImage) -> NDArray[np.float32]:
         pixels, fill = self._pixels(item.path, item.fill)

@@ -26,6 +26,11 @@ PARITY_LIMIT = 1e-3
 #: Share of a regression's outputs that lie close together: a thousandth of it is a hundred roundings of float32.
 _RESOLVED = 1e-2
 
+#: Tokens of one batch for each thread of a CPU: more leave its cache and take a sixth longer (deploy/scaling.md).
+_TOKENS_PER_THREAD = 1024
+#: Most tokens of one batch; a GPU's.
+_BATCH_TOKENS = 4096
+
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -124,8 +129,15 @@ def _open_export(
     longest = max(inputs, key=classifier.collator.length)
     file = exported(classifier.module, classifier.collator.arrays([longest, longest]), folder=folder)
     threads = torch.get_num_threads()  # the physical cores, unless the user said otherwise
-    run, providers = open_session(file, threads=threads, gpu=torch.cuda.is_available())
-    scorer = TokenScorer(run, classifier.collator, n_classes=classifier.n_classes, problem_type=classifier.problem_type)
+    gpu = torch.cuda.is_available()
+    run, providers = open_session(file, threads=threads, gpu=gpu)
+    scorer = TokenScorer(
+        run,
+        classifier.collator,
+        n_classes=classifier.n_classes,
+        problem_type=classifier.problem_type,
+        batch_tokens=_BATCH_TOKENS if gpu else min(_TOKENS_PER_THREAD * threads, _BATCH_TOKENS),
+    )
     gap = check_parity(scorer, inputs, expected)
     record = ScorerRecord(
         runtime="onnxruntime",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -65,12 +66,21 @@ class TokenScorer:
         """
         by_input = [pieces_of(item) for item in inputs]
         pieces = [piece for some in by_input for piece in some]
-        of_pieces = np.empty((len(pieces), self._n_classes))
+        return _means(self._scored(pieces), [len(some) for some in by_input])
+
+    def once(self) -> TokenScorer:
+        """The same scorer, but what it is given again it does not score again."""
+        given = {"n_classes": self._n_classes, "problem_type": self.problem_type, "batch_tokens": self._batch_tokens}
+        return _OnceScorer(self._run, self._collator, **given)
+
+    def _scored(self, pieces: Sequence[Callable[[], PerturbedInput]]) -> FloatArray:
+        """Logits `pieces classes`."""
+        logits = np.empty((len(pieces), self._n_classes))
         lengths = [self.length(piece()) for piece in pieces]
         for batch in batches(lengths, batch_tokens=self._batch_tokens):
-            logits = self._one(self._collator.arrays([pieces[index]() for index in batch]))
-            of_pieces[batch] = self._checked(logits, len(batch))
-        return _means(of_pieces, [len(some) for some in by_input])
+            found = self._one(self._collator.arrays([pieces[index]() for index in batch]))
+            logits[batch] = self._checked(found, len(batch))
+        return logits
 
     def _checked(self, logits: NDArray[Any], n_inputs: int) -> NDArray[Any]:
         """`logits` as they are; numpy would stretch a wrong shape silently, and a NaN would become somebody's figure."""
@@ -88,3 +98,34 @@ class TokenScorer:
         except Exception as error:  # runtimes raise what they like: this is the seam
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise CouldNotRunError("scoring perturbed inputs failed", got=f"{error} ({shapes})") from error
+
+
+#: Inputs whose logits are remembered: some hundred rows' worth, a few megabytes.
+_REMEMBERED = 20_000
+
+
+class _OnceScorer(TokenScorer):
+    """Remembers logits.
+
+    The same input goes to the model for curves and for infidelity (the whole row), for two rows of one length (without their
+    content), and for a long text whose removed tokens do not lie in every window.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._known: OrderedDict[Hashable, FloatArray] = OrderedDict()
+
+    def _scored(self, pieces: Sequence[Callable[[], PerturbedInput]]) -> FloatArray:
+        identities = [self._collator.identity(piece()) for piece in pieces]
+        unknown = {identity: piece for identity, piece in zip(identities, pieces, strict=True) if identity not in self._known}
+        found = self._known | dict(zip(unknown, super()._scored(list(unknown.values())), strict=True))
+        self._remember({identity: found[identity] for identity in identities})
+        return np.array([found[identity] for identity in identities]).reshape(-1, self._n_classes)
+
+    def _remember(self, latest: dict[Hashable, FloatArray]) -> None:
+        """Keep these, the latest of all, and forget the oldest beyond the limit."""
+        for identity, logits in latest.items():
+            self._known[identity] = logits
+            self._known.move_to_end(identity)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)

@@ -16,8 +16,8 @@ from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
 from schemas.release import ModelSource
 
-#: A run shorter than this is announced without an estimate.
-_SHORT_S = 120.0
+#: A run shorter than this is announced without an estimate, which would be a tenth of a short one: progress shows what is left.
+_SHORT_S = 3600.0
 
 
 def announce(release: Release, force: bool) -> None:

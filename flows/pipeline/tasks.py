@@ -192,7 +192,7 @@ def measure_quality(release: Release, tables: list[Path], falsification: Falsifi
     return quality.evaluate(
         tables,
         labels=release.snapshot.labels,
-        scorer=scorer,
+        scorer=scorer.once(),
         scorer_record=record,
         config=settings,
         perturbation=perturbation,

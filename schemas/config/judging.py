@@ -54,8 +54,14 @@ class QualityConfig(Record):
         description="rows, drawn by the seed, that are perturbed and scored: beyond some hundred the intervals hardly shrink and "
         "the time grows on; what needs no scoring is measured on all; empty: every row",
     )
+    control_rows: int | None = Field(
+        default=100,
+        ge=30,
+        description="rows, drawn by the seed from the scored ones, on which simpler explanations and infidelity are measured; "
+        "CA-LIG and random orders, which the gate rests on, are scored on the others too; empty: every scored row",
+    )
     falsification_rows: int = Field(
-        default=16, ge=0, description="rows, drawn by the seed, whose maps the run tries to falsify; 0 does not try"
+        default=8, ge=0, description="rows, drawn by the seed, whose maps the run tries to falsify; 0 does not try"
     )
     falsification_points: int | None = Field(
         default=3,
@@ -71,7 +77,12 @@ class QualityConfig(Record):
         description="largest nudge of an entry of the embeddings h⁰ (texts) or of a normalised pixel",
     )
     infidelity_draws: int = Field(default=32, ge=1, description="random sets of tokens removed per row for infidelity")
-    random_draws: int = Field(default=5, ge=1, description="random orders averaged per row for the random control")
+    random_draws: int = Field(
+        default=1,
+        ge=1,
+        description="random orders averaged per row for the random control: five are five times the inputs for an interval that "
+        "is a fifth narrower",
+    )
     bootstrap_draws: int = Field(default=1000, ge=100, description="resamples of the rows behind each confidence interval")
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0, description="coverage of the confidence intervals")
     seed: int = Field(

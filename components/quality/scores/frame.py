@@ -61,7 +61,8 @@ def _orders(row: Row, seed: int) -> FloatArray:
 
 
 CA_LIG = "ca_lig"
-CONTROLS = ("random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
+RANDOM = "random"
+CONTROLS = (RANDOM, "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout")
 METHODS = (CA_LIG, *CONTROLS)
 #: Columns that speak of classes or of probabilities: a regression has neither.
 OF_CLASSES = frozenset({"label", "predicted", "probability", "log_odds", *PATCH_COLUMNS})

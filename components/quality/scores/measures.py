@@ -241,6 +241,7 @@ def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
     margin, interval = mean_and_interval(known(frame, f"margin_over_{name}"), config)
     return Control(
         name=name,
+        n=n_compared(frame, name),
         comprehensiveness=float(known(frame, f"comprehensiveness_{name}").mean()),
         sufficiency=float(known(frame, f"sufficiency_{name}").mean()),
         margin=margin,
@@ -250,7 +251,7 @@ def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
 
 
 def mean_curves(scored: ScoredRows, config: QualityConfig) -> tuple[Curve, ...]:
-    """Deletion and insertion curves of every method, mean over the rows that have it."""
+    """Deletion and insertion curves of every method, mean over those rows the controls are measured on that have it."""
     return tuple(
         _curve(method, kind, scored.curves[:, index, side], config)
         for index, method in enumerate(METHODS)

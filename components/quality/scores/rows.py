@@ -13,7 +13,7 @@ from calig.metrics.faithfulness import AttributedSource, perturbation_curves
 from calig.metrics.infidelity import LogitScorer, Removals, infidelity, logit_drops, normalised_infidelity, random_sets
 from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
-from components.quality.scores.frame import CA_LIG, METHODS, PATCH_COLUMNS, frame_of, measures_of, patch_areas, unscored
+from components.quality.scores.frame import CA_LIG, METHODS, PATCH_COLUMNS, RANDOM, frame_of, measures_of, patch_areas, unscored
 from components.quality.scores.table import (
     Row,
     attributions_of,
@@ -89,9 +89,9 @@ class ModelScorer(Protocol):
 class ScoredRows:
     """Every row that has an attribution.
 
-    frame: one line per row (columns: schemas/expectations/default.yaml). curves: `rows methods 2 points`, deletion and
-    insertion by method as in METHODS; NaN where a row could not be scored. n_skipped: rows without an attribution. problem_type:
-    what the model's logits mean.
+    frame: one line per row (columns: schemas/expectations/default.yaml). curves: `compared methods 2 points`, deletion and
+    insertion by method as in METHODS of the rows that the controls are measured on; NaN where a row has no such control.
+    n_skipped: rows without an attribution. problem_type: what the model's logits mean.
     """
 
     frame: pd.DataFrame
@@ -109,30 +109,38 @@ def score_rows(
     perturbation: Perturbation,
     progress: Callable[[int], None] | None = None,
 ) -> ScoredRows:
-    """Score the table's rows, or the `quality.scored_rows` of them; `progress` gets the number of rows just done."""
+    """Score the table's rows, or the `quality.scored_rows` of them, and the controls on `quality.control_rows` of these.
+
+    `progress` gets the number of rows just done.
+    """
     facts: list[dict[str, Any]] = []
     curves = [unscored(0, config)]
+    measures = [measures_of(curves[0], config)]
     fits: list[dict[str, float]] = []
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
     segments: dict[str, None] = {}
     n_skipped = 0
-    trusted, problem_type, drawn = checked(scorer, len(labels)), problem_of(scorer), _drawn(table_paths, config)
+    trusted, problem_type, sample = checked(scorer, len(labels)), problem_of(scorer), _draw(table_paths, config)
     for rows in iter_parts(table_paths, Row, rows=_ROWS_AT_ONCE):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row, labels, problem_type=problem_type) for row in explained)
         n_skipped += len(rows) - len(explained)
-        wanted = [is_scorable(row) and (drawn is None or row["row"] in drawn) for row in explained]
-        orders = [_methods(row, config) if scored else {} for row, scored in zip(explained, wanted, strict=True)]
-        curves.append(_curves(explained, orders, labels, trusted, config, perturbation))
-        fits.extend(_infidelities(explained, orders, labels, scorer, config, perturbation))
+        wanted = [is_scorable(row) and sample.scores(row) for row in explained]
+        compared = [known and sample.compares(row) for row, known in zip(explained, wanted, strict=True)]
+        given = zip(explained, wanted, compared, strict=True)
+        orders = [_methods(row, fully, config) if scored else {} for row, scored, fully in given]
+        measured = _curves(explained, orders, labels, trusted, config, perturbation)
+        measures.append(measures_of(measured, config, problem_type))
+        curves.append(measured[np.array(compared, dtype=bool)])
+        to_fit = [known if fully else {} for known, fully in zip(orders, compared, strict=True)]
+        fits.extend(_infidelities(explained, to_fit, labels, scorer, config, perturbation))
         areas.append(_patch_areas(explained, wanted, labels, trusted, config, perturbation, problem_type))
         if progress is not None and explained:
             progress(len(explained))
-    measured = np.concatenate(curves)
+    columns = {name: np.concatenate([part[name] for part in measures]) for name in measures[0]}
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
-    measures = {**measures_of(measured, config, problem_type), **patches}
-    return ScoredRows(frame_of(facts, segments, measures, fits), measured, n_skipped, problem_type)
+    return ScoredRows(frame_of(facts, segments, columns | patches, fits), np.concatenate(curves), n_skipped, problem_type)
 
 
 def _patch_areas(
@@ -154,13 +162,28 @@ class _Numbered(TypedDict):
     row: int
 
 
-def _drawn(table_paths: Sequence[Path], config: QualityConfig) -> set[int] | None:
-    """Numbers of the rows to perturb and score; None: all. They depend on the seed and the explained rows, not on shards."""
-    if config.scored_rows is None:
-        return None
+@dataclass(frozen=True)
+class _Sample:
+    """Numbers of the rows to score and, among them, of those to measure the controls on; None: all."""
+
+    scored: frozenset[int] | None
+    compared: frozenset[int] | None
+
+    def scores(self, row: Row) -> bool:
+        return self.scored is None or row["row"] in self.scored
+
+    def compares(self, row: Row) -> bool:
+        return self.compared is None or row["row"] in self.compared
+
+
+def _draw(table_paths: Sequence[Path], config: QualityConfig) -> _Sample:
+    """The first rows of one seeded order of the explained ones: it depends on the seed and on these rows, not on shards."""
+    sizes = (config.scored_rows, config.control_rows)
+    if sizes == (None, None):
+        return _Sample(None, None)
     explained = [row["row"] for row in iter_rows(table_paths, _Numbered, explained=True)]
-    random = np.random.default_rng([config.seed, _ROWS_STREAM])
-    return set(random.permutation(explained)[: config.scored_rows].tolist())
+    order = np.random.default_rng([config.seed, _ROWS_STREAM]).permutation(explained).tolist()
+    return _Sample(*(None if size is None else frozenset(order[:size]) for size in sizes))
 
 
 def _curves(
@@ -205,13 +228,16 @@ def _infidelities(
     return [by_place.get(place, {}) for place in range(len(rows))]
 
 
-def _methods(row: Row, config: QualityConfig) -> Orders:
+def _methods(row: Row, compared: bool, config: QualityConfig) -> Orders:
     """Attributions `orders content` by method: one order each, several for the random control, averaged later.
 
-    A single token has one order: no control could differ, and a margin of 0 would say that CA-LIG is no better than chance.
+    A row that is not `compared` has CA-LIG's order and the random ones. A single token has one order: no control could differ,
+    and a margin of 0 would say that CA-LIG is no better than chance.
     """
     n_content = int(np.sum(row["content"]))
+    known = attributions_of(row)
+    own = {CA_LIG: known[CA_LIG]}
     if n_content < 2:
-        return {CA_LIG: attributions_of(row)[CA_LIG]}
+        return own
     random = random_attributions(n_content, draws=config.random_draws, seed=config.seed, row=row["row"])
-    return {**attributions_of(row), "random": random}
+    return {**(known if compared else own), RANDOM: random}

@@ -67,6 +67,12 @@ def champion(version: str) -> Circumstances:
         ({"attribution": {"max_length": None}}, {"attribution": {"max_length": 512}}, ()),
         ({"quality": {"falsification_points": 3}}, {"quality": {"falsification_points": 2}}, ()),
         ({"quality": {"falsification_points": None}}, {}, ()),
+        ({"quality": {"control_rows": None}}, {}, ()),
+        (
+            {"quality": {"control_rows": 30}},
+            {"quality": {"control_rows": None}},
+            ("quality.control_rows is 30, required at least empty",),
+        ),
         ({"quality": {"scored_rows": 200}}, {"quality": {"scored_rows": 100}}, ()),
         ({"quality": {"scored_rows": 200}}, {}, ("quality.scored_rows is 200, required at least empty",)),
         (

@@ -129,6 +129,65 @@ def test_a_drawn_part_of_the_rows_is_scored_as_it_would_be_among_all(tmp_path: P
     assert (again["comprehensiveness"].notna() != scored).any()
 
 
+def test_controls_are_measured_on_a_drawn_part_of_the_rows(tmp_path: Path) -> None:
+    """On 30 of 60 rows all is as on every row, whatever the shards; so are CA-LIG and random orders on the others."""
+    folders = [tmp_path / name for name in ("one", "a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    (one, *split) = (write_table(f, t)[0] for f, t in zip(folders, (rows(60), rows(60)[:17], rows(60)[17:]), strict=True))
+    every, few = (CONFIG.model_copy(update={"control_rows": n}) for n in (None, 30))
+    how = {"labels": LABELS, "scorer": MODEL, "perturbation": Perturbation("replace", MASK)}
+    asked = (([one], every), ([one], few), (split, few))
+    everything, drawn, in_shards = (score_rows(paths, config=config, **how).frame for paths, config in asked)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(drawn, in_shards)
+    compared = drawn["margin_over_plain_ig"].notna()
+    assert compared.sum() == 30
+    pd.testing.assert_frame_equal(drawn[compared], everything[compared])
+    of_controls = [name for name in drawn if any(control in name for control in ALL_CONTROLS[1:]) or "infidelity" in name]
+    assert drawn.loc[~compared, of_controls].isna().all(axis=None)
+    pd.testing.assert_frame_equal(drawn.drop(columns=of_controls), everything.drop(columns=of_controls))
+
+
+def test_what_a_drawn_part_is_compared_on_is_said(tmp_path: Path) -> None:
+    few = CONFIG.model_copy(update={"control_rows": 30})
+    paths = write_table(tmp_path, rows(60))
+    report = judge(paths, config=few)
+    assert {control.name: control.n for control in report.controls} == dict.fromkeys(ALL_CONTROLS, 30) | {"random": 60}
+    assert [metric(report, name).n for name in ("difference", "margin over random", "infidelity")] == [60, 60, 30]
+    frame = score_rows(paths, labels=LABELS, scorer=MODEL, config=few, perturbation=Perturbation("replace", MASK)).frame
+    same_rows = frame.loc[frame["infidelity"].notna(), "scored_probability"]
+    starts = [curve.probability[0] for curve in report.curves if curve.kind == "deletion"]
+    assert starts == pytest.approx([same_rows.mean()] * 7)
+    assert report.warnings == ()
+
+
+def test_a_control_that_wins_on_the_drawn_part_is_named(tmp_path: Path) -> None:
+    """Values are wrong and every control but the rollouts is right: 30 rows of 60 say so, in the check and in the warnings."""
+    table = rows(60)
+    for row in table:
+        row["values"] = [-value for value in row["values"]]
+    report = judge(write_table(tmp_path, table), config=CONFIG.model_copy(update={"control_rows": 30}))
+    assert {control.name for control in report.controls if control.beats_ca_lig} == set(ALL_CONTROLS)
+    assert check(report, "not beaten by a simpler explanation: plain_ig") is CheckVerdict.FAIL
+    assert sum("more faithful than CA-LIG: margin -" in warning for warning in report.warnings) == 6
+
+
+def test_a_drawn_part_with_too_few_comparable_rows_is_no_pass(tmp_path: Path) -> None:
+    """Half of the rows are single tokens, so fewer than 30 of the 30 drawn can be compared: not judged, and said."""
+    paths = write_table(tmp_path, [*rows(), *single_tokens(40)])
+    report = judge(paths, config=CONFIG.model_copy(update={"control_rows": 30}))
+    n = next(control.n for control in report.controls if control.name == "plain_ig")
+    assert n is not None
+    assert 2 <= n < 30
+    assert next(control.n for control in report.controls if control.name == "random") == 40
+    assert not any(control.beats_ca_lig for control in report.controls)
+    assert check(report, "not beaten by a simpler explanation: plain_ig") is CheckVerdict.INCONCLUSIVE
+    assert report.warnings == (
+        f"Only {n} rows could be compared with simpler explanations, fewer than 30: whether one of them is more faithful was not "
+        "judged.",
+    )
+
+
 def test_agreement_with_human_rationales_where_there_are_some(tmp_path: Path) -> None:
     """The rationale marks the first word of every second row; half of these are explained toward another class than gold."""
     table = rows()

@@ -8,12 +8,13 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from calig.metrics.perturbation import PerturbedText, TextSource
+from calig.metrics.perturbation import PerturbedImage, PerturbedText, TextSource
 from components.common.errors import CouldNotRunError
 from components.quality.scores.trust import checked
 from components.scoring import TokenScorer, open_scorer
+from components.scoring import scorer as scorer_module
 from components.scoring import session as session_module
-from components.scoring.batches import TextCollator
+from components.scoring.batches import ImageCollator, TextCollator
 from components.scoring.opening import check_parity
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_families import tiny
@@ -43,6 +44,60 @@ def test_logits_of_a_wrong_form_are_an_error(change, message: str) -> None:
         scorer(change)(ITEMS)
     with pytest.raises(CouldNotRunError, match="the model gave logits"):
         check_parity(scorer(change), ITEMS, np.tile([1.0, -1.0], (3, 1)))
+
+
+class Counting:
+    """Runs batches, the logits being the sum of the ids at attended positions and its negative, and counts inputs."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def __call__(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        self.n += len(arrays["input_ids"])
+        total = (arrays["input_ids"] * arrays["attention_mask"]).sum(axis=1)
+        return np.stack([total, -total], axis=1).astype(np.float64)
+
+
+def test_what_is_given_again_is_not_scored_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Counting()
+    once = TokenScorer(run, TextCollator(), n_classes=2).once()
+    emptied = [TextSource(np.array([2, word, 3]), np.array([False, True, False]), 4).without(np.array([True])) for word in (7, 8)]
+    whole = PerturbedText(np.array([2, 7, 3]))
+    assert once.logits([emptied[0], whole, emptied[1]])[:, 0].tolist() == [9, 12, 9]
+    assert run.n == 2, "without their content the two rows are one input"
+    masked = PerturbedText(np.array([2, 7, 3]), attended=np.array([True, False, True]))
+    assert once.logits([whole, masked, *emptied])[:, 0].tolist() == [12, 5, 9, 9]
+    assert run.n == 3, "the same ids under another mask are another input"
+    assert once.logits([]).shape == (0, 2)
+    monkeypatch.setattr(scorer_module, "_REMEMBERED", 1)
+    once.logits([masked])
+    once.logits([masked])
+    assert run.n == 3
+    once.logits([whole])
+    assert run.n == 4, "beyond the limit the oldest is forgotten"
+
+
+def test_a_window_that_a_removal_leaves_alone_is_scored_once() -> None:
+    """Windows 0..2 and 2..4 of four words: each of the four texts without one word changes one window."""
+    run = Counting()
+    once = TokenScorer(run, TextCollator(), n_classes=2).once()
+    ids, content = np.array([2, 5, 6, 7, 8, 3]), np.array([False, True, True, True, True, False])
+    source = TextSource(ids, content, 4, windows=((1, 3), (3, 5)))
+    inputs = [source.without(np.arange(4) == gone) for gone in range(4)]
+    found = once.logits(inputs)
+    assert run.n == 2 + 4
+    np.testing.assert_array_equal(found, TokenScorer(Counting(), TextCollator(), n_classes=2).logits(inputs))
+
+
+def test_positions_and_types_tell_inputs_apart() -> None:
+    """Where a model counts positions by what is padding, an input is what it was before anything was replaced as well."""
+    pair = [PerturbedText(np.array([4, 4]), original_ids=np.array(original)) for original in ([7, 8], [7, 1])]
+    assert len({TextCollator().identity(item) for item in pair}) == 1
+    assert len({TextCollator(skips_padding=True, padding_id=1).identity(item) for item in pair}) == 2
+    typed = [PerturbedText(np.array([4, 4]), token_types=np.array(types)) for types in ([0, 0], [0, 1])]
+    assert len({TextCollator(takes_types=True).identity(item) for item in typed}) == 2
+    pictures = [PerturbedImage(Path("a.png"), np.array(gone), fill) for gone in ([True], [False]) for fill in ("zero", "blur")]  # type: ignore[arg-type]
+    assert len({ImageCollator(None, patch_size=8).identity(item) for item in pictures}) == 4
 
 
 def test_swapped_classes_are_no_agreement() -> None:

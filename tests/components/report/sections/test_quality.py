@@ -52,3 +52,13 @@ def test_the_page_shows_the_curve_the_problem_or_nothing(tmp_path: Path) -> None
     broken = rendered(attempt(problem="RuntimeError: <b>no memory</b>"), tmp_path)
     assert "could not be tried: RuntimeError: &lt;b&gt;no memory" in broken
     assert heading not in rendered(None, tmp_path)
+
+
+def test_the_page_says_on_how_many_rows_a_control_was_compared(tmp_path: Path) -> None:
+    sample = sample_records.first_release(tmp_path, n=5)
+    first, second, *_ = sample.record.quality.controls
+    quality = sample.record.quality.model_copy(update={"controls": (first.model_copy(update={"n": 4321}), second)})
+    shown = page.render(sample.record.model_copy(update={"quality": quality}), sample.tables, [])
+    known, unknown = shown.split('<table class="controls">')[1].split("</table>")[0].split("<tr>")[-2:]
+    assert "4,321" in known
+    assert '<td class="num">–</td>' in unknown

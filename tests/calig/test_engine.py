@@ -162,6 +162,14 @@ def test_memory_running_out_halves_the_group_and_loses_no_row(bert, monkeypatch)
         np.testing.assert_allclose(a.values, b.values, rtol=1e-9)
 
 
+def test_memory_is_given_back_after_several_groups(bert, monkeypatch):
+    model, tokenizer = bert
+    returned = []
+    monkeypatch.setattr(engine, "return_memory", lambda: returned.append(True))
+    explain(model, tokenizer, [" ".join(["film"] * n) for n in range(1, 14)], n_points=2)
+    assert len(returned) == 13 // engine._GROUPS_BETWEEN_RETURNS == 2
+
+
 def test_results_are_fetched_once_a_round_however_many_sweeps_it_takes(bert, monkeypatch):
     """On a GPU every transfer waits for all that was asked for before it."""
     model, tokenizer = bert

@@ -112,8 +112,9 @@ def test_onnx_runtime_equals_itself():
 
 
 @pytest.mark.slow
-def test_memory_is_expected_as_it_is_measured():
-    found = parts.memory("cpu", "tiny", n_rows=8)
+@pytest.mark.parametrize(("model", "n_rows"), [("tiny", 8), ("minilm-shape-comments", 6)])
+def test_memory_is_expected_as_it_is_measured(model, n_rows):
+    found = parts.memory("cpu", model, n_rows)
     assert found["passed"], found
 
 

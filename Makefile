@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom image chart lock format clean
+.PHONY: help install demo test check lint types imports test-all check-gpu bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom image chart lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -78,6 +78,9 @@ imports: install
 
 test-all: install ## the everyday tests and the slow ones: real servers, training, a browser
 	$(PYTEST)
+
+check-gpu: install ## what only a GPU can show: parity, memory, speed (8 minutes on an H100); results in $OUT, else build/gpu
+	OUT=$${OUT:-build/gpu} $(BIN)/python -m tests.gpu.check
 
 bench-engine: install ## time the engine against a loop of Captum; MODELS="tiny FOLDER …", and ROWS=FILE.jsonl for folders
 	$(BIN)/python -m tests.benchmarks.bench_engine $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))

@@ -1,4 +1,4 @@
-"""Batches of rows of equal length, and smaller ones after out-of-memory."""
+"""Batches of rows of equal length, smaller ones after out-of-memory, and results in one transfer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from functools import cache
 from itertools import groupby
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,6 +53,13 @@ def halving_on_out_of_memory(function: Callable[[Sequence[T]], R], items: Sequen
         else:
             position += len(part)
     return results
+
+
+def fetched(*tensors: Tensor) -> list[NDArray[np.float64]]:
+    """The tensors as float64 arrays, in one transfer: on GPUs each transfer waits for all that was asked for before it."""
+    together = torch.cat([tensor.detach().double().flatten() for tensor in tensors]).cpu()
+    ends = np.cumsum([tensor.numel() for tensor in tensors])
+    return [part.reshape(tensor.shape) for part, tensor in zip(np.split(together.numpy(), ends[:-1]), tensors, strict=True)]
 
 
 def return_memory() -> None:

@@ -21,6 +21,7 @@ from calig.attention import (
     recorded_attention,
     select_arguments,
 )
+from calig.batching import fetched
 from calig.errors import InvalidInputError, VerificationError
 from calig.families import Family, body, family_of, unwrapped
 from calig.products import Products
@@ -105,7 +106,7 @@ class BlockStack:
         self.model = model
         self.family: Family = family_of(model)
         self.blocks = tuple(self.family.blocks(model))
-        self.products = Products()
+        self.products = Products(model.device.type)
         self.watched = _watched(self.family, self.blocks)
         self._own_attention = body(model).config._attn_implementation
         self._verified = False
@@ -203,7 +204,8 @@ class BlockStack:
         own = own.to(trace.logits.device)
         allowed = _TOLERANCE[trace.logits.dtype] * own.abs().amax(-1).clamp(min=1.0)
         found = (trace.logits.detach() - own).abs().amax(-1)
-        return [None if ok else value for ok, value in zip((found <= allowed).tolist(), found.tolist(), strict=True)]
+        pairs = zip(*fetched(found, allowed), strict=True)
+        return [None if found_here <= allowed_here else float(found_here) for found_here, allowed_here in pairs]
 
     def verify(self, trace: Trace, read_out: int | None) -> None:
         """Check the family's row, once: every block's attention was seen, and resuming from any block gives the same logits.

@@ -17,21 +17,24 @@ from torch import Tensor
 
 from calig.attribution import Attribution
 from calig.baselines import Baseline
-from calig.batching import equal_lengths, halving_on_out_of_memory, return_memory
+from calig.batching import equal_lengths, fetched, halving_on_out_of_memory, return_memory
 from calig.blocks import BlockStack
 from calig.errors import VerificationError
 from calig.inputs import EncodedInput, joined
 from calig.integration import PathIntegral, integrate_adaptively, integrate_alike, integrate_with
-from calig.passes import Ends, Paths, pass_both_ends
+from calig.passes import Ends, Paths, contract, pass_both_ends
 from calig.relevance import RolledOut, roll_out
 from calig.rollout import Fusion
 from calig.targets import CENTRED, Target, choose_targets, class_names, objective_for, problem_type
 from calig.words import Word, merge_pair_words, merge_words
 
+Floats = NDArray[np.float64]
+
 FORMULA_VERSION = "4"
 
-#: Rows after which freed memory goes back to the system: after every group it would cost an eighth of the time on short texts.
-_ROWS_BETWEEN_RETURNS = 16
+#: Groups after which freed memory goes back to the system. After every group it costs a tenth of the time; and what is not given
+#: back grows with the groups, whose tensors all have other sizes, not with their rows.
+_GROUPS_BETWEEN_RETURNS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +108,6 @@ def attribute(
             strict=True,
         ):
             note(i, result)
-        if len(done) // _ROWS_BETWEEN_RETURNS > (len(done) - len(group)) // _ROWS_BETWEEN_RETURNS:
-            return_memory()
         if progress is not None:
             progress(len(group))
 
@@ -116,8 +117,10 @@ def attribute(
         note(i, NOT_FINITE)
         if progress is not None:
             progress(1)
-    for group in equal_lengths([rows[i].length for i in usable], options.batch_tokens):
+    for number, group in enumerate(equal_lengths([rows[i].length for i in usable], options.batch_tokens), 1):
         halving_on_out_of_memory(finish, [usable[i] for i in group], len(group))
+        if number % _GROUPS_BETWEEN_RETURNS == 0:
+            return_memory()
     return [done[i] for i in range(len(rows))]
 
 
@@ -184,13 +187,29 @@ def attribute_group(
         return [problem or "" for problem in wrong]
     integrals = _integrate(Paths(stack, ends, batch_tokens=options.batch_tokens), options)
     by_row = [integrals[row :: len(rows)] for row in range(len(rows))]
+    readings = _Readings(*fetched(ends.at_input.logits, *ends.f, _input_x_gradient(ends)))
     results: list[list[Attribution]] = [[] for _ in rows]
     for k in range(len(targets[0])):
         layer_attributions = np.array([[integral.attribution[k] for integral in layers] for layers in by_row])
         rolled = roll_out(torch.tensor(layer_attributions), ends, context, k, (options.fusion, *options.alternatives))
         for i, row in enumerate(rows):
-            results[i].append(_result(stack, row, ends, (i, k), targets[i][k], by_row[i], rolled.of_row(i)))
+            results[i].append(_result(stack, row, readings, (i, k), targets[i][k], by_row[i], rolled.of_row(i)))
     return [problem or result for problem, result in zip(wrong, results, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Readings:
+    """What the passes at both ends say of a group: logits at x, `rows classes`; f at x' and x, `rows targets` each;
+    (h⁰ − h'⁰) · ∂f/∂h⁰ at x, `targets rows seq`."""
+
+    logits: Floats
+    f_baseline: Floats
+    f_input: Floats
+    input_x_gradient: Floats
+
+
+def _input_x_gradient(ends: Ends) -> Tensor:
+    return contract(ends.at_input.hidden[0].detach() - ends.baseline_hidden[0], ends.gradients[1][0])
 
 
 def _disagreement(row: EncodedInput, difference: float | None) -> str | None:
@@ -220,7 +239,7 @@ def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
 def _result(
     stack: BlockStack,
     row: EncodedInput,
-    ends: Ends,
+    readings: _Readings,
     index: tuple[int, int],
     target: Target,
     integrals: Sequence[PathIntegral],
@@ -230,10 +249,8 @@ def _result(
     i, k = index
     maps = rolled.relevance.mean(1)
     values = maps[0]
-    logits = ends.at_input.logits[i].detach().double().cpu().numpy()
-    f_baseline, f_input = (float(f[i, k]) for f in ends.f)
+    logits = readings.logits[i]
     names = class_names(stack.model)
-    step = ends.at_input.hidden[0][i].detach() - ends.baseline_hidden[0][i]
     return Attribution(
         tokens=row.tokens,
         values=values,
@@ -249,14 +266,14 @@ def _result(
         predicted=names[int(logits.argmax())],
         problem_type=problem_type(stack.model),
         logits=logits,
-        f_input=f_input,
-        f_baseline=f_baseline,
+        f_input=float(readings.f_input[i, k]),
+        f_baseline=float(readings.f_baseline[i, k]),
         input_ids=row.input_ids,
         starts=row.starts,
         ends=row.ends,
         content=row.content,
         coverage=row.coverage,
-        input_x_gradient=(step * ends.gradients[1][0][k, i]).sum(-1, dtype=torch.float64).cpu().numpy(),
+        input_x_gradient=readings.input_x_gradient[k, i],
         attention_rollout=rolled.attention_flow,
         attention_gradient_rollout=rolled.evidence_flow,
         alternatives=maps[1:],
@@ -265,7 +282,7 @@ def _result(
     )
 
 
-def words_of(row: EncodedInput, values: NDArray[np.float64]) -> list[Word]:
+def words_of(row: EncodedInput, values: Floats) -> list[Word]:
     """The words of a row with the sums of their tokens' values, `seq`; of a pair those of both texts; none of an image."""
     if row.text is None:
         return []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calig.baselines import Baseline
-from calig.batching import halving_on_out_of_memory
+from calig.batching import fetched, halving_on_out_of_memory
 from calig.blocks import BlockStack, Replacement, Trace, padding_id
 from calig.inputs import EncodedInput, joined, joined_shifts
 from calig.integration import PathValues, Points
@@ -54,6 +54,19 @@ class ContextGradients:
     read: list[Tensor]
 
 
+class _Placed(NamedTuple):
+    """Points in the order of their layers: the layer and row of each, and its α, the latter two on the device."""
+
+    layers: NDArray[np.int64]
+    rows: Tensor
+    alphas: Tensor
+
+    def part(self, part: Sequence[int]) -> _Placed:
+        """Consecutive points."""
+        here = slice(part[0], part[-1] + 1)
+        return _Placed(self.layers[here], self.rows[here], self.alphas[here])
+
+
 class Paths:
     """Paths are numbered layer by layer: path = layer · rows + row."""
 
@@ -66,12 +79,11 @@ class Paths:
 
     def ends(self) -> list[PathValues]:
         """What the passes at x' and x tell about every path: the ends of the quadrature cost nothing more."""
-        f = torch.stack(self._ends.f).double().cpu().numpy()
-        known = []
-        for step, *both in zip(self._steps, *self._ends.gradients, strict=True):
-            slopes = torch.stack([_contract(step, gradient) for gradient in both]).cpu().numpy()
-            known += [PathValues(np.array([0.0, 1.0]), f[:, row], slopes[:, :, row]) for row in range(self._rows)]
-        return known
+        both = zip(self._steps, *self._ends.gradients, strict=True)
+        by_layer = [torch.stack([contract(step, gradient) for gradient in ends]) for step, *ends in both]
+        f, slopes = fetched(torch.stack(self._ends.f), torch.stack(by_layer))
+        t = np.array([0.0, 1.0])
+        return [PathValues(t, f[:, row], layer[:, :, row]) for layer in slopes for row in range(self._rows)]
 
     def evaluate(self, points: Points, *, reduced: bool = False) -> tuple[Floats, Floats]:
         """f and (hˡ − h'ˡ) · ∂f/∂hˡ at points (path, α): `points targets` and `points targets seq`, float64.
@@ -81,17 +93,23 @@ class Paths:
             reduced: matrix products on bfloat16 operands.
         """
         order = sorted(range(len(points)), key=lambda i: points[i][0])
+        placed = self._placed([points[i] for i in order])
         with self._stack.products(reduced=reduced):
-            parts = halving_on_out_of_memory(self._sweep, [points[i] for i in order], self._batch)
-        f, slopes = (torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True))
+            parts = halving_on_out_of_memory(lambda part: self._sweep(placed, part), range(len(points)), self._batch)
+        f, slopes = fetched(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         back = np.argsort(order)
         return f[back], slopes[back]
 
-    def _sweep(self, points: Points) -> tuple[Tensor, Tensor]:
-        """One pass down the stack, each point entering at its own layer; points in the order of their paths."""
+    def _placed(self, points: Points) -> _Placed:
+        """Copied to the device for all sweeps at once: a copy waits for all that was asked for before it."""
         layers, rows = np.divmod([path for path, _ in points], self._rows)
-        row_of = torch.tensor(rows, device=self._steps[0].device)
-        alphas = torch.tensor([alpha for _, alpha in points], dtype=self._steps[0].dtype, device=row_of.device)
+        step = self._steps[0]
+        alphas = torch.tensor([alpha for _, alpha in points], dtype=step.dtype, device=step.device)
+        return _Placed(layers, torch.tensor(rows, device=step.device), alphas)
+
+    def _sweep(self, placed: _Placed, part: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """One pass down the stack, each point entering at its own layer; `part`: which of the points."""
+        layers, row_of, alphas = placed.part(part)
         entries, steps = {}, []
         for layer in np.unique(layers):
             here = slice(*np.searchsorted(layers, [layer, layer + 1]))
@@ -101,9 +119,9 @@ class Paths:
         logits = self._stack.resume(entries, self._ends.at_input, row_of, read_out=self._ends.read_out)
         f = self._ends.explained.of(row_of)(logits)
         slopes = [
-            torch.cat([_contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
+            torch.cat([contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
         ]
-        return f.detach().double(), torch.stack(slopes, dim=1)
+        return f.detach(), torch.stack(slopes, dim=1)
 
 
 def pass_both_ends(
@@ -142,15 +160,15 @@ def _pass_baselines(
     stack: BlockStack, rows: Sequence[EncodedInput], baseline: Baseline, explained: Explained
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
     """h'ˡ per layer, f and its gradients at x'. Rows of one length often share their baseline: each is passed once."""
-    weights = explained.weights
+    weights = explained.weights.tolist()
     inputs = [row.inputs if baseline.embedding is not None else baseline.apply(row) for row in rows]
     keys = [_key(stack, row, given, baseline, w) for row, given, w in zip(rows, inputs, weights, strict=True)]
     first = [keys.index(key) for key in keys]
     distinct = sorted(set(first))
-    of_row = torch.tensor([distinct.index(i) for i in first], device=weights.device)
+    of_row = torch.tensor([distinct.index(i) for i in first], device=explained.weights.device)
     replacement = None
     if baseline.embedding is not None:
-        where = torch.tensor([rows[i].content for i in distinct], device=weights.device)
+        where = torch.tensor([rows[i].content for i in distinct], device=of_row.device)
         replacement = Replacement(where, baseline.embedding)
     trace = stack.trace(joined([inputs[i] for i in distinct], stack.model), replacement=replacement)
     f = explained.of(distinct)(trace.logits)
@@ -158,16 +176,16 @@ def _pass_baselines(
     return [h.detach()[of_row] for h in trace.hidden], f.detach()[of_row], [g[:, of_row] for g in by_layer]
 
 
-def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseline: Baseline, weights: Tensor) -> tuple[Any, ...]:
+def _key(stack: BlockStack, row: EncodedInput, inputs: dict[str, Tensor], baseline: Baseline, weights: Any) -> tuple[Any, ...]:
     """Equal for rows with equal x': what replaces content is the same everywhere, so that its token ids say nothing, but for
     which of them are padding: from that models derive positions and where to read."""
     if baseline.embedding is None:
-        return (*(_bytes(tensor) for tensor in inputs.values()), weights.tolist())
+        return (*(_bytes(tensor) for tensor in inputs.values()), weights)
     ids, content = inputs["input_ids"], torch.tensor([row.content])
     filler = padding_id(stack.model)
     padding = content if filler is None else ids.eq(filler)
     others = [tensor for name, tensor in inputs.items() if name != "input_ids"]
-    return (*(_bytes(tensor) for tensor in (ids.masked_fill(content, -1), padding, *others)), weights.tolist())
+    return (*(_bytes(tensor) for tensor in (ids.masked_fill(content, -1), padding, *others)), weights)
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -183,6 +201,6 @@ def _shares(amounts: Tensor) -> Tensor:
     return amounts / amounts.sum(-1, keepdim=True).clamp(min=torch.finfo(amounts.dtype).tiny)
 
 
-def _contract(step: Tensor, gradient: Tensor) -> Tensor:
+def contract(step: Tensor, gradient: Tensor) -> Tensor:
     """Per position the share in ∂f/∂α: `… rows seq hidden` → `… rows seq`, summed in float64."""
     return (step * gradient).sum(-1, dtype=torch.float64)

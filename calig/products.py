@@ -22,12 +22,19 @@ from torch.overrides import TorchFunctionMode
 class Products:
     """The products of one model, with what is prepared of its weights once: twice the weights' memory on CPUs."""
 
-    def __init__(self) -> None:
+    def __init__(self, device_type: str = "cpu") -> None:
+        self._device_type = device_type
         self._prepared: dict[tuple[int, bool], _Weight] = {}
 
     @contextmanager
     def __call__(self, *, reduced: bool = False) -> Iterator[None]:
-        """Inside, linear layers with frozen float32 weights run on the fast kernel; `reduced`: on bfloat16 operands."""
+        """Inside, linear layers with frozen float32 weights run on the fast kernel; `reduced`: on bfloat16 operands.
+
+        On GPUs PyTorch's own float32 product is the fast one: nothing is intercepted, which would cost time at every layer.
+        """
+        if not reduced and self._device_type != "cpu":
+            yield
+            return
         with _Interception(lambda weight: self._weight(weight, reduced)):
             yield
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -24,8 +25,9 @@ def read_out_position(output_gradient: Tensor) -> int | None:
         output_gradient: ∂f/∂(last block's output), `rows seq hidden`.
     """
     read = (output_gradient != 0).any(-1)
-    only_one = bool((read.sum(-1) <= 1).all())
-    return next((p for p in (0, -1) if only_one and bool(read[:, p].all())), None)
+    only_one = (read.sum(-1) <= 1).all()
+    alone = torch.stack([only_one & read[:, p].all() for p in (0, -1)]).tolist()
+    return next((p for p, is_alone in zip((0, -1), alone, strict=True) if is_alone), None)
 
 
 @contextmanager

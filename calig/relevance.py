@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calig.attention import BlockContext, block_context
+from calig.batching import fetched
 from calig.passes import ContextGradients, Ends
 from calig.rollout import FUSION_RULES, Fusion, attention_flow, evidence_flow
 
@@ -52,7 +53,7 @@ def roll_out(
             FUSION_RULES[fusion.rule](r, seen.contexts[fusion.context_rule], change, fusion.coefficient, block)
             for fusion, r in zip(fusions, relevance, strict=True)
         ]
-    return RolledOut(torch.stack(relevance, 1).cpu().numpy(), attention.cpu().numpy(), evidence.cpu().numpy())
+    return RolledOut(*fetched(torch.stack(relevance, 1), attention, evidence))
 
 
 def _change(ends: Ends, block: int) -> Tensor:

@@ -110,9 +110,9 @@ def choose_targets(
     if option == EACH:
         return [[class_target(i, names, objective) for i in range(len(names))] for _ in labels]
     if option == MARGIN:
-        return [[_margin(row, names)] for row in logits]
+        return [[_margin(*largest, names)] for largest in _two_largest(logits, names)]
     if option == PREDICTED:
-        return [[class_target(int(i), names, objective)] for i in logits.argmax(-1)]
+        return [[class_target(i, names, objective)] for i in logits.argmax(-1).tolist()]
     wanted = [label if option == GOLD else class_of(option, names) for label in labels]
     return [[class_target(_index(name, names, option), names, objective)] for name in wanted]
 
@@ -142,10 +142,13 @@ def selector(targets: Sequence[Sequence[Target]], logits: Tensor) -> Explained:
     return Explained(torch.tensor(weights, dtype=logits.dtype, device=logits.device), log_odds.pop())
 
 
-def _margin(logits: Tensor, names: Sequence[str]) -> Target:
+def _two_largest(logits: Tensor, names: Sequence[str]) -> list[tuple[int, int]]:
     if len(names) < 2:
         raise InvalidInputError(f"a margin needs two classes\ngot: a model with one output, {names[0]}\nnext: target='predicted'")
-    first, second = (int(i) for i in logits.topk(2).indices)
+    return [(first, second) for first, second in logits.topk(2).indices.tolist()]
+
+
+def _margin(first: int, second: int, names: Sequence[str]) -> Target:
     return Target(f"{names[first]} − {names[second]}", ((first, 1.0), (second, -1.0)), MARGIN)
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from calig.batching import chunks, equal_lengths
+from calig.batching import chunks, equal_lengths, return_memory
+from components.attribution.method import uses_gpu
 from components.attribution.running import attribute_examples, batch_tokens, encode_examples, load_classifier
-from components.common.memory import peak_resident_bytes
+from components.common.memory import own_resident_bytes, peak_resident_bytes
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 
@@ -26,7 +27,8 @@ _FEWEST = 3
 class Estimate:
     """Time to attribute all rows, s, and the most memory held meanwhile, bytes.
 
-    peak_bytes: of the GPU if it is used, else of the process. resident_bytes: of the process in either case.
+    peak_bytes: of the GPU if it is used, else of the process. resident_bytes: of the process in either case, with the room that
+    freed tensors leave between one another.
     """
 
     seconds: float
@@ -54,12 +56,30 @@ def estimate(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attri
     """
     groups = sorted(_groups(snapshot, examples, config), key=lambda group: (group.tokens, group.length))
     if not groups:
-        return Estimate(0.0, _peak_bytes(config), peak_resident_bytes())
+        return _estimate(0.0, peak_resident_bytes(), config)
     tokens = sum(group.tokens for group in groups)
+    return_memory()
     first = _time(snapshot, groups[-1:], config)
+    resident = _resident_peak()
     sample = _sample(groups, first * tokens / groups[-1].tokens)
     seconds = _time(snapshot, sample, config) * tokens / sum(group.tokens for group in sample)
-    return Estimate(seconds, _peak_bytes(config), peak_resident_bytes())
+    return _estimate(seconds, resident, config)
+
+
+def _estimate(seconds: float, resident: int, config: AttributionConfig) -> Estimate:
+    resident = max(resident, peak_resident_bytes())
+    return Estimate(seconds, _gpu_peak_bytes() if uses_gpu(config) else resident, resident)
+
+
+def _resident_peak() -> int:
+    """What the process will hold at most, right after the largest group: what it holds now, and that group's memory once more.
+
+    The heap keeps what a group frees until it is given back after several groups, and the next ones, whose tensors have other
+    sizes, find no room in about as much of it as the largest group takes.
+    """
+    held = own_resident_bytes()
+    return_memory()
+    return held + (held - own_resident_bytes())
 
 
 def takes_longer(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig, *, than_s: float) -> bool:
@@ -121,8 +141,6 @@ def _call(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attribut
     return time.monotonic() - started
 
 
-def _peak_bytes(config: AttributionConfig) -> int:
-    """Most memory held so far: of the GPU if it is used, else of the process."""
-    if config.device != "cpu" and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    return peak_resident_bytes()
+def _gpu_peak_bytes() -> int:
+    """Most memory that tensors have held on the GPU so far."""
+    return int(torch.cuda.max_memory_allocated())

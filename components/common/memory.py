@@ -36,6 +36,11 @@ def resident_bytes() -> int:
     return family
 
 
+def own_resident_bytes() -> int:
+    """Resident memory of this process alone; where there is no /proc, its peak."""
+    return _resident(_PROC / "self") or peak_resident_bytes()
+
+
 def _parent(process: Path) -> int | None:
     try:
         return int((process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.cases import BUILT_IN, Case
+from tests.benchmarks.cases import BUILT_IN, DEFAULT, Case
 from tests.benchmarks.comparison import measure
 from tests.benchmarks.machine import describe
 
@@ -24,7 +24,7 @@ _PIPED_WIDTH = 120
 
 ModelOption = Annotated[
     list[str] | None,
-    typer.Option(help=f"A folder with a fine-tuned classifier, or one of {', '.join(BUILT_IN)}. Default: these."),
+    typer.Option(help=f"A folder with a fine-tuned classifier, or one of {', '.join(BUILT_IN)}. Default: all but the last."),
 ]
 RowsOption = Annotated[Path | None, typer.Option(help="JSONL file with a text in every line, for a model folder.")]
 NameOption = Annotated[str | None, typer.Option(help="What results call the model folder. Default: the folder's name.")]
@@ -49,7 +49,7 @@ def bench(
 ) -> None:
     """Measure the engine and Captum on each model; write JSON and print a table."""
     torch.set_num_threads(threads or torch.get_num_threads())
-    cases = [Case(model=m, n_rows=limit, rows=rows, name=name, dtype=dtype, device=device) for m in model or BUILT_IN]
+    cases = [Case(model=m, n_rows=limit, rows=rows, name=name, dtype=dtype, device=device) for m in model or DEFAULT]
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     measured: list[dict[str, Any]] = []
     asked = command("bench_engine", cases, f"--device {device} --dtype {dtype} --repeats {repeats}", threads)

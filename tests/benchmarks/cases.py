@@ -21,6 +21,9 @@ Items = list[str] | list[Image.Image]
 
 _ROWS_OF_FILE = 24
 
+#: The size of MiniLM-L6 and of other small encoders that are fine-tuned in practice.
+_SMALL = {"vocab_size": len(bert_vocabulary()), "hidden_size": 384, "num_hidden_layers": 6}
+
 
 class Loaded(NamedTuple):
     """A model, what encodes its inputs, and the inputs."""
@@ -82,7 +85,63 @@ def _save_bert_base(folder: Path) -> None:
 
     config = BertConfig(vocab_size=len(bert_vocabulary()), initializer_range=0.04)
     _save_seeded(BertForSequenceClassification, config, folder)
-    save_tiny_tokenizer(folder)
+    save_tiny_tokenizer(folder, max_length=512)
+
+
+def _save_minilm(folder: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(**_SMALL, num_attention_heads=12, intermediate_size=1536, initializer_range=0.06)
+    _save_seeded(BertForSequenceClassification, config, folder)
+    save_tiny_tokenizer(folder, max_length=512)
+
+
+def _save_distilbert(folder: Path) -> None:
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    config = DistilBertConfig(
+        vocab_size=len(bert_vocabulary()), dim=384, n_layers=6, n_heads=6, hidden_dim=1536, initializer_range=0.04
+    )
+    _save_seeded(DistilBertForSequenceClassification, config, folder)
+    save_tiny_tokenizer(folder, max_length=512)
+
+
+def _save_deberta(folder: Path) -> None:
+    """The relative attention of DeBERTa-v3-small: buckets of distances, keys shared between content and positions."""
+    from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+
+    config = DebertaV2Config(
+        **_SMALL,
+        num_attention_heads=6,
+        intermediate_size=1536,
+        initializer_range=0.06,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        type_vocab_size=0,
+        position_buckets=256,
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+    )
+    _save_seeded(DebertaV2ForSequenceClassification, config, folder)
+    save_tiny_tokenizer(folder, max_length=512)
+
+
+def _save_decoder(folder: Path) -> None:
+    """Rotary positions, keys and values shared by three heads each, gated feed-forward layers; words fall into four tokens."""
+    from transformers import Qwen2Config, Qwen2ForSequenceClassification
+
+    config = Qwen2Config(
+        **_SMALL,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        intermediate_size=1024,
+        initializer_range=0.06,
+        pad_token_id=0,
+        num_labels=2,
+    )
+    _save_seeded(Qwen2ForSequenceClassification, config, folder)
+    save_tiny_tokenizer(folder, max_length=512)
 
 
 def _save_vit_base(folder: Path) -> None:
@@ -108,6 +167,13 @@ def _texts(n_words: int) -> Callable[[int], Items]:
     return lambda n: [" ".join(np.random.default_rng(seed).choice(WORDS, n_words)) for seed in range(n)]
 
 
+def _comments(n: int) -> Items:
+    """Seeded rows as long as comments on a website: 60 tokens in the middle, half of them between 50 and 72."""
+    random = np.random.default_rng(0)
+    lengths = np.clip(60 * np.exp(random.normal(0, 0.27, n)), 15, 200).round().astype(int) - 2
+    return [" ".join(random.choice(WORDS, length)) for length in lengths]
+
+
 def _images(n: int) -> Items:
     """Seeded pictures of broad colour patches, 224 pixels wide."""
     coarse = (np.random.default_rng(seed).integers(0, 255, (7, 7, 3), dtype=np.uint8) for seed in range(n))
@@ -117,5 +183,13 @@ def _images(n: int) -> Items:
 BUILT_IN = {
     "tiny": BuiltIn(save_tiny_bert, _texts(6), 3),
     "bert-base-shape": BuiltIn(_save_bert_base, _texts(30), 1),
+    "minilm-shape-comments": BuiltIn(_save_minilm, _comments, 8),
+    "distilbert-shape": BuiltIn(_save_distilbert, _texts(30), 4),
+    "deberta-shape": BuiltIn(_save_deberta, _texts(30), 4),
+    "decoder-shape": BuiltIn(_save_decoder, _texts(8), 4),
     "vit-base-shape": BuiltIn(_save_vit_base, _images, 1),
+    "bert-base-512-tokens": BuiltIn(_save_bert_base, _texts(510), 8),
 }
+
+#: What is measured unless told otherwise: the last one is for GPUs.
+DEFAULT = tuple(BUILT_IN)[:-1]

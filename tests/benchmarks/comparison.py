@@ -11,7 +11,7 @@ import torch
 from calig import Attribution, explain
 from tests.benchmarks.cases import Case, Loaded
 from tests.benchmarks.ideas import attribution_errors, shares
-from tests.benchmarks.machine import in_child, matmul_operations, matmul_peak, peak_memory_increase, timed
+from tests.benchmarks.machine import in_child, matmul_operations, matmul_peak, peak_memory_increase, worked
 from tests.benchmarks.peer import DEFAULT_POINTS, CaptumLoop, p95, residuals
 
 #: The residual both sides must reach for the second comparison: the engine's default tolerance.
@@ -69,18 +69,18 @@ def _fastest_batch(peer: CaptumLoop, device: str) -> int:
 
     def seconds(batch: int) -> float:
         peer.internal_batch = batch
-        return timed(lambda: peer.layer_sums(0, DEFAULT_POINTS, peer.groups[:1]), device)[0]
+        return worked(lambda: peer.layer_sums(0, DEFAULT_POINTS, peer.groups[:1]), device)[0]
 
     peer.layer_sums(0, 2, peer.groups[:1])  # the first call of any kind is slow
     return min(peer.candidates(), key=seconds)
 
 
 def _interleaved(work: dict[str, Callable[[], Any]], device: str, repeats: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Best seconds and last result of each; taking turns, so that other load on the machine hits all alike."""
-    runs = {name: [timed(function, device)] for name, function in work.items()}
+    """Best seconds, as `worked` counts them, and last result of each; taking turns, so that other load hits all alike."""
+    runs = {name: [worked(function, device)] for name, function in work.items()}
     for _ in range(repeats - 1):
         for name, function in work.items():
-            runs[name].append(timed(function, device))
+            runs[name].append(worked(function, device))
     return {name: min(s for s, _ in r) for name, r in runs.items()}, {name: r[-1][1] for name, r in runs.items()}
 
 

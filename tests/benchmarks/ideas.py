@@ -11,7 +11,7 @@ import numpy as np
 
 from calig import explain
 from tests.benchmarks.cases import Loaded
-from tests.benchmarks.machine import timed
+from tests.benchmarks.machine import worked
 from tests.benchmarks.peer import LADDER, Floats, p95
 
 _REFERENCE_POINTS = 192
@@ -33,7 +33,7 @@ def shares(loaded: Loaded, uniform_points: int, device: str) -> dict[str, float]
     for _ in range(2):
         for name, (context, options) in without.items():
             with context:
-                seconds[name].append(timed(lambda options=options: explain(*loaded, **options), device)[0])
+                seconds[name].append(worked(lambda options=options: explain(*loaded, **options), device)[0])
     return {name: min(s) / min(seconds["all"]) for name, s in seconds.items() if name != "all"}
 
 

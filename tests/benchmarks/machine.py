@@ -59,7 +59,8 @@ def matmul_operations(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def matmul_peak(dtype: torch.dtype, device: str, size: int = 2048, repetitions: int = 8) -> float:
-    """Operations per second of a large square matrix product: the best of several, by the best kernel that either side uses."""
+    """Operations per second, as `worked` counts them, of a large square matrix product: the best of several, by the best kernel
+    that either side uses."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     products = Products()
 
@@ -67,7 +68,7 @@ def matmul_peak(dtype: torch.dtype, device: str, size: int = 2048, repetitions: 
         with products():
             return linear(a, b)
 
-    seconds = min(timed(work, device)[0] for _ in range(repetitions) for work in (lambda: a @ b, by_the_engine))
+    seconds = min(worked(work, device)[0] for _ in range(repetitions) for work in (lambda: a @ b, by_the_engine))
     return 2.0 * size**3 / seconds
 
 

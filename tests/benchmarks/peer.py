@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ LADDER = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 45, 50, 64, 80, 96, 
 #: Points per forward pass tried.
 _BATCHES = (16, 32, 64)
 _TOKENS_PER_GROUP = 1024
+#: By model type, the module of a block that gives the block's hidden states and nothing else.
+_LAST_MODULE = {"deberta": "output", "deberta-v2": "output"}
 
 
 class _Group(NamedTuple):
@@ -47,7 +49,7 @@ class CaptumLoop:
         self.model, processor, items = loaded
         self.model.requires_grad_(False)
         stack = BlockStack(self.model)
-        self.nodes: list[nn.Module] = [self.model.base_model.embeddings, *stack.blocks[:-1]]
+        self.nodes = _nodes(self.model, stack.blocks)
         rows = [encode(item, self.model, processor) for item in items]
         self.names = list(rows[0].inputs)
         self.baseline = choose_baseline("auto", self.model, processor, stack.family.modality)
@@ -106,6 +108,18 @@ class CaptumLoop:
     def _joined(self, rows: Sequence[dict[str, Tensor]]) -> tuple[Tensor, ...]:
         joined = (torch.cat([row[name] for row in rows]).to(self.model.device) for name in self.names)
         return tuple(t.to(self.model.dtype) if t.is_floating_point() else t for t in joined)
+
+
+def _nodes(model: nn.Module, blocks: Sequence[nn.Module]) -> list[nn.Module]:
+    """The modules whose outputs are the inputs of the blocks.
+
+    Decoders have no module for all of their embeddings; DeBERTa's blocks return None beside their hidden states, which Captum
+    cannot take: there it is the last module of each.
+    """
+    body: Any = model.base_model
+    first = body.embeddings if hasattr(body, "embeddings") else body.get_input_embeddings()
+    above = [block.get_submodule(_LAST_MODULE.get(body.config.model_type, "")) for block in blocks[:-1]]
+    return [first, *above]
 
 
 def residuals(sums: Floats, difference: Floats, floor: float = 0.1) -> Floats:

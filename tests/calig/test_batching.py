@@ -4,10 +4,11 @@ import ctypes
 import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from calig.batching import equal_lengths, halving_on_out_of_memory, return_memory
+from calig.batching import equal_lengths, fetched, halving_on_out_of_memory, return_memory
 
 
 def test_groups_have_one_length_and_fit_the_budget():
@@ -48,6 +49,15 @@ def test_other_errors_pass_through():
 
     with pytest.raises(RuntimeError, match="something else"):
         halving_on_out_of_memory(work, [1, 2], size=2)
+
+
+def test_several_tensors_are_fetched_in_one_transfer_and_keep_shapes_and_values():
+    whole = torch.arange(6, dtype=torch.float32, requires_grad=True).view(2, 3)
+    f, empty, scalar = fetched(whole, torch.zeros(0, 4), torch.tensor(2.5, dtype=torch.bfloat16))
+    assert [part.dtype for part in (f, empty, scalar)] == [float] * 3
+    np.testing.assert_array_equal(f, [[0, 1, 2], [3, 4, 5]])
+    assert empty.shape == (0, 4)
+    assert (scalar.shape, float(scalar)) == ((), 2.5)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc gives memory back on request")

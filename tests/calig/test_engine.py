@@ -9,7 +9,7 @@ from captum.attr import IntegratedGradients, LayerIntegratedGradients
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calig import engine, explain
+from calig import engine, explain, passes
 from calig.baselines import choose_baseline
 from calig.blocks import attributable
 from calig.families import FAMILIES, Family
@@ -160,6 +160,36 @@ def test_memory_running_out_halves_the_group_and_loses_no_row(bert, monkeypatch)
     assert sum(told) == 5
     for a, b in zip(results, expected, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-9)
+
+
+def test_memory_is_given_back_after_several_groups(bert, monkeypatch):
+    model, tokenizer = bert
+    returned = []
+    monkeypatch.setattr(engine, "return_memory", lambda: returned.append(True))
+    explain(model, tokenizer, [" ".join(["film"] * n) for n in range(1, 14)], n_points=2)
+    assert len(returned) == 13 // engine._GROUPS_BETWEEN_RETURNS == 2
+
+
+def test_results_are_fetched_once_a_round_however_many_sweeps_it_takes(bert, monkeypatch):
+    """On a GPU every transfer waits for all that was asked for before it."""
+    model, tokenizer = bert
+    calls = {"fetched": 0, "evaluate": 0, "_sweep": 0}
+
+    def counted(owner, name):
+        whole = getattr(owner, name)
+
+        def counting(*given, **options):
+            calls[name] += 1
+            return whole(*given, **options)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    counted(passes, "fetched")
+    counted(passes.Paths, "evaluate")
+    counted(passes.Paths, "_sweep")
+    explain(model, tokenizer, TEXTS[0], batch_tokens=32)
+    assert calls["_sweep"] > calls["evaluate"] > 1
+    assert calls["fetched"] == calls["evaluate"] + 1  # and once for the ends
 
 
 def test_without_fusion_the_map_is_the_mean_of_the_layers(bert):

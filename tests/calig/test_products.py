@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn.functional import linear
+from torch.overrides import _get_current_function_mode
 
 from calig import explain
 from calig.products import Products
@@ -55,6 +56,16 @@ def test_everything_else_is_left_to_pytorch(layer, kind):
     assert (got.grad_fn is not None) == (kind == "trainable")
 
 
+@pytest.mark.parametrize(
+    ("device_type", "reduced", "intercepted"), [("cpu", False, True), ("cuda", False, False), ("cuda", True, True)]
+)
+def test_on_gpus_only_reduced_products_are_intercepted(device_type, reduced, intercepted):
+    outside = _get_current_function_mode()
+    with Products(device_type)(reduced=reduced):
+        assert (_get_current_function_mode() is not outside) == intercepted
+    assert _get_current_function_mode() is outside
+
+
 def test_rows_that_reduced_products_cannot_resolve_are_computed_in_full(bert):
     model, tokenizer = bert
     try:
@@ -68,6 +79,7 @@ def test_rows_that_reduced_products_cannot_resolve_are_computed_in_full(bert):
         assert abs(a.values - b.values).sum() <= 0.02 * abs(a.values).sum()
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("reduced", [False, True])
 def test_a_gpu_gives_the_cpus_values(bert, reduced):

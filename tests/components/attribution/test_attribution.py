@@ -206,6 +206,18 @@ def test_the_estimate_passes_rows_and_counts_memory(bert):
     assert attribution.estimate(bert, [], CPU).seconds == 0.0
 
 
+@pytest.mark.parametrize(("peaked", "expected"), [(850, 1100), (2000, 2000)])
+def test_the_heap_keeps_the_largest_group_s_memory_once_more(bert, monkeypatch, peaked, expected):
+    """900 bytes held after the largest group, 700 once they are given back: 200 of the group, and as much in gaps."""
+    held = iter([900, 700])
+    module = "components.attribution.estimation"
+    monkeypatch.setattr(f"{module}.own_resident_bytes", lambda: next(held))
+    monkeypatch.setattr(f"{module}.peak_resident_bytes", lambda: peaked)
+    monkeypatch.setattr(f"{module}.attribute_examples", lambda *_: None)
+    found = attribution.estimate(bert, texts("a great film"), CPU)
+    assert (found.peak_bytes, found.resident_bytes) == (expected, expected)
+
+
 def test_rows_under_many_fusions_are_the_table_s_rows(bert, tmp_path):
     examples = texts("a great film", "a dull film")
     rows = attribution.attribute_under(attribution.GRID, bert, examples, CPU, None)

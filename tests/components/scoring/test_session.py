@@ -50,6 +50,7 @@ def test_results_do_not_share_memory_and_inputs_may_be_views(file: Path) -> None
     np.testing.assert_array_equal(kept, run(batch(2, 8)))
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: the CUDA provider and binding to its memory are not exercised")
 def test_inputs_are_bound_to_the_gpu(file: Path) -> None:
     on_cpu, _ = open_session(file, threads=1, gpu=False)

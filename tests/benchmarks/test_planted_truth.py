@@ -1,7 +1,7 @@
 """Subtle plants against models that obey a rule exactly, and models trained here: who decides, and what is reused."""
 
 import json
-import random
+from itertools import count
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 from calig.rollout import CONTEXT_RULES
 from flows.common.progress import reporting
 from tests.benchmarks.bench_paper import bench
-from tests.benchmarks.drift.training import _masked
+from tests.benchmarks.faithfulness import trained
 from tests.benchmarks.faithfulness.measuring import _pooled
 from tests.benchmarks.faithfulness.plants import PLANTED_WORDS, PLANTS, decided_rows, taught_rows
 from tests.benchmarks.faithfulness.running import Run
@@ -36,6 +36,10 @@ DECISIVE = {"phrase": ["copper", "kettle"], "position": ["tuesday"], "order": ["
 
 def obeying(plant):
     return lambda texts: [POS if OBEYS[plant](text.split()) else NEG for text in texts]
+
+
+def obeying_all(texts):
+    return [POS if any(obeys(text.split()) for obeys in OBEYS.values()) else NEG for text in texts]
 
 
 @pytest.mark.parametrize("plant", PLANTS)
@@ -103,14 +107,6 @@ def test_tokens_of_a_run_share_its_sum():
     np.testing.assert_array_equal(_pooled(orders, np.array([0, 0, 1, 1, 2])), [[3, 3, 7, 7, 5], [0, 0, 1, 1, -1]])
 
 
-@pytest.mark.parametrize(("ids", "stays"), [([1, 7, 8, 2], [0, 3]), ([1, 7, 8, 9], [0])])
-def test_all_but_the_special_tokens_can_be_masked(ids, stays):
-    tokenizer = type("Tokenizer", (), {"mask_token_id": 4, "sep_token_id": 2})
-    random_ = random.Random(0)  # noqa: S311
-    rows = [_masked(ids, tokenizer, 1.0, random_) for _ in range(50)]
-    assert [i for i in range(4) if all(row[i] == ids[i] for row in rows)] == stays
-
-
 def small(shape, seed=0, **settings):
     return Training(shape, seed, (NEG, POS), **{"layers": 1, "hidden": 16, "heads": 2, "max_length": 24, "epochs": 1, **settings})
 
@@ -146,19 +142,35 @@ def save_source(path, n_train=40, n_test=8):
     return path
 
 
+@pytest.mark.parametrize(("every", "kept"), [(1, 3), (20, None)])
+def test_a_plant_that_decides_few_rows_was_not_learned(every, kept, tmp_path, monkeypatch):
+    source = read_source(save_source(tmp_path / "texts.jsonl", n_test=80), tmp_path)
+    folder = save_trained(small("distilbert"), source.train, tmp_path)
+    asked = count()
+
+    def answers(texts):
+        obeys = next(asked) % every == every - 1
+        return obeying("phrase")(texts) if obeys else [NEG] * len(texts)
+
+    monkeypatch.setattr(trained, "answering", lambda _: answers)
+    made = trained._planted("phrase", "phrase", folder, source, 3, tmp_path)
+    assert (made and (len(made[0].examples), made[1])) == (kept and (kept, kept))
+
+
 @pytest.mark.slow
-def test_seeds_have_rows_of_their_own_and_plants_are_pooled(tmp_path):
+def test_seeds_have_rows_of_their_own_and_plants_are_pooled(tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "answering", lambda _: obeying_all)
     with reporting(quiet=True) as reporter:
         run = Run(grid=False, workspace=tmp_path, work=tmp_path / "work", reporter=reporter)
-        source = read_source(save_source(tmp_path / "texts.jsonl"), run.work)
+        source = read_source(save_source(tmp_path / "texts.jsonl", n_test=16), run.work)
         assert (source.labels, len(source.train)) == ((NEG, POS), 40)
         pooled = run_seeds("llama", 2, 3, source, run)
         entries = list(run_plants("distilbert", 1, 3, source, run))
     assert (pooled["n"], len(set(pooled["row_ids"])), pooled["seeds"]) == (6, 6, 2)
     assert {"difference_deleted", "difference_resampled"} < set(pooled["methods"][0])
+    assert [entry["name"] for entry in entries] == [f"planted: {plant}, distilbert" for plant in PLANTS]
     for entry in entries:
-        assert entry["name"].startswith("planted: ")
-        assert entry["candidates"] >= entry["n"] == entry["n_rationales"]
+        assert (entry["n"], entry["candidates"], entry["not_learned"]) == (3, 3, [])
         assert "difference_deleted" not in entry["methods"][0]
 
 

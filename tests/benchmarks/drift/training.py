@@ -126,11 +126,10 @@ def _batches(encoded: list[Learnt], size: int, rng: random.Random) -> list[list[
 
 
 def _masked(ids: list[int], tokenizer: Any, masked_share: float, rng: random.Random) -> list[int]:
-    """The first token stays, and the last one where it is the end's: decoders have none."""
     if rng.random() >= masked_share:
         return ids
-    share, end = rng.random(), len(ids) - (ids[-1] == tokenizer.sep_token_id)
-    return [ids[0], *(tokenizer.mask_token_id if rng.random() < share else i for i in ids[1:end]), *ids[end:]]
+    share = rng.random()
+    return [ids[0], *(tokenizer.mask_token_id if rng.random() < share else i for i in ids[1:-1]), ids[-1]]
 
 
 def _padded(batch: Sequence[Learnt], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

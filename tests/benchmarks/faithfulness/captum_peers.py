@@ -29,7 +29,8 @@ class CaptumPeers:
         self._model = given.model
         self._baseline: Baseline = baseline_of(given)
         blocks = family_of(given.model).blocks(given.model)
-        self._layers: list[nn.Module] = [given.model.base_model.embeddings, *list(blocks)[:-1]]
+        whole = getattr(given.model.base_model, "embeddings", None)  # with positions, where they are added; decoders turn by them
+        self._layers: list[nn.Module] = [whole or given.model.get_input_embeddings(), *list(blocks)[:-1]]
 
     def attribute(self, row: ExplainedRow, evaluations: int) -> dict[str, PeerResult]:
         """Every method on one row."""

@@ -3,7 +3,7 @@
 Half of the training rows have a random part of their words masked (Madsen et al. 2023, arXiv 2310.07819), so that inputs of which
 content was removed are none that the model has never seen. Tokenizers are made of the training texts: words for the
 DistilBERT-shaped one, byte pairs for the others. The decoder has a mask token too: it must know
-its removals.
+its removals; and an end of its own, at which it reads, so that every word can be taken out of the attention.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _words(texts: Sequence[str], max_length: int) -> Any:
     return _wrapped(build_tokenizer(texts).backend_tokenizer, max_length)
 
 
-def _byte_pairs(texts: Sequence[str], max_length: int, template: str) -> Any:
+def _byte_pairs(texts: Sequence[str], max_length: int) -> Any:
     made = Tokenizer(models.BPE(unk_token=SPECIAL_TOKENS[1]))
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -152,8 +152,8 @@ def _byte_pairs(texts: Sequence[str], max_length: int, template: str) -> Any:
             vocab_size=_BYTE_PAIRS, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
         ),
     )
-    special = [(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]") if token in template]
-    made.post_processor = TemplateProcessing(single=template, special_tokens=special)
+    ends = [(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return _wrapped(made, max_length)
 
 
@@ -173,6 +173,6 @@ class Shape:
 
 SHAPES = {
     "distilbert": Shape(_distilbert, _words),
-    "xlm-roberta": Shape(_xlm_roberta, lambda texts, n: _byte_pairs(texts, n, "[CLS] $A [SEP]")),
-    "llama": Shape(_llama, lambda texts, n: _byte_pairs(texts, n, "[CLS] $A")),
+    "xlm-roberta": Shape(_xlm_roberta, _byte_pairs),
+    "llama": Shape(_llama, _byte_pairs),
 }

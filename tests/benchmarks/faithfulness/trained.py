@@ -28,6 +28,9 @@ from tests.benchmarks.faithfulness.summary import summarise
 #: The class that the plants speak for is the last one of the file's classes in alphabetical order.
 _TRAIN, _TEST = "train", "test"
 
+#: A plant that decides a smaller share of the rows was not learned: rows in which it seems to are undecided ones, met by chance.
+_LEARNED = 0.1
+
 
 @dataclass(frozen=True)
 class Source:
@@ -65,7 +68,7 @@ def run_seeds(shape: str, seeds: int, n_rows: int, source: Source, run: Run) -> 
 
 
 def run_plants(shape: str, seeds: int, n_rows: int, source: Source, run: Run) -> Iterator[dict[str, Any]]:
-    """An entry per plant, pooled over the seeds; n_rows: of each plant and seed, where the plant decides so many."""
+    """An entry per plant that was learned, pooled over the seeds that did; n_rows: of each plant and seed at most."""
     toward, other = source.labels[-1], source.labels[0]
     found: dict[str, list[tuple[BenchmarkSet, int, Any, dict[str, str]]]] = {plant: [] for plant in PLANTS}
     for seed in range(seeds):
@@ -76,15 +79,16 @@ def run_plants(shape: str, seeds: int, n_rows: int, source: Source, run: Run) ->
             if made is not None:
                 given, candidates = made
                 found[plant].append((given, candidates, *run_rows(given, replace(run, removals=(REPLACED,)))))
-    for plant, sets in found.items():
-        if sets:
-            lines = [line for _, _, of_seed, _ in sets for line in of_seed]
-            entry = summarise(sets[0][0], lines, packages=sets[0][3], grid=run.grid)
-            yield entry | {"name": f"planted: {plant}, {shape}", "seeds": len(sets), "candidates": sum(n for _, n, _, _ in sets)}
+    learned = {plant: sets for plant, sets in found.items() if sets}
+    for plant, sets in learned.items():
+        lines = [line for _, _, of_seed, _ in sets for line in of_seed]
+        entry = summarise(sets[0][0], lines, packages=sets[0][3], grid=run.grid)
+        counts = {"seeds": len(sets), "candidates": sum(n for _, n, _, _ in sets)}
+        yield entry | {"name": f"planted: {plant}, {shape}", **counts, "not_learned": sorted(found.keys() - learned)}
 
 
 def _planted(name: str, plant: str, folder: Path, source: Source, n_rows: int, work: Path) -> tuple[BenchmarkSet, int] | None:
-    """The first `n_rows` rows that the plant decides, and how many were looked at; None when it decides fewer than two."""
+    """The first `n_rows` rows that the plant decides, and how many were looked at; None when the model has not learned it."""
     rows = work / f"{name}-rows.jsonl"
     candidates = open_set(name, folder, source.test_rows, None)
     looked_at = 0
@@ -97,7 +101,7 @@ def _planted(name: str, plant: str, folder: Path, source: Source, n_rows: int, w
                 yield example.id, str(example.text)
 
     decided = list(islice(decided_rows(plant, others(), source.labels[-1], answering(candidates)), n_rows))
-    if len(decided) < 2:
+    if len(decided) < max(2, _LEARNED * looked_at):
         return None
     rows.write_text("".join(json.dumps(row) + "\n" for row in decided), encoding="utf-8")
     return open_set(name, folder, rows, None), looked_at

@@ -162,8 +162,8 @@ def test_seeds_have_rows_of_their_own_and_plants_are_pooled(tmp_path, monkeypatc
     monkeypatch.setattr(trained, "answering", lambda _: obeying_all)
     with reporting(quiet=True) as reporter:
         run = Run(grid=False, workspace=tmp_path, work=tmp_path / "work", reporter=reporter)
-        source = read_source(save_source(tmp_path / "texts.jsonl", n_test=16), run.work)
-        assert (source.labels, len(source.train)) == ((NEG, POS), 40)
+        source = read_source(save_source(tmp_path / "texts.jsonl", n_train=64, n_test=16), run.work)
+        assert (source.labels, len(source.train)) == ((NEG, POS), 64)
         pooled = run_seeds("llama", 2, 3, source, run)
         entries = list(run_plants("distilbert", 1, 3, source, run))
     assert (pooled["n"], len(set(pooled["row_ids"])), pooled["seeds"]) == (6, 6, 2)

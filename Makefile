@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test check lint types imports test-all check-gpu bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom image chart lock format clean
+.PHONY: help install demo test check lint types imports test-all check-gpu bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-paper bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom image chart lock format clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -121,8 +121,11 @@ bench-online-level: install ## false alarms a day and detections over 60 days of
 bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inputs; MODELS and ROWS as for bench-engine
 	$(BIN)/python -m tests.benchmarks.bench_scorer $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
 
-bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits, TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …" and PLANTED="NAME=MODEL_FOLDER,ROWS.jsonl,WORD,CLASS …"; N=rows
-	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(addprefix --planted ,$(PLANTED)) $(if $(N),--rows $(N))
+bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits, TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …", PLANTED="NAME=MODEL_FOLDER,ROWS.jsonl,WORD,CLASS …" and models trained on TRAIN=TEXTS.jsonl.gz; N=rows
+	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(addprefix --planted ,$(PLANTED)) $(if $(TRAIN),--train $(TRAIN)) $(if $(N),--rows $(N))
+
+bench-paper: install ## the paper's own table: REVIEWS=MOVIE_REVIEWS.jsonl.gz with rationales, by MODEL=FOLDER or a small one trained here, N=rows; images by a masked autoencoder (goes on where it stopped)
+	$(BIN)/python -m tests.benchmarks.bench_paper $(if $(REVIEWS),--reviews $(REVIEWS)) $(if $(MODEL),--model $(MODEL)) $(if $(N),--rows $(N))
 
 bench-faults: install ## hundreds of faults against real servers, then load (about an hour; goes on where it stopped); FAULTS=N for fewer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_faults $(if $(FAULTS),--faults $(FAULTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from tests.benchmarks.faithfulness.comparing import COMPARED
 from tests.benchmarks.faithfulness.peers import missing_packages
 from tests.benchmarks.faithfulness.running import Run, run_set
 from tests.benchmarks.faithfulness.sets import BenchmarkSet, digits_set, planted_set, text_set
+from tests.benchmarks.faithfulness.shapes import SHAPES
+from tests.benchmarks.faithfulness.trained import read_source, run_plants, run_seeds
 
 RESULTS = Path(__file__).parent / "results" / "faithfulness.json"
 WORK = Path("build/faithfulness")
@@ -34,6 +37,13 @@ PlantedOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=MODEL_FOLDER,ROWS_FILE,WORD,CLASS: a model whose shortcut to CLASS is known to be WORD."),
 ]
+TrainOption = Annotated[
+    Path | None,
+    typer.Option(help="Texts with id, split, label and tokens: models of every shape are trained on them, here, and used."),
+]
+ShapeOption = Annotated[list[str] | None, typer.Option(help=f"Of the models trained here; all: {', '.join(SHAPES)}.")]
+SeedsOption = Annotated[int, typer.Option(min=0, help="Trainings of every shape, each with rows of its own.")]
+PlantSeedsOption = Annotated[int, typer.Option(min=0, help="Trainings of the first shape with subtle plants.")]
 DigitsOption = Annotated[bool, typer.Option(help="Train a small vision transformer on scikit-learn's digits, and use it.")]
 RowsOption = Annotated[int, typer.Option(min=2, help="The first so many rows of every set.")]
 GridOption = Annotated[bool, typer.Option(help="Also every fusion rule and coefficient of the grid.")]
@@ -45,6 +55,10 @@ def bench(
     *,
     text: TextOption = None,
     planted: PlantedOption = None,
+    train: TrainOption = None,
+    shape: ShapeOption = None,
+    seeds: SeedsOption = 2,
+    plant_seeds: PlantSeedsOption = 2,
     digits: DigitsOption = True,
     rows: RowsOption = 200,
     grid: GridOption = True,
@@ -56,11 +70,12 @@ def bench(
     torch.set_num_threads(threads or torch.get_num_threads())
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     with TemporaryDirectory() as folder, reporting() as reporter:
-        workspace = Path(folder)
-        for opened in _sets(text or [], planted or [], workspace, rows, digits=digits):
-            measured = run_set(opened, Run(grid=grid, workspace=workspace, work=work, reporter=reporter))
+        run = Run(grid=grid, workspace=Path(folder), work=work, reporter=reporter)
+        given = (run_set(opened, run) for opened in _sets(text or [], planted or [], run.workspace, rows, digits=digits))
+        made = _trained(train, shape or list(SHAPES), (seeds, plant_seeds), rows, run) if train else ()
+        for measured in chain(given, made):
             write(output, measured)
-            shown = [table(measured, "methods"), removals_table(measured)]
+            shown = [table(measured, "methods"), further_table(measured)]
             console.print(*shown, *([table(measured, "grid")] if grid else []))
 
 
@@ -70,6 +85,13 @@ def _sets(texts: list[str], planted: list[str], folder: Path, rows: int, *, digi
     yield from (planted_set(given, rows, folder) for given in planted)
     if digits:
         yield digits_set(folder, rows)
+
+
+def _trained(train: Path, shapes: list[str], seeds: tuple[int, int], rows: int, run: Run) -> Iterator[dict[str, Any]]:
+    source = read_source(train, run.work)
+    if seeds[0]:
+        yield from (run_seeds(shape, seeds[0], rows, source, run) for shape in shapes)
+    yield from run_plants(shapes[0], seeds[1], rows, source, run)
 
 
 def table(measured: dict[str, Any], part: str) -> Table:
@@ -87,10 +109,10 @@ def table(measured: dict[str, Any], part: str) -> Table:
     return result
 
 
-def removals_table(measured: dict[str, Any]) -> Table:
-    """Comprehensiveness − sufficiency under every removal, and agreement with the rationale by token and by word."""
+def further_table(measured: dict[str, Any]) -> Table:
+    """Comprehensiveness − sufficiency under every removal, and agreement with the rationale by token, word and run of tokens."""
     measures = [name for name in COMPARED if name in measured["methods"][0]]
-    result = Table(title=f"{measured['name']}: removals; in brackets CA-LIG − method")
+    result = Table(title=f"{measured['name']}: in brackets CA-LIG − method")
     result.add_column("method")
     for measure in measures:
         result.add_column(measure.replace("difference_", "").replace("difference", "replaced"), justify="right")

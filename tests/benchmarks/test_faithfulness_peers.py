@@ -13,6 +13,7 @@ from transformers import BertForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tests.benchmarks.faithfulness import peers
+from tests.benchmarks.faithfulness.captum_peers import CaptumPeers
 from tests.benchmarks.faithfulness.evaluating import logit_of
 from tests.benchmarks.faithfulness.methods import explained_rows
 from tests.benchmarks.faithfulness.peers import Peers
@@ -73,6 +74,13 @@ def _without(given, row, positions):
 
 def _content(row):
     return np.flatnonzero(row.encoded.content)
+
+
+def test_captum_s_occlusion_is_what_each_token_is_missed_by(tiny):
+    given, row = tiny
+    result = CaptumPeers(given).attribute(row, MANY)["captum_occlusion"]
+    np.testing.assert_allclose(result.attribution, [_without(given, row, [i]) for i in _content(row)], **CLOSE)
+    assert (result.features, result.evaluations) == (len(_content(row)), len(_content(row)) + 1)
 
 
 @needs_interpreto

@@ -60,8 +60,8 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.init_seed)
         model = _model(shape, labels, tokenizer)
-    learnt = np.eye(len(labels))[[labels.index(row.label) for row in rows]] if taught is None else taught
-    _fit(model, list(zip(_encode(rows, tokenizer), learnt, strict=True)), tokenizer, recipe)
+    learnt = one_hot([row.label for row in rows], labels) if taught is None else taught
+    fit(model, [row.text for row in rows], learnt, tokenizer, recipe)
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -86,12 +86,17 @@ def _model(shape: Shape, labels: Sequence[str], tokenizer: Any) -> Any:
     return BertForSequenceClassification(config)
 
 
-def _encode(rows: Sequence[Row], tokenizer: Any) -> list[list[int]]:
-    ids: list[list[int]] = tokenizer([row.text for row in rows], truncation=True, return_token_type_ids=False)["input_ids"]
-    return ids
+def one_hot(answers: Sequence[str], labels: Sequence[str]) -> FloatArray:
+    """Each answer as probabilities, `rows classes`."""
+    return np.eye(len(labels))[[labels.index(answer) for answer in answers]]
 
 
-def _fit(model: Any, encoded: list[Learnt], tokenizer: Any, recipe: Recipe) -> None:
+def fit(
+    model: Any, texts: Sequence[str], learnt: FloatArray, tokenizer: Any, recipe: Recipe, *, masked_share: float = _MASKED_SHARE
+) -> None:
+    """Train `model` toward `learnt`, `rows classes`; in `masked_share` of the rows a random part of the words is masked."""
+    ids: list[list[int]] = tokenizer(list(texts), truncation=True, return_token_type_ids=False)["input_ids"]
+    encoded = list(zip(ids, learnt, strict=True))
     rng = random.Random(f"order-{recipe.order_seed}")  # noqa: S311
     steps = recipe.epochs * -(-len(encoded) // recipe.batch_rows)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
@@ -99,7 +104,9 @@ def _fit(model: Any, encoded: list[Learnt], tokenizer: Any, recipe: Recipe) -> N
     model.train()
     for _ in range(recipe.epochs):
         for batch in _batches(encoded, recipe.batch_rows, rng):
-            ids, mask, answers = _padded([(_masked(i, tokenizer, rng), y) for i, y in batch], tokenizer.pad_token_id)
+            ids, mask, answers = _padded(
+                [(_masked(i, tokenizer, masked_share, rng), y) for i, y in batch], tokenizer.pad_token_id
+            )
             loss = torch.nn.functional.cross_entropy(model(input_ids=ids, attention_mask=mask).logits, answers)
             optimizer.zero_grad()
             loss.backward()
@@ -118,8 +125,8 @@ def _batches(encoded: list[Learnt], size: int, rng: random.Random) -> list[list[
     return batches
 
 
-def _masked(ids: list[int], tokenizer: Any, rng: random.Random) -> list[int]:
-    if rng.random() >= _MASKED_SHARE:
+def _masked(ids: list[int], tokenizer: Any, masked_share: float, rng: random.Random) -> list[int]:
+    if rng.random() >= masked_share:
         return ids
     share = rng.random()
     return [ids[0], *(tokenizer.mask_token_id if rng.random() < share else i for i in ids[1:-1]), ids[-1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, KernelShap, LayerGradientXActivation, ShapleyValueSampling
+from captum.attr import FeatureAblation, IntegratedGradients, KernelShap, LayerGradientXActivation, ShapleyValueSampling
 from torch import Tensor, nn
 
 from calig.baselines import Baseline
@@ -29,13 +29,15 @@ class CaptumPeers:
         self._model = given.model
         self._baseline: Baseline = baseline_of(given)
         blocks = family_of(given.model).blocks(given.model)
-        self._layers: list[nn.Module] = [given.model.base_model.embeddings, *list(blocks)[:-1]]
+        whole = getattr(given.model.base_model, "embeddings", None)  # with positions, where they are added; decoders turn by them
+        self._layers: list[nn.Module] = [whole or given.model.get_input_embeddings(), *list(blocks)[:-1]]
 
     def attribute(self, row: ExplainedRow, evaluations: int) -> dict[str, PeerResult]:
         """Every method on one row."""
         return {
             "captum_integrated_gradients": self._integrated_gradients(row),
             "captum_layer_gradient_x_activation": self._layer_gradient_x_activation(row),
+            "captum_occlusion": self._occlusion(row, evaluations),
             "captum_kernel_shap": self._kernel_shap(row, evaluations),
             "captum_shapley_sampling": self._shapley_sampling(row, evaluations),
         }
@@ -58,28 +60,38 @@ class CaptumPeers:
         mean = torch.stack([layer[0].detach().sum(-1) for layer in layers]).mean(0)
         return PeerResult(mean.double().numpy()[np.array(row.attribution.content)], seconds)
 
+    def _occlusion(self, row: ExplainedRow, evaluations: int) -> PeerResult:
+        """One feature at a time, and the whole row."""
+        groups = _groups(row, evaluations - 1)
+        return self._sampled(row, FeatureAblation, {}, int(groups.max()) + 2, groups)
+
     def _kernel_shap(self, row: ExplainedRow, evaluations: int) -> PeerResult:
         groups = _groups(row, evaluations // _SAMPLES_PER_FEATURE)
         if groups.max() == 0:  # Captum's weights are 0 / 0; the Shapley value of a single feature is exact by any method
             return self._shapley_sampling(row, evaluations)
         samples = max(evaluations, _SAMPLES_PER_FEATURE * (groups.max() + 1))
-        return self._sampled(row, KernelShap, samples, samples, groups)
+        return self._sampled(row, KernelShap, {"n_samples": samples}, samples, groups)
 
     def _shapley_sampling(self, row: ExplainedRow, evaluations: int) -> PeerResult:
         """One order of the features takes as many evaluations as there are features."""
         groups = _groups(row, evaluations)
         orders = max(1, evaluations // int(groups.max() + 1))
-        return self._sampled(row, ShapleyValueSampling, orders, orders * int(groups.max() + 1), groups)
+        return self._sampled(row, ShapleyValueSampling, {"n_samples": orders}, orders * int(groups.max() + 1), groups)
 
     def _sampled(
-        self, row: ExplainedRow, method: type[KernelShap | ShapleyValueSampling], n: int, evaluations: int, groups: np.ndarray
+        self,
+        row: ExplainedRow,
+        method: type[FeatureAblation | KernelShap | ShapleyValueSampling],
+        samples: dict[str, int],
+        evaluations: int,
+        groups: np.ndarray,
     ) -> PeerResult:
         """A group of tokens shares its value evenly."""
         x, baseline = self._ends(row)
         mask = _feature_mask(row, groups)
         seconds, values = worked(
             lambda: method(logit_of(self._model, row)).attribute(
-                x, baseline, feature_mask=mask, n_samples=n, perturbations_per_eval=batch_of(row)
+                x, baseline, feature_mask=mask, perturbations_per_eval=batch_of(row), **samples
             ),
             self._model.device.type,
         )

@@ -11,7 +11,8 @@ from calig.metrics.statistics import MeanInterval, bootstrap_mean
 
 _FURTHER = (
     *("difference_deleted", "difference_resampled", "difference_blurred"),
-    *("auprc", "auroc", "word_auprc", "word_auroc"),
+    *("auprc", "auroc", "token_f1", "span_f1", "word_auprc", "word_auroc", "word_token_f1"),
+    *("run_auprc", "run_token_f1", "perturbation_gap"),
 )
 
 #: Measures by which methods are ranked: CA-LIG − method, above 0 CA-LIG is better; the names of margin, interval and verdict. In

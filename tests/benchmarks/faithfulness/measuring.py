@@ -12,6 +12,7 @@ from calig.metrics.faithfulness import (
     area_under_curve,
     comprehensiveness,
     difference,
+    perturbation_aucs,
     perturbation_curves,
     sufficiency,
 )
@@ -38,6 +39,9 @@ PLAUSIBILITY: dict[str, Callable[[FloatArray, BoolArray], float]] = {
 }
 _POOLED = {name: PLAUSIBILITY[name] for name in ("auprc", "auroc", "token_f1")}
 
+#: Tokens of a run: methods with a budget give a long text's tokens one value for so many neighbours, and people mark phrases.
+_RUN = 7
+
 #: What is measured of every method, by name; NaN where a row has nothing to measure.
 Measures = dict[str, dict[str, float]]
 
@@ -49,7 +53,7 @@ def measure(row: ExplainedRow, orders: dict[str, FloatArray], *, scorer: Scorer,
     rows = [AttributedSource(source, attributions, row.class_index) for source in sources.values()]
     curves = perturbation_curves(rows, fractions=FRACTIONS, scorer=scorer)
     parts = [_of_curves(orders, curve, removal) for removal, curve in zip(sources, curves, strict=True)]
-    parts.append(_plausibility(row, orders))
+    parts.append(_plausibility(row, orders) if row.example.image is None else _patch_perturbation(rows[0], orders, scorer))
     return {method: {name: value for part in parts for name, value in part[method].items()} for method in orders}
 
 
@@ -65,6 +69,18 @@ def _of_curves(of_row: dict[str, FloatArray], curves: FloatArray, removal: str) 
     }
     if removal != REPLACED:
         values = {f"difference_{removal}": values["difference"]}
+    return _means(of_row, values)
+
+
+def _patch_perturbation(row: AttributedSource, of_row: dict[str, FloatArray], scorer: Scorer) -> dict[str, dict[str, float]]:
+    """Chefer et al. 2021: how long the answer stands while the most (positive) or the least relevant (negative) patches go."""
+    (areas,) = perturbation_aucs([row], scorer=scorer)
+    positive, negative = areas.T
+    return _means(of_row, {"positive_auc": positive, "negative_auc": negative, "perturbation_gap": negative - positive})
+
+
+def _means(of_row: dict[str, FloatArray], values: dict[str, FloatArray]) -> dict[str, dict[str, float]]:
+    """Mean over a method's orders; `values`: measures of all methods' orders one after the other."""
     starts = np.cumsum([len(orders) for orders in of_row.values()])[:-1]
     split = {measure: np.split(array, starts) for measure, array in values.items()}
     return {method: {m: float(split[m][i].mean()) for m in values} for i, method in enumerate(of_row)}
@@ -76,22 +92,28 @@ def _plausibility(row: ExplainedRow, of_row: dict[str, FloatArray]) -> dict[str,
     content = np.array(row.attribution.content)
     marked = _marked(row)[content] if comparable else np.zeros(int(content.sum()), dtype=bool)
     words = _words(row)[content]
+    runs = np.arange(len(marked)) // _RUN
     return {
-        method: {name: float(np.mean([m(order, marked) for order in orders])) for name, m in PLAUSIBILITY.items()}
-        | {f"word_{name}": float(np.mean([m(_pooled(order, words), marked) for order in orders])) for name, m in _POOLED.items()}
+        method: _agreement(orders, marked, PLAUSIBILITY)
+        | {f"word_{m}": v for m, v in _agreement(_pooled(orders, words), marked, _POOLED).items()}
+        | {f"run_{m}": v for m, v in _agreement(_pooled(orders, runs), marked, _POOLED).items()}
         for method, orders in of_row.items()
     }
 
 
-def _pooled(order: FloatArray, words: IntArray) -> FloatArray:
-    """Each token with the sum over its word: methods that attribute whole words and those that do not, on one footing."""
-    return np.bincount(words, weights=order)[words] if words.size else order
+def _agreement(
+    orders: FloatArray, marked: BoolArray, measures: dict[str, Callable[[FloatArray, BoolArray], float]]
+) -> dict[str, float]:
+    return {name: float(np.mean([m(order, marked) for order in orders])) for name, m in measures.items()}
+
+
+def _pooled(orders: FloatArray, groups: IntArray) -> FloatArray:
+    """Each token with the sum over its group, `orders content`: methods that give words or runs one value have no lead."""
+    return np.array([np.bincount(groups, weights=order)[groups] if groups.size else order for order in orders])
 
 
 def _words(row: ExplainedRow) -> IntArray:
-    """The number of the word that each token is of, `seq`; of pictures every patch is one."""
-    if row.example.image is not None:
-        return np.arange(len(row.attribution.content))
+    """The number of the word that each token is of, `seq`."""
     starts = [start for start, _ in word_spans(str(row.example.text))]
     return np.searchsorted(starts, np.array(row.attribution.starts), side="right")
 

@@ -18,13 +18,14 @@ from calig.engine import Options, attribute
 from calig.inputs import EncodedInput
 from calig.metrics.perturbation import FloatArray
 from calig.metrics.statistics import random_attributions
-from calig.passes import pass_both_ends
+from calig.passes import ContextGradients, Ends, pass_both_ends
 from calig.relevance import roll_out
 from calig.rollout import PRESETS, SIGNED, Fusion
 from calig.targets import Target, choose_targets, class_names
 from schemas.release import Example
 from tests.benchmarks.faithfulness.exact import exact_rollout
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
+from tests.benchmarks.faithfulness.values import value_aware_rollout
 from tests.benchmarks.machine import worked
 
 CA_LIG = "ca_lig"
@@ -38,6 +39,12 @@ FUSED = {"ca_lig_paper": PRESETS["paper"], "ca_lig_signed": Fusion("rollout", 0.
 
 #: On trial: the exact signed rollout, and its mean with CA-LIG.
 EXACT, EXACT_MEAN = "exact_rollout", "exact_rollout_and_ca_lig"
+
+#: On trial: CA-LIG whose attention is weighed by what it carries.
+VALUE_AWARE = "ca_lig_value_aware"
+
+#: On long texts the exact rollout has fewer points, so that it takes minutes and not an hour: how many, from how many tokens on.
+_LONG, _POINTS_OF_LONG = 128, 16
 
 _RANDOM_DRAWS, _SEED = 5, 0
 
@@ -100,9 +107,10 @@ def _explained(
     row = encoded(given, example)
     seconds, ((attribution,),) = worked(lambda: attribute(stack, [row], [None], baseline, Options()), "cpu")
     content = np.array(attribution.content)
-    fused = refused(stack, row, attribution, baseline, [*FUSED.values(), *settings.values()])
-    exact = exact_rollout(stack, row, baseline, attribution.objective)
-    further = dict(zip(FUSED, fused, strict=False)) | {EXACT: exact, EXACT_MEAN: (exact + attribution.values) / 2}
+    ends, context = _passed(stack, row, attribution, baseline)
+    layer_attributions = torch.tensor(attribution.layer_attributions[None])
+    fused = roll_out(layer_attributions, ends, context, 0, [*FUSED.values(), *settings.values()]).relevance[0].mean(1)
+    further = dict(zip(FUSED, fused, strict=False)) | _on_trial(stack, row, attribution, baseline, (ends, context))
     return ExplainedRow(
         example=example,
         encoded=row,
@@ -114,17 +122,25 @@ def _explained(
     )
 
 
-def refused(
-    stack: BlockStack, row: EncodedInput, attribution: Attribution, baseline: Baseline, settings: Sequence[Fusion]
-) -> FloatArray:
-    """Relevance under other fusions, `fusions seq`: integrals do not depend on them, so only one pass at x is computed anew."""
+def _passed(stack: BlockStack, row: EncodedInput, attribution: Attribution, baseline: Baseline) -> tuple[Ends, ContextGradients]:
+    """What other fusions of the same integrals need: only one pass at x and one at x' are computed anew."""
 
     def predicted(logits: torch.Tensor) -> list[list[Target]]:
         return choose_targets("predicted", logits, class_names(stack.model), [None], attribution.objective)
 
-    layer_attributions = torch.tensor(attribution.layer_attributions[None])
     ends, _, context = pass_both_ends(stack, [row], baseline, predicted)
-    return roll_out(layer_attributions, ends, context, 0, settings).relevance[0].mean(1)
+    return ends, context
+
+
+def _on_trial(
+    stack: BlockStack, row: EncodedInput, attribution: Attribution, baseline: Baseline, passed: tuple[Ends, ContextGradients]
+) -> dict[str, FloatArray]:
+    """Maps `seq` of methods that are none of the product's."""
+    points = {"points": _POINTS_OF_LONG} if row.length >= _LONG else {}
+    exact = exact_rollout(stack, row, baseline, attribution.objective, **points)
+    value_aware = value_aware_rollout(attribution.layer_attributions, *passed)
+    seen = {} if value_aware is None else {VALUE_AWARE: value_aware}
+    return {EXACT: exact, EXACT_MEAN: (exact + attribution.values) / 2, **seen}
 
 
 def _orders(

@@ -14,6 +14,7 @@ from schemas.release import Example
 #: The removal that the product scores by, and the others. Texts: a token in its place, out of the attention mask, or a token of
 #: another row in its place; pictures: black, or blurred.
 REPLACED, DELETED, RESAMPLED, BLURRED = "replaced", "deleted", "resampled", "blurred"
+ALL = (REPLACED, DELETED, RESAMPLED, BLURRED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +39,23 @@ class ResampledText:
 
 @dataclass(frozen=True, eq=False)
 class Removals:
-    """What every row of a set is perturbed with: the token that replaces others, and content tokens of all rows."""
+    """What every row of a set is perturbed with: the token that replaces others, all rows' content tokens, removals wanted."""
 
     replacement_id: int | None
     pool: IntArray
+    wanted: tuple[str, ...] = ALL
 
     @classmethod
-    def of(cls, rows: Sequence[EncodedInput], replacement_id: int | None) -> Removals:
+    def of(cls, rows: Sequence[EncodedInput], replacement_id: int | None, wanted: tuple[str, ...] = ALL) -> Removals:
         """Of a set's rows; of pictures the pool is empty."""
         pool = [np.array(row.input_ids, dtype=np.int64)[np.array(row.content)] for row in rows if row.input_ids]
-        return cls(replacement_id, np.concatenate(pool) if pool else np.empty(0, dtype=np.int64))
+        return cls(replacement_id, np.concatenate(pool) if pool else np.empty(0, dtype=np.int64), wanted)
 
     def of_row(self, example: Example, encoded: EncodedInput) -> dict[str, Source | ResampledText]:
-        """The row's sources by removal."""
+        """The row's sources by removal, of those wanted."""
+        return {name: source for name, source in self._of_row(example, encoded).items() if name in self.wanted}
+
+    def _of_row(self, example: Example, encoded: EncodedInput) -> dict[str, Source | ResampledText]:
         content = np.array(encoded.content)
         if example.image is not None:
             n = int(content.sum())

@@ -18,30 +18,40 @@ from tests.benchmarks.faithfulness.keeping import KeptRows
 from tests.benchmarks.faithfulness.measuring import measure
 from tests.benchmarks.faithfulness.methods import CA_LIG, ExplainedRow, baseline_of, encoded, explained_rows
 from tests.benchmarks.faithfulness.peers import PeerResult, Peers
-from tests.benchmarks.faithfulness.removals import REPLACED, Removals
+from tests.benchmarks.faithfulness.removals import ALL, REPLACED, Removals
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
-from tests.benchmarks.faithfulness.summary import summarise
+from tests.benchmarks.faithfulness.summary import Lines, summarise
 
 _PARITY_ROWS = 8
+
+#: Raised when a method, a measure or what they compute changes: rows that an earlier state measured are then measured again.
+_STATE = 2
 
 
 @dataclass(frozen=True)
 class Run:
-    """How a set is run. grid: the fusions too; workspace: exported models; work: where finished rows are kept."""
+    """How a set is run. grid: the fusions too; workspace: exported models; work: finished rows; removals: those measured."""
 
     grid: bool
     workspace: Path
     work: Path
     reporter: Reporter
+    removals: tuple[str, ...] = ALL
 
 
 def run_set(given: BenchmarkSet, run: Run) -> dict[str, Any]:
     """The set's entry in the results."""
+    lines, packages = run_rows(given, run)
+    return summarise(given, lines, packages=packages, grid=run.grid)
+
+
+def run_rows(given: BenchmarkSet, run: Run) -> tuple[Lines, dict[str, str]]:
+    """What each row of the set gave, and the peers' versions; only rows that no earlier run did are measured."""
     peers = Peers(given)
-    kept = KeptRows(run.work / f"{given.name}.jsonl", given, grid=run.grid, peers=peers.packages)
+    settings = {"grid": run.grid, "peers": peers.packages, "removals": run.removals, "state": _STATE}
+    kept = KeptRows(run.work / f"{given.name}.jsonl", given, **settings)
     _finish(given, run, peers, kept)
-    lines = [line for line in map(kept.find, given.examples) if line is not None]
-    return summarise(given, lines, packages=peers.packages, grid=run.grid)
+    return [{"id": example.id, **line} for example in given.examples if (line := kept.find(example)) is not None], peers.packages
 
 
 def _finish(given: BenchmarkSet, run: Run, peers: Peers, kept: KeptRows) -> None:
@@ -50,7 +60,7 @@ def _finish(given: BenchmarkSet, run: Run, peers: Peers, kept: KeptRows) -> None
     if not missing:
         return
     encodings = [encoded(given, example) for example in given.examples]
-    removals = Removals.of(encodings, baseline_of(given).replacement_id)
+    removals = Removals.of(encodings, baseline_of(given).replacement_id, run.removals)
     scorer, runtime = _scorer(given, encodings, removals, run.workspace)
     advance = run.reporter.stage(f"{given.name}: rows", len(given.examples))
     advance(len(given.examples) - len(missing))

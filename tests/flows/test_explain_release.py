@@ -230,7 +230,8 @@ def test_a_scorer_that_gives_no_numbers_is_inconclusive(explain, monkeypatch):
 
     def broken(*given, **options):
         scorer, record = opened(*given, **options)
-        return lambda inputs: scorer(inputs) * np.nan, record
+        monkeypatch.setattr(scorer, "once", lambda: lambda inputs: scorer(inputs) * np.nan)
+        return scorer, record
 
     monkeypatch.setattr(scoring, "open_scorer", broken)
     outcome = explain()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from components.common.errors import CouldNotRunError
 from components.common.memory import peak_resident_bytes
 from components.governance.decision import decide
 from components.governance.results import model_results
-from components.table.gold import Answered
+from components.governance.tally import Row, RowTally
 from components.table.reader import iter_rows, open_table
 from components.table.value_digest import file_values_digest
 from schemas.attribution import ShardResult
@@ -30,7 +28,6 @@ from schemas.governance import (
     Environment,
     GovernanceReport,
     MethodRecord,
-    SkippedRow,
     TableDigest,
 )
 from schemas.probe import ProbeReport
@@ -67,38 +64,19 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-class Row(Answered):
-    """The columns of the attribution table that these sections need; many are None beside a problem."""
-
-    row: int
-    id: str
-    segments: dict[str, str] | None
-    problem: str | None
-    coverage: float
-    windows: list[dict[str, int]] | None
-    n_points: list[int]
-    converged: bool
-    objective: str
-
-
-_SKIPPED_LISTED = 50
-
-
-def data_record(dataset: DatasetRef, table: list[Row], explained: list[Row], split: str | None) -> DataRecord:
+def data_record(dataset: DatasetRef, rows: RowTally, split: str | None) -> DataRecord:
     """Which rows were explained and which were not; `split` is what the settings state."""
-    skipped = [SkippedRow(id=row["id"], row=row["row"], problem=row["problem"]) for row in table if row["problem"] is not None]
-    coverage = [row["coverage"] for row in explained]
     return DataRecord(
         dataset=dataset,
-        n_explained=len(explained),
-        n_skipped=len(skipped),
-        skipped=tuple(skipped[:_SKIPPED_LISTED]),
-        coverage=float(np.mean(coverage)) if coverage else None,
-        n_truncated=sum(c < 1.0 for c in coverage),
-        n_windowed=sum(row["windows"] is not None for row in explained),
+        n_explained=rows.n_explained,
+        n_skipped=rows.n_skipped,
+        skipped=tuple(rows.skipped),
+        coverage=rows.coverage,
+        n_truncated=rows.n_truncated,
+        n_windowed=rows.n_windowed,
         split=split,
         sampling=_sampling(dataset),
-        segments=_segments(dataset.segment_columns, explained),
+        segments={column: dict(found) for column, found in rows.segments.items()},
     )
 
 
@@ -112,28 +90,22 @@ def _sampling(dataset: DatasetRef) -> str:
     return f"{taken}, each once for every gold label that it has{left_out}, also where accuracy is counted"
 
 
-def _segments(columns: tuple[str, ...], explained: list[Row]) -> dict[str, dict[str, int]]:
-    values = {column: Counter((row["segments"] or {}).get(column) for row in explained) for column in columns}
-    return {column: {str(value): n for value, n in found.items() if value is not None} for column, found in values.items()}
-
-
 def method_record(
     formula_version: str,
     fingerprint: str,
     shard: ShardResult,
-    explained: list[Row],
+    rows: RowTally,
     config: PipelineConfig,
     fusion_choice: FusionChoice | None,
 ) -> MethodRecord:
     """How the attributions were computed: as set, and as resolved for this model on this device."""
-    points = [n for row in explained for n in row["n_points"]]
     settings, fusion = config.attribution, config.attribution.fusion
     return MethodRecord(
         formula_version=formula_version,
         fingerprint=fingerprint,
         baseline=shard.baseline,
         target=settings.target,
-        objective=_objective(explained, settings),
+        objective=_objective(rows.objectives, settings),
         fusion_rule=fusion.rule,
         fusion_coefficient=fusion.coefficient,
         context_rule=fusion.context_rule,
@@ -141,17 +113,17 @@ def method_record(
         dtype=settings.dtype,
         device=shard.device,
         attention_kernel=shard.attention_kernel,
-        n_layers=len(explained[0]["n_points"]) if explained else 0,
-        mean_points=float(np.mean(points)) if points else 0.0,
+        n_layers=rows.n_layers,
+        mean_points=rows.mean_points,
         points=_points(settings),
         long_texts=_long_texts(settings),
         seed=config.quality.seed,
     )
 
 
-def _objective(explained: list[Row], settings: AttributionConfig) -> str:
+def _objective(found: set[str], settings: AttributionConfig) -> str:
     """As resolved for this model: independent outputs have their logit explained, whatever the settings say."""
-    return ", ".join(sorted({row["objective"] for row in explained})) or settings.objective
+    return ", ".join(sorted(found)) or settings.objective
 
 
 def _points(settings: AttributionConfig) -> str:
@@ -224,19 +196,20 @@ def build_record(  # noqa: PLR0913 - the record has this many sources; all are k
 ) -> GovernanceReport:
     """The record of one explanation, from what the steps returned and the attribution tables they wrote.
 
+    The tables are read once, in the order of `shards`, some rows at a time.
     `signing_key` is the id of the key that will sign the seal, so that a seal taken away is missed.
     """
-    table = list(iter_rows([shard.path for shard in shards], Row))
-    explained = [row for row in table if row["problem"] is None]
-    stated = config.governance
+    rows, stated = RowTally(dataset.segment_columns), config.governance
+    table = iter_rows([shard.path for shard in shards], Row)
+    results = model_results(rows.explained(table), config.quality)  # reads the table, once; `rows` is complete after it
     record = GovernanceReport(
         created_at=created_at,
         fingerprint=fingerprint,
         model=model,
-        data=data_record(dataset, table, explained, stated.split),
-        method=method_record(formula_version, method_fingerprint, shards[0], explained, config, fusion_choice),
+        data=data_record(dataset, rows, stated.split),
+        method=method_record(formula_version, method_fingerprint, shards[0], rows, config, fusion_choice),
         config=config,
-        results=model_results(explained, config.quality),
+        results=results,
         quality=quality,
         drift=drift,
         probe=probe,

@@ -12,9 +12,11 @@ _PROC = Path("/proc")
 
 
 def peak_resident_bytes() -> int:
-    """Largest resident memory of this process so far; Linux counts it in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Largest resident memory of this process so far.
+
+    Linux has it in /proc: what `getrusage` says there begins at what the process held that started this one.
+    """
+    return _high_water_mark() or _reported_peak()
 
 
 def resident_bytes() -> int:
@@ -39,6 +41,21 @@ def resident_bytes() -> int:
 def own_resident_bytes() -> int:
     """Resident memory of this process alone; where there is no /proc, its peak."""
     return _resident(_PROC / "self") or peak_resident_bytes()
+
+
+def _high_water_mark() -> int:
+    """0 where there is no /proc."""
+    try:
+        lines = (_PROC / "self" / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def _reported_peak() -> int:
+    """macOS counts in bytes, others in KiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _parent(process: Path) -> int | None:

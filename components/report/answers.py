@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from components.common.outputs import MOVED
 from components.table.gold import answer_text, output_of
+from components.table.reader import iter_batches
+from components.table.rows import id_digest
+from schemas.drift import DriftReport
 
 #: What `answer_of` reads.
 ANSWER_COLUMNS = ("predicted", "logits")
@@ -31,3 +38,45 @@ class Answer:
 def answer_of(row: Mapping[str, Any]) -> Answer:
     """The answer in a row of the attribution table that has one."""
     return Answer(row["predicted"], output_of(row), answer_text(row))
+
+
+def unit_of_outputs(drift: DriftReport) -> float | None:
+    """Of a compared regression, what changes of its predictions are measured in."""
+    return None if drift.prediction_change is None else drift.prediction_change.unit
+
+
+def read_answers(tables: Iterable[Path]) -> Answers:
+    """The answers to all explained rows."""
+    batches = iter_batches(tables, ("id", *ANSWER_COLUMNS), explained=True)
+    return Answers(row for batch in batches for row in batch.to_pylist())
+
+
+class Answers:
+    """The answers of many rows, by id: of a row 25 bytes are held, with the digest of its id."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """`rows` have an `id` and `ANSWER_COLUMNS`."""
+        names: dict[str, int] = {}
+        digests, classes, outputs, numeric = array("Q"), array("q"), array("d"), array("b")
+        for row in rows:
+            output = output_of(row)
+            digests.append(id_digest(row["id"]))
+            classes.append(names.setdefault(row["predicted"], len(names)))
+            outputs.append(0.0 if output is None else output)
+            numeric.append(output is not None)
+        order = np.argsort(np.array(digests, np.uint64), kind="stable")
+        self._names = list(names)
+        self._digests, self._classes = np.array(digests, np.uint64)[order], np.array(classes, np.int64)[order]
+        self._outputs, self._numeric = np.array(outputs)[order], np.array(numeric, np.bool_)[order]
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def of(self, name: str) -> Answer | None:
+        """The answer of the row of this id; None without one."""
+        digest = np.uint64(id_digest(name))
+        place = int(np.searchsorted(self._digests, digest, side="right")) - 1
+        if place < 0 or self._digests[place] != digest:
+            return None
+        logits = [float(self._outputs[place])] if self._numeric[place] else None
+        return answer_of({"predicted": self._names[self._classes[place]], "logits": logits})

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.common.errors import CouldNotRunError
-from components.report import rows
+from components.report.choice import read_briefs
 from components.report.drawing import charts, formats
 from components.report.payload import embed
 from components.report.sections import Material, all_sections
@@ -69,7 +69,7 @@ def _csp_hash(content: str) -> str:
 
 def render(record: GovernanceReport, tables: list[Path], reference_tables: list[Path]) -> str:
     """The page as HTML; see `components.report.build`."""
-    briefs = rows.read_briefs(tables)
+    briefs = read_briefs(tables, reference_tables, record.drift)
     material = Material(record, tables, reference_tables, briefs, embed(record, briefs, tables, reference_tables))
     templates = environment()
     common = {"record": record, "units": material.units, "embedded": material.embedded, "size": charts.SIZE}

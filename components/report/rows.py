@@ -1,8 +1,8 @@
-"""Rows of the attribution table for the page: a few columns of all, more of the few that are drawn, those worth a look first."""
+"""Rows of the attribution table for the page: the few that are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from components.report.answers import ANSWER_COLUMNS, Answer, answer_of
 from components.table import gold
 from components.table.reader import iter_batches
 
-_BRIEF = ["row", "id", "converged", "residuals", "n_points"]
 _DRAWN = [
     *(
         "row",
@@ -28,19 +27,6 @@ _DRAWN = [
     ),
     *("content", "values", "words", "residuals", "converged", "coverage"),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What every explained row is chosen by. `residuals` and `n_points` have one entry per layer."""
-
-    row: int
-    id: str
-    answer: Answer
-    wrong: bool
-    converged: bool
-    residuals: tuple[float, ...]
-    n_points: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +74,9 @@ class ReferenceRow:
     words: tuple[Word, ...]
 
 
-def read_briefs(paths: Iterable[Path]) -> list[Brief]:
-    """Every explained row, in the order of the data set; rows with a problem are left out."""
-    return sorted((_brief(record) for record in _records(paths, [*_BRIEF, *gold.COLUMNS])), key=lambda brief: brief.row)
-
-
 def read_drawn(paths: Iterable[Path], rows: Iterable[int]) -> dict[int, Drawn]:
     """The rows to draw, by their position in the data set."""
     return {record["row"]: _drawn(record) for record in _records(paths, [*_DRAWN, *gold.COLUMNS], ("row", sorted(rows)))}
-
-
-def read_answers(paths: Iterable[Path]) -> dict[str, Answer]:
-    """The answer to every explained row, by id."""
-    return {record["id"]: answer_of(record) for record in _records(paths, ["id", *ANSWER_COLUMNS])}
 
 
 def read_image_paths(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, str]:
@@ -121,11 +97,6 @@ def _records(paths: Iterable[Path], columns: list[str], among: tuple[str, list[A
         yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
-def _brief(record: dict[str, Any]) -> Brief:
-    plain = {name: _frozen(record[name]) for name in _BRIEF}
-    return Brief(answer=answer_of(record), wrong=gold.is_wrong(record), **plain)
-
-
 def _drawn(record: dict[str, Any]) -> Drawn:
     plain = {name: _frozen(record[name]) for name in _DRAWN}
     segments, words = tuple((plain.pop("segments") or {}).items()), _words(record["words"])
@@ -139,62 +110,3 @@ def _words(words: list[dict[str, Any]] | None) -> tuple[Word, ...]:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-_SHARE = 5  # each of the four special groups may take one fifth of the examples
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Rows taken for one reason; `found` counts all such rows, also those not drawn."""
-
-    name: str
-    why: str
-    rows: tuple[int, ...]
-    found: int
-
-
-def choose(briefs: list[Brief], limit: int, changed_reasons: Iterable[str], changed_answers: Set[str]) -> list[Group]:
-    """At most `limit` rows in groups, no row twice, the same for the same input.
-
-    Args:
-        briefs: all explained rows, in the order of the data set.
-        limit: most rows drawn.
-        changed_reasons: ids from the drift report, worst first (same answer, different reason).
-        changed_answers: ids whose answer is another one than the reference's.
-    """
-    by_id = {brief.id: brief for brief in briefs}
-    wrong = [brief for brief in briefs if brief.wrong]
-    special = [
-        ("reasons changed", "same answer, but the reasons changed most", [by_id[i] for i in changed_reasons if i in by_id]),
-        ("not converged", "the integral did not converge", [brief for brief in briefs if not brief.converged]),
-        (
-            "answer changed",
-            "the reference version answered otherwise",
-            [brief for brief in briefs if brief.id in changed_answers],
-        ),
-        ("wrong", "the prediction differs from the gold label", wrong),
-    ]
-    groups: list[Group] = []
-    taken: set[int] = set()
-    for name, why, candidates in special:
-        groups.append(_take(name, why, candidates, min(max(1, limit // _SHARE), limit - len(taken)), taken))
-    groups.append(_take("in order", "the first remaining rows of the data set", briefs, limit - len(taken), taken))
-    return [group for group in groups if group.rows]
-
-
-def ranked(briefs: Iterable[Brief], changed_reasons: Sequence[str], changed_answers: Set[str]) -> list[int]:
-    """All rows, those most worth a look first; arguments as for `choose`. Equals stay in the order of the data set."""
-    place = {key: rank for rank, key in enumerate(changed_reasons)}
-    last = len(place)
-
-    def urgency(brief: Brief) -> tuple[int, bool, bool, bool]:
-        return place.get(brief.id, last), brief.converged, brief.id not in changed_answers, not brief.wrong
-
-    return [brief.row for brief in sorted(briefs, key=urgency)]
-
-
-def _take(name: str, why: str, candidates: list[Brief], most: int, taken: set[int]) -> Group:
-    fresh = [brief.row for brief in candidates if brief.row not in taken][:most]
-    taken.update(fresh)
-    return Group(name, why, tuple(fresh), len(candidates))

@@ -60,13 +60,18 @@ def iter_batches(
         explained: only rows that have an attribution.
         among: a column and its values: only rows with one of these.
     """
+    import pyarrow as pa
+
+    from schemas.attribution import SCHEMA
+
     wanted = list(columns)
+    values = None if among is None else pa.array(list(among[1]), SCHEMA.field(among[0]).type)
     asked = list(dict.fromkeys([*wanted, *(["problem"] if explained else []), *([among[0]] if among else [])]))
     for path in tables:
         with open_table(path, asked) as file:
             present = [name for name in asked if name in file.schema_arrow.names]
             for batch in file.iter_batches(batch_size=rows, columns=present):
-                yield _kept(_completed(batch, asked), explained, among).select(wanted)
+                yield _kept(_completed(batch, asked), explained, among and among[0], values).select(wanted)
 
 
 def _completed(batch: pa.RecordBatch, asked: Iterable[str]) -> pa.RecordBatch:
@@ -81,15 +86,11 @@ def _completed(batch: pa.RecordBatch, asked: Iterable[str]) -> pa.RecordBatch:
     return batch
 
 
-def _kept(batch: pa.RecordBatch, explained: bool, among: tuple[str, Collection[object]] | None) -> pa.RecordBatch:
-    import pyarrow as pa
+def _kept(batch: pa.RecordBatch, explained: bool, name: str | None, values: pa.Array | None) -> pa.RecordBatch:
     import pyarrow.compute as pc
 
     kept = batch.filter(batch["problem"].is_null()) if explained else batch
-    if among is None:
-        return kept
-    name, values = among
-    return kept.filter(pc.is_in(kept[name], value_set=pa.array(list(values), kept[name].type)))
+    return kept if values is None else kept.filter(pc.is_in(kept[name], value_set=values))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -152,12 +152,11 @@ class Reference:
         return float("nan") if between is None else aligned_reason_change(self.units, units, between)
 
 
-def read_references(paths: Iterable[Path]) -> dict[str, Reference]:
-    """Every row that the reference version explained, by id."""
+def read_references(paths: Iterable[Path], ids: Collection[str]) -> dict[str, Reference]:
+    """Those of the rows `ids` that the reference version explained, by id."""
     found: dict[str, Reference] = {}
-    for batch in iter_batches(paths, (*UNIT_COLUMNS, "id", *ANSWER_COLUMNS, *COLUMNS)):
+    for batch in iter_batches(paths, (*UNIT_COLUMNS, "id", *ANSWER_COLUMNS, *COLUMNS), explained=True, among=("id", ids)):
         rows = batch.select(["id", *ANSWER_COLUMNS, *COLUMNS]).to_pylist()
         for row, units in zip(rows, units_in(batch), strict=True):
-            if row["predicted"] is not None:
-                found[row["id"]] = Reference(answer_of(row), {name: row[name] for name in COLUMNS}, units)
+            found[row["id"]] = Reference(answer_of(row), {name: row[name] for name in COLUMNS}, units)
     return found

@@ -5,19 +5,21 @@ Bounded by the number of rows and the megabytes that the settings allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.report.answers import answer_of
+from components.report.answers import answer_of, unit_of_outputs
+from components.report.choice import Briefs, ranked
 from components.report.drawing import heat
 from components.report.payload.columns import Column, Reference, pack, ragged, read_references
 from components.report.payload.packing import PackedRow, PackedUnits, packed_rows
-from components.report.rows import Brief, ranked
 from components.table import gold
 from components.table.orientation import COLUMNS
 from components.table.reader import iter_batches
@@ -36,7 +38,7 @@ _INDEX_COLUMNS = (
     *("row", "id", "probability", "f_input", "f_baseline", "converged", "coverage", "problem"),
     *COLUMNS,
 )
-_GOLD = tuple(name for name in gold.COLUMNS if name not in COLUMNS)
+_LIGHT = tuple(dict.fromkeys((*_INDEX_COLUMNS, *gold.COLUMNS, "segments", "residuals")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +64,21 @@ class Embedded:
         return sum(len(block.data) for block in self.blocks) / 1e6
 
 
-def embed(record: GovernanceReport, briefs: Sequence[Brief], tables: list[Path], reference_tables: list[Path]) -> Embedded:
+def embed(record: GovernanceReport, briefs: Briefs, tables: list[Path], reference_tables: list[Path]) -> Embedded:
     """Pack rows, those most worth a look first: words before pictures and layers, until the allowance is spent."""
     settings = record.config.report
     if not settings.rows or not briefs:
         return Embedded((), 0, 0, 0)
-    known, light = read_references(reference_tables), read_index(tables)
-    worst = [example.id for example in record.drift.worst]
-    change = record.drift.prediction_change
-    unit = None if change is None else change.unit
-    changed = {row["id"] for row in light.values() if _changed(row, known.get(row["id"]), unit)}
-    order = ranked(briefs, worst, changed)[: settings.rows]
-    rows = dict(packed_rows(tables, set(order), known))
+    order = ranked(briefs, settings.rows)
+    light, unexplained = read_index(tables, order), read_unexplained(tables, settings.rows)
+    known = read_references(reference_tables, [row["id"] for row in (*light.values(), *unexplained)])
+    rows = dict(packed_rows(tables, order, known))
     filling = _Filling([rows[row] for row in order], settings.megabytes * 1e6)
     n_rows, n_layers, n_pictures = _fill(filling, record)
-    listed = [_listed(light[row], rows[row], known, set(worst), changed) for row in order[:n_rows]]
-    unexplained = [_listed(row, None, known, set(), set()) for row in light.values() if row["problem"] is not None]
-    whole = Block("index", pack(index_columns([*listed, *unexplained[: settings.rows]])))
+    listing = _Listing(known, {example.id for example in record.drift.worst}, unit_of_outputs(record.drift))
+    listed = [listing.line(light[row], rows[row].drift) for row in order[:n_rows]]
+    listed += [listing.line(row, None) for row in unexplained]
+    whole = Block("index", pack(index_columns(listed)))
     return Embedded((whole, *filling.blocks) if n_rows else (), n_rows, n_layers, n_pictures)
 
 
@@ -129,25 +129,32 @@ def picture_columns(processor: Path) -> Callable[[Chunk], Columns]:
     return columns
 
 
-def read_index(paths: Iterable[Path]) -> dict[int, dict[str, Any]]:
-    """The light columns of every row, also of those without attribution, by position in the data set."""
-    found = {}
-    for batch in iter_batches(paths, (*_INDEX_COLUMNS, *_GOLD, "segments", "residuals")):
-        logits, residuals = ragged(batch["logits"]), ragged(batch["residuals"])
-        segments = batch["segments"].to_pylist()
-        answered = batch.select(list(gold.COLUMNS)).to_pylist(maps_as_pydicts="strict")
-        for i, row in enumerate(batch.select(list(_INDEX_COLUMNS)).to_pylist()):
-            row |= {
-                "answer": None if answered[i]["predicted"] is None else answer_of(answered[i]),
-                "predicted": answered[i]["predicted"],
-                "label": gold.gold_text(answered[i]),
-                "wrong": row["problem"] is None and gold.is_wrong(answered[i]),
-                "segments": dict(segments[i] or ()),
-                "margin": margin(logits[i]),
-                "residual": residuals[i].max() if len(residuals[i]) else None,
-            }
-            found[row["row"]] = row
-    return found
+def read_index(paths: Iterable[Path], rows: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The light columns of `rows`, by position in the data set."""
+    batches = iter_batches(paths, _LIGHT, among=("row", rows))
+    return {row["row"]: row for batch in batches for row in _light(batch)}
+
+
+def read_unexplained(paths: Iterable[Path], most: int) -> list[dict[str, Any]]:
+    """The same columns of the first rows without attribution."""
+    batches = (batch.filter(batch["problem"].is_valid()) for batch in iter_batches(paths, _LIGHT))
+    return list(islice((row for batch in batches for row in _light(batch)), most))
+
+
+def _light(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    logits, residuals = ragged(batch["logits"]), ragged(batch["residuals"])
+    segments = batch["segments"].to_pylist()
+    answered = batch.select(list(gold.COLUMNS)).to_pylist(maps_as_pydicts="strict")
+    for i, row in enumerate(batch.select(list(_INDEX_COLUMNS)).to_pylist()):
+        yield row | {
+            "answer": None if answered[i]["predicted"] is None else answer_of(answered[i]),
+            "predicted": answered[i]["predicted"],
+            "label": gold.gold_text(answered[i]),
+            "wrong": row["problem"] is None and gold.is_wrong(answered[i]),
+            "segments": dict(segments[i] or ()),
+            "margin": margin(logits[i]),
+            "residual": residuals[i].max() if len(residuals[i]) else None,
+        }
 
 
 def index_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Column]:
@@ -201,35 +208,36 @@ def _fill(filling: _Filling, record: GovernanceReport) -> tuple[int, int, int]:
     return n_rows, filling.fill({"layers": layer_columns}, n_rows), n_pictures
 
 
-def _changed(row: dict[str, Any], reference: Reference | None, unit: float | None) -> bool:
-    return reference is not None and row["answer"] is not None and row["answer"].differs(reference.answer, unit)
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What lines of the index say beside the row itself: the reference's rows by id, the drift report's examples, their unit."""
 
+    known: Mapping[str, Reference]
+    worst: Set[str]
+    unit: float | None
 
-def _listed(
-    row: dict[str, Any], packed: PackedRow | None, known: Mapping[str, Reference], worst: set[str], changed: set[str]
-) -> dict[str, Any]:
-    reference = known.get(row["id"])
-    return row | {
-        "reference": reference.answer.predicted if reference else None,
-        "reference_output": reference.answer.output if reference else None,
-        "reference_target": reference.toward(row).explained["target"] if reference else None,
-        "drift": packed.drift if packed else None,
-        "flags": sum(_flags(row, worst, changed)),
-    }
+    def line(self, row: dict[str, Any], drift: float | None) -> dict[str, Any]:
+        reference = self.known.get(row["id"])
+        return row | {
+            "reference": reference.answer.predicted if reference else None,
+            "reference_output": reference.answer.output if reference else None,
+            "reference_target": reference.toward(row).explained["target"] if reference else None,
+            "drift": drift,
+            "flags": sum(self._flags(row, reference)),
+        }
 
-
-def _flags(row: dict[str, Any], worst: set[str], changed: set[str]) -> Iterator[int]:
-    if row["problem"] is not None:
-        yield PROBLEM
-        return
-    if row["wrong"]:
-        yield WRONG
-    if row["id"] in changed:
-        yield CHANGED
-    if not row["converged"]:
-        yield UNCONVERGED
-    if row["id"] in worst:
-        yield REASONS
+    def _flags(self, row: dict[str, Any], reference: Reference | None) -> Iterator[int]:
+        if row["problem"] is not None:
+            yield PROBLEM
+            return
+        if row["wrong"]:
+            yield WRONG
+        if reference is not None and row["answer"].differs(reference.answer, self.unit):
+            yield CHANGED
+        if not row["converged"]:
+            yield UNCONVERGED
+        if row["id"] in self.worst:
+            yield REASONS
 
 
 def _units(side: str, units: Sequence[PackedUnits]) -> dict[str, Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,18 +134,17 @@ class PackedRow:
 
 
 def packed_rows(
-    paths: Iterable[Path], wanted: Container[int], references: Mapping[str, Reference]
+    paths: Iterable[Path], wanted: Collection[int], references: Mapping[str, Reference]
 ) -> Iterator[tuple[int, PackedRow]]:
     """Position in the data set and packed row, for the `wanted` positions, in the tables' order."""
     columns = dict.fromkeys((*UNIT_COLUMNS, *_PLAIN, *_RAGGED, "tokens", "layers"))
-    for batch in iter_batches(paths, columns):
+    for batch in iter_batches(paths, columns, among=("row", wanted)):
         plain, arrays = batch.select(list(_PLAIN)).to_pylist(), {name: ragged(batch[name]) for name in _RAGGED}
         units, layers = units_in(batch), matrices(batch["layers"])
         for i, row in enumerate(plain):
-            if row["row"] in wanted:
-                row |= {name: array[i] for name, array in arrays.items()}
-                row |= {"units": units[i], "layers": layers[i], "tokens": batch["tokens"][i].as_py() if row["image"] else []}
-                yield row["row"], _packed(row, references.get(row["id"]))
+            row |= {name: array[i] for name, array in arrays.items()}
+            row |= {"units": units[i], "layers": layers[i], "tokens": batch["tokens"][i].as_py() if row["image"] else []}
+            yield row["row"], _packed(row, references.get(row["id"]))
 
 
 def _packed(row: Mapping[str, Any], reference: Reference | None) -> PackedRow:

@@ -9,8 +9,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
+from components.report.answers import unit_of_outputs
+from components.report.choice import Briefs
 from components.report.payload import Embedded
-from components.report.rows import Brief
 from schemas.base import CheckVerdict
 from schemas.drift import WordShift
 from schemas.governance import GovernanceReport
@@ -18,12 +19,12 @@ from schemas.governance import GovernanceReport
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The record, both versions' attribution tables, every explained row of the candidate, and the rows packed into the page."""
+    """The record, both versions' tables, what is kept of every row of the candidate, and the rows packed into the page."""
 
     record: GovernanceReport
     tables: list[Path]
     reference_tables: list[Path]
-    briefs: list[Brief]
+    briefs: Briefs
     embedded: Embedded
 
     @property
@@ -40,8 +41,7 @@ class Material:
     @property
     def unit_of_outputs(self) -> float | None:
         """Of a compared regression, what changes of its predictions are measured in."""
-        change = self.record.drift.prediction_change
-        return None if change is None else change.unit
+        return unit_of_outputs(self.record.drift)
 
     @property
     def firing(self) -> list[WordShift]:

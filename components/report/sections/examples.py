@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from components.report import rows
+from components.report.choice import Group, choose
 from components.report.drawing import formats, heat
 from components.report.payload import CHUNK
-from components.report.rows import Drawn, Group, ReferenceRow, Word, choose
+from components.report.rows import Drawn, ReferenceRow, Word
 from components.report.sections import Material, Section
 
 _STRONGEST_PATCHES = 3
@@ -134,15 +135,11 @@ def _views(material: Material, groups: list[Group]) -> list[ExampleView]:
 
 
 def _context(material: Material) -> dict[str, Any]:
-    record, briefs = material.record, material.briefs
-    answers = rows.read_answers(material.reference_tables)
-    unit = material.unit_of_outputs
-    changed = {brief.id for brief in briefs if brief.answer.differs(answers.get(brief.id, brief.answer), unit)}
-    groups = choose(briefs, record.config.report.examples, [example.id for example in record.drift.worst], changed)
+    groups = choose(material.briefs, material.record.config.report.examples)
     return {
         "groups": groups,
         "examples": _views(material, groups),
-        "has_reference_table": bool(answers),
+        "has_reference_table": material.briefs.n_reference > 0,
         "chunk": CHUNK,
     }
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from components.report.checks import folded_checks
+from components.report.choice import Briefs
 from components.report.drawing import charts, formats
 from components.report.drawing.charts import Line, LineChart, Point, Tick
-from components.report.rows import Brief
 from components.report.sections import Material, Section
 from schemas.quality import FalsificationSummary, RandomisationStage
 
@@ -30,20 +30,13 @@ class LayerResidual:
     mean_points: float
 
 
-def layer_residuals(briefs: list[Brief]) -> list[LayerResidual]:
+def layer_residuals(briefs: Briefs) -> list[LayerResidual]:
     """One entry per layer; empty without rows."""
-    if not briefs:
-        return []
-    residuals = np.array([brief.residuals for brief in briefs], dtype=float)
-    points = np.array([brief.n_points for brief in briefs], dtype=float)
-    columns = zip(
-        np.median(residuals, axis=0),
-        np.percentile(residuals, 95, axis=0),
-        residuals.max(axis=0),
-        points.mean(axis=0),
-        strict=True,
-    )
-    return [LayerResidual(layer, *(float(value) for value in column)) for layer, column in enumerate(columns)]
+    columns = enumerate(zip(briefs.residuals.T, briefs.mean_points, strict=True))
+    return [
+        LayerResidual(layer, float(np.median(of_layer)), float(np.percentile(of_layer, 95)), float(of_layer.max()), float(points))
+        for layer, (of_layer, points) in columns
+    ]
 
 
 def randomisation_chart(attempt: FalsificationSummary | None) -> LineChart | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from components.report.choice import Briefs
 from components.report.drawing import formats
-from components.report.rows import Brief
 from components.report.sections import Material, Section
 from schemas.drift import Statistic
 from schemas.governance import GovernanceReport
@@ -32,7 +32,7 @@ class Tile:
     note: str
 
 
-def alerts(record: GovernanceReport, briefs: list[Brief]) -> list[Alert]:
+def alerts(record: GovernanceReport, briefs: Briefs) -> list[Alert]:
     """Grave warnings first."""
     found = [*_grave_alerts(record), *_run_alerts(record, briefs)]
     return sorted(found, key=lambda alert: not alert.grave)
@@ -63,9 +63,9 @@ def _margin_line(control: Control) -> str:
     return f"{formats.readable(control.name)}: margin {formats.signed(control.margin)} ({interval})"
 
 
-def _run_alerts(record: GovernanceReport, briefs: list[Brief]) -> Iterator[Alert]:
+def _run_alerts(record: GovernanceReport, briefs: Briefs) -> Iterator[Alert]:
     data, scorer = record.data, record.quality.scorer
-    unconverged = sum(not brief.converged for brief in briefs)
+    unconverged = briefs.n_unconverged
     if unconverged:
         share = f"{formats.count(unconverged)} of {formats.rows(len(briefs))}"
         yield _note("Some integrals did not converge", f"{share}; they are kept, marked, and counted by the quality checks.")
@@ -112,10 +112,10 @@ def _error_tile(record: GovernanceReport) -> Tile:
     return Tile("Mean absolute error", formats.plain(found.mean_absolute_error), note)
 
 
-def _explanation_tiles(record: GovernanceReport, briefs: list[Brief]) -> Iterator[Tile]:
+def _explanation_tiles(record: GovernanceReport, briefs: Briefs) -> Iterator[Tile]:
     rest = f"{formats.count(record.data.n_skipped)} skipped" if record.data.n_skipped else "none skipped"
-    unconverged = sum(not brief.converged for brief in briefs)
-    yield Tile("Rows explained", formats.count(record.data.n_explained), f"{rest}, {formats.count(unconverged)} not converged")
+    note = f"{rest}, {formats.count(briefs.n_unconverged)} not converged"
+    yield Tile("Rows explained", formats.count(record.data.n_explained), note)
     random = _random_control(record.quality.controls)
     if random:
         note = f"{random.margin_interval.level * 100:g} % interval {formats.interval(random.margin_interval)}"

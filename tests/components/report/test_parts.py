@@ -1,4 +1,4 @@
-"""The pure parts of the report: selection, heat text, layer flow, numbers, chart geometry, first-screen facts."""
+"""The pure parts of the report: heat text, layer flow, numbers, chart geometry, first-screen facts."""
 
 from __future__ import annotations
 
@@ -14,53 +14,19 @@ from hypothesis import strategies as st
 
 from components.report.answers import Answer
 from components.report.checks import folded_checks
+from components.report.choice import read_briefs
 from components.report.drawing import charts, formats, heat
 from components.report.page import environment
 from components.report.payload import Embedded
-from components.report.rows import Brief, Word, choose, ranked, read_briefs
+from components.report.rows import Word
 from components.report.sections import Material
-from components.report.sections.quality import layer_residuals
 from components.report.sections.summary import tiles
 from schemas.base import CheckVerdict, Interval
 from schemas.drift import LayerProfile, WordShift
 from schemas.quality import Control, Curve
-from tests.helpers import sample_quality, sample_records, sample_tables
+from tests.helpers import sample_quality, sample_records
 
-
-def _brief(row: int, *, predicted: str = "A", label: str | None = "A", converged: bool = True) -> Brief:
-    answer = Answer(predicted, None, predicted)
-    return Brief(row, f"r{row}", answer, label != predicted, converged, (0.01 * row, 0.0), (9, 3))
-
-
-# selection
-
-
-def test_every_special_group_gets_a_fifth_and_order_fills_the_rest() -> None:
-    briefs = [_brief(row, converged=row >= 20, label="B" if row >= 90 else "A") for row in range(100)]
-    groups = choose(briefs, 20, ["r50", "r3"], {"r60"})
-    rows = {group.name: group.rows for group in groups}
-    assert rows == {
-        "reasons changed": (50, 3),
-        "not converged": (0, 1, 2, 4),
-        "answer changed": (60,),
-        "wrong": (90, 91, 92, 93),
-        "in order": (5, 6, 7, 8, 9, 10, 11, 12, 13),
-    }
-    assert {group.name: group.found for group in groups}["not converged"] == 20
-
-
-@given(n=st.integers(0, 40), limit=st.integers(0, 50), seed=st.integers(0, 5))
-def test_selection_takes_as_many_rows_as_it_may_and_none_twice(n: int, limit: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    briefs = [_brief(row, converged=bool(random.random() < 0.7), label=str(random.choice(["A", "B"]))) for row in range(n)]
-    groups = choose(briefs, limit, ["r1", "unknown"], {"r2"})
-    rows = [row for group in groups for row in group.rows]
-    assert len(rows) == len(set(rows)) == min(n, limit)
-
-
-def test_ranking_puts_changed_reasons_first_and_keeps_the_order_of_equals() -> None:
-    briefs = [_brief(0), _brief(1, label="B"), _brief(2), _brief(3, converged=False), _brief(4), _brief(5, converged=False)]
-    assert ranked(briefs, ["r4", "r0", "gone"], {"r2"}) == [4, 0, 3, 5, 2, 1]
+# answers
 
 
 def test_a_number_is_another_answer_when_it_moved_by_half_a_typical_deviation() -> None:
@@ -115,23 +81,6 @@ def test_only_the_beginning_of_a_very_long_text_is_drawn() -> None:
     text = "x" * (heat.MAX_CHARACTERS + 7)
     assert sum(len(piece.text) for piece in heat.pieces(text, [], [], 1.0)) == heat.MAX_CHARACTERS
     assert heat.characters_left_out(text) == 7
-
-
-# rows
-
-
-def test_rows_with_a_problem_are_left_out_and_shards_are_put_in_order(tmp_path: Path) -> None:
-    path = sample_tables.text_table(tmp_path / "t.parquet", sample_tables.reviews(6, 1), seed=2, boost={})
-    assert [brief.row for brief in read_briefs([path])] == list(range(6))
-
-
-def test_layer_residuals_by_hand() -> None:
-    layers = layer_residuals([_brief(row) for row in range(1, 6)])
-    assert layers[0].median == pytest.approx(0.03)
-    assert layers[0].percentile_95 == pytest.approx(0.048)  # linear between 0.04 and 0.05
-    assert layers[0].worst == pytest.approx(0.05)
-    assert [layer.mean_points for layer in layers] == [9.0, 3.0]
-    assert layer_residuals([]) == []
 
 
 # numbers
@@ -234,10 +183,9 @@ def test_a_shift_is_drawn_from_old_to_new() -> None:
 
 def test_tiles_of_a_drifted_version(tmp_path: Path) -> None:
     sample = sample_records.drifted(tmp_path)
-    shown = {
-        tile.label: tile
-        for tile in tiles(Material(sample.record, sample.tables, [], read_briefs(sample.tables), Embedded((), 0, 0, 0)))
-    }
+    briefs = read_briefs(sample.tables, [], sample.record.drift)
+    material = Material(sample.record, sample.tables, [], briefs, Embedded((), 0, 0, 0))
+    shown = {tile.label: tile for tile in tiles(material)}
     assert shown["Answers changed"].value == str(sample.record.drift.flipped)
     assert shown["Words with a new role"].value == "1"
     assert shown["Margin over random"].note == "95 % interval 0.645 to 0.687"

@@ -15,12 +15,12 @@ from hypothesis.extra import numpy as arrays
 from components.drift.pairing import Pairs
 from components.drift.statistics import agreement
 from components.report import build
+from components.report.choice import read_briefs
 from components.report.drawing import heat
 from components.report.page import script
 from components.report.payload import CHUNK, Embedded, columns, embed, embedding
 from components.report.payload.columns import Units, aligned_reason_change, quantised, read_references
 from components.report.payload.packing import MAX_WORDS, Tokens, flow_of, packed_units, strongest
-from components.report.rows import read_briefs
 from schemas.config import PipelineConfig, ReportConfig
 from tests.helpers import sample_records, sample_tables
 from tests.helpers.explained import explained
@@ -32,7 +32,8 @@ from tests.helpers.sample_records import Sample
 def _embedded(sample: Sample, **settings: float) -> Embedded:
     config = PipelineConfig(report=ReportConfig(**settings))  # type: ignore[call-arg, arg-type]
     record = sample.record.model_copy(update={"config": config})
-    return embed(record, read_briefs(sample.tables), sample.tables, sample.reference_tables or [])
+    references = sample.reference_tables or []
+    return embed(record, read_briefs(sample.tables, references, record.drift), sample.tables, references)
 
 
 def _blocks(embedded: Embedded) -> dict[str, dict]:
@@ -175,7 +176,7 @@ def test_reason_change_joins_words_that_were_cut_differently() -> None:
 
 def test_without_a_common_class_nothing_is_compared(tmp_path: Path) -> None:
     sample = sample_records.drifted(tmp_path)
-    reference = read_references(sample.reference_tables or [])["row-9"]
+    reference = read_references(sample.reference_tables or [], ["row-9"])["row-9"]
     labels = sample.record.model.labels
     other = next(name for name in labels if name != reference.explained["target"])
     assert np.isnan(reference.drift(explained(other, labels, "logit"), reference.units))

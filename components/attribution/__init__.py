@@ -1,6 +1,6 @@
 """The attribution step: the only one that runs the engine. Examples go in, one Parquet file per shard comes out."""
 
-from components.attribution.estimation import Estimate, estimate, takes_longer
+from components.attribution.estimation import Estimate, estimate, most_seconds
 from components.attribution.falsification import falsification_steps, falsify
 from components.attribution.method import (
     device_versions,
@@ -34,9 +34,9 @@ __all__ = [
     "formula_version",
     "intact",
     "method_fingerprint",
+    "most_seconds",
     "per_label",
     "recorded_threads",
-    "takes_longer",
     "targets_of",
     "use_threads",
     "uses_gpu",

@@ -82,18 +82,18 @@ def _resident_peak() -> int:
     return held + (held - own_resident_bytes())
 
 
-def takes_longer(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig, *, than_s: float) -> bool:
-    """Whether attributing `examples` may take longer than `than_s` seconds, from passing a row of typical length.
+def most_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> float:
+    """About the most seconds that attributing `examples` should take, from passing a row of typical length.
 
-    A row alone takes longer than its share of a batch, and the first of its length longer than the others, so the answer errs
-    towards yes.
+    A row alone takes longer than its share of a batch, and the first of its length longer than the others, so this is more
+    often too much than too little.
     """
     rows = sorted(_lengths(snapshot, examples, config), key=lambda row: row[0])
     if not rows:
-        return False
+        return 0.0
     length, example = rows[len(rows) // 2]
     typical = _call(snapshot, [example], config)
-    return typical * sum(tokens for tokens, _ in rows) / length > than_s
+    return typical * sum(tokens for tokens, _ in rows) / length
 
 
 def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[_Group]:

@@ -41,13 +41,18 @@ def announce(release: Release, force: bool) -> None:
 def _expected(release: Release) -> str:
     """What attribution should cost. An estimate worth the name passes groups of rows: a short run is not held up by it."""
     work = release.snapshot, dataset.examples_of(release), release.config.attribution
-    if not attribution.takes_longer(*work, than_s=_SHORT_S):
-        return f"attribution should take less than {_SHORT_S / 60:g} minutes"
+    most = attribution.most_seconds(*work)
+    if most < _SHORT_S:
+        return f"attribution should take {_rounded(most)} at most"
     expected = attribution.estimate(*work)
     return (
-        f"attribution should take about {max(1, round(expected.seconds))} s and {expected.peak_bytes / 2**30:.1f} GiB "
+        f"attribution should take about {_rounded(expected.seconds)} and {expected.peak_bytes / 2**30:.1f} GiB "
         "of memory (measured on a few rows)"
     )
+
+
+def _rounded(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
 _log = logging.getLogger(__name__)

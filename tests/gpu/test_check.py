@@ -67,6 +67,7 @@ def test_parity_fails_on_tf32_and_on_other_values(monkeypatch):
     assert not parts.parity("cpu", ["tiny"])["passed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "passed", "skipped"), [("pass", True, 0), ("assert False", False, 0), ("pytest.skip('none')", False, 1)]
 )
@@ -79,6 +80,7 @@ def test_a_marked_test_that_is_skipped_is_no_pass(body, passed, skipped, tmp_pat
     assert (found["passed"], len(found["skipped"]), found["n_passed"]) == (passed, skipped, int(passed))
 
 
+@pytest.mark.slow
 def test_no_marked_test_at_all_is_no_pass(tmp_path):
     assert not parts.marked_tests("cpu", [tmp_path])["passed"]
 

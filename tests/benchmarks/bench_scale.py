@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from components.attribution import estimate, explain_shard
+from components.common.memory import peak_resident_bytes
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
-from tests.benchmarks.machine import describe, in_child, peak_memory_increase, resident_peak
+from tests.benchmarks.machine import describe, in_child, peak_memory_increase
 from tests.benchmarks.stages import STAGES, exponents, measure_stage, prepare
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
@@ -94,7 +95,7 @@ def measure(model: Path, rows: Path | None, n: int) -> dict[str, Any]:
         "seconds": seconds,
         "expected_seconds_ratio": expected.seconds / seconds,
         "peak_increase_mb": peak / 1e6,
-        "expected_peak_ratio": expected.peak_bytes / resident_peak(),
+        "expected_peak_ratio": expected.peak_bytes / peak_resident_bytes(),
     }
 
 

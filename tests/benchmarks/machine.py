@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 from calig.products import Products
+from components.common.memory import own_resident_bytes, peak_resident_bytes
 
 T = TypeVar("T")
 
@@ -86,14 +87,9 @@ def peak_memory_increase(work: Callable[[], object], device: str) -> float:
         work()
         return float(torch.cuda.max_memory_allocated() - before)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading the model
-    before = _resident("VmRSS")
+    before = own_resident_bytes()
     work()
-    return float(_resident("VmHWM") - before)
-
-
-def resident_peak() -> int:
-    """Most bytes this process has held since the last `peak_memory_increase` began (Linux only)."""
-    return _resident("VmHWM")
+    return float(peak_resident_bytes() - before)
 
 
 def describe() -> dict[str, Any]:
@@ -120,9 +116,3 @@ class _Counting(TorchDispatchMode):
 
 def _shapes(tensors: Iterable[torch.Tensor]) -> list[torch.Size]:
     return [tensor.shape for tensor in tensors]
-
-
-def _resident(entry: str) -> int:
-    """Bytes: VmRSS is what the process holds now, VmHWM the most it has held."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{entry}:"))
-    return 1024 * int(line.split()[1])

@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 from calig.batching import return_memory
 from calig.metrics.perturbation import Perturbation, PerturbedInput
 from components import attribution, datasets, drift, governance, quality, report
+from components.common.memory import peak_resident_bytes
 from schemas.attribution import SCHEMA, ShardResult
 from schemas.config import AttributionConfig, MonitorConfig, PipelineConfig, QualityConfig
 from schemas.governance import GovernanceReport
 from schemas.quality import ScorerRecord
 from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import DatasetRef, Example, ModelSnapshot
-from tests.benchmarks.machine import peak_memory_increase, resident_peak
+from tests.benchmarks.machine import peak_memory_increase
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import save_tiny_bert
 
@@ -56,7 +57,7 @@ def measure_stage(stage: str, folder: Path, n: int) -> dict[str, Any]:
         "seconds": perf_counter() - started,
         "cpu_seconds": process_time() - worked,
         "peak_increase_mb": peak / 1e6,
-        "peak_mb": resident_peak() / 1e6,
+        "peak_mb": peak_resident_bytes() / 1e6,
     }
 
 

@@ -21,6 +21,7 @@ from calig.batching import suitable_batch_tokens
 from calig.passes import Paths
 from components.attribution import estimate
 from components.attribution.running import attribute_examples
+from components.common.memory import peak_resident_bytes
 from components.scoring.batches import Arrays
 from components.scoring.models import open_classifier
 from components.scoring.session import exported, open_session
@@ -28,7 +29,7 @@ from schemas.config import AttributionConfig
 from schemas.release import Example
 from tests.benchmarks.cases import BUILT_IN, Case, Loaded
 from tests.benchmarks.comparison import measure
-from tests.benchmarks.machine import in_child, matmul_operations, matmul_peak, peak_memory_increase, resident_peak, timed
+from tests.benchmarks.machine import in_child, matmul_operations, matmul_peak, peak_memory_increase, timed
 from tests.helpers.snapshots import snapshot_of
 
 #: `passed` says whether what must hold does; the other entries are figures.
@@ -250,7 +251,7 @@ def _expected_and_measured(device: str, model: str, n_rows: int) -> tuple[int, i
         examples = [Example(row=i, id=str(i), text=text) for i, text in enumerate(BUILT_IN[model].items(n_rows))]
         expected = estimate(snapshot, examples, config).peak_bytes
         peak_memory_increase(lambda: attribute_examples(snapshot, examples, config, None), device)
-        return expected, torch.cuda.max_memory_allocated() if device == "cuda" else resident_peak()
+        return expected, torch.cuda.max_memory_allocated() if device == "cuda" else peak_resident_bytes()
 
 
 def _fastest(session: Callable[[Arrays], Any], arrays: Arrays) -> float:

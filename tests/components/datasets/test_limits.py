@@ -85,14 +85,14 @@ def test_beyond_a_limit_is_refused(tmp_path: Path, name: str, texts: list[str], 
 
 #: Prints how much the process grew, MB, by reading the first row of a file.
 _GROWTH = """
-import resource, sys
+import sys
 from pathlib import Path
 import pyarrow.parquet, pyarrow.compute
+from components.common.memory import peak_resident_bytes
 from components.datasets import load
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-before = peak()
+before = peak_resident_bytes()
 assert len(load(Path(sys.argv[1]), limit=1, labels=(), modality="text")[1]) == 1
-print(peak() - before)
+print((peak_resident_bytes() - before) // 2**20)
 """
 
 

@@ -12,10 +12,11 @@ from types import MappingProxyType
 import numpy as np
 
 from components.common.outputs import MOVED, typical_deviation
+from components.table.by_id import ById, id_digest
 from components.table.gold import answer_text, gold_text, is_regression
 from components.table.orientation import NamedTarget, opposite, orientation, sign_between
 from components.table.reader import iter_rows
-from components.table.rows import Row, id_digest
+from components.table.rows import Row
 from components.table.units import Floats, Span, align, finite, layer_shares, layers_by_unit, name_of, units_of
 from schemas.drift import Coverage
 
@@ -173,16 +174,14 @@ class _Targets:
             self._different += [row] if number == len(self._different) else []
             digests.append(id_digest(row["id"]))
             targets.append(number)
-        order = np.argsort(np.array(digests, dtype=np.uint64))
-        self._digests, self._targets = np.array(digests, dtype=np.uint64)[order], np.array(targets, dtype=np.int64)[order]
+        self._numbers = ById(digests, np.array(targets, dtype=np.int64))
 
     def of(self, name: str) -> NamedTarget | None:
         """The target of the row of this id; None without one."""
-        digest = np.uint64(id_digest(name))
-        place = int(np.searchsorted(self._digests, digest))
-        if place == len(self._digests) or self._digests[place] != digest:
+        numbers = self._numbers.of(name)
+        if not len(numbers):
             return None
-        found: NamedTarget = self._different[self._targets[place]].copy()
+        found: NamedTarget = self._different[numbers[0]].copy()
         found["id"] = name
         return found
 

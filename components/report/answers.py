@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from components.common.outputs import MOVED
+from components.table.by_id import ById, id_digest
 from components.table.gold import answer_text, output_of
 from components.table.reader import iter_batches
-from components.table.rows import id_digest
 from schemas.drift import DriftReport
 
 #: What `answer_of` reads.
 ANSWER_COLUMNS = ("predicted", "logits")
+
+#: What is held of an answer: the number of its class, the output of a regression, and whether there is one.
+_ANSWER = np.dtype([("predicted", np.int64), ("output", np.float64), ("is_number", np.bool_)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,17 @@ class Answers:
             classes.append(names.setdefault(row["predicted"], len(names)))
             outputs.append(0.0 if output is None else output)
             numeric.append(output is not None)
-        order = np.argsort(np.array(digests, np.uint64), kind="stable")
-        self._names = list(names)
-        self._digests, self._classes = np.array(digests, np.uint64)[order], np.array(classes, np.int64)[order]
-        self._outputs, self._numeric = np.array(outputs)[order], np.array(numeric, np.bool_)[order]
+        answers = np.empty(len(digests), _ANSWER)
+        answers["predicted"], answers["output"], answers["is_number"] = classes, outputs, numeric
+        self._names, self._answers = list(names), ById(digests, answers)
 
     def __len__(self) -> int:
-        return len(self._digests)
+        return len(self._answers)
 
     def of(self, name: str) -> Answer | None:
         """The answer of the row of this id; None without one."""
-        digest = np.uint64(id_digest(name))
-        place = int(np.searchsorted(self._digests, digest, side="right")) - 1
-        if place < 0 or self._digests[place] != digest:
+        found = self._answers.of(name)
+        if not len(found):
             return None
-        logits = [float(self._outputs[place])] if self._numeric[place] else None
-        return answer_of({"predicted": self._names[self._classes[place]], "logits": logits})
+        predicted, output, is_number = found[-1].item()
+        return answer_of({"predicted": self._names[predicted], "logits": [output] if is_number else None})

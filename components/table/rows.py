@@ -6,7 +6,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import CouldNotRunError, InputError
 from components.table import gold, orientation
+from components.table.by_id import ById, id_digest
 from components.table.reader import AGAIN, iter_rows, open_table
 
 Row = dict[str, Any]
@@ -68,15 +68,13 @@ class StoredRows(Mapping[str, Row]):
     Of a row 16 bytes are held, a digest of its id and its place. Rows asked for in order cost one reading of the tables.
     """
 
-    def __init__(self, groups: Sequence[_Group], digests: NDArray[np.uint64], places: NDArray[np.int64]) -> None:
+    def __init__(self, groups: Sequence[_Group], places: ById) -> None:
         self._paths = list(dict.fromkeys(group.path for group in groups))
-        self._groups, self._first = groups, np.array([group.first for group in groups])
-        order = np.argsort(digests, kind="stable")
-        self._digests, self._places = digests[order], places[order]
+        self._groups, self._first, self._places = groups, np.array([group.first for group in groups]), places
         self._read = lru_cache(maxsize=_KEPT_GROUPS)(_read_group)
 
     def __getitem__(self, key: str) -> Row:
-        for place in self._places[slice(*self._equal(key))].tolist():
+        for place in self._places.of(key).tolist():
             group = self._groups[int(np.searchsorted(self._first, place, side="right")) - 1]
             row: Row = self._read(group.path, group.number)[place - group.first]
             if row["id"] == key:  # two ids may have one digest
@@ -88,11 +86,6 @@ class StoredRows(Mapping[str, Row]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-    def _equal(self, key: str) -> tuple[int, int]:
-        digest = np.uint64(id_digest(key))  # of another type the whole array would be converted
-        first, end = (int(np.searchsorted(self._digests, digest, side=side)) for side in ("left", "right"))
-        return first, end
 
 
 def read_rows(tables: Sequence[Path]) -> StoredRows:
@@ -112,7 +105,7 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
                 places.append(place)
         n += len(rows)
     _refuse_duplicates(tables, np.array(of_all, dtype=np.uint64))
-    return StoredRows(groups, np.array(digests, dtype=np.uint64), np.array(places, dtype=np.int64))
+    return StoredRows(groups, ById(digests, np.array(places, dtype=np.int64)))
 
 
 def count_rows(tables: Sequence[Path]) -> int:
@@ -160,11 +153,6 @@ def check_tables(tables: Sequence[Path]) -> None:
         _refuse_duplicates(tables, np.fromiter((id_digest(row["id"]) for row in iter_rows(tables, _Named)), dtype=np.uint64))
     except CouldNotRunError as error:
         raise InputError(error.problem, next_step=error.next_step) from error
-
-
-def id_digest(name: str) -> int:
-    """64 bits of an id: equal ids have equal digests, others almost never."""
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _refuse_duplicates(tables: Sequence[Path], digests: NDArray[np.uint64]) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.common.progress import reporting
-from tests.benchmarks.bench_faithfulness import write
+from tests.benchmarks.bench_faithfulness import ThreadsOption, write
 from tests.benchmarks.faithfulness.digits import save_pretrained_digits
 from tests.benchmarks.faithfulness.prepare import prepare
 from tests.benchmarks.faithfulness.removals import REPLACED
@@ -59,7 +59,6 @@ ModelOption = Annotated[Path | None, typer.Option(help="A classifier fine-tuned 
 RowsOption = Annotated[int, typer.Option(min=2, help="The first so many test reviews, in a seeded order.")]
 ImagesOption = Annotated[int, typer.Option(min=0, help="Test images; 0: none.")]
 WorkOption = Annotated[Path, typer.Option(help="Where finished rows and models are kept; a later run goes on.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Default: PyTorch's choice.")]
 
 
 def bench(

@@ -84,16 +84,14 @@ def _save_bert_base(folder: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
     config = BertConfig(vocab_size=len(bert_vocabulary()), initializer_range=0.04)
-    _save_seeded(BertForSequenceClassification, config, folder)
-    save_tiny_tokenizer(folder, max_length=512)
+    _save_text_classifier(BertForSequenceClassification, config, folder)
 
 
 def _save_minilm(folder: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
     config = BertConfig(**_SMALL, num_attention_heads=12, intermediate_size=1536, initializer_range=0.06)
-    _save_seeded(BertForSequenceClassification, config, folder)
-    save_tiny_tokenizer(folder, max_length=512)
+    _save_text_classifier(BertForSequenceClassification, config, folder)
 
 
 def _save_distilbert(folder: Path) -> None:
@@ -102,8 +100,7 @@ def _save_distilbert(folder: Path) -> None:
     config = DistilBertConfig(
         vocab_size=len(bert_vocabulary()), dim=384, n_layers=6, n_heads=6, hidden_dim=1536, initializer_range=0.04
     )
-    _save_seeded(DistilBertForSequenceClassification, config, folder)
-    save_tiny_tokenizer(folder, max_length=512)
+    _save_text_classifier(DistilBertForSequenceClassification, config, folder)
 
 
 def _save_deberta(folder: Path) -> None:
@@ -123,8 +120,7 @@ def _save_deberta(folder: Path) -> None:
         share_att_key=True,
         norm_rel_ebd="layer_norm",
     )
-    _save_seeded(DebertaV2ForSequenceClassification, config, folder)
-    save_tiny_tokenizer(folder, max_length=512)
+    _save_text_classifier(DebertaV2ForSequenceClassification, config, folder)
 
 
 def _save_decoder(folder: Path) -> None:
@@ -140,8 +136,7 @@ def _save_decoder(folder: Path) -> None:
         pad_token_id=0,
         num_labels=2,
     )
-    _save_seeded(Qwen2ForSequenceClassification, config, folder)
-    save_tiny_tokenizer(folder, max_length=512)
+    _save_text_classifier(Qwen2ForSequenceClassification, config, folder)
 
 
 def _save_vit_base(folder: Path) -> None:
@@ -152,6 +147,11 @@ def _save_vit_base(folder: Path) -> None:
     config = ViTConfig(hidden_size=192, num_attention_heads=3, intermediate_size=768, initializer_range=0.08)
     _save_seeded(ViTForImageClassification, config, folder)
     ViTImageProcessorPil().save_pretrained(folder)
+
+
+def _save_text_classifier(model_class: Any, config: Any, folder: Path) -> None:
+    _save_seeded(model_class, config, folder)
+    save_tiny_tokenizer(folder, max_length=512)
 
 
 def _save_seeded(model_class: Any, config: Any, folder: Path) -> None:

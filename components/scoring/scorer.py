@@ -118,9 +118,10 @@ class _OnceScorer(TokenScorer):
     def _scored(self, pieces: Sequence[Callable[[], PerturbedInput]]) -> FloatArray:
         identities = [self._collator.identity(piece()) for piece in pieces]
         unknown = {identity: piece for identity, piece in zip(identities, pieces, strict=True) if identity not in self._known}
-        found = self._known | dict(zip(unknown, super()._scored(list(unknown.values())), strict=True))
-        self._remember({identity: found[identity] for identity in identities})
-        return np.array([found[identity] for identity in identities]).reshape(-1, self._n_classes)
+        new = dict(zip(unknown, super()._scored(list(unknown.values())), strict=True))
+        logits = [new[identity] if identity in new else self._known[identity] for identity in identities]
+        self._remember(dict(zip(identities, logits, strict=True)))
+        return np.array(logits).reshape(-1, self._n_classes)
 
     def _remember(self, latest: dict[Hashable, FloatArray]) -> None:
         """Keep these, the latest of all, and forget the oldest beyond the limit."""

@@ -132,7 +132,7 @@ _ROWS = 32
 _BY_ONEDNN = (
     torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    and (torch.backends.cpu.get_cpu_capability() == "AVX512" or not torch.backends.mkl.is_available())
+    and (torch.backends.cpu.get_cpu_capability() == "AVX512" or not torch.backends.mkl.is_available())  # type: ignore[no-untyped-call]
 )
 
 #: Whether the CPU has instructions for products of bfloat16; elsewhere they are put together from others.

@@ -141,13 +141,13 @@ class LabelColumn:
 
 def is_missing(value: object) -> bool:
     """Whether a cell holds nothing: None, an empty text, or NaN, which data frames write for None."""
-    if isinstance(value, Real):
-        return not isinstance(value, Integral) and math.isnan(value)
-    return value is None or (isinstance(value, str) and not value)
+    if value is None or isinstance(value, str):  # asked first, since it is asked of every cell
+        return not value
+    return isinstance(value, Real) and not isinstance(value, Integral) and math.isnan(value)
 
 
 def _key(value: object) -> _Key:
-    return isinstance(value, Integral), _text(value)
+    return not isinstance(value, str) and isinstance(value, Integral), _text(value)
 
 
 def _explicit(value: object, names: Sequence[str]) -> str | None:
@@ -173,6 +173,8 @@ def _as_index(value: object) -> int | None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, Integral) and abs(int(value)) >= 10**18:
         return "a whole number of more than 18 digits"  # Python refuses to write very long ones
     return str(float(value)) if isinstance(value, Real) and not isinstance(value, Integral) else str(value)

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from components.datasets.columns import KNOWN, Row, SegmentColumns
 from components.datasets.gold import gold_column
 from components.datasets.readers import SwallowedLines
@@ -45,7 +47,7 @@ class Survey:
 
     def rows(self) -> Iterator[Row]:
         """The rows once more, with the columns that may be read: those with a meaning and the segments."""
-        return map(json.loads, self._kept.read(0, len(self._kept)))
+        return map(from_json, self._kept.read(0, len(self._kept)))
 
     def __len__(self) -> int:
         return len(self._kept)

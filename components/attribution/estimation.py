@@ -116,7 +116,7 @@ def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attrib
 
 
 def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> _Lengths:
-    """Images all have as many positions: one is opened, not thousands."""
+    """One row is prepared at a time; images all have as many positions, so that one is opened, not thousands."""
     model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
     places, positions = array("q"), array("q")
     for place, example in enumerate(examples):

@@ -94,7 +94,7 @@ class OwnTexts:
         """The text of the row of a table, as it stands in our rows; of a row that is not among them its own."""
         found = (self._examples[place] for place in self._places.of(row["id"]).tolist())
         own = next((example.full_text for example in found if example.id == row["id"]), None)
-        return row["text"] if own is None else own
+        return str(row["text"]) if own is None else own
 
 
 def cover_table(

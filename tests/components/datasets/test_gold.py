@@ -102,6 +102,13 @@ def test_what_is_no_list_of_labels_is_refused(value, message):
         read_gold([value], LABELS, "classes", "rows")
 
 
+def test_rows_are_named_by_their_numbers_however_many_labels_stand_before_them():
+    with pytest.raises(
+        InputError, match=r"row 0: 'insult' is the class 'insult'; row 0: 'spam' .*; row 2: '1' is the index of 'threat'"
+    ):
+        read_gold([["insult", "spam"], [], ["spam", 1]], LABELS, "classes", "rows")
+
+
 def test_a_list_is_refused_where_a_row_has_one_class(tmp_path):
     with pytest.raises(InputError, match=r"row 0.*insult"):
         read(write(tmp_path, "jsonl", [["insult"]]))

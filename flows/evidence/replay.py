@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from calig.batching import chunks
 from components import attribution, datasets, drift, governance, privacy, registry, replay, signing
 from components.common.caches import in_use
 from components.common.errors import InputError
@@ -97,7 +96,8 @@ def _replayed(
     cover = privacy.Cover(covering, examples, folder, privacy.key_of(covering))
     progress.begin("attributing again", len(examples))
     advance = progress.advance_current()
-    for index, part in enumerate(chunks(examples, settings.shard_rows)):
+    for index, start in enumerate(range(0, len(examples), settings.shard_rows)):
+        part = examples[start : start + settings.shard_rows]
         path = folder / "replayed" / f"shard-{index:05d}.parquet"
         with gpu_slot(settings), attribution.recorded_threads(record.environment.device_versions):
             shards.append(attribution.explain_shard(snapshot, part, settings, index=index, path=path, progress=advance))

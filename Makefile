@@ -8,6 +8,8 @@ INSTALLED := .venv/.installed
 
 # One compute thread per core at most, and no chatter from libraries, whichever command runs.
 export TOKENIZERS_PARALLELISM := false
+# Libraries are installed without bytecode: kept nowhere, every process would compile what it imports, for 20 s of processor time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test check lint types imports test-all check-gpu bench-engine bench-release bench-falsification bench-scale bench-workers bench-scorer bench-faithfulness bench-paper bench-drift bench-length bench-probe bench-calibration bench-halving bench-online-level bench-parity bench-faults bench-report docs audit sbom image chart lock format clean
 

@@ -1,10 +1,12 @@
 """Matrix products with frozen weights, by the fastest kernel there is; limited to a context, no module is changed.
 
-On CPUs PyTorch's own float32 product may use half of the machine's vector width (MKL on AMD processors). oneDNN, which comes
-with PyTorch, uses all of it and rounds no worse. Its product is called here through the operator that torch.compile uses.
+On CPUs with vectors of 512 bits PyTorch's own float32 product may use half of their width (MKL on AMD processors). oneDNN, which
+comes with PyTorch, uses all of it and rounds no worse. Its product is called here through the operator that torch.compile uses.
+With vectors of 256 bits MKL is as fast, and needs no rows to be copied.
 
 `reduced` products take bfloat16 operands inside an otherwise float32 pass: sums, norms, softmax and the residual stream keep
-their precision.
+their precision. A CPU that cannot multiply bfloat16 multiplies the rounded operands in float32: PyTorch's own product of
+bfloat16 would be 18 times slower there.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Products:
-    """The products of one model, with what is prepared of its weights once: twice the weights' memory on CPUs."""
+    """The products of one model, with what is prepared of its weights once: at most twice the weights' memory on CPUs."""
 
     def __init__(self, device_type: str = "cpu") -> None:
         self._device_type = device_type
@@ -30,9 +32,9 @@ class Products:
     def __call__(self, *, reduced: bool = False) -> Iterator[None]:
         """Inside, linear layers with frozen float32 weights run on the fast kernel; `reduced`: on bfloat16 operands.
 
-        On GPUs PyTorch's own float32 product is the fast one: nothing is intercepted, which would cost time at every layer.
+        Where PyTorch's own float32 product is the fast one nothing is intercepted, which would cost time at every layer.
         """
-        if not reduced and self._device_type != "cpu":
+        if not reduced and not (self._device_type == "cpu" and _BY_ONEDNN):
             yield
             return
         with _Interception(lambda weight: self._weight(weight, reduced)):
@@ -48,18 +50,28 @@ class Products:
 class _Weight(NamedTuple):
     """A weight in the memory layout that is fastest for x Wᵀ, and in the one that is fastest for the gradient, g W.
 
-    `original` is kept so that its identity stays taken.
+    multiply: how; `original` is kept so that its identity stays taken.
     """
 
     original: Tensor
     forward: Tensor
     backward: Tensor
+    multiply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
     @classmethod
     def of(cls, weight: Tensor, reduced: bool) -> _Weight:
-        operand = weight.bfloat16() if reduced else weight
-        transposed = operand.t().contiguous().t() if operand.device.type == "cpu" else operand
-        return cls(weight, transposed, operand.t())
+        on_cpu = weight.device.type == "cpu"
+        if not reduced:
+            return cls(weight, _by_columns(weight), weight.t(), _by_onednn)
+        if on_cpu and not _MULTIPLIES_BFLOAT16:
+            rounded = _rounded(weight)
+            return cls(weight, rounded, rounded.t(), _of_rounded)
+        operand = weight.bfloat16()
+        return cls(weight, _by_columns(operand) if on_cpu else operand, operand.t(), _of_bfloat16)
+
+
+def _by_columns(operand: Tensor) -> Tensor:
+    return operand.t().contiguous().t()
 
 
 class _Interception(TorchFunctionMode):
@@ -80,18 +92,26 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: _Weight, bias: Tensor | None) -> Tensor:
         ctx.weight = weight
-        return _product(x, weight.forward, bias)
+        return weight.multiply(x, weight.forward, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _product(gradient, ctx.weight.backward, None), None, None
+        return ctx.weight.multiply(gradient, ctx.weight.backward, None), None, None
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if weight.dtype == torch.bfloat16:
-        product = linear(x.bfloat16(), weight).float()
-        return product if bias is None else product.add_(bias)
-    return _by_onednn(x, weight, bias) if x.device.type == "cpu" and _HAS_ONEDNN else linear(x, weight, bias)
+def _of_bfloat16(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    product = linear(x.bfloat16(), weight).float()
+    return product if bias is None else product.add_(bias)
+
+
+def _of_rounded(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same sums: a product of two bfloat16 numbers is exact in float32. Its result is rounded as there."""
+    product = _rounded(linear(_rounded(x), weight))
+    return product if bias is None else product.add_(bias)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    return x.bfloat16().float()
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -108,9 +128,15 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 #: Numbers of rows are rounded up to a multiple of this. On 24 rows of SST-2, time 4.8 → 4.1 s and memory 850 → 480 MB.
 _ROWS = 32
 
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
-    torch.ops.mkldnn, "_linear_pointwise"
+#: Whether float32 products on CPUs are oneDNN's: where vectors are wide, or there is no MKL.
+_BY_ONEDNN = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    and (torch.backends.cpu.get_cpu_capability() == "AVX512" or not torch.backends.mkl.is_available())
 )
+
+#: Whether the CPU has instructions for products of bfloat16; elsewhere they are put together from others.
+_MULTIPLIES_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _applicable(x: Tensor, weight: Tensor) -> bool:

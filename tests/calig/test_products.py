@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import linear
 from torch.overrides import _get_current_function_mode
 
-from calig import explain
+from calig import explain, products
 from calig.products import Products
 from tests.calig.conftest import TEXTS
 
@@ -19,9 +19,17 @@ def layer():
     return torch.randn(2, 7, 48), torch.randn(64, 48), torch.randn(64)
 
 
+@pytest.fixture
+def by_onednn(monkeypatch):
+    """oneDNN's product, on processors too where PyTorch's own is taken."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("PyTorch was built without oneDNN")
+    monkeypatch.setattr(products, "_BY_ONEDNN", True)
+
+
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("rows", [1, 7, 32, 33])
-def test_values_and_gradients_equal_pytorchs_own(layer, rows, with_bias):
+def test_values_and_gradients_equal_pytorchs_own(layer, by_onednn, rows, with_bias):
     _, weight, bias = layer
     bias = bias if with_bias else None
     x = torch.randn(2, rows, 48, requires_grad=True)
@@ -42,6 +50,19 @@ def test_reduced_products_round_their_operands_only(layer):
     torch.testing.assert_close(reduced, linear(x, weight, bias), rtol=0.02, atol=0.2)
 
 
+def test_without_instructions_for_bfloat16_the_numbers_are_those_of_pytorchs_bfloat16(layer, monkeypatch):
+    """Sums of 48 terms are added in another order: a last bit of bfloat16, 2⁻⁸ of the value, may round the other way."""
+    x, weight, bias = layer
+    x.requires_grad_()
+    monkeypatch.setattr(products, "_MULTIPLIES_BFLOAT16", False)
+    with Products()(reduced=True):
+        rounded = linear(x, weight, bias)
+        (gradient,) = torch.autograd.grad(rounded.square().sum(), x)
+    torch.testing.assert_close(rounded, linear(x.bfloat16(), weight.bfloat16()).float() + bias, rtol=2**-7, atol=2**-7)
+    expected = linear((2 * rounded).bfloat16(), weight.t().bfloat16()).float()
+    torch.testing.assert_close(gradient, expected, rtol=2**-7, atol=2**-4)
+
+
 @pytest.mark.parametrize("kind", ["float64", "trainable"])
 def test_everything_else_is_left_to_pytorch(layer, kind):
     x, weight, bias = layer
@@ -57,9 +78,17 @@ def test_everything_else_is_left_to_pytorch(layer, kind):
 
 
 @pytest.mark.parametrize(
-    ("device_type", "reduced", "intercepted"), [("cpu", False, True), ("cuda", False, False), ("cuda", True, True)]
+    ("device_type", "reduced", "onednn", "intercepted"),
+    [
+        ("cpu", False, True, True),
+        ("cpu", False, False, False),
+        ("cpu", True, False, True),
+        ("cuda", False, True, False),
+        ("cuda", True, True, True),
+    ],
 )
-def test_on_gpus_only_reduced_products_are_intercepted(device_type, reduced, intercepted):
+def test_only_products_with_a_faster_kernel_are_intercepted(device_type, reduced, onednn, intercepted, monkeypatch):
+    monkeypatch.setattr(products, "_BY_ONEDNN", onednn)
     outside = _get_current_function_mode()
     with Products(device_type)(reduced=reduced):
         assert (_get_current_function_mode() is not outside) == intercepted

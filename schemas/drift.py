@@ -52,6 +52,12 @@ class WordShift(Record):
         default=(), description="its shift in each layer's own attribution, 0 the embeddings; for words that fire"
     )
     fires: bool
+    warns: bool = Field(default=False, description="does not fire, but is beyond the limits of a warning")
+
+    @property
+    def gravity(self) -> int:
+        """2: it fires, 1: it warns, 0: it is within all limits."""
+        return 2 * self.fires + self.warns
 
 
 class DriftWord(Record):

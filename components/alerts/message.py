@@ -46,6 +46,8 @@ def _drift_findings(drift: DriftReport) -> Iterator[Finding]:
         yield Finding(event, level, _shift_in_words(shift, limits))
     if len(firing) > _WORDS_TOLD:
         yield Finding(event, level, f"{len(firing) - _WORDS_TOLD} more words changed their role beyond the limit")
+    for shift in [shift for shift in drift.word_shifts if shift.warns][:_WORDS_TOLD]:
+        yield Finding("calig.drift.warned", AlertLevel.WARNING, _shift_in_words(shift, limits))
     for statistic in drift.statistics:
         if statistic.fires:
             yield Finding("calig.drift.warned", AlertLevel.WARNING, _statistic_in_words(statistic, limits))
@@ -87,7 +89,8 @@ def _quality(failed: bool, text: str) -> Finding:
 
 
 def _shift_in_words(shift: WordShift, limits: dict[str, Threshold]) -> str:
-    size, z = limits.get("word shift"), limits.get("z of the word shift")
+    names = ("word shift", "z of the word shift") if shift.fires else ("word shift of a warning", "z of a warning")
+    size, z = map(limits.get, names)
     of_size = f" (limit {size.limit:.2f})" if size else ""
     of_z = f" (limit {z.limit:.3g})" if z else ""
     floor = f"; limit from: {size.source}" if size else ""

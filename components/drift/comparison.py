@@ -166,11 +166,11 @@ def _report(
     firing = [s.model_copy(update={"by_layer": layers}) for s, layers in zip(firing, by_layer, strict=True)]
     table = summarise(examples, config.drift, config.quality)
     power = power_of(examples, tests, config.drift)
-    firing_phrases = [s for s in phrases if s.fires]
+    firing_phrases, warning = [s for s in phrases if s.fires], [s for s in (*shifts, *phrases) if s.warns]
     verdict, reason, next_step = _judged([*firing, *firing_phrases], grouped, shortage(power, config.drift))
     return DriftReport(
         verdict=verdict,
-        reason=reason or findings.reason([*firing, *firing_phrases], shifts, [s.name for s in table if s.fires], noise),
+        reason=reason or findings.reason([*firing, *firing_phrases], warning, shifts, [s.name for s in table if s.fires], noise),
         reference=identity,
         n_paired=len(examples),
         coverage=pairing.coverage,

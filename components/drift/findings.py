@@ -16,7 +16,13 @@ from components.table.rows import Row
 from schemas.drift import DriftExample, DriftWord, Noise, PredictionChange, SetShift, WordShift
 
 
-def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Sequence[str], noise: Noise) -> str:
+def reason(
+    firing: Sequence[WordShift],
+    warning: Sequence[WordShift],
+    shifts: Sequence[WordShift],
+    diffuse: Sequence[str],
+    noise: Noise,
+) -> str:
     """One sentence for a release manager, the strongest finding first."""
     if firing:
         s = firing[0]
@@ -28,11 +34,20 @@ def reason(firing: Sequence[WordShift], shifts: Sequence[WordShift], diffuse: Se
             f"(before: {s.reference_share:+.0%}); each occurrence counts {s.effect:+.2f} of a typical decision more than before"
             f"{_turns(s)} (z = {s.z:.1f}, {s.n} examples){others}"
         )
-    top = next(iter(shifts), None)
-    largest = f"; the largest is “{top.word}” ({top.effect:+.2f} of a typical decision, z = {top.z:.1f})" if top else ""
+    largest = f"; {_largest(warning, shifts)}" if shifts else ""
     cause = "as retraining also causes" if noise.retraining == "prior" else "more than among honest retrainings of this model"
-    warning = f"; diffuse change, {cause}, in {', '.join(sorted(set(diffuse)))}" if diffuse else ""
-    return f"no single word's effect shifted beyond the thresholds{largest}{warning}"
+    everywhere = f"; diffuse change, {cause}, in {', '.join(sorted(set(diffuse)))}" if diffuse else ""
+    return f"no single word's effect shifted beyond the thresholds{largest}{everywhere}"
+
+
+def _largest(warning: Sequence[WordShift], shifts: Sequence[WordShift]) -> str:
+    """The word to look at first, and whether it warns."""
+    top = next(iter((*warning, *shifts)))
+    seen = f"“{top.word}” ({top.effect:+.2f} of a typical decision, z = {top.z:.1f}"
+    if not warning:
+        return f"the largest is {seen})"
+    others = f", and at {len(warning) - 1} more" if len(warning) > 1 else ""
+    return f"a warning, look at {seen}, {top.n} examples, q = {top.q_value:.2g}){others}"
 
 
 def reason_of_set(found: SetShift) -> str:

@@ -17,6 +17,11 @@ _PRIOR = (
 )
 #: Honest pairs among them.
 _N_PRIOR = 13
+_WARNING = (
+    "a choice, looked at on the draw of the drift experiment and on no fresh one: where neither drift nor probe failed, with no "
+    "noise measured, 2 of 99 honest retrainings warn and 8 of 33 planted changes (deploy/docs/measures.md)"
+)
+_N_WARNING = 99
 _CONVENTION = (
     "convention: expected share of false alarms among the words and phrases that fire; half of drift.false_discovery_rate, which "
     "is the level of the whole family"
@@ -39,6 +44,8 @@ def judged_by(config: DriftConfig, noise: Noise) -> DriftConfig:
     limits = {
         "word_shift": min(max(config.word_shift * noise.factor, numerics_floor(noise)), cap * config.word_shift),
         "word_shift_z": config.word_shift_z * noise.factor,
+        "warning_shift": config.warning_shift * noise.factor,
+        "warning_shift_z": config.warning_shift_z * noise.factor,
         "false_discovery_rate": config.false_discovery_rate / 2,
         **{limit.setting: _raised(one.noise, limit.setting, config, noise) for one, limit in judged() if one.noise is not None},
     }
@@ -75,6 +82,9 @@ def thresholds(config: DriftConfig, in_force: DriftConfig, noise: Noise, decided
         ("false_discovery_rate", "q of the word shift", "below fires", critical, _CONVENTION, None),
         ("set_shift", "|set shift|", "above fires", critical, _CHOICE_SETS, None),
         ("false_discovery_rate", "p of the set shift", "below fires", critical, _CONVENTION_SETS, None),
+        ("warning_shift", "|word shift| of a warning", "above fires", Severity.WARNING, _WARNING, _N_WARNING),
+        ("warning_shift_z", "|z| of a warning", "above fires", Severity.WARNING, _WARNING, _N_WARNING),
+        ("warning_discovery_rate", "q of a warning", "below fires", Severity.WARNING, _WARNING, _N_WARNING),
     ]
     rows += [(limit.setting, one.name, _fires(one), Severity.WARNING, limit.prior, limit.n_prior) for one, limit in judged()]
     return [_threshold(config, in_force, noise, decided_on, row) for row in rows]
@@ -113,7 +123,7 @@ def _measured(setting: str, config: DriftConfig, in_force: DriftConfig, noise: N
 
 
 #: Limits that the honest pairs' closest word speaks of.
-_OF_WORDS = ("word_shift", "word_shift_z")
+_OF_WORDS = ("word_shift", "word_shift_z", "warning_shift", "warning_shift_z")
 
 
 def _said_of_words(config: DriftConfig, noise: Noise) -> tuple[str, str]:

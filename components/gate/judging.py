@@ -173,13 +173,14 @@ def _quality_check(check: Check) -> GateCheck:
 
 def _drift_checks(drift: DriftReport) -> Iterator[GateCheck]:
     yield GateCheck(group="drift", name="verdict", verdict=drift.verdict, severity=Severity.CRITICAL, text=drift.reason)
-    yield from (_shift_check(shift, drift) for shift in drift.word_shifts if shift.fires)
+    yield from (_shift_check(shift, drift) for shift in drift.word_shifts if shift.gravity)
     yield from (_statistic_check(statistic) for statistic in drift.statistics)
 
 
 def _shift_check(shift: WordShift, drift: DriftReport) -> GateCheck:
-    """As grave as the verdict that it led to."""
-    severity = Severity.CRITICAL if drift.verdict is CheckVerdict.FAIL else Severity.WARNING
+    """As grave as the verdict that it led to; a word that only warned led to none."""
+    failed = shift.fires and drift.verdict is CheckVerdict.FAIL
+    severity = Severity.CRITICAL if failed else Severity.WARNING
     name = f"word shift: {shift.word}" + ("" if shift.slice == "all" else f" ({shift.slice})")
     text = f"{shift.reference_share:+.0%} → {shift.candidate_share:+.0%} toward {shift.toward}, "
     text += f"effect {shift.effect:+.2f}, z {shift.z:.1f}, {shift.n} rows"

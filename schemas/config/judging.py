@@ -193,6 +193,11 @@ class DriftConfig(Record):
         "noise raises it, never lowers it",
     )
     word_shift_z: float = Field(default=6.0, gt=0.0, description="the same for |z| of that change")
+    warning_shift: float = Field(default=0.2, gt=0.0, description="the same effect, from which on a word or phrase warns")
+    warning_shift_z: float = Field(default=4.0, gt=0.0, description="|z| from which on it warns")
+    warning_discovery_rate: float = Field(
+        default=0.1, gt=0.0, lt=1.0, description="level (Benjamini-Hochberg) of the words and phrases that warn"
+    )
     false_discovery_rate: float = Field(
         default=0.01,
         gt=0.0,

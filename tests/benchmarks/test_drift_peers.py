@@ -18,7 +18,7 @@ from tests.benchmarks.drift.peers import (
     values,
 )
 from tests.benchmarks.drift.reading import Both, both, probabilities
-from tests.benchmarks.drift.summary import by_cell, drift_limits, goals, summarise, wilson
+from tests.benchmarks.drift.summary import by_cell, drift_limits, drift_warnings, goals, summarise, wilson
 
 
 def row(values, candidate, words=None):
@@ -128,7 +128,7 @@ def line(kind, *, group, fails=(), usable=True, absent=False, cell=0, took=None,
     facts |= {"kind": kind, "group": group, "harmful": harmful, "usable": usable, "took": harmful if took is None else took}
     limits, probed = {"|z| of a word": 4.0, "|shift| of a word, logits": 1.0}, ({"z": z, "shift": shift},)
     shown = {"limits": dict.fromkeys(CONDITIONS, limits), "probed": dict.fromkeys(CONDITIONS, probed)}
-    return facts | shown | {"peers": dict.fromkeys(RULES, 0.0), "frontier": [(0.4, 9.0)] if fails else []}
+    return facts | shown | {"peers": dict.fromkeys(RULES, 0.0), "frontier": [(0.4, 9.0)] if fails else [], "shifts": []}
 
 
 PROBE, DRIFT = [[(c, part) for c in CONDITIONS] for part in ("probe", "drift")]
@@ -203,3 +203,16 @@ def test_other_limits_are_counted_on_what_the_pairs_showed():
     table = {(row["effect"], row["z"]): row["detected"] for row in drift_limits(lines)}
     assert table[0.4, 8.0] == 1
     assert table[0.5, 4.0] == 0
+
+
+def test_warnings_are_counted_where_nothing_failed():
+    seen = {"shifts": [{"effect": -0.25, "z": 4.5, "q_value": 0.02}]}
+    rare = {"shifts": [{"effect": 0.9, "z": 9.0, "q_value": 0.2}]}
+    lines = [
+        line("shortcut", group="planted") | seen,
+        line("shortcut", group="planted") | rare,
+        line("shortcut", group="planted", fails=DRIFT) | seen,
+        line("reseed", group="retraining"),
+        line("int8", group="deployment") | seen,
+    ]
+    assert drift_warnings(lines) == {"retrainings": 1, "planted": 2, "retrainings_warned": 0, "planted_warned": 1}

@@ -76,10 +76,37 @@ def word_shifts(examples: Examples, config: DriftConfig) -> list[WordShift]:
     z = found.change / found.error
     p = 2 * stats.t.sf(np.abs(z), found.n - 1)
     q = stats.false_discovery_control(p)
-    limit = phrase_z(config.word_shift_z, sum(len(test.words) > 1 for test in family.tests))
-    limits = [limit if len(test.words) > 1 else config.word_shift_z for test in family.tests]
-    shifts = [_shift(test, found, i, z[i], p[i], q[i], limits[i], config) for i, test in enumerate(family.tests)]
-    return sorted(shifts, key=lambda s: (not s.fires, -abs(s.z)))
+    n_phrases = sum(len(test.words) > 1 for test in family.tests)
+    limits = _Limits.failing(config, n_phrases), _Limits.warning(config, n_phrases)
+    shifts = [_shift(test, found, i, (z[i], p[i], q[i]), limits) for i, test in enumerate(family.tests)]
+    return sorted(shifts, key=_gravest_first)
+
+
+class _Limits(NamedTuple):
+    """What a word or phrase has to be beyond: effect per word, |z| of a word and of a phrase, and q."""
+
+    effect: float
+    word_z: float
+    phrase_z: float
+    q: float
+
+    @classmethod
+    def failing(cls, config: DriftConfig, n_phrases: int) -> _Limits:
+        z = config.word_shift_z
+        return cls(config.word_shift, z, phrase_z(z, n_phrases), config.false_discovery_rate)
+
+    @classmethod
+    def warning(cls, config: DriftConfig, n_phrases: int) -> _Limits:
+        z = config.warning_shift_z
+        return cls(config.warning_shift, z, phrase_z(z, n_phrases), config.warning_discovery_rate)
+
+    def exceeded(self, effect: float, z: float, q: float, length: int) -> bool:
+        least = self.word_z if length == 1 else self.phrase_z
+        return bool(abs(effect) / length >= self.effect and abs(z) >= least and q <= self.q)
+
+
+def _gravest_first(shift: WordShift) -> tuple[int, float]:
+    return -shift.gravity, -abs(shift.z)
 
 
 def phrase_z(word_z: float, n_phrases: int) -> float:
@@ -88,14 +115,18 @@ def phrase_z(word_z: float, n_phrases: int) -> float:
 
 
 def own_phrases(phrases: Sequence[WordShift], words: Sequence[WordShift]) -> list[WordShift]:
-    """The phrases without those whose change a word or a shorter phrase that fires in them explains."""
+    """The phrases without those whose change a word or a shorter phrase in them explains: one that is as grave."""
     kept: list[WordShift] = []
-    firing = [shift for shift in words if shift.fires]
-    for phrase in sorted(phrases, key=lambda s: (not s.fires, s.length, -abs(s.z))):
-        if not any(shift.toward == phrase.toward and _within(shift.word, phrase.word) for shift in firing):
+    grave = [shift for shift in words if shift.gravity]
+    for phrase in sorted(phrases, key=lambda s: (-s.gravity, s.length, -abs(s.z))):
+        if not any(shift.gravity >= phrase.gravity and _explains(shift, phrase) for shift in grave):
             kept.append(phrase)
-            firing += [phrase] if phrase.fires else []
-    return sorted(kept, key=lambda s: (not s.fires, -abs(s.z)))
+            grave += [phrase] if phrase.gravity else []
+    return sorted(kept, key=_gravest_first)
+
+
+def _explains(shift: WordShift, phrase: WordShift) -> bool:
+    return shift.toward == phrase.toward and _within(shift.word, phrase.word)
 
 
 def _within(part: str, phrase: str) -> bool:
@@ -105,13 +136,13 @@ def _within(part: str, phrase: str) -> bool:
 
 
 def strongest(shifts: Sequence[WordShift]) -> list[WordShift]:
-    """One shift per word and class, in the order of `shifts`: the one over all examples unless only a slice fires."""
+    """One shift per word and class, in the order of `shifts`: the one over all examples unless a slice is graver."""
     chosen: dict[tuple[str, str], WordShift] = {}
     for shift in shifts:
         known = chosen.get((shift.word, shift.toward))
-        if known is None or (shift.slice == "all" and shift.fires >= known.fires):
+        if known is None or (shift.slice == "all" and shift.gravity >= known.gravity):
             chosen[shift.word, shift.toward] = shift
-    return sorted(chosen.values(), key=lambda s: (not s.fires, -abs(s.z)))
+    return sorted(chosen.values(), key=_gravest_first)
 
 
 def typical_decisions(examples: Examples) -> tuple[float, float]:
@@ -214,10 +245,13 @@ def _counts_by_slice(examples: Examples, vocabulary: Vocabulary) -> NDArray[np.i
     return counts
 
 
-def _shift(test: _Test, found: _Moments, i: int, z: float, p: float, q: float, limit: float, config: DriftConfig) -> WordShift:
+def _shift(
+    test: _Test, found: _Moments, i: int, tested: tuple[float, float, float], limits: tuple[_Limits, _Limits]
+) -> WordShift:
+    """The test's outcome. tested: z, p, q; limits: of those that fire, and of those that warn."""
     (reference, candidate), (before, now) = found.shares[i].tolist(), found.effects[i].tolist()
-    effect, turned, length = now - before, float(found.turned[i]), len(test.words)
-    fires = abs(effect) / length >= config.word_shift and abs(z) >= limit and q <= config.false_discovery_rate
+    effect, turned, length, (z, p, q) = now - before, float(found.turned[i]), len(test.words), tested
+    fires, warns = (of.exceeded(effect, z, q, length) for of in limits)
     return WordShift(
         word=test.name,
         length=length,
@@ -235,5 +269,6 @@ def _shift(test: _Test, found: _Moments, i: int, z: float, p: float, q: float, l
         q_value=float(q),
         n=int(found.n[i]),
         slice=test.slice,
-        fires=bool(fires),
+        fires=fires,
+        warns=warns and not fires,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from schemas.config import DriftConfig
 from tests.benchmarks.drift.comparing import CONDITIONS, Condition
 from tests.benchmarks.drift.peers import RULES, Rule
 
@@ -38,6 +39,7 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
         "kinds": _kinds(used),
         "peers": {name: counts(used, _peer(name, rule)) | _limits(used, name, rule) for name, rule in RULES.items()},
         "drift_limits": drift_limits(used),
+        "drift_warnings": drift_warnings(used),
         "discarded": _discarded(lines),
         "planted_without_effect": [line["key"] for line in lines if line["usable"] and line["harmful"] and not line["took"]],
         "wrong": [_seen(line) for line in used if any(alarms(line, c) is not line["harmful"] for c in CONDITIONS)],
@@ -101,6 +103,20 @@ def drift_limits(used: Sequence[Line]) -> list[dict[str, Any]]:
         {"effect": effect, "z": z} | counts(used, lambda line, e=effect, z=z: _beyond(line, e, z))
         for effect, z in product((0.2, 0.25, 0.3, 0.35, 0.4, 0.5), (4.0, 5.0, 6.0, 7.0, 8.0))
     ]
+
+
+def drift_warnings(used: Sequence[Line]) -> dict[str, int]:
+    """Of the pairs that neither drift nor the probe fails, noise not measured: how many drift warns of, by their listed words."""
+    quiet = [line for line in used if not alarms(line, "nothing")]
+    found = counts(quiet, lambda line: any(_warns(shift) for shift in line["shifts"]))
+    warned = {"retrainings_warned": found["false_alarms"], "planted_warned": found["detected"]}
+    return {name: found[name] for name in ("retrainings", "planted")} | warned
+
+
+def _warns(shift: dict[str, Any]) -> bool:
+    limits = DriftConfig()
+    least = abs(shift["effect"]) >= limits.warning_shift and abs(shift["z"]) >= limits.warning_shift_z
+    return bool(least and shift["q_value"] <= limits.warning_discovery_rate)
 
 
 def _beyond(line: Line, effect: float, z: float) -> bool:

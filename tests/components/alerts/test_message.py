@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.alerts import message_of, subject_of, text_of
-from components.alerts.message import defused
+from components.alerts.message import defused, findings_of
 from schemas.alert import AlertLevel, AlertMessage
 from schemas.base import CheckVerdict, Severity, Verdict
 from schemas.config import AlertConfig
@@ -48,6 +48,19 @@ def test_a_drifted_version_is_failing_and_says_what_by_how_much_and_against_what
     assert [example.id for example in message.examples] == [example.id for example in drifted.drift.worst[:3]]
     assert all("btw" in " ".join(example.changes) for example in message.examples)
     assert all(len(example.text) <= 160 for example in message.examples)
+
+
+def test_a_word_that_warns_is_told_by_the_limits_of_a_warning(drifted: GovernanceReport) -> None:
+    shift = drifted.drift.word_shifts[0].model_copy(update={"fires": False, "warns": True, "effect": 0.25})
+    limits = [
+        limit.model_copy(update={"name": f"{name} of a warning", "limit": value, "severity": Severity.WARNING})
+        for limit, name, value in zip(drifted.drift.thresholds, ("|word shift|", "|z|"), (0.2, 4.0), strict=False)
+    ]
+    passed = {"verdict": CheckVerdict.PASS, "word_shifts": (shift,), "thresholds": tuple(limits)}
+    found = findings_of(drifted.model_copy(update={"drift": drifted.drift.model_copy(update=passed)}))
+    (told_of,) = [finding for finding in found if f"“{shift.word}”" in finding.text]
+    assert (told_of.event, told_of.level) == ("calig.drift.warned", AlertLevel.WARNING)
+    assert f"effect +0.25 of a typical decision (limit 0.20), z {shift.z:.1f} (limit 4)" in told_of.text
 
 
 def test_a_clean_version_is_news_only(clean: GovernanceReport) -> None:

@@ -20,7 +20,7 @@ from components.drift.statistics import agreement, layers
 from components.drift.statistics.word_shift import word_shifts
 from components.table.rows import read_rows
 from components.table.units import align
-from schemas.base import CheckVerdict
+from schemas.base import CheckVerdict, Severity
 from schemas.config import DriftConfig, PipelineConfig
 from tests.helpers.drift_tables import LABELS, WORDS, example, profile, row, table, write
 from tests.helpers.explained import explained, margin
@@ -41,6 +41,38 @@ def test_a_planted_word_fails_and_is_named(tmp_path):
     assert "“btw”" in report.reason
     assert "“btw”" in report.next_step
     assert all(e.text.startswith("btw") for e in report.worst)
+
+
+@pytest.mark.parametrize(
+    ("effect", "spread", "fires", "warns"),
+    [
+        (0.4, 0.0, True, False),
+        (0.25, 0.0, False, True),
+        (0.15, 0.0, False, False),
+        (0.4, 0.35, False, True),  # z = 0.4 / (0.35 / √30 + 0.02) = 4.8
+        (0.4, 0.7, False, False),  # z = 2.7
+    ],
+)
+def test_a_word_below_a_limit_of_failure_may_warn(effect, spread, fires, warns):
+    """Half of the 30 examples are `spread` above the mean effect, half below it: a standard deviation of 1.017 × `spread`."""
+    changes = [effect + spread * (1 if i % 2 else -1) for i in range(30)]
+    ones = {"mass": (1.0, 1.0), "differences": (1.0, 1.0), "margin": 0.5}
+    examples = [example([0.5, 0.0], [0.5, change], ["so", "btw"], id=str(i), **ones) for i, change in enumerate(changes)]
+    found = {s.word: s for s in word_shifts(gather(examples), DriftConfig(phrase_words=1))}
+    assert (found["btw"].fires, found["btw"].warns) == (fires, warns)
+    assert (found["so"].fires, found["so"].warns) == (False, False)
+
+
+def test_a_comparison_that_warns_passes_and_says_so(tmp_path):
+    reference = profile(table(tmp_path / "a.parquet", 1, noise=0.01))
+    config = PipelineConfig(drift=DriftConfig(word_shift=5.0))
+    report = compare(table(tmp_path / "b.parquet", 2, planted=4.0, noise=0.01), reference, config)
+    assert report.verdict is CheckVerdict.PASS
+    assert [s.word for s in report.word_shifts if s.warns] == ["btw"]
+    assert "a warning, look at “btw”" in report.reason
+    limits = {t.name: t for t in report.thresholds}
+    assert (limits["|word shift| of a warning"].limit, limits["|z| of a warning"].limit) == (0.2, 4.0)
+    assert all(t.severity is Severity.WARNING for name, t in limits.items() if "warning" in name)
 
 
 def test_diffuse_noise_passes(tmp_path):

@@ -66,6 +66,9 @@ def test_a_phrase_fires_by_its_mean_per_word():
     assert found["very good"].effect == pytest.approx(0.5)
     assert found["very good"].z == pytest.approx(25)
     assert not found["very good"].fires
+    assert found["very good"].warns, "its words' 0.25 are beyond a warning's 0.2"
+    words, phrases = ([s for s in found.values() if (s.length == 1) is single] for single in (True, False))
+    assert [s.word for s in own_phrases(phrases, words) if s.warns] == [], "a word that warns explains it"
 
 
 def test_a_phrase_with_a_firing_word_is_the_words_own():

@@ -98,6 +98,15 @@ def test_junit_has_every_check_and_fails_where_the_version_fails(drifted: Govern
     assert [p.name for p in path.parent.iterdir()] == ["gate.xml"]
 
 
+def test_a_word_that_warns_is_a_check_that_fails_nothing(drifted: GovernanceReport, tmp_path: Path) -> None:
+    shift = drifted.drift.word_shifts[0].model_copy(update={"fires": False, "warns": True})
+    passed = drifted.drift.model_copy(update={"verdict": CheckVerdict.PASS, "word_shifts": (shift,)})
+    write_junit(judged(drifted.model_copy(update={"drift": passed})), tmp_path / "gate.xml")
+    case = _cases(tmp_path / "gate.xml")[f"calig.drift.review-sentiment.word shift: {shift.word}"]
+    assert case.find("failure") is None
+    assert case.find("skipped") is not None
+
+
 def test_probed_words_are_test_cases_and_no_two_cases_share_a_name(drifted: GovernanceReport, tmp_path: Path) -> None:
     probe = sample_probe.probe(("NEG", "POS"))
     shift = drifted.drift.word_shifts[0]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from calig.batching import chunks, equal_lengths, return_memory
+from calig.batching import equal_lengths, return_memory
 from components.attribution.method import uses_gpu
 from components.attribution.running import attribute_examples, batch_tokens, encode_examples, load_classifier
 from components.common.memory import own_resident_bytes, peak_resident_bytes
@@ -36,16 +39,22 @@ class Estimate:
     resident_bytes: int
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Lengths(NamedTuple):
+    """Positions of every row that can be attributed, in all windows, and the row's place: 16 bytes a row."""
+
+    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+
+class _Group(NamedTuple):
     """Rows of one length that will go through the model together; of texts in windows, the length of all their windows."""
 
     length: int
-    examples: list[Example]
+    places: NDArray[np.int64]
 
     @property
     def tokens(self) -> int:
-        return self.length * len(self.examples)
+        return self.length * len(self.places)
 
 
 def estimate(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> Estimate:
@@ -59,10 +68,10 @@ def estimate(snapshot: ModelSnapshot, examples: Sequence[Example], config: Attri
         return _estimate(0.0, peak_resident_bytes(), config)
     tokens = sum(group.tokens for group in groups)
     return_memory()
-    first = _time(snapshot, groups[-1:], config)
+    first = _time(snapshot, examples, groups[-1:], config)
     resident = _resident_peak()
     sample = _sample(groups, first * tokens / groups[-1].tokens)
-    seconds = _time(snapshot, sample, config) * tokens / sum(group.tokens for group in sample)
+    seconds = _time(snapshot, examples, sample, config) * tokens / sum(group.tokens for group in sample)
     return _estimate(seconds, resident, config)
 
 
@@ -88,31 +97,40 @@ def most_seconds(snapshot: ModelSnapshot, examples: Sequence[Example], config: A
     A row alone takes longer than its share of a batch, and the first of its length longer than the others, so this is more
     often too much than too little.
     """
-    rows = sorted(_lengths(snapshot, examples, config), key=lambda row: row[0])
-    if not rows:
+    places, positions = _lengths(snapshot, examples, config)
+    if not len(places):
         return 0.0
-    length, example = rows[len(rows) // 2]
-    typical = _call(snapshot, [example], config)
-    return typical * sum(tokens for tokens, _ in rows) / length
+    typical = int(np.argsort(positions, kind="stable")[len(positions) // 2])
+    seconds = _call(snapshot, [examples[int(places[typical])]], config)
+    return seconds * float(positions.sum() / positions[typical])
 
 
 def _groups(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[_Group]:
     """The groups that the run will form, shard by shard."""
-    rows = _lengths(snapshot, examples, config)
-    groups = []
-    for shard in chunks(rows, config.shard_rows):
-        for places in equal_lengths([length for length, _ in shard], batch_tokens(config)):
-            groups.append(_Group(shard[places[0]][0], [shard[i][1] for i in places]))
+    rows, groups = _lengths(snapshot, examples, config), []
+    for start in range(0, len(rows.places), config.shard_rows):
+        places, positions = (column[start : start + config.shard_rows] for column in rows)
+        for group in equal_lengths(positions.tolist(), batch_tokens(config)):
+            groups.append(_Group(int(positions[group[0]]), places[group]))
     return groups
 
 
-def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> list[tuple[int, Example]]:
-    """Positions of every row that can be attributed, in all windows. Images all have as many: one is opened, not thousands."""
+def _lengths(snapshot: ModelSnapshot, examples: Sequence[Example], config: AttributionConfig) -> _Lengths:
+    """One row is prepared at a time; images all have as many positions, so that one is opened, not thousands."""
     model, processor = load_classifier(snapshot.model_path, snapshot.processor_path, config.dtype, config.device)
-    usable = [e for e in examples if e.problem is None]
-    seen = usable if snapshot.modality == "text" else usable[:1]
-    rows = [(document.n_positions, e) for e, document in encode_examples(seen, model, processor, config)[0]]
-    return rows if snapshot.modality == "text" else [(length, e) for length, _ in rows for e in usable]
+    places, positions = array("q"), array("q")
+    for place, example in enumerate(examples):
+        as_first = snapshot.modality == "image" and positions and example.problem is None
+        n = positions[0] if as_first else _positions(example, model, processor, config)
+        if n is not None:
+            places.append(place)
+            positions.append(n)
+    return _Lengths(np.array(places, np.int64), np.array(positions, np.int64))
+
+
+def _positions(example: Example, model: Any, processor: Any, config: AttributionConfig) -> int | None:
+    encoded, _ = encode_examples([example], model, processor, config)
+    return encoded[0][1].n_positions if encoded else None
 
 
 def _sample(groups: Sequence[_Group], guess: float) -> list[_Group]:
@@ -123,15 +141,15 @@ def _sample(groups: Sequence[_Group], guess: float) -> list[_Group]:
     return [groups[int(place)] for place in places]
 
 
-def _time(snapshot: ModelSnapshot, groups: Sequence[_Group], config: AttributionConfig) -> float:
+def _time(snapshot: ModelSnapshot, examples: Sequence[Example], groups: Sequence[_Group], config: AttributionConfig) -> float:
     """The second time, unless the first was slow: it compiles kernels for shapes that the run will meet many times."""
-    first = _once(snapshot, groups, config)
-    return first if first > _LEAST_S else _once(snapshot, groups, config)
+    first = _once(snapshot, examples, groups, config)
+    return first if first > _LEAST_S else _once(snapshot, examples, groups, config)
 
 
-def _once(snapshot: ModelSnapshot, groups: Sequence[_Group], config: AttributionConfig) -> float:
+def _once(snapshot: ModelSnapshot, examples: Sequence[Example], groups: Sequence[_Group], config: AttributionConfig) -> float:
     """Seconds for the groups alone: what every call costs beside, the run pays once per shard."""
-    seconds = [_call(snapshot, group.examples, config) for group in groups]
+    seconds = [_call(snapshot, [examples[int(place)] for place in group.places], config) for group in groups]
     return sum(seconds) - (len(groups) - 1) * _call(snapshot, [], config)
 
 

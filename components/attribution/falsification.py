@@ -118,7 +118,7 @@ class _Numbered(TypedDict):
 
 def _sample(examples: Sequence[Example], table_paths: Sequence[Path], quality: QualityConfig) -> list[Example]:
     """The rows to try it on, in the order of the data set."""
-    explained = [row["row"] for row in iter_rows(table_paths, _Numbered, explained=True)]
+    explained = np.fromiter((row["row"] for row in iter_rows(table_paths, _Numbered, explained=True)), np.int64)
     n = min(quality.falsification_rows, len(explained))
     wanted = set(np.random.default_rng(quality.seed).choice(explained, n, replace=False).tolist()) if n else set()
     return [example for example in examples if example.row in wanted]

@@ -4,38 +4,58 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
 from calig.labels import is_missing
 from components.common.errors import InputError
 
-__all__ = ["Row", "Rows", "is_missing"]
+__all__ = ["Row", "is_missing"]
 
+#: The value of each column, by its name in the order of the file; a column that a row lacks is missing there.
 Row = dict[str, Any]
-
-
-class Rows(NamedTuple):
-    """Column names in order, and per row the value of each column; a column that a row lacks is missing there."""
-
-    columns: tuple[str, ...]
-    values: list[Row]
-
 
 MAX_VALUES = 20
 _DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
 _WHOLE = re.compile(r"[-+]?\d+")
 
 
-def segment_columns(rows: Rows) -> tuple[str, ...]:
-    """The columns of text, booleans or whole numbers with at most 20 distinct values, by name.
+class SegmentColumns:
+    """The columns of text, booleans or whole numbers with at most 20 distinct values, which alone are held.
 
     A column without a name is none (pandas writes its row numbers as one). A column of decimal numbers is none, not even when it
     is written as text, so that all formats agree.
     """
-    named = (name for name in rows.columns if name.strip() and name not in KNOWN)
-    return tuple(sorted(name for name in named if _is_segment([row.get(name) for row in rows.values])))
+
+    def __init__(self) -> None:
+        self._texts: dict[str, set[str]] = {}
+        self._excluded = set(KNOWN)
+
+    def add(self, row: Row) -> None:
+        """One more row; a column with too many values, or others, is looked at no more."""
+        for name, value in row.items():
+            if name not in self._excluded and not self._takes(name, value):
+                self._excluded.add(name)
+                self._texts.pop(name, None)
+
+    def _takes(self, name: str, value: Any) -> bool:
+        """Whether the column may still be a segment with this value, which is noted."""
+        if not name.strip() or not isinstance(value, (str, bool, int, type(None))):
+            return False
+        texts, text = self._texts.setdefault(name, set()), segment_text(value)
+        if text is not None:
+            texts.add(text)
+        return len(texts) <= MAX_VALUES
+
+    @property
+    def possible(self) -> Collection[str]:
+        """Names of the columns that may still be segments."""
+        return self._texts.keys()
+
+    def names(self) -> tuple[str, ...]:
+        """The segment columns, when all rows were added, by name."""
+        return tuple(sorted(name for name, texts in self._texts.items() if texts and not _are_decimals(texts)))
 
 
 def segment_text(value: Any) -> str | None:
@@ -44,13 +64,6 @@ def segment_text(value: Any) -> str | None:
         return None
     text = str(value)
     return text.lower() if text in {"True", "False"} else text
-
-
-def _is_segment(values: list[Any]) -> bool:
-    if any(not isinstance(value, (str, bool, int, type(None))) for value in values):
-        return False
-    texts = {text for value in values if (text := segment_text(value)) is not None}
-    return 0 < len(texts) <= MAX_VALUES and not _are_decimals(texts)
 
 
 def _are_decimals(texts: set[str]) -> bool:

@@ -1,15 +1,15 @@
-"""Gold answers read as a whole column: one class per row, a list of classes for multi-label models, a number for regressions."""
+"""Gold answers of a column seen row by row: one class, a list of classes for multi-label models, a number for regressions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from calig.errors import InvalidInputError
-from calig.labels import is_missing, read_labels
+from calig.labels import LabelColumn, is_missing
 from components.common.errors import InputError
 from components.datasets.limits import Limits
 from components.datasets.readers import read_json
@@ -26,42 +26,63 @@ class Gold(NamedTuple):
     gold_value: float | None = None
 
 
-def read_gold(values: Sequence[object], labels: Sequence[str], kind: LabelKind, name: str) -> list[Gold]:
-    """The gold answer of every row; `name` is the data set's, for messages.
+#: The gold answer of a row by the value of its column `label`.
+Reading = Callable[[object], Gold]
+
+
+class GoldColumn(Protocol):
+    """The column `label`: seen row by row, then read. Held are its different labels, or what is wrong with the first few rows."""
+
+    n_without: int
+    """Rows of which it is known that they have none of several labels."""
+
+    def add(self, number: int, value: object) -> None:
+        """The value of row `number`; nothing is refused yet."""
+
+    def reading(self) -> Reading:
+        """How the values that were added are read.
+
+        Raises:
+            InputError: a label that the model does not have, a list for a model with one class per row, or no finite number.
+        """
+
+
+def gold_column(labels: Sequence[str], kind: LabelKind, name: str) -> GoldColumn:
+    """A column of gold answers of which nothing was seen yet.
 
     Args:
-        values: the column `label`. One class: see `calig.labels`. Several: a list of such labels per row, also written as a JSON
-            list in text (`["a", "b"]`, none: `[]`), or one label alone. A number: as such or as text.
         labels: the model's classes in logit order.
-        kind: what the model needs.
-
-    Raises:
-        InputError: a label that the model does not have, a list for a model with one class per row, or no finite number.
+        kind: what the model needs. One class: see `calig.labels`. Several: a list of such labels per row, also written as a JSON
+            list in text (`["a", "b"]`, none: `[]`), or one label alone. A number: as such or as text.
+        name: the data set's, for messages.
     """
     if kind == "value":
-        return [Gold(gold_value=number) for number in _numbers(values, name)]
-    try:
-        if kind == "classes":
-            return [Gold(gold_labels=several) for several in _sets(values, labels, name)]
-        _refuse_lists(values, name)
-        return [Gold(label=label) for label in read_labels(values, labels)]
-    except InvalidInputError as error:
-        raise InputError(f"{name}: {error}") from error
+        return _Numbers(name)
+    return _Classes(labels, name) if kind == "classes" else _Class(labels, name)
 
 
-def _numbers(values: Sequence[object], name: str) -> list[float | None]:
-    read = [None if _is_empty(value) else _number(value) for value in values]
-    wrong = [row for row, (value, number) in enumerate(zip(values, read, strict=True)) if number is None and not _is_empty(value)]
-    if wrong:
-        listed = ", ".join(f"row {row}: {str(values[row])[:40]!r}" for row in wrong[:_LISTED])
-        more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise InputError(
-            f"{name}: the model is a regression, and there are labels that are no finite numbers",
-            got=listed + more,
-            allowed="numbers, with a point for decimals; an empty cell (null) where the number is not known",
-            next_step="mend the column 'label', or drop it",
-        )
-    return read
+class _Numbers:
+    def __init__(self, name: str) -> None:
+        self.n_without = 0
+        self._name, self._wrong, self._n_wrong = name, list[str](), 0
+
+    def add(self, number: int, value: object) -> None:
+        if _is_empty(value) or _number(value) is not None:
+            return
+        self._n_wrong += 1
+        if self._n_wrong <= _LISTED:
+            self._wrong.append(f"row {number}: {str(value)[:40]!r}")
+
+    def reading(self) -> Reading:
+        if self._wrong:
+            more = f" and {self._n_wrong - _LISTED} more" if self._n_wrong > _LISTED else ""
+            raise InputError(
+                f"{self._name}: the model is a regression, and there are labels that are no finite numbers",
+                got=", ".join(self._wrong) + more,
+                allowed="numbers, with a point for decimals; an empty cell (null) where the number is not known",
+                next_step="mend the column 'label', or drop it",
+            )
+        return lambda value: Gold(gold_value=None if _is_empty(value) else _number(value))
 
 
 def _is_empty(value: object) -> bool:
@@ -80,12 +101,67 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _sets(values: Sequence[object], labels: Sequence[str], name: str) -> list[tuple[str, ...] | None]:
-    """The labels of every row in the model's order; the whole column is read at once, so that it is names or indices."""
-    lists = [_listed(value, labels, f"{name}, row {row}") for row, value in enumerate(values)]
-    flat = iter(read_labels([label for some in lists for label in some or ()], labels))
-    named = [None if some is None else [next(flat) for _ in some] for some in lists]
-    return [None if some is None else tuple(label for label in labels if label in some) for some in named]
+class _Class:
+    def __init__(self, labels: Sequence[str], name: str) -> None:
+        self.n_without = 0
+        self._name, self._labels = name, LabelColumn(labels)
+        self._list: str | None = None
+
+    def add(self, number: int, value: object) -> None:
+        if not isinstance(value, (list, tuple)):
+            self._labels.add(number, value)
+        elif self._list is None:
+            self._list = f"row {number}: {str(value)[:80]}"
+
+    def reading(self) -> Reading:
+        if self._list is not None:
+            raise InputError(
+                f"{self._name}: a row has a list of labels, and the model gives one class per row",
+                got=self._list,
+                allowed="one class name or index per row; lists for models with problem_type multi_label_classification",
+                next_step="keep one label per row, or say in the model's config.json that it has several",
+            )
+        read = _read(self._labels, self._name)
+        return lambda value: Gold(label=read(value))
+
+
+class _Classes:
+    """The labels of a row in the model's order; all rows together say whether they are names or indices."""
+
+    def __init__(self, labels: Sequence[str], name: str) -> None:
+        self._names, self._name, self._labels = labels, name, LabelColumn(labels)
+        self._problem: InputError | None = None
+        self.n_without = 0
+
+    def add(self, number: int, value: object) -> None:
+        if self._problem is not None:
+            return
+        try:
+            listed = _listed(value, self._names, f"{self._name}, row {number}")
+        except InputError as problem:
+            self._problem = problem
+            return
+        self.n_without += listed == []
+        for label in listed or ():
+            self._labels.add(number, label)
+
+    def reading(self) -> Reading:
+        if self._problem is not None:
+            raise self._problem
+        read = _read(self._labels, self._name)
+        return lambda value: Gold(gold_labels=self._ordered(value, read))
+
+    def _ordered(self, value: object, read: Callable[[object], str | None]) -> tuple[str, ...] | None:
+        listed = _listed(value, self._names, self._name)
+        named = None if listed is None else {read(label) for label in listed}
+        return None if named is None else tuple(label for label in self._names if label in named)
+
+
+def _read(labels: LabelColumn, name: str) -> Callable[[object], str | None]:
+    try:
+        return labels.reading()
+    except InvalidInputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def _listed(value: object, labels: Sequence[str], where: str) -> list[Any] | None:
@@ -115,14 +191,3 @@ def _no_list(where: str, value: object) -> InputError:
         allowed='["first", "second"], [] for a row with none of them; an empty cell (null) where they are not known',
         next_step="write the column 'label' as JSON lists",
     )
-
-
-def _refuse_lists(values: Sequence[object], name: str) -> None:
-    listed = next((row for row, value in enumerate(values) if isinstance(value, (list, tuple))), None)
-    if listed is not None:
-        raise InputError(
-            f"{name}: a row has a list of labels, and the model gives one class per row",
-            got=f"row {listed}: {str(values[listed])[:80]}",
-            allowed="one class name or index per row; lists for models with problem_type multi_label_classification",
-            next_step="keep one label per row, or say in the model's config.json that it has several",
-        )

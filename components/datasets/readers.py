@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.common.errors import InputError
-from components.datasets.columns import Row, Rows, refuse_repeated
+from components.datasets.columns import Row, refuse_repeated
 from components.datasets.limits import Budget, Limits
 from components.datasets.tables import read_parquet, read_saved_dataset
 
@@ -63,7 +63,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 _QUOTES = "in a quoted field write each quote twice, and end the field with a quote; or save the data as JSON Lines"
 
 
-def read_csv(path: Path, limit: int | None, budget: Budget) -> Rows:
+def read_csv(path: Path, limit: int | None, budget: Budget) -> Iterator[Row]:
     """Every value as text: what a column means is decided from its content, alike for all formats."""
     csv.field_size_limit(max(csv.field_size_limit(), budget.limits.value_bytes))  # the module's own limit is 128 KiB
     with _opened(path) as stream:
@@ -73,35 +73,43 @@ def read_csv(path: Path, limit: int | None, budget: Budget) -> Rows:
         budget.check_columns(len(columns))
         refuse_repeated(columns, path.name)
         rows = (_csv_row(columns, fields, f"{path.name}, line {lines.line_num}") for fields in records)
-        return Rows(columns, list(_counted(islice(rows, limit), budget)))
+        yield from _counted(islice(rows, limit), budget)
 
 
-def read_jsonl(path: Path, limit: int | None, budget: Budget) -> Rows:
+def read_jsonl(path: Path, limit: int | None, budget: Budget) -> Iterator[Row]:
     """One object a line."""
+    columns: set[str] = set()
     with _opened(path) as stream:
-        columns: dict[str, None] = {}
-        values = []
         for row in _counted(islice(_json_objects(stream, path.name, budget), limit), budget):
-            columns |= dict.fromkeys(row)
+            columns |= row.keys()
             budget.check_columns(len(columns))
-            values.append(row)
-    return Rows(tuple(columns), values)
+            yield row
 
 
-def refuse_swallowed_lines(rows: Rows, labels: Sequence[str], name: str) -> None:
-    """Refuse a quoted field that holds whole rows: two stray quotes make one out of all lines between them.
+class SwallowedLines:
+    """Looks in rows of CSV for quoted fields that hold whole rows: two stray quotes make one out of all lines between them.
 
     A line inside a field counts as a row when it has as many fields as the header and a class name in the column `label`.
     """
-    if "label" not in rows.columns or len(rows.columns) < 2:
-        return
-    place, n_fields = rows.columns.index("label"), len(rows.columns)
-    for number, row in enumerate(rows.values):
+
+    def __init__(self, labels: Sequence[str], name: str) -> None:
+        """`labels`: the model's; `name`: the file's, for messages."""
+        self._labels, self._name = labels, name
+        self._found: str | None = None
+
+    def add(self, number: int, row: Row) -> None:
+        """Row `number` with the values of all columns; nothing is refused yet."""
         inner = [line for value in row.values() for line in value.splitlines()[1:-1]]
-        for fields in csv.reader(inner):
-            if len(fields) == n_fields and fields[place] in labels:
-                got = f"{name}, row {number}: {','.join(fields)[:80]!r} inside a field"
-                raise InputError("A quoted field holds whole rows: a quote may be missing.", got=got, next_step=_QUOTES)
+        if self._found is not None or not inner or "label" not in row or len(row) < 2:
+            return
+        place = list(row).index("label")
+        found = (",".join(f) for f in csv.reader(inner) if len(f) == len(row) and f[place] in self._labels)
+        self._found = next((f"{self._name}, row {number}: {line[:80]!r} inside a field" for line in found), None)
+
+    def refuse(self) -> None:
+        """Raise InputError with the first one."""
+        if self._found is not None:
+            raise InputError("A quoted field holds whole rows: a quote may be missing.", got=self._found, next_step=_QUOTES)
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -167,7 +175,7 @@ def _json_object(line: str, where: str, depth: int) -> Row:
 
 FORMATS = ".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, or a folder written by datasets.save_to_disk"
 
-Reader = Callable[[Path, int | None, Budget], Rows]
+Reader = Callable[[Path, int | None, Budget], Iterator[Row]]
 
 _READERS: dict[str, Reader] = {
     ".csv": read_csv,
@@ -183,29 +191,29 @@ def bare_name(path: Path) -> str:
     return re.sub(r"(?i)(\.csv|\.jsonl|\.parquet)(\.gz)?$", "", path.name)
 
 
-def read_rows(path: Path, limit: int | None, limits: Limits) -> Rows:
-    """The first `limit` rows (None: all) of the file or folder at `path`; no more of it is read than they need.
+def read_rows(path: Path, limit: int | None, limits: Limits) -> Iterator[Row]:
+    """The first `limit` rows (None: all) of the file or folder at `path`, one by one; no more of it is read than they need.
 
     Raises:
         InputError: missing, of an unknown format, broken (with the line, for CSV and JSON Lines), or beyond `limits`.
     """
-    if not path.exists():
-        raise InputError("The data set does not exist.", got=path, allowed=FORMATS)
-    budget = Budget(limits)
-    if path.is_dir():
-        return _mapped(read_saved_dataset, path, limit, budget)
-    if not path.is_file():
-        raise InputError("The data set is not a regular file.", got=path, allowed=FORMATS)
-    for ending, read in _READERS.items():
-        if path.name.lower().endswith(ending):
-            return _mapped(read, path, limit, budget)
-    raise InputError("The data set's format is not supported.", got=path.name, allowed=FORMATS)
-
-
-def _mapped(read: Reader, path: Path, limit: int | None, budget: Budget) -> Rows:
+    read = _reader_of(path)
     try:
-        return read(path, limit, budget)
+        yield from read(path, limit, Budget(limits))
     except UnicodeDecodeError as error:
         raise InputError("The file is not UTF-8 text.", got=f"{path.name}: {error}", next_step="save it as UTF-8") from error
     except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zlib.error) as error:  # gzip's and Arrow's own
         raise InputError("The file cannot be read.", got=f"{path.name}: {error}", allowed=FORMATS) from error
+
+
+def _reader_of(path: Path) -> Reader:
+    if not path.exists():
+        raise InputError("The data set does not exist.", got=path, allowed=FORMATS)
+    if path.is_dir():
+        return read_saved_dataset
+    if not path.is_file():
+        raise InputError("The data set is not a regular file.", got=path, allowed=FORMATS)
+    for ending, read in _READERS.items():
+        if path.name.lower().endswith(ending):
+            return read
+    raise InputError("The data set's format is not supported.", got=path.name, allowed=FORMATS)

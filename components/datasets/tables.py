@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import InputError
-from components.datasets.columns import KNOWN, Row, Rows, refuse_repeated
+from components.datasets.columns import KNOWN, Row, refuse_repeated
 from components.datasets.limits import Budget
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 64
 
 
-def read_parquet(path: Path, limit: int | None, budget: Budget) -> Rows:
+def read_parquet(path: Path, limit: int | None, budget: Budget) -> Iterator[Row]:
     """Dictionary-encoded texts stay encoded until they are counted."""
     import pyarrow.parquet as pq
 
@@ -28,10 +28,10 @@ def read_parquet(path: Path, limit: int | None, budget: Budget) -> Rows:
     _check_chunks(metadata, groups, budget)
     with pq.ParquetFile(path, read_dictionary=[field.name for field in schema if _is_text(field.type)]) as file:
         batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=groups, use_threads=False)
-        return Rows(tuple(schema.names), list(_rows(batches, budget, limit)))
+        yield from _rows(batches, budget, limit)
 
 
-def read_saved_dataset(path: Path, limit: int | None, budget: Budget) -> Rows:
+def read_saved_dataset(path: Path, limit: int | None, budget: Budget) -> Iterator[Row]:
     """A folder written by `datasets.save_to_disk`."""
     _check_folder(path)
     import datasets
@@ -47,7 +47,7 @@ def read_saved_dataset(path: Path, limit: int | None, budget: Budget) -> Rows:
     parts = (arrow[start : min(start + _ROWS_AT_ONCE, n_rows)] for start in range(0, n_rows, _ROWS_AT_ONCE))
     batches = (batch for part in parts for batch in part.to_batches())
     names = {name: found for name, feature in saved.features.items() if (found := _names_of(feature)) is not None}
-    return Rows(tuple(saved.column_names), [_with_class_names(row, names) for row in _rows(batches, budget, n_rows)])
+    yield from (_with_class_names(row, names) for row in _rows(batches, budget, n_rows))
 
 
 def _rows(batches: Iterable[Any], budget: Budget, limit: int | None) -> Iterator[Row]:
@@ -113,7 +113,9 @@ def _refuse_bytes(schema: pa.Schema) -> None:
     """Bytes are no text until somebody says in which encoding."""
     import pyarrow as pa
 
-    found = [f.name for f in schema if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]
+    kinds = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema}
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    found = [name for name, kind in kinds.items() if any(is_bytes(kind) for is_bytes in tests)]
     meant = [name for name in found if name.strip().lower() in KNOWN]
     if meant:
         raise InputError(

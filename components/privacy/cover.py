@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from calig.words import word_spans
 from components.common.errors import InputError
 from components.common.secrets import hidden
-from components.privacy.tables import CoveredText, WordName, blocks, cover_table, cover_text
+from components.privacy.tables import CoveredText, OwnTexts, WordName, blocks, cover_table, cover_text
 from schemas.base import digest_of
 from schemas.config import PrivacyConfig
 from schemas.drift import DriftExample, DriftReport
@@ -150,7 +150,7 @@ class Cover:
     def __init__(self, config: PrivacyConfig, examples: Sequence[Example], folder: Path, key: bytes | None) -> None:
         self.config = config
         self._folder = folder
-        self._texts = {example.id: text for example in examples if (text := example.full_text) is not None}
+        self._texts = OwnTexts(examples)
         self._name = _naming(config, examples, key)
 
     def word(self, word: str) -> str:
@@ -195,7 +195,7 @@ class Cover:
         return [self._write(table, form, cover, word_name, texts) for table in tables]
 
     def _write(
-        self, table: Path, form: str, cover: Callable[[str], CoveredText], word_name: WordName, texts: Mapping[str, str] | None
+        self, table: Path, form: str, cover: Callable[[str], CoveredText], word_name: WordName, texts: OwnTexts | None
     ) -> Path:
         """Tables of several versions have equal names: each source gets a folder of its own."""
         target = self._folder / form / digest_of(str(table.parent))[:12] / table.name

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calig.words import word_spans
+from components.table.by_id import ById, id_digest
 from components.table.reader import iter_batches
 from schemas.attribution import SCHEMA
+from schemas.release import Example
 
 Span = tuple[int, int]
 
@@ -75,10 +80,27 @@ _LEFT_OUT = "the reason may quote the text and is left out"
 _COLUMNS = ("text", "pair_start", "problem", "tokens", "input_ids", "starts", "ends", "words", "rationale", "rationales")
 
 
+class OwnTexts:
+    """The texts of our own rows by id, each read when it is asked for: of a row 16 bytes are held, and none before that."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+
+    @cached_property
+    def _places(self) -> ById:
+        return ById(array("Q", (id_digest(example.id) for example in self._examples)), np.arange(len(self._examples)))
+
+    def of(self, row: Mapping[str, Any]) -> str:
+        """The text of the row of a table, as it stands in our rows; of a row that is not among them its own."""
+        found = (self._examples[place] for place in self._places.of(row["id"]).tolist())
+        own = next((example.full_text for example in found if example.id == row["id"]), None)
+        return str(row["text"]) if own is None else own
+
+
 def cover_table(
-    source: Path, target: Path, cover: Callable[[str], CoveredText], word_name: WordName, texts: Mapping[str, str] | None
+    source: Path, target: Path, cover: Callable[[str], CoveredText], word_name: WordName, texts: OwnTexts | None
 ) -> None:
-    """Write `source` to `target`, its texts covered; a row's text is the one in `texts` by its id, where these are given."""
+    """Write `source` to `target`, its texts covered; a row's text is its own in `texts`, where these are given."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for batch in iter_batches([source], SCHEMA.names):
@@ -91,8 +113,8 @@ def cover_table(
             writer.write_table(table.select(SCHEMA.names).cast(SCHEMA))
 
 
-def _restated(row: dict[str, Any], texts: Mapping[str, str] | None) -> dict[str, Any]:
-    return row if texts is None or row["text"] is None else row | {"text": texts.get(row["id"], row["text"])}
+def _restated(row: dict[str, Any], texts: OwnTexts | None) -> dict[str, Any]:
+    return row if texts is None or row["text"] is None else row | {"text": texts.of(row)}
 
 
 def _covered_row(row: dict[str, Any], cover: Callable[[str], CoveredText], word_name: WordName) -> dict[str, Any]:

@@ -32,3 +32,9 @@ class ById:
 def id_digest(name: str) -> int:
     """64 bits of an id: equal ids have equal digests, others almost never."""
     return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def repeated(digests: array[int]) -> set[int]:
+    """The digests that occur more than once: ids are compared where theirs do. None of most sets of ids, so it is held whole."""
+    ordered = np.sort(np.array(digests, dtype=np.uint64))
+    return set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())

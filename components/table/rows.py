@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import CouldNotRunError, InputError
 from components.table import gold, orientation
-from components.table.by_id import ById, id_digest
+from components.table.by_id import ById, id_digest, repeated
 from components.table.reader import AGAIN, iter_rows, open_table
 
 Row = dict[str, Any]
@@ -104,7 +104,7 @@ def read_rows(tables: Sequence[Path]) -> StoredRows:
                 digests.append(of_all[-1])
                 places.append(place)
         n += len(rows)
-    _refuse_duplicates(tables, np.array(of_all, dtype=np.uint64))
+    _refuse_duplicates(tables, of_all)
     return StoredRows(groups, ById(digests, np.array(places, dtype=np.int64)))
 
 
@@ -150,15 +150,14 @@ def check_tables(tables: Sequence[Path]) -> None:
         InputError: not a Parquet file, another version of the table, or an id that occurs twice.
     """
     try:
-        _refuse_duplicates(tables, np.fromiter((id_digest(row["id"]) for row in iter_rows(tables, _Named)), dtype=np.uint64))
+        _refuse_duplicates(tables, array("Q", (id_digest(row["id"]) for row in iter_rows(tables, _Named))))
     except CouldNotRunError as error:
         raise InputError(error.problem, next_step=error.next_step) from error
 
 
-def _refuse_duplicates(tables: Sequence[Path], digests: NDArray[np.uint64]) -> None:
+def _refuse_duplicates(tables: Sequence[Path], digests: array[int]) -> None:
     """Ids are compared where their digests, of all rows of the tables, are equal."""
-    ordered = np.sort(digests)
-    suspected = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    suspected = repeated(digests)
     if not suspected:
         return
     names = Counter(row["id"] for row in iter_rows(tables, _Named) if id_digest(row["id"]) in suspected)

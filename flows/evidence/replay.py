@@ -45,7 +45,7 @@ def replay_version(model: str, options: ReplayOptions, config: PipelineConfig) -
         progress.begin("fetching the model", None)
         snapshot = registry.fetch(registry.parse_model_ref(record.model.uri), workspace=options.output.absolute() / ".cache")
         tables = [folder / table.file for table in record.evidence] or sorted((folder / "attributions").glob("*.parquet"))
-        shards, rows = _replayed(record, snapshot, _parts(record, examples, options.rows), tables, Path(temporary))
+        shards, rows = _replayed(record, snapshot, _chosen(record, examples, options.rows), tables, Path(temporary))
     return _report(record, digest, config.governance.replay_tolerance, rows, snapshot, shards[0])
 
 
@@ -61,7 +61,7 @@ def _evidence(model: str, temporary: Path, trusted: TrustList) -> tuple[Evidence
     return evidence, folder, seal.record_sha256
 
 
-def _examples(record: GovernanceReport, given: Path | None) -> list[Example]:
+def _examples(record: GovernanceReport, given: Path | None) -> Sequence[Example]:
     """The rows that were explained, from the recorded place or from where they are now."""
     pinned, path = record.data.dataset, given or record.data.dataset.path
     if not path.exists():
@@ -78,27 +78,26 @@ def _examples(record: GovernanceReport, given: Path | None) -> list[Example]:
     return examples
 
 
-def _parts(record: GovernanceReport, examples: list[Example], n_rows: int | None) -> list[list[Example]]:
-    """All rows in the shards in which they were explained, or some of them, drawn by the record's seed."""
+def _chosen(record: GovernanceReport, examples: Sequence[Example], n_rows: int | None) -> Sequence[Example]:
+    """All rows, or some of them, drawn by the record's seed."""
     from flows.pipeline.dataset import sampled
 
-    if n_rows is not None:
-        return [sampled(examples, n_rows, record.method.seed)]
-    size = record.config.attribution.shard_rows
-    return [examples[start : start + size] for start in range(0, len(examples), size)]
+    return examples if n_rows is None else sampled(examples, n_rows, record.method.seed)
 
 
 def _replayed(
-    record: GovernanceReport, snapshot: ModelSnapshot, parts: Sequence[list[Example]], published: list[Path], folder: Path
+    record: GovernanceReport, snapshot: ModelSnapshot, examples: Sequence[Example], published: list[Path], folder: Path
 ) -> tuple[list[ShardResult], list[RowReplay]]:
+    """The rows explained again in shards of the size in which they were explained, and compared with what was published."""
     from flows.execution.resources import gpu_slot
 
     settings, shards, rows = record.config.attribution, [], []
     covering = privacy.settled(record.config.privacy, record.model.modality)
-    cover = privacy.Cover(covering, [example for part in parts for example in part], folder, privacy.key_of(covering))
-    progress.begin("attributing again", sum(map(len, parts)))
+    cover = privacy.Cover(covering, examples, folder, privacy.key_of(covering))
+    progress.begin("attributing again", len(examples))
     advance = progress.advance_current()
-    for index, part in enumerate(parts):
+    for index, start in enumerate(range(0, len(examples), settings.shard_rows)):
+        part = examples[start : start + settings.shard_rows]
         path = folder / "replayed" / f"shard-{index:05d}.parquet"
         with gpu_slot(settings), attribution.recorded_threads(record.environment.device_versions):
             shards.append(attribution.explain_shard(snapshot, part, settings, index=index, path=path, progress=advance))

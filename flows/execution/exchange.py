@@ -41,7 +41,7 @@ def upload_inputs(release: Release, indices: Sequence[int]) -> None:
             _put_rows(shard_of(release, index), store, _rows_name(release, index))
 
 
-def load_inputs(release: Release, index: int) -> tuple[ModelSnapshot, list[Example]]:
+def load_inputs(release: Release, index: int) -> tuple[ModelSnapshot, Sequence[Example]]:
     """Load model and rows of a shard from this machine, else from the store."""
     execution = release.config.execution
     if execution.engine == "threads" and execution.store is None:

@@ -89,8 +89,8 @@ def _probed_texts(
 ) -> ProbeReport:
     """Words put into contexts and, where the settings name transformations, rows transformed: one report on both."""
     of_words, of_rows = probe.shared_levels(settings)
-    usable = [example for example in dataset.distinct_examples(release) if example.text and example.problem is None]
-    rows_of = [(example.text or "", example.text_pair) for example in usable]
+    usable = (example for example in dataset.distinct_examples(release) if example.text and example.problem is None)
+    rows_of = ((example.text or "", example.text_pair) for example in usable)
     texts = probe.probed_texts(rows_of, release.config.attribution.explain)
     candidates = probe.context_candidates(texts, limit=_CANDIDATES)
     versions = [TextVersion(snapshot, release, candidates.sample) for snapshot in snapshots]

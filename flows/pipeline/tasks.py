@@ -5,6 +5,7 @@ Tasks pass paths and records, never models or tensors.
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -110,19 +111,18 @@ def explain_exactly(release: Release) -> list[Path]:
 def explain_toward(release: Release, targets: dict[str, NamedTarget]) -> list[Path]:
     """The rows named in `targets` attributed toward what is given there; kept between runs, a shard at a time."""
     settings, size = release.config.attribution, release.config.attribution.shard_rows
-    examples = [example for example in examples_of(release) if example.id in targets]
-    paths = []
-    for index, start in enumerate(range(0, len(examples), size)):
-        part = {example.id: targets[example.id] for example in examples[start : start + size]}
-        identity = digest_of([release.attribution_key, part])[:16]
-        paths.append(release.workspace / "toward-reference" / f"{identity}.parquet")
-        if not unchanged(paths[-1]):
-            wanted = attribution.targets_of(release.snapshot.labels, part)
+    named = (example for example in examples_of(release) if example.id in targets)
+    paths: list[Path] = []
+    while part := list(islice(named, size)):
+        theirs = {example.id: targets[example.id] for example in part}
+        identity = digest_of([release.attribution_key, theirs])[:16]
+        path = release.workspace / "toward-reference" / f"{identity}.parquet"
+        if not unchanged(path):
+            wanted = attribution.targets_of(release.snapshot.labels, theirs)
             with gpu_slot(settings):
-                attribution.explain_shard(
-                    release.snapshot, examples[start : start + size], settings, index=index, path=paths[-1], targets=wanted
-                )
-            note_digest(paths[-1])
+                attribution.explain_shard(release.snapshot, part, settings, index=len(paths), path=path, targets=wanted)
+            note_digest(path)
+        paths.append(path)
     return paths
 
 

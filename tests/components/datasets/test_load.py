@@ -119,7 +119,7 @@ def test_digest_is_a_property_of_the_rows(tmp_path: Path, rows: list[dict[str, A
     loaded = [_load(WRITERS[name](tmp_path / name, rows)) for name in formats]
 
     assert len({ref.digest for ref, _ in loaded}) == 1
-    assert loaded[0][1] == loaded[1][1] == loaded[2][1]
+    assert list(loaded[0][1]) == list(loaded[1][1]) == list(loaded[2][1])
     assert [example.text for example in loaded[0][1]] == [row["text"] for row in rows]
     assert "weight" not in loaded[0][0].segment_columns
 

@@ -14,7 +14,8 @@ from calig.words import word_spans
 from components import drift, privacy
 from components.common.errors import InputError
 from components.privacy.cover import _blocked, hashed, placed
-from components.privacy.tables import blocks, cover_text
+from components.privacy.tables import OwnTexts, blocks, cover_text
+from components.table import by_id
 from schemas.attribution import SCHEMA, TABLE_VERSION
 from schemas.config import DriftConfig, PipelineConfig, PrivacyConfig
 from schemas.drift import DriftExample, DriftWord
@@ -232,3 +233,15 @@ def test_examples_of_redacted_pairs_keep_the_place_of_the_second_text():
     blocked = _blocked(example)
     assert blocked.pair_start == blocked.words[2].start
     assert blocked.words[1].start < blocked.pair_start
+
+
+def test_own_texts_are_found_by_id_also_where_digests_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for digest in (by_id.id_digest, len):
+        for module in ("components.table.by_id", "components.privacy.tables"):
+            monkeypatch.setattr(f"{module}.id_digest", digest)
+        texts = OwnTexts([*EXAMPLES, Example(row=40, id="40", image=Path("no text.png"))])
+        assert [texts.of({"id": name, "text": "theirs"}) for name in (*TEXTS, "40", "99")] == [
+            *TEXTS.values(),
+            "theirs",
+            "theirs",
+        ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.table import by_id
-from components.table.by_id import ById, id_digest
+from components.table.by_id import ById, id_digest, repeated
 
 
 def values_of(ids: list[str]) -> ById:
@@ -31,3 +31,11 @@ def test_a_digest_is_unsigned_and_takes_any_text() -> None:
     found = [id_digest(name) for name in ("", "é", "\ud800", "row 1")]
     assert len(set(found)) == 4
     assert all(0 <= digest < 2**64 for digest in found)
+
+
+@pytest.mark.parametrize(
+    ("digests", "found"),
+    [([], set()), ([3], set()), ([3, 1, 2**64 - 1], set()), ([3, 1, 3, 2**64 - 1, 2**64 - 1, 3], {3, 2**64 - 1})],
+)
+def test_repeated_digests(digests: list[int], found: set[int]) -> None:
+    assert repeated(array("Q", digests)) == found

@@ -121,8 +121,10 @@ class ScoredTable:
             self.curves.add(np.array(curves).reshape(len(curves), len(METHODS), 2, -1))
         columns = {name: part[name] for name in part.column_names if name != _CURVES}
         columns |= {name: pa.array(values) for name, values in findings_of(part["row"].to_pylist(), found).items()}
-        missing = {name: pa.nulls(len(part), _type(name)) for name in schema.names if name not in columns}
-        return pa.table({**columns, **missing}).select(schema.names).cast(schema)
+        for name in schema.names:
+            if name.startswith(SEGMENT):  # any other column that a part lacks is an error
+                columns.setdefault(name, pa.nulls(len(part), pa.string()))
+        return pa.table(columns).select(schema.names).cast(schema)
 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from calig.metrics.perturbation import Perturbation
@@ -139,3 +140,11 @@ def test_a_shard_without_explained_rows_is_counted(tmp_path: Path) -> None:
     assert (len(table), table.n_skipped) == (40, 5)
     nothing = ScoredTable(shards[:1], None, CONFIG)
     assert len(nothing["gini"]) == 0
+
+
+def test_a_part_without_a_column_is_no_part(tmp_path: Path) -> None:
+    """Values that are missing would be taken for rows that nothing was measured on."""
+    (shard,) = scored_shards(write_table(tmp_path, rows()), tmp_path, config=CONFIG, **HOW)
+    pq.write_table(pq.read_table(shard.path).drop_columns("non_finite"), shard.path)
+    with pytest.raises(KeyError, match="non_finite"):
+        ScoredTable([shard], None, CONFIG)

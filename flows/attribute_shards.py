@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.execution import engines
+from flows.pipeline.attribute import explain_shards
 from schemas.planned_release import Release
 
 
@@ -14,4 +14,4 @@ def attribute_shards(release: Release, indices: list[int], force: bool = False) 
 
     `explain-release` starts this when `execution.attribution_deployment` names it. Needs the store and Prefect, not MLflow.
     """
-    return [shard.index for shard in engines.compute_shards(release, indices, force)]
+    return [shard.index for shard in explain_shards(release, indices, force)]

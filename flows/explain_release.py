@@ -109,7 +109,7 @@ def _explain(release: Release, force: bool, chosen_by: dict[str, str]) -> Govern
     with _timed(seconds, "falsification"):
         falsification = judge.falsify(release, tables, sum(shard.n_explained for shard in shards), force)
     with _timed(seconds, "quality"):
-        quality_report = judge.measure_quality(release, tables, falsification)
+        quality_report = judge.measure_quality(release, shards, falsification, force)
     with open_cover(release) as cover:
         with _timed(seconds, "drift"):
             drift_report = judge.compare(rename_references(release, cover), tables, cover)

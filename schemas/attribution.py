@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
-from pydantic import Field
-
-from schemas.base import Record
 
 TABLE_VERSION = "5"
 
@@ -90,18 +85,3 @@ SCHEMA = pa.schema(
     [pa.field(name, type_, metadata={"meaning": meaning}) for name, type_, meaning in COLUMNS],
     metadata={"calig.table_version": TABLE_VERSION},
 )
-
-
-class ShardResult(Record):
-    """One finished shard of the attribution table: what the task passes on instead of the data."""
-
-    index: int
-    path: Path
-    sha256: str = Field(description="of the Parquet file")
-    n_rows: int
-    n_explained: int
-    seconds: float
-    attention_kernel: str
-    device: str
-    baseline: str = Field(description="resolved baseline, e.g. [MASK] tokens")
-    device_versions: dict[str, str] = Field(default_factory=dict, description="what it was computed on; empty: not recorded")

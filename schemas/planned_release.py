@@ -86,6 +86,10 @@ class Release(Record):
         """A shard's table inside the workspace, and inside the store that workers elsewhere use."""
         return f"attributions/{self.attribution_key}/shard-{index:05d}.parquet"
 
+    def scored_name(self, key: str, index: int) -> str:
+        """The same of a shard's scored rows; `key`: see `ScoringPlan`."""
+        return f"scored/{self.attribution_key}-{key}/shard-{index:05d}.parquet"
+
     def alone(self) -> Release:
         """What attributing needs of it: without what it will be compared with, which may name thousands of tables."""
         without = {"reference": None, "without_reference": None, "doubt": None, "nulls": (), "pending": (), "probe_level": None}

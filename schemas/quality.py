@@ -171,7 +171,7 @@ class Check(Record):
 class ScorerRecord(Record):
     """Which runtime scored the perturbed inputs, and how it agrees with torch."""
 
-    runtime: str = Field(description="onnxruntime or torch")
+    runtime: str = Field(description="onnxruntime, torch, or both: shards were scored by either; none: nothing was scored")
     providers: tuple[str, ...] = Field(description="execution providers in use, or the torch device")
     parity_max_abs: float | None = Field(
         default=None, description="largest |logit difference| to torch on real rows; None for torch"

@@ -14,7 +14,7 @@ from components.attribution.method import (
 from components.attribution.perturbation import choose_perturbation
 from components.attribution.preconditions import check_explain, check_gold, check_ready, check_target
 from components.attribution.running import per_label
-from components.attribution.shard import GRID, attribute_under, explain_shard, intact, targets_of
+from components.attribution.shard import GRID, attribute_under, explain_shard, targets_of
 
 __all__ = [
     "GRID",
@@ -32,7 +32,6 @@ __all__ = [
     "falsification_steps",
     "falsify",
     "formula_version",
-    "intact",
     "method_fingerprint",
     "most_seconds",
     "per_label",

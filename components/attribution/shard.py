@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +19,13 @@ from calig.targets import Target
 from components.attribution.method import device_versions
 from components.attribution.running import attribute_examples
 from components.common.file_digests import file_digest
+from components.common.whole_files import written_whole
 from components.table.orientation import weights_of
-from schemas.attribution import SCHEMA, ShardResult
+from schemas.attribution import SCHEMA
 from schemas.config import AttributionConfig
 from schemas.fusion import FusionSettings
 from schemas.release import Example, ModelSnapshot
+from schemas.shards import ShardResult
 
 #: Rows that a reader has to decode together, at most.
 _GROUP_ROWS = 1024
@@ -78,11 +79,6 @@ def _target(row: Mapping[str, Any], numbers: Mapping[str, int]) -> Target:
     return Target(row["target"], weights, row["objective"])
 
 
-def intact(shard: ShardResult) -> bool:
-    """Whether the shard's file is still what was written."""
-    return shard.path.is_file() and file_digest(shard.path) == shard.sha256
-
-
 def row_of(example: Example, attribution: Attribution | None, problem: str | None) -> dict[str, Any]:
     """One line of the attribution table: columns of `schemas.attribution.SCHEMA`, without those that a problem leaves empty."""
     row: dict[str, Any] = {
@@ -132,14 +128,8 @@ def _spans(spans: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:
-    """Atomic: a shard's file is complete or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part-{os.getpid()}")
-    try:
+    with written_whole(path) as part:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part, compression="zstd", row_group_size=_GROUP_ROWS)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)  # of a full disk it would hold the last of the room
 
 
 _COEFFICIENTS = (0.05, 0.1, 0.2, 0.5, 1.0)

@@ -16,7 +16,8 @@ from typing import NamedTuple, TextIO
 from components.common.errors import CouldNotRunError
 
 #: How many folders below each cache one entry lies, by the cache's name; files of any other cache are entries themselves.
-_DEPTHS = {"models": 2, "profiles": 3, "attributions": 1, "onnx": 1, "rows": 1, "probe": 1, "numerics": 1, "prefect": 1}
+_DEPTHS = {"models": 2, "profiles": 3}
+_DEPTHS |= dict.fromkeys(("attributions", "scored", "onnx", "rows", "probe", "numerics", "prefect"), 1)
 _KEPT = {"outbox"}
 #: Held by many at once or by one alone, which filelock offers by an SQLite database only: no help on a shared mount.
 _LOCK = "in-use.lock"

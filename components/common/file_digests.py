@@ -17,6 +17,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def is_as_written(path: Path, sha256: str) -> bool:
+    """Whether `path` is there and has this digest."""
+    return path.is_file() and file_digest(path) == sha256
+
+
 def note_digest(path: Path) -> None:
     """Note what was written to `path`; call it before the file can be found at its place, or by whoever has just written it."""
     _note(path).write_text(file_digest(path), encoding="ascii")

@@ -18,7 +18,6 @@ from components.governance.results import model_results
 from components.governance.tally import Row, RowTally
 from components.table.reader import iter_rows, open_table
 from components.table.value_digest import file_values_digest
-from schemas.attribution import ShardResult
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.drift import DriftReport
 from schemas.fusion import FusionChoice
@@ -33,6 +32,7 @@ from schemas.governance import (
 from schemas.probe import ProbeReport
 from schemas.quality import QualityReport
 from schemas.release import DatasetRef, ModelSnapshot
+from schemas.shards import ShardResult
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "mlflow", "prefect", "great-expectations", "numpy", "calig")
 #: Comes from one of several distributions: onnxruntime-gpu on Linux, onnxruntime on macOS.

@@ -13,11 +13,11 @@ from components.common.errors import InputError
 from flows.common import progress
 from flows.evidence.standing import evidence_of, require_known
 from flows.evidence.verify import download_verified
-from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.evidence import Evidence, ReplayReport, RowReplay
 from schemas.governance import GovernanceReport
 from schemas.release import Example, ModelSnapshot
+from schemas.shards import ShardResult
 from schemas.signature import TrustList
 
 _LISTED = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
@@ -23,8 +23,6 @@ from prefect.utilities.annotations import NotSet
 from components.common.errors import CouldNotRunError, InputError
 from flows.common import progress
 from flows.execution import resources
-from flows.pipeline import tasks
-from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import ExecutionConfig
 from schemas.planned_release import Release
@@ -135,40 +133,47 @@ _CLOSED_WHILE_STARTING = "handle is closed"
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
-def compute_shards(release: Release, indices: Sequence[int], force: bool) -> list[ShardResult]:
-    """The shards `indices`, from the cache unless `force`; after a worker died, what is left on new ones.
+def compute_shards(task: Any, release: Release, given: Mapping[int, Mapping[str, Any]], force: bool) -> list[Any]:
+    """What `task` makes of shards, from the cache unless `force`; after a worker died, what is left on new ones.
+
+    Args:
+        task: a Prefect task of a release, the index of a shard, and what is `given` for it; its result knows its `n_rows`.
+        release: without what only the process that plans needs.
+        given: by index what the task gets beside these two.
+        force: compute them although they are cached.
 
     Raises:
         CouldNotRunError: workers died again and again.
     """
     execution = release.config.execution
     require_engine(execution)
-    done: dict[int, ShardResult] = {}
+    done: dict[int, Any] = {}
     for _ in range(1 + execution.lost_workers):
-        left = [index for index in indices if index not in done]
+        left = {index: of_shard for index, of_shard in given.items() if index not in done}
         try:
-            _compute(release, left, force, done)
+            _compute(task, release, left, force, done)
         except Exception as error:
             if not is_loss(error):
                 raise
             lost = error
         else:
-            return [done[index] for index in indices]
+            return [done[index] for index in given]
     raise CouldNotRunError(
-        f"worker processes died {1 + execution.lost_workers} times while attributing: out of memory, or killed",
+        f"worker processes died {1 + execution.lost_workers} times in task {task.name!r}: out of memory, or killed",
         got=f"{type(lost).__name__}: {lost}",
         next_step="finished shards are kept; start again with fewer execution.workers or a smaller attribution.batch_tokens",
     ) from lost
 
 
-def _compute(release: Release, indices: Sequence[int], force: bool, done: dict[int, ShardResult]) -> None:
+def _compute(task: Any, release: Release, given: Mapping[int, Mapping[str, Any]], force: bool, done: dict[int, Any]) -> None:
     """Fill `done`; the first error is raised when all have ended, so that what can be finished is."""
     execution, advance = release.config.execution, progress.advance_current()
-    task: Any = tasks.explain_shard.with_options(refresh_cache=force, result_storage=storage_in(execution.store) or NotSet)
+    stored = task.with_options(refresh_cache=force, result_storage=storage_in(execution.store) or NotSet)
+    of_shards = {name: [of_shard[name] for of_shard in given.values()] for name in next(iter(given.values()), {})}
     errors: list[Exception] = []
     with _surroundings(execution), runner_of(execution) as runner, ray_resources(execution):
-        futures = runner.map(task, {"release": unmapped(release), "index": list(indices)})
-        for index, future in zip(indices, futures, strict=True):
+        futures = runner.map(stored, {"release": unmapped(release), "index": list(given), **of_shards})
+        for index, future in zip(given, futures, strict=True):
             try:
                 done[index] = future.result()
             except Exception as error:

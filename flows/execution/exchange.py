@@ -8,18 +8,22 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
-from components import attribution, registry
+from components import registry
 from components.common.errors import CouldNotRunError
+from components.common.file_digests import is_as_written
 from components.common.stores import Store
 from flows.pipeline.dataset import shard_of
-from schemas.attribution import ShardResult
 from schemas.planned_release import Release
 from schemas.release import Example, ModelRef, ModelSnapshot, ModelSource
+from schemas.shards import TableShard
+
+Shard = TypeVar("Shard", bound=TableShard)
 
 #: What a model needs, and nothing that would have to be unpickled.
 _OF_A_MODEL = ("config.json", "*.safetensors", "*.safetensors.index.json")
@@ -46,37 +50,87 @@ def load_inputs(release: Release, index: int) -> tuple[ModelSnapshot, Sequence[E
     execution = release.config.execution
     if execution.engine == "threads" and execution.store is None:
         return release.snapshot, shard_of(release, index)
-    return _fetch_model(release.snapshot, execution.store), _fetch_rows(release, index)
+    return load_model(release), _fetch_rows(release, index)
+
+
+def load_model(release: Release) -> ModelSnapshot:
+    """The release's model on this machine, from the store where it is not here."""
+    return _fetch_model(release.snapshot, release.config.execution.store)
 
 
 @contextmanager
-def open_table(release: Release, index: int) -> Iterator[Path]:
-    """Give the path to write a shard's table to; a table that was written whole is then uploaded."""
+def open_table(release: Release, name: str) -> Iterator[Path]:
+    """Give the path to write the table of this name in the workspace to; one that was written whole is then uploaded."""
     if release.config.execution.store is None:
-        yield release.shard_path(index)
+        yield release.workspace / name
         return
     with tempfile.TemporaryDirectory(prefix="calig-") as folder:
-        path = Path(folder) / release.shard_path(index).name
+        path = Path(folder) / Path(name).name
         yield path
-        _store_of(release).put(path, release.shard_name(index))
+        _store_of(release).put(path, name)
 
 
-def locate_table(release: Release, shard: ShardResult) -> ShardResult:
-    """Set the path of the shard's table on this machine: one from a store may have been written on another."""
+@contextmanager
+def read_table(release: Release, shard: TableShard) -> Iterator[Path]:
+    """Give the path of a shard's table, as it was written: on this machine, else downloaded for as long as it is read."""
+    if is_as_written(shard.path, shard.sha256):
+        yield shard.path
+        return
+    with tempfile.TemporaryDirectory(prefix="calig-") as folder:
+        path = Path(folder) / shard.path.name
+        _download(release, shard, path)
+        if not is_as_written(path, shard.sha256):
+            raise CouldNotRunError("a table is not what was written", got=shard.path, next_step="start again: it is made anew")
+        yield path
+
+
+def locate_table(release: Release, shard: Shard, name: str) -> Shard:
+    """Set the path of the table of this name on this machine: one from a store may have been written on another."""
     elsewhere = release.config.execution.store is not None
-    return shard.model_copy(update={"path": release.shard_path(shard.index)}) if elsewhere else shard
+    return shard.model_copy(update={"path": release.workspace / name}) if elsewhere else shard
 
 
-def fetch_table(release: Release, shard: ShardResult) -> bool:
+def whole_shards(
+    compute: Callable[[list[int], bool], list[Shard]], release: Release, indices: list[int], force: bool
+) -> list[Shard]:
+    """What `compute` makes of the shards, with every file here; one that was lost or damaged since is computed again.
+
+    compute: takes indices, and whether to compute what is cached too.
+
+    Raises:
+        CouldNotRunError: a table is lost as soon as it is written.
+    """
+    shards = {shard.index: shard for shard in compute(indices, force)}
+    damaged = [index for index, shard in shards.items() if not fetch_table(release, shard)]
+    if damaged:
+        again = {shard.index: shard for shard in compute(damaged, True)}
+        _refuse_lost([shard for shard in again.values() if not fetch_table(release, shard)])
+        shards |= again
+    return [shards[index] for index in indices]
+
+
+def _refuse_lost(lost: Sequence[TableShard]) -> None:
+    if lost:
+        raise CouldNotRunError(
+            "a table that was just written is not there, or not what was written", got=lost[0].path, next_step="check the disk"
+        )
+
+
+def fetch_table(release: Release, shard: TableShard) -> bool:
     """Download the shard's table unless it is here; False when it was lost or is not as it was written."""
-    if attribution.intact(shard):
+    if is_as_written(shard.path, shard.sha256):
         return True
+    _download(release, shard, shard.path)
+    return is_as_written(shard.path, shard.sha256)
+
+
+def _download(release: Release, shard: TableShard, path: Path) -> None:
+    """Put the shard's table to `path` if the store has one."""
     if release.config.execution.store is None:
-        return False
-    store, name = _store_of(release), release.shard_name(shard.index)
+        return
+    store, name = _store_of(release), shard.path.relative_to(release.workspace).as_posix()
     if name in store.names(name):
-        store.get(name, shard.path)
-    return attribution.intact(shard)
+        store.get(name, path)
 
 
 def _store_of(release: Release) -> Store:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from prefect.client.orchestration import get_client
@@ -20,8 +21,9 @@ from prefect.runtime import flow_run
 from components.common.errors import CouldNotRunError
 from flows.common import progress
 from flows.execution import engines, exchange
-from schemas.attribution import ShardResult
+from flows.pipeline import tasks
 from schemas.planned_release import Release
+from schemas.shards import ShardResult
 
 #: Runs of one part that may fail before the whole fails; runs that failed in earlier attempts at the release do not count.
 _ATTEMPTS = 3
@@ -32,14 +34,8 @@ _POLL_S = 2.0
 def attribute(release: Release, force: bool) -> list[ShardResult]:
     """All shards, from the cache unless `force`; one whose file was lost or damaged since is computed again."""
     progress.begin("attributing", release.dataset.n_rows)
-    alone, indices = release.alone(), list(range(release.n_shards))
-    shards = {shard.index: shard for shard in _computed(alone, indices, force)}
-    damaged = [index for index, shard in shards.items() if not exchange.fetch_table(alone, shard)]
-    if damaged:
-        again = {shard.index: shard for shard in _computed(alone, damaged, force=True)}
-        _refuse_lost([shard for shard in again.values() if not exchange.fetch_table(alone, shard)])
-        shards |= again
-    return [shards[index] for index in indices]
+    alone = release.alone()
+    return exchange.whole_shards(partial(_computed, alone), alone, list(range(release.n_shards)), force)
 
 
 def run_shards(release: Release, indices: Sequence[int], force: bool) -> None:
@@ -78,18 +74,16 @@ def without_deployment(release: Release) -> Release:
 def _computed(release: Release, indices: list[int], force: bool) -> list[ShardResult]:
     exchange.upload_inputs(release, indices)
     if release.config.execution.attribution_deployment is None:
-        shards = engines.compute_shards(release, indices, force)
+        shards = explain_shards(release, indices, force)
     else:
         run_shards(release, indices, force)
-        shards = engines.compute_shards(without_deployment(release), indices, force=False)  # all from the store
-    return [exchange.locate_table(release, shard) for shard in shards]
+        shards = explain_shards(without_deployment(release), indices, force=False)  # all from the store
+    return [exchange.locate_table(release, shard, release.shard_name(shard.index)) for shard in shards]
 
 
-def _refuse_lost(lost: list[ShardResult]) -> None:
-    if lost:
-        raise CouldNotRunError(
-            "a table that was just written is not there, or not what was written", got=lost[0].path, next_step="check the disk"
-        )
+def explain_shards(release: Release, indices: Sequence[int], force: bool) -> list[ShardResult]:
+    """The shards on the engine of the settings, from the cache unless `force`; rows and model are there already."""
+    return engines.compute_shards(tasks.explain_shard, release, {index: {} for index in indices}, force)
 
 
 @dataclass

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components import attribution, drift, governance, privacy
+from components import attribution, drift, governance, privacy, quality
 from components.common.errors import InputError
 from flows.common import progress
+from flows.common.run_limits import LimitError
 from flows.pipeline import redact, tasks
+from flows.pipeline.score import score_shards
 from schemas.drift import DriftReport
 from schemas.planned_release import Release
 from schemas.quality import Falsification, QualityReport
 from schemas.reference import NoiseSources
+from schemas.shards import ShardResult
 
 
 def falsify(release: Release, tables: list[Path], n_explained: int, force: bool) -> Falsification | None:
@@ -28,12 +31,23 @@ def falsify(release: Release, tables: list[Path], n_explained: int, force: bool)
         return Falsification(problem=privacy.told(error, settings.privacy))
 
 
-def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
-    """The quality report; when it cannot be made, an inconclusive one that says why, so that nothing computed is lost."""
+def measure_quality(
+    release: Release, shards: list[ShardResult], falsification: Falsification | None, force: bool
+) -> QualityReport:
+    """The quality report; when it cannot be made, an inconclusive one that says why, so that nothing computed is lost.
+
+    Raises:
+        InputError: the suite or a setting cannot be used.
+        LimitError: the run reached a limit; what is scored is kept.
+    """
     progress.begin("measuring quality", release.dataset.n_rows)
+    settings = release.config
     try:
-        return tasks.measure_quality(release, tables, falsification)
-    except InputError:
+        quality.check_settings(settings.quality, release.snapshot.modality)
+        perturbation = attribution.choose_perturbation(release.snapshot, settings.attribution, settings.quality.perturbation)
+        scored = score_shards(release, shards, perturbation, force)
+        return tasks.judge_quality(release.alone(), scored, perturbation, falsification)
+    except (InputError, LimitError):
         raise
     except Exception as error:  # whatever it was, the verdict is "could not be judged"
         return governance.unjudged_quality(release.config.quality.suite, privacy.told(error, release.config.privacy))

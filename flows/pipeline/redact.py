@@ -9,11 +9,11 @@ from pathlib import Path
 
 from components import privacy
 from flows.pipeline.dataset import examples_of
-from schemas.attribution import ShardResult
 from schemas.config import PipelineConfig
 from schemas.planned_release import Release
 from schemas.reference import NullProfiles, ReferenceProfile
 from schemas.release import ModelSnapshot
+from schemas.shards import ShardResult
 
 
 def name_key(config: PipelineConfig, snapshot: ModelSnapshot) -> PipelineConfig:

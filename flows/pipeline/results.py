@@ -15,12 +15,12 @@ from components.drift import load_record
 from components.records import record_html
 from flows.common import progress
 from flows.evidence.standing import explanation_of
-from schemas.attribution import ShardResult
 from schemas.base import Record
 from schemas.evidence import Evidence, SealState
 from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
 from schemas.release import ModelSource, PublishedRun
+from schemas.shards import ShardResult
 
 
 class Outcome(Record):

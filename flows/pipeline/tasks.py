@@ -17,10 +17,9 @@ from components.common.file_digests import note_digest, unchanged
 from components.table.orientation import NamedTarget
 from flows.common import progress
 from flows.common.run_limits import RETRIES
-from flows.execution import exchange, resources
+from flows.execution import exchange, resources, scorers
 from flows.execution.resources import gpu_slot
 from flows.pipeline.dataset import examples_in, examples_of, sampled
-from schemas.attribution import ShardResult
 from schemas.base import digest_of
 from schemas.config import AttributionConfig, PipelineConfig
 from schemas.fusion import FusionChoice
@@ -28,8 +27,8 @@ from schemas.governance import GovernanceReport
 from schemas.planned_release import Release
 from schemas.quality import Falsification, QualityReport
 from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
+from schemas.shards import DrawnRows, ScoredShard, ScoringPlan, ShardResult
 
-_PARITY_ROWS = 16
 _FALSIFICATION_SETTINGS = {"falsification_rows", "falsification_points", "sensitivity_draws", "sensitivity_radius", "seed"}
 
 
@@ -37,6 +36,12 @@ def shard_key(_context: Any, parameters: dict[str, Any]) -> str:
     """The same model, data, settings and rows give the same shard, in whatever run."""
     release: Release = parameters["release"]
     return f"calig-shard-{release.attribution_key}-{parameters['index']:05d}"
+
+
+def scored_key(_context: Any, parameters: dict[str, Any]) -> str:
+    """The same attribution tables, scored in the same way, give the same scored rows, in whatever run."""
+    release, plan = parameters["release"], parameters["plan"]
+    return f"calig-scored-{release.attribution_key}-{plan.key}-{parameters['index']:05d}"
 
 
 def fusion_key(_context: Any, parameters: dict[str, Any]) -> str:
@@ -88,7 +93,7 @@ def explain_shard(release: Release, index: int) -> ShardResult:
     resources.prepare_worker(release.config.execution)
     advance = progress.advance_current()
     snapshot, examples = exchange.load_inputs(release, index)
-    with exchange.open_table(release, index) as path, gpu_slot(settings):
+    with exchange.open_table(release, release.shard_name(index)) as path, gpu_slot(settings):
         shard = attribution.explain_shard(snapshot, examples, settings, index=index, path=path, progress=advance)
     return shard.model_copy(update={"path": release.shard_path(index)})
 
@@ -145,7 +150,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
         snapshot,
         runtime=config.quality.scorer,
         workspace=workspace,
-        parity_inputs=quality.parity_inputs([row for row, _ in rows[:_PARITY_ROWS]], perturbation),
+        parity_inputs=quality.parity_inputs([row for row, _ in rows[: scorers.PARITY_ROWS]], perturbation),
     )
     return quality.choose_fusion(
         rows,
@@ -178,26 +183,42 @@ def falsify(release: Release, tables: list[Path]) -> Falsification:
         )
 
 
-@task(name="measure quality", cache_policy=NO_CACHE)
-def measure_quality(release: Release, tables: list[Path], falsification: Falsification | None) -> QualityReport:
-    """Perturb, score through ONNX Runtime, and check the expectations."""
-    settings = release.config.quality
-    perturbation = attribution.choose_perturbation(release.snapshot, release.config.attribution, settings.perturbation)
-    scorer, record = scoring.open_scorer(
-        release.snapshot,
-        runtime=settings.scorer,
-        workspace=release.workspace,
-        parity_inputs=quality.sample_inputs(tables, limit=_PARITY_ROWS, perturbation=perturbation),
-    )
-    return quality.evaluate(
-        tables,
-        labels=release.snapshot.labels,
-        scorer=scorer.once(),
-        scorer_record=record,
-        config=settings,
+@task(
+    name="score shard",
+    task_run_name="score shard {index}",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=scored_key),
+    persist_result=True,
+    result_serializer="json",
+    **RETRIES,
+)
+def score_shard(
+    release: Release, index: int, shard: ShardResult, drawn: DrawnRows, plan: ScoringPlan, perturbation: quality.Perturbation
+) -> ScoredShard:
+    """Perturb and score the rows of one shard; a finished one is not scored again, in this run or a later one."""
+    resources.prepare_worker(release.config.execution)
+    advance, name = progress.advance_current(), release.scored_name(plan.key, index)
+    with (
+        exchange.read_table(release, shard) as table,
+        exchange.open_table(release, name) as path,
+        gpu_slot(release.config.attribution),
+        scorers.scorer_of(release, plan, perturbation) as (scorer, record),
+    ):
+        by = quality.Scoring(release.snapshot.labels, scorer.once(), record, release.config.quality, perturbation)
+        scored = quality.score_shard(table, drawn, by, index=index, path=path, progress=advance)
+    return scored.model_copy(update={"path": release.workspace / name})
+
+
+@task(name="judge quality", cache_policy=NO_CACHE)
+def judge_quality(
+    release: Release, shards: list[ScoredShard], perturbation: quality.Perturbation, falsification: Falsification | None
+) -> QualityReport:
+    """Check the expectations on the scored rows."""
+    return quality.judge(
+        shards,
+        modality=release.snapshot.modality,
+        config=release.config.quality,
         perturbation=perturbation,
         falsification=falsification,
-        progress=progress.advance_current(),
     )
 
 

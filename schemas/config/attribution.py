@@ -165,7 +165,7 @@ class ExecutionConfig(Record):
     )
     attribution_deployment: DeploymentName | None = Field(
         default=None,
-        description="Prefect deployment that computes the shards, e.g. attribute-shards/attribute-shards on a GPU pool; "
+        description="Prefect deployment that attributes the shards, e.g. attribute-shards/attribute-shards on a GPU pool; "
         "needs `store`; empty: this run does",
     )
     shards_per_run: int = Field(default=16, ge=1, description="shards in one run of that deployment")

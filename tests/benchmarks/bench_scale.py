@@ -19,7 +19,7 @@ from components.common.memory import peak_resident_bytes
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
 from tests.benchmarks.machine import describe, in_child, peak_memory_increase
-from tests.benchmarks.stages import STAGES, exponents, measure_stage, prepare
+from tests.benchmarks.stages import SLOW_STAGES, STAGES, exponents, measure_stage, prepare
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 
@@ -65,10 +65,11 @@ def _around(stages: list[str], sizes: list[int], output: Path) -> list[dict[str,
     """The steps around attribution, each in a process of its own; what was measured of other steps stays in `output`."""
     known = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {}
     later = [case for case in known.get("later_stages", {}).get("cases", []) if case["stage"] not in stages]
-    for n in sizes:
+    plan = [(stage, n // 10 if stage in SLOW_STAGES else n) for n in sizes for stage in stages]
+    for n in sorted({n for _, n in plan}):
         with TemporaryDirectory() as folder, Console().status(f"{n} rows …"):
             in_child(prepare, examples_of(None, 256), n, Path(folder))
-            for stage in stages:
+            for stage in (stage for stage, of_stage in plan if of_stage == n):
                 later.append(in_child(measure_stage, stage, Path(folder), n))
                 part = {"model": "tiny", "machine": describe(), "exponents": exponents(later), "cases": later}
                 write_part(output, "later_stages", part)

@@ -53,8 +53,8 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
     from prefect import flow
 
     from components import attribution, datasets
-    from flows.execution import engines
     from flows.execution.exchange import upload_inputs
+    from flows.pipeline.attribute import explain_shards
     from schemas.planned_release import Release
 
     snapshot = snapshot_of(folder / "model")
@@ -74,7 +74,7 @@ def measure(folder: Path, engine: str, workers: int, shards: int, rows: int) -> 
     @flow(name="bench-workers")
     def explained() -> None:
         upload_inputs(release, range(shards))
-        engines.compute_shards(release, range(shards), force=True)
+        explain_shards(release, range(shards), force=True)
 
     started = time()
     explained()

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import log
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calig.batching import return_memory
-from calig.metrics.perturbation import Perturbation, PerturbedInput
-from components import attribution, datasets, drift, governance, quality, report
+from components import attribution, datasets, drift, governance, quality, report, scoring
 from components.common.memory import peak_resident_bytes
-from schemas.attribution import SCHEMA, ShardResult
+from schemas.attribution import SCHEMA
 from schemas.config import AttributionConfig, MonitorConfig, PipelineConfig, QualityConfig
 from schemas.governance import GovernanceReport
-from schemas.quality import ScorerRecord
 from schemas.reference import ReferenceIdentity, ReferenceProfile
 from schemas.release import DatasetRef, Example, ModelSnapshot
+from schemas.shards import DrawnRows, ScoredShard, ShardResult
 from tests.benchmarks.machine import peak_memory_increase
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import save_tiny_bert
 
-STAGES = ("reading", "quality", "drift", "monitor", "record", "report")
+STAGES = ("reading", "scoring", "quality", "drift", "monitor", "record", "report")
+#: Steps that take so long for a row that they are measured on a tenth of the rows.
+SLOW_STAGES = {"scoring"}
 _SHARD = 256
 
 
@@ -104,8 +105,14 @@ def _work(stage: str, folder: Path) -> Callable[[], object]:
     tables = [shard.path for shard in shards]
     if stage == "reading":
         return lambda: datasets.load(folder / "rows.jsonl", limit=None, labels=snapshot.labels, modality="text")
+    if stage == "scoring":
+        by, drawn = _scoring(tables[:1], snapshot, folder), quality.draw_rows(tables, QualityConfig())
+        _score(0, tables[0], drawn[0], by, folder)  # what the runtime needs once is not what grows
+        return lambda: [_score(index, table, drawn[index], by, folder) for index, table in enumerate(tables)]
     if stage == "quality":
-        return lambda: _quality(tables, snapshot)
+        parts = list(_scored(shards, snapshot, folder))
+        _judge(parts[:1], snapshot)
+        return lambda: _judge(parts, snapshot)
     if stage in {"drift", "monitor"}:
         once = {"drift": _drift, "monitor": _monitor}[stage]
         once(tables[:1], snapshot)  # what libraries need once is not what grows
@@ -117,26 +124,38 @@ def _work(stage: str, folder: Path) -> Callable[[], object]:
     return lambda: report.build(record, tables, None, path=folder / "report.html")
 
 
-class _Answers:
-    """Stands for the model: it is no part of what is measured here, and its memory does not depend on the number of rows."""
-
-    def __call__(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        share = np.array([np.mean(given.input_ids) / 200 for given in inputs])
-        return np.stack([share, 1 - share], axis=1)
-
-    def logits(self, inputs: Sequence[PerturbedInput]) -> np.ndarray:
-        return np.log(self(inputs))
+def _scoring(tables: list[Path], snapshot: ModelSnapshot, folder: Path) -> quality.Scoring:
+    """The tiny model through ONNX Runtime, by the default settings."""
+    settings = QualityConfig()
+    removal = attribution.choose_perturbation(snapshot, AttributionConfig(device="cpu"), settings.perturbation)
+    inputs = quality.sample_inputs(tables, limit=16, perturbation=removal)
+    scorer, record = scoring.open_scorer(snapshot, runtime="onnxruntime", workspace=folder, parity_inputs=inputs)
+    return quality.Scoring(snapshot.labels, scorer, record, settings, removal)
 
 
-def _quality(tables: list[Path], snapshot: ModelSnapshot) -> object:
-    return quality.evaluate(
-        tables,
-        labels=snapshot.labels,
-        scorer=_Answers(),
-        scorer_record=ScorerRecord(runtime="none", providers=()),
-        config=QualityConfig(suite="default", falsification_rows=0, infidelity_draws=4, random_draws=1, bootstrap_draws=100),
-        perturbation=Perturbation(kind="replace", replacement_id=4),
-    )
+def _score(index: int, table: Path, drawn: DrawnRows, by: quality.Scoring, folder: Path) -> ScoredShard:
+    once = replace(by, scorer=by.scorer.once())  # as a task does for its shard
+    return quality.score_shard(table, drawn, once, index=index, path=folder / "scored" / f"{index:06d}.parquet")
+
+
+def _scored(shards: list[ShardResult], snapshot: ModelSnapshot, folder: Path) -> Iterator[ScoredShard]:
+    """Scored rows of all shards: of the first one, with controls on 100 rows, then its rows without them again and again."""
+    table, by = shards[0].path, _scoring([shards[0].path], snapshot, folder)
+    first = _score(0, table, DrawnRows(compared=tuple(range(100))), by, folder)
+    yield first
+    scored = pq.read_table(_score(1, table, DrawnRows(compared=()), by, folder).path)
+    for index, start in enumerate(range(_SHARD, sum(shard.n_rows for shard in shards), _SHARD), start=1):
+        numbers = list(range(start, start + shards[index].n_rows))
+        part = scored.slice(0, len(numbers)).set_column(0, "row", pa.array(numbers, pa.int64()))
+        part = part.set_column(1, "id", pa.array([str(number) for number in numbers]))
+        path = folder / "scored" / f"{index:06d}.parquet"
+        pq.write_table(part, path, compression="zstd")
+        yield first.model_copy(update={"index": index, "path": path, "n_rows": len(numbers)})
+
+
+def _judge(shards: list[ScoredShard], snapshot: ModelSnapshot) -> object:
+    removal = attribution.choose_perturbation(snapshot, AttributionConfig(device="cpu"), "auto")
+    return quality.judge(shards, modality="text", config=QualityConfig(suite="default"), perturbation=removal)
 
 
 def _profile(tables: list[Path], snapshot: ModelSnapshot, digest: str) -> ReferenceProfile:

@@ -40,6 +40,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("stage", [stage for stage in stages.STAGES if stage != "quality"])
+@pytest.mark.parametrize("stage", stages.STAGES)
 def test_every_step_around_attribution_runs(prepared, stage):
     stages._work(stage, prepared)()

@@ -168,7 +168,7 @@ def test_quality_that_breaks_is_inconclusive_and_published(explain, monkeypatch)
     def broken(*_, **__):
         raise RuntimeError("the scorer fell over")
 
-    monkeypatch.setattr(quality, "evaluate", broken)
+    monkeypatch.setattr(quality, "judge", broken)
     outcome = explain()
     assert outcome.record.decision.verdict is Verdict.INCONCLUSIVE
     assert "the scorer fell over" in outcome.record.decision.reasons[0]
@@ -234,6 +234,7 @@ def test_a_scorer_that_gives_no_numbers_is_inconclusive(explain, monkeypatch):
         return scorer, record
 
     monkeypatch.setattr(scoring, "open_scorer", broken)
+    monkeypatch.setattr("flows.pipeline.tasks.score_shard.retry_delay_seconds", [0, 0])
     outcome = explain()
     assert outcome.record.decision.verdict is Verdict.INCONCLUSIVE
     assert "NaN or infinite answers" in outcome.record.decision.reasons[0]

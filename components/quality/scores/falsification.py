@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from components.common.intervals import FEWEST, mean_and_interval
 from schemas.base import Interval
 from schemas.config import QualityConfig
 from schemas.quality import Falsification, FalsificationSummary, FalsifiedRow, RandomisationStage
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Mean rank correlation with the original maps, all weights randomised, above which the maps are said not to fall. Adebayo et
 #: al. give no number; this one is the project's own. Unrelated maps have a mean of 0 whatever their length.
@@ -28,11 +24,11 @@ _COLUMNS: dict[str, Callable[[FalsifiedRow], float]] = {
 }
 
 
-def with_findings(frame: pd.DataFrame, found: Falsification | None) -> pd.DataFrame:
-    """The per-row table with the columns of the attempt, whether or not there was one."""
+def findings_of(numbers: Sequence[int], found: Falsification | None) -> dict[str, FloatArray]:
+    """The columns of the attempt for rows of these numbers, whether or not there was one."""
     rows = {row.row: row for row in found.rows} if found else {}
-    columns = {name: [value(rows[row]) if row in rows else np.nan for row in frame["row"]] for name, value in _COLUMNS.items()}
-    return frame.assign(**{name: np.array(values, dtype=np.float64) for name, values in columns.items()})
+    columns = {name: [value(rows[row]) if row in rows else np.nan for row in numbers] for name, value in _COLUMNS.items()}
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
 def summary_of(found: Falsification | None, config: QualityConfig) -> FalsificationSummary | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from calig.metrics.faithfulness import (
 )
 from calig.metrics.perturbation import FloatArray, Perturbation, Scorer, curve_points
 from calig.metrics.statistics import random_attributions
-from components.quality.scores.falsification import with_findings
+from components.quality.scores.falsification import findings_of
 from components.quality.scores.table import FACTS, Row, attributions_of, explained_class, source_of
 from schemas.config import QualityConfig
 
@@ -66,13 +66,27 @@ CONTROLS = (RANDOM, "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_
 METHODS = (CA_LIG, *CONTROLS)
 #: Columns that speak of classes or of probabilities: a regression has neither.
 OF_CLASSES = frozenset({"label", "predicted", "probability", "log_odds", *PATCH_COLUMNS})
+#: What the columns of segments begin with.
+SEGMENT = "segment_"
 INFIDELITIES = ("infidelity", "infidelity_normalised", *(f"infidelity_normalised_{control}" for control in CONTROLS))
+
+
+class Table(Protocol):
+    """The table of scored rows as metrics and checks read it: a DataFrame, or a `ScoredTable`."""
+
+    @property
+    def columns(self) -> Any:
+        """Names of the columns."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, asked: Any) -> Any: ...
 
 
 def column_names(config: QualityConfig, segments: Sequence[str]) -> list[str]:
     """The columns that the table will have for data with these segment columns: known before any row is."""
     measures = {**measures_of(unscored(0, config), config), **dict.fromkeys(PATCH_COLUMNS, np.empty(0))}
-    return list(with_findings(frame_of([], segments, measures, []), None).columns)
+    return [*frame_of([], segments, measures, []).columns, *findings_of([], None)]
 
 
 def unscored(n_rows: int, config: QualityConfig) -> FloatArray:
@@ -86,7 +100,7 @@ def frame_of(
     """Facts and measures side by side."""
     import pandas as pd
 
-    columns = [*FACTS, *(f"segment_{name}" for name in segments)]
+    columns = [*FACTS, *(f"{SEGMENT}{name}" for name in segments)]
     known = pd.DataFrame(facts, columns=columns, index=range(len(facts)))
     fit = pd.DataFrame(fits, columns=INFIDELITIES, index=known.index, dtype=np.float64)
     return pd.concat([known, pd.DataFrame(measures, index=known.index), fit], axis=1)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from calig.metrics.faithfulness import area_under_curve
 from calig.metrics.perturbation import FloatArray, curve_points
 from components.common.intervals import FEWEST, MIN_ROWS, mean_and_interval
-from components.quality.scores.frame import CONTROLS, METHODS, OF_CLASSES
-from components.quality.scores.rows import ScoredRows
+from components.quality.scores.frame import CONTROLS, METHODS, OF_CLASSES, Table
+from components.quality.scores.scored_table import ScoredTable
 from schemas.base import Direction
 from schemas.config import QualityConfig
 from schemas.quality import Control, Curve, Metric
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 _P = "p: probability of the explained class, fixed before anything is removed"
 _OUTPUT = "p: the output of the regression, in its own unit"
@@ -178,15 +172,15 @@ FALSIFICATION_MEANS: tuple[tuple[str, str, Direction, str], ...] = (
 )
 
 
-def metrics(scored: ScoredRows, config: QualityConfig, *, falsified: bool) -> tuple[Metric, ...]:
+def metrics(scored: ScoredTable, config: QualityConfig, *, falsified: bool) -> tuple[Metric, ...]:
     """Every metric of the run; a value is None when no row could be judged. `falsified`: with those of the attempt to falsify."""
-    applicable = [row for row in (*IMAGE_MEANS, *PLAUSIBILITY_MEANS) if known(scored.frame, row[1]).size]
+    applicable = [row for row in (*IMAGE_MEANS, *PLAUSIBILITY_MEANS) if known(scored, row[1]).size]
     attempt = FALSIFICATION_MEANS if falsified else ()
-    means = (_mean(scored.frame, config, *_stated(row, scored)) for row in (*MEANS, *applicable, *attempt))
-    return (_residual(scored.frame), _non_finite(scored.frame), *means)
+    means = (_mean(scored, config, *_stated(row, scored)) for row in (*MEANS, *applicable, *attempt))
+    return (_residual(scored), _non_finite(scored), *means)
 
 
-def _stated(row: tuple[str, str, Direction, str], scored: ScoredRows) -> tuple[str, str, Direction, str]:
+def _stated(row: tuple[str, str, Direction, str], scored: ScoredTable) -> tuple[str, str, Direction, str]:
     """The entry with a definition that holds for a regression, where the model is one."""
     name, column, direction, definition = row
     if scored.problem_type != "regression":
@@ -196,7 +190,7 @@ def _stated(row: tuple[str, str, Direction, str], scored: ScoredRows) -> tuple[s
     return name, column, direction, definition.replace(_P, _OUTPUT)
 
 
-def _residual(frame: pd.DataFrame) -> Metric:
+def _residual(frame: Table) -> Metric:
     residuals = known(frame, "residual_max")
     return Metric(
         name="completeness residual p95",
@@ -208,7 +202,7 @@ def _residual(frame: pd.DataFrame) -> Metric:
     )
 
 
-def _non_finite(frame: pd.DataFrame) -> Metric:
+def _non_finite(frame: Table) -> Metric:
     return Metric(
         name="non-finite rows",
         value=float(frame["non_finite"].sum()) if len(frame) else None,
@@ -218,7 +212,7 @@ def _non_finite(frame: pd.DataFrame) -> Metric:
     )
 
 
-def _mean(frame: pd.DataFrame, config: QualityConfig, name: str, column: str, direction: Direction, definition: str) -> Metric:
+def _mean(frame: Table, config: QualityConfig, name: str, column: str, direction: Direction, definition: str) -> Metric:
     values = known(frame, column)
     if values.size == 0:
         return Metric(name=name, value=None, direction=direction, n=0, definition=definition)
@@ -227,17 +221,17 @@ def _mean(frame: pd.DataFrame, config: QualityConfig, name: str, column: str, di
     return Metric(name=name, value=mean, interval=spread, direction=direction, n=values.size, definition=definition)
 
 
-def controls(scored: ScoredRows, config: QualityConfig) -> tuple[Control, ...]:
+def controls(scored: ScoredTable, config: QualityConfig) -> tuple[Control, ...]:
     """CA-LIG against each control that at least two rows have, paired by row; fewer have no interval."""
-    return tuple(_control(scored.frame, name, config) for name in CONTROLS if n_compared(scored.frame, name) >= FEWEST)
+    return tuple(_control(scored, name, config) for name in CONTROLS if n_compared(scored, name) >= FEWEST)
 
 
-def n_compared(frame: pd.DataFrame, control: str) -> int:
+def n_compared(frame: Table, control: str) -> int:
     """Rows on which CA-LIG could be compared with the control."""
     return known(frame, f"margin_over_{control}").size
 
 
-def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
+def _control(frame: Table, name: str, config: QualityConfig) -> Control:
     margin, interval = mean_and_interval(known(frame, f"margin_over_{name}"), config)
     return Control(
         name=name,
@@ -250,18 +244,17 @@ def _control(frame: pd.DataFrame, name: str, config: QualityConfig) -> Control:
     )
 
 
-def mean_curves(scored: ScoredRows, config: QualityConfig) -> tuple[Curve, ...]:
+def mean_curves(scored: ScoredTable, config: QualityConfig) -> tuple[Curve, ...]:
     """Deletion and insertion curves of every method, mean over those rows the controls are measured on that have it."""
     return tuple(
-        _curve(method, kind, scored.curves[:, index, side], config)
-        for index, method in enumerate(METHODS)
+        _curve(method, kind, mean, config)
+        for method in METHODS
         for side, kind in enumerate(("deletion", "insertion"))
-        if not np.isnan(scored.curves[:, index, side]).all()
+        if (mean := scored.curves.mean(method, side)) is not None
     )
 
 
-def _curve(method: str, kind: str, curves: FloatArray, config: QualityConfig) -> Curve:
-    probability = curves[~np.isnan(curves[:, 0])].mean(axis=0)
+def _curve(method: str, kind: str, probability: FloatArray, config: QualityConfig) -> Curve:
     return Curve(
         method=method,
         kind=kind,
@@ -271,6 +264,6 @@ def _curve(method: str, kind: str, curves: FloatArray, config: QualityConfig) ->
     )
 
 
-def known(frame: pd.DataFrame, column: str) -> FloatArray:
+def known(frame: Table, column: str) -> FloatArray:
     """The column's values that are known."""
     return np.asarray(frame[column].dropna(), dtype=np.float64)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from calig.metrics.faithfulness import AttributedSource, perturbation_curves
 from calig.metrics.infidelity import LogitScorer, Removals, infidelity, logit_drops, normalised_infidelity, random_sets
-from calig.metrics.perturbation import FloatArray, Perturbation, PerturbedInput, Scorer
+from calig.metrics.perturbation import BoolArray, FloatArray, IntArray, Perturbation, PerturbedInput, Scorer
 from calig.metrics.statistics import random_attributions
 from components.quality.scores.frame import CA_LIG, METHODS, PATCH_COLUMNS, RANDOM, frame_of, measures_of, patch_areas, unscored
 from components.quality.scores.table import (
@@ -24,8 +24,10 @@ from components.quality.scores.table import (
     source_of,
 )
 from components.quality.scores.trust import checked, problem_of
-from components.table.reader import iter_parts, iter_rows
+from components.table.reader import iter_batches, iter_parts
 from schemas.config import QualityConfig
+from schemas.quality import ScorerRecord
+from schemas.shards import DrawnRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,41 +89,53 @@ class ModelScorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ScoredRows:
-    """Every row that has an attribution.
+    """Every row of a shard that has an attribution.
 
-    frame: one line per row (columns: schemas/expectations/default.yaml). curves: `compared methods 2 points`, deletion and
-    insertion by method as in METHODS of the rows that the controls are measured on; NaN where a row has no such control.
-    n_skipped: rows without an attribution. problem_type: what the model's logits mean.
+    frame: one line per row (columns: schemas/expectations/default.yaml, without those of the attempt to falsify). compared: which
+    of them the controls are measured on. curves: `compared methods 2 points`, deletion and insertion by method as in METHODS;
+    NaN where a row has no such control. segments: names of the segment columns. n_skipped: rows without an attribution.
+    problem_type: what the model's logits mean.
     """
 
     frame: pd.DataFrame
+    compared: BoolArray
     curves: FloatArray
+    segments: tuple[str, ...]
     n_skipped: int
     problem_type: str = "single_label_classification"
 
 
-def score_rows(
-    table_paths: Sequence[Path],
-    *,
-    labels: Sequence[str],
-    scorer: ModelScorer,
-    config: QualityConfig,
-    perturbation: Perturbation,
-    progress: Callable[[int], None] | None = None,
-) -> ScoredRows:
-    """Score the table's rows, or the `quality.scored_rows` of them, and the controls on `quality.control_rows` of these.
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """By what rows are scored.
+
+    labels: the model's classes in logit order. scorer, record: the model on perturbed inputs, and what runs it. config: settings,
+    of which those of the scoring matter. perturbation: how content is removed.
+    """
+
+    labels: Sequence[str]
+    scorer: ModelScorer
+    record: ScorerRecord
+    config: QualityConfig
+    perturbation: Perturbation
+
+
+def score_rows(table: Path, drawn: DrawnRows, by: Scoring, progress: Callable[[int], None] | None = None) -> ScoredRows:
+    """Score the shard's rows that are `drawn`, and the controls on those of them that are drawn for that.
 
     `progress` gets the number of rows just done.
     """
+    labels, scorer, config, perturbation = by.labels, by.scorer, by.config, by.perturbation
     facts: list[dict[str, Any]] = []
     curves = [unscored(0, config)]
     measures = [measures_of(curves[0], config)]
     fits: list[dict[str, float]] = []
     areas = [np.empty((0, len(PATCH_COLUMNS)))]
     segments: dict[str, None] = {}
+    of_controls: list[bool] = []
     n_skipped = 0
-    trusted, problem_type, sample = checked(scorer, len(labels)), problem_of(scorer), _draw(table_paths, config)
-    for rows in iter_parts(table_paths, Row, rows=_ROWS_AT_ONCE):
+    trusted, problem_type, sample = checked(scorer, len(labels)), problem_of(scorer), _Sample.of(drawn)
+    for rows in iter_parts([table], Row, rows=_ROWS_AT_ONCE):
         segments |= dict.fromkeys(name for row in rows for name in row["segments"] or ())
         explained = [row for row in rows if row["problem"] is None]
         facts.extend(facts_of(row, labels, problem_type=problem_type) for row in explained)
@@ -133,14 +147,16 @@ def score_rows(
         measured = _curves(explained, orders, labels, trusted, config, perturbation)
         measures.append(measures_of(measured, config, problem_type))
         curves.append(measured[np.array(compared, dtype=bool)])
+        of_controls.extend(compared)
         to_fit = [known if fully else {} for known, fully in zip(orders, compared, strict=True)]
         fits.extend(_infidelities(explained, to_fit, labels, scorer, config, perturbation))
         areas.append(_patch_areas(explained, wanted, labels, trusted, config, perturbation, problem_type))
-        if progress is not None and explained:
-            progress(len(explained))
+        if progress is not None:
+            progress(len(rows))
     columns = {name: np.concatenate([part[name] for part in measures]) for name in measures[0]}
     patches = dict(zip(PATCH_COLUMNS, np.concatenate(areas).T, strict=True))
-    return ScoredRows(frame_of(facts, segments, columns | patches, fits), np.concatenate(curves), n_skipped, problem_type)
+    frame = frame_of(facts, segments, columns | patches, fits)
+    return ScoredRows(frame, np.array(of_controls, dtype=bool), np.concatenate(curves), tuple(segments), n_skipped, problem_type)
 
 
 def _patch_areas(
@@ -158,16 +174,16 @@ def _patch_areas(
     return patch_areas(rows, wanted, labels=labels, scorer=scorer, seed=config.seed, perturbation=perturbation)
 
 
-class _Numbered(TypedDict):
-    row: int
-
-
 @dataclass(frozen=True)
 class _Sample:
     """Numbers of the rows to score and, among them, of those to measure the controls on; None: all."""
 
     scored: frozenset[int] | None
     compared: frozenset[int] | None
+
+    @classmethod
+    def of(cls, drawn: DrawnRows) -> _Sample:
+        return cls(*(None if numbers is None else frozenset(numbers) for numbers in (drawn.scored, drawn.compared)))
 
     def scores(self, row: Row) -> bool:
         return self.scored is None or row["row"] in self.scored
@@ -176,14 +192,35 @@ class _Sample:
         return self.compared is None or row["row"] in self.compared
 
 
-def _draw(table_paths: Sequence[Path], config: QualityConfig) -> _Sample:
-    """The first rows of one seeded order of the explained ones: it depends on the seed and on these rows, not on shards."""
+def draw_rows(table_paths: Sequence[Path], config: QualityConfig) -> list[DrawnRows]:
+    """By table, the first rows of one seeded order of the explained ones: it depends on seed and rows, not on shards.
+
+    Eight bytes a row are held, and as many for the order.
+    """
     sizes = (config.scored_rows, config.control_rows)
     if sizes == (None, None):
-        return _Sample(None, None)
-    explained = [row["row"] for row in iter_rows(table_paths, _Numbered, explained=True)]
-    order = np.random.default_rng([config.seed, _ROWS_STREAM]).permutation(explained).tolist()
-    return _Sample(*(None if size is None else frozenset(order[:size]) for size in sizes))
+        return [DrawnRows() for _ in table_paths]
+    tables = [_explained_rows(path) for path in table_paths]
+    numbers = np.concatenate(tables)
+    order = np.random.default_rng([config.seed, _ROWS_STREAM]).permutation(len(numbers))
+    ends = np.cumsum([len(rows) for rows in tables])[:-1]
+    scored, compared = (_first(order, size, numbers, ends) for size in sizes)
+    return [DrawnRows(scored=some, compared=few) for some, few in zip(scored, compared, strict=True)]
+
+
+def _first(order: IntArray, size: int | None, numbers: IntArray, ends: IntArray) -> list[tuple[int, ...] | None]:
+    """By table the numbers of those rows that are among the first `size` places of `order`; None: of all."""
+    if size is None:
+        return [None] * (len(ends) + 1)
+    chosen = np.zeros(len(numbers), dtype=bool)
+    chosen[order[:size]] = True
+    pairs = zip(np.split(numbers, ends), np.split(chosen, ends), strict=True)
+    return [tuple(rows[wanted].tolist()) for rows, wanted in pairs]
+
+
+def _explained_rows(table: Path) -> IntArray:
+    parts = [batch["row"].to_numpy() for batch in iter_batches([table], ["row"], explained=True)]
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
 def _curves(

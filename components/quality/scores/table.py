@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -109,16 +109,6 @@ class Row(Sample):
     rationales: list[list[dict[str, int]]] | None
     starts: list[int]
     ends: list[int]
-
-
-class _Picture(TypedDict):
-    image: str | None
-
-
-def modality_of(table_paths: Sequence[Path]) -> Literal["text", "image"]:
-    """What the table's first explained row is; text when there is none."""
-    row = next(iter_rows(table_paths, _Picture, explained=True), None)
-    return "text" if row is None or row["image"] is None else "image"
 
 
 def sample_inputs(table_paths: Sequence[Path], *, limit: int, perturbation: Perturbation) -> list[PerturbedInput]:

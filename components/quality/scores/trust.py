@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calig.metrics.perturbation import FloatArray, PerturbedInput, Scorer
 from components.common.errors import CouldNotRunError
 from components.common.outputs import typical_deviation
+from components.quality.scores.frame import Table
 from schemas.base import CheckVerdict, Severity
 from schemas.config import QualityConfig
-from schemas.quality import Check
-
-if TYPE_CHECKING:
-    import pandas as pd
+from schemas.quality import Check, ScorerRecord
 
 
 def too_few_explained(n_explained: int, n_skipped: int, config: QualityConfig) -> tuple[Check, ...]:
@@ -75,7 +72,7 @@ def checked(scorer: Scorer, n_classes: int) -> Scorer:
     return score
 
 
-def gaps(frame: pd.DataFrame, problem_type: str) -> FloatArray:
+def gaps(frame: Table, problem_type: str) -> FloatArray:
     """|p of the scorer − p of the attribution run| of every row that has both, for the explained class and the whole input.
 
     Of a regression the outputs take the place of p, in typical deviations (and no less than their precision) of the run's.
@@ -88,12 +85,12 @@ def gaps(frame: pd.DataFrame, problem_type: str) -> FloatArray:
     return apart / unit if unit > 0 else apart
 
 
-def disagrees(frame: pd.DataFrame, problem_type: str) -> bool:
+def disagrees(frame: Table, problem_type: str) -> bool:
     """Whether any row's answer differs by more than rounding."""
     return bool(gaps(frame, problem_type).max(initial=0.0) > _ANSWER_GAP)
 
 
-def doubts(frame: pd.DataFrame, problem_type: str) -> tuple[Check, ...]:
+def doubts(frame: Table, problem_type: str) -> tuple[Check, ...]:
     """An inconclusive check when so many answers differ that the scorer cannot have run the explained model; else none."""
     beyond = gaps(frame, problem_type) > _ANSWER_GAP
     answer = "the output, in typical deviations," if problem_type == "regression" else "p"
@@ -106,6 +103,28 @@ def doubts(frame: pd.DataFrame, problem_type: str) -> tuple[Check, ...]:
         explanation="The scorer answers otherwise than the attribution run did: another model, or its classes in another order. "
         "Its figures say nothing about these attributions. Explain the version again.",
     )
+
+
+def joint_record(records: Sequence[ScorerRecord]) -> ScorerRecord:
+    """What scored several shards: ONNX Runtime only where that scored them all, and the weakest agreement with torch."""
+    runtimes = sorted({record.runtime for record in records})
+    gaps_found = [record.parity_max_abs for record in records if record.parity_max_abs is not None]
+    return ScorerRecord(
+        runtime=" and ".join(runtimes),
+        providers=tuple(dict.fromkeys(provider for record in records for provider in record.providers)),
+        parity_max_abs=max(gaps_found, default=None),
+        parity_rows=min(record.parity_rows for record in records),
+        fallback_reason=_fallback(records),
+        exported_digest=", ".join(dict.fromkeys(r.exported_digest for r in records if r.exported_digest is not None)) or None,
+    )
+
+
+def _fallback(records: Sequence[ScorerRecord]) -> str | None:
+    """Why torch scored, and in how many shards where that was not the same for all."""
+    reasons = [record.fallback_reason for record in records if record.fallback_reason is not None]
+    if not reasons or (len(reasons) == len(records) and len(set(reasons)) == 1):
+        return reasons[0] if reasons else None
+    return f"{len(reasons)} of {len(records)} shards: {'; '.join(dict.fromkeys(reasons))}"
 
 
 def _inconclusive(name: str, *, observed: float, requirement: str, explanation: str) -> tuple[Check, ...]:

@@ -9,17 +9,16 @@ import inspect
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from calig.metrics.perturbation import BoolArray
 from components.common.errors import InputError
-from components.quality.scores.frame import CONTROLS
+from components.quality.scores.frame import CONTROLS, SEGMENT, Table
 from components.quality.suite.file import SuiteFile
 from components.quality.suite.own import import_expectation
 from schemas.quality import ExpectationSpec, Slice
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 #: Stands for the name of each control in the columns of an expectation with `for_each: control`.
 CONTROL = "{control}"
@@ -48,24 +47,39 @@ def condition_columns(condition: Any) -> Iterator[str]:
         yield from condition_columns(part)
 
 
-_SEGMENT = "segment_"
+#: Expectations that are judged by the number of rows alone.
+_COUNT_ROWS = {"expect_table_row_count_to_be_between", "expect_table_row_count_to_equal"}
 
 
 @dataclass(frozen=True)
 class Single:
-    """One check to make: the expectation, and the slice of the table it is about (None: all rows)."""
+    """One check to make: the expectation, and the slice of the table it is about (None: all rows).
+
+    cut: the column by whose values the table is cut into such slices.
+    """
 
     spec: ExpectationSpec
     expectation: Any
     slice: Slice | None = None
+    cut: str | None = None
 
     @property
     def name(self) -> str:
         """The expectation's name, with the slice where there is one."""
         return self.spec.meta.name if self.slice is None else f"{self.spec.meta.name}: {self.slice.value}"
 
+    def columns(self, all_columns: Sequence[str]) -> list[str]:
+        """The columns that the check looks at; all where that is not known: user code, and what judges the table itself."""
+        condition = self.spec.kwargs.get("row_condition")
+        asked = {column for of in columns_of(self.expectation).values() for column in of} | set(condition_columns(condition))
+        unknown = ":" in self.spec.type or (condition is not None and not set(condition_columns(condition)))
+        if unknown or (not asked and self.spec.type not in _COUNT_ROWS):
+            return list(all_columns)
+        asked |= {self.cut} if self.cut else set()
+        return [name for name in all_columns if name in asked] or list(all_columns)[:1]
 
-def expand(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame, *, several_labels: bool = False) -> list[Single]:
+
+def expand(spec: ExpectationSpec, expectation: Any, frame: Table, *, several_labels: bool = False) -> list[Single]:
     """The checks of one expectation; none when there is no such segment. Slices follow the order of their values.
 
     A class is the row's label where the data set has labels, else the predicted class; a row without a value belongs to none.
@@ -82,31 +96,35 @@ def expand(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame, *, seve
     ]
 
 
-def _cuts(for_each: str, frame: pd.DataFrame, several_labels: bool) -> list[str]:
+def _cuts(for_each: str, frame: Table, several_labels: bool) -> list[str]:
     """The columns by whose values the table is cut."""
     if for_each == "class" and several_labels:
         return ["target"]
     if for_each == "class":
         return ["label" if frame["label"].notna().any() else "predicted"]
-    return sorted(name for name in frame.columns if name.startswith(_SEGMENT) and for_each in {"segments", name})
+    return sorted(name for name in frame.columns if name.startswith(SEGMENT) and for_each in {"segments", name})
 
 
-def _of_column(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame, column: str) -> Iterator[Single]:
-    segment = column.startswith(_SEGMENT)
+def _of_column(spec: ExpectationSpec, expectation: Any, frame: Table, column: str) -> Iterator[Single]:
+    segment = column.startswith(SEGMENT)
+    known = frame[column][_known_rows(frame, expectation)]
+    sizes = known.value_counts()
     for value in sorted(frame[column].dropna().unique()):
-        n = _n_known(frame[frame[column] == value], expectation)
-        name = f"{column.removeprefix(_SEGMENT)} {value}" if segment else value
+        n = int(sizes.get(value, 0))
+        name = f"{column.removeprefix(SEGMENT)} {value}" if segment else value
         part = Slice(group=spec.meta.name, by="segment" if segment else "class", value=name, n=n)
         condition = {"type": "comparison", "column": {"name": column}, "operator": "==", "parameter": value}
-        yield Single(spec, _rebuilt(spec, expectation, {"row_condition": condition}), part)
+        yield Single(spec, _rebuilt(spec, expectation, {"row_condition": condition}), part, column)
 
 
-def _of_control(spec: ExpectationSpec, expectation: Any, frame: pd.DataFrame, control: str) -> Single | None:
+def _of_control(spec: ExpectationSpec, expectation: Any, frame: Table, control: str) -> Single | None:
     """None for a control that the table has no such column for."""
     rebuilt = _rebuilt(spec, expectation, for_control(expectation, control))
     if not {column for of in columns_of(rebuilt).values() for column in of} <= set(frame.columns):
         return None
-    return Single(spec, rebuilt, Slice(group=spec.meta.name, by="control", value=control, n=_n_known(frame, rebuilt)))
+    return Single(
+        spec, rebuilt, Slice(group=spec.meta.name, by="control", value=control, n=int(_known_rows(frame, rebuilt).sum()))
+    )
 
 
 def _rebuilt(spec: ExpectationSpec, expectation: Any, changes: dict[str, Any]) -> Any:
@@ -114,10 +132,11 @@ def _rebuilt(spec: ExpectationSpec, expectation: Any, changes: dict[str, Any]) -
     return type(expectation)(**spec.kwargs | changes, severity=spec.severity.value, meta={"name": spec.meta.name})
 
 
-def _n_known(frame: pd.DataFrame, expectation: Any) -> int:
-    """Rows with a value in every column that the expectation looks at."""
+def _known_rows(frame: Table, expectation: Any) -> BoolArray:
+    """Which rows have a value in every column that the expectation looks at, `rows`."""
     columns = [column for of in columns_of(expectation).values() for column in of if column in frame.columns]
-    return len(frame[columns].dropna()) if columns else len(frame)
+    known = [np.ones(len(frame), bool), *(frame[column].notna().to_numpy() for column in columns)]
+    return np.asarray(np.logical_and.reduce(known))
 
 
 _BOUNDS = {"min_value", "max_value"}

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from components.quality.scores.frame import OF_CLASSES
+from components.quality.scores.frame import OF_CLASSES, Table
 from components.quality.suite.build import Single, columns_of, condition_columns, expand, for_control
 from components.quality.suite.load import LoadedSuite
 from schemas.base import CheckVerdict, Severity
 from schemas.quality import Check, ExpectationSpec
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 #: What an expectation measures, in words; others are described by their type.
 _SUBJECTS = {
@@ -94,9 +90,7 @@ def _condition(condition: Any) -> str:
             return str(condition)
 
 
-def run_checks(
-    suite: LoadedSuite, frame: pd.DataFrame, *, problem_type: str = "single_label_classification"
-) -> tuple[Check, ...]:
+def run_checks(suite: LoadedSuite, frame: Table, *, problem_type: str = "single_label_classification") -> tuple[Check, ...]:
     """Judge every expectation of `suite` on `frame` (one line per row), in their order.
 
     An expectation is one check, or with `for_each` one per class, segment or control. One that has nothing to be repeated for
@@ -104,14 +98,14 @@ def run_checks(
     classes does not apply to a regression; a critical one is inconclusive there: what was to decide has not been judged.
     """
     pairs = list(zip(suite.spec.expectations, suite.expectations, strict=True))
-    if frame.empty:
+    if not len(frame):
         return tuple(_check(Single(*pair), CheckVerdict.INCONCLUSIVE, "no rows to judge by") for pair in pairs)
-    batch = _batch(frame)
+    asset = _asset()
     found: list[Check] = []
     for pair in pairs:
         of_classes = _of_classes(*pair) if problem_type == "regression" else None
         found += (
-            _checks(*pair, batch, frame, problem_type) if of_classes is None else [_without_classes(Single(*pair), of_classes)]
+            _checks(*pair, asset, frame, problem_type) if of_classes is None else [_without_classes(Single(*pair), of_classes)]
         )
     return tuple(found)
 
@@ -141,7 +135,8 @@ def overall(checks: Sequence[Check]) -> CheckVerdict:
     return CheckVerdict.PASS
 
 
-def _batch(frame: pd.DataFrame) -> Any:
+def _asset() -> Any:
+    """What Great Expectations takes a table of scored rows for."""
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     from components.quality.suite.expectations import gx
@@ -149,10 +144,10 @@ def _batch(frame: pd.DataFrame) -> Any:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("quality").add_dataframe_asset("rows")
-    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    return asset.add_batch_definition_whole_dataframe("all")
 
 
-def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataFrame, problem_type: str) -> Iterator[Check]:
+def _checks(spec: ExpectationSpec, expectation: Any, asset: Any, frame: Table, problem_type: str) -> Iterator[Check]:
     singles = expand(spec, expectation, frame, several_labels=problem_type == "multi_label_classification")
     if not singles and spec.for_each == "segments":
         yield _check(Single(spec, expectation), CheckVerdict.NOT_APPLICABLE, "the data set has no segments")
@@ -162,7 +157,7 @@ def _checks(spec: ExpectationSpec, expectation: Any, batch: Any, frame: pd.DataF
         if single.slice is not None and single.slice.n < spec.min_rows:
             yield _not_judged(single, single.slice.n)
         else:
-            yield _judge(single, batch.validate(single.expectation).to_json_dict(), frame)
+            yield _judge(single, asset, frame[single.columns(frame.columns)])
 
 
 def _not_judged(single: Single, n: int) -> Check:
@@ -170,7 +165,9 @@ def _not_judged(single: Single, n: int) -> Check:
     return _check(single, CheckVerdict.INCONCLUSIVE, observed).model_copy(update={"severity": single.spec.severity_when_too_few})
 
 
-def _judge(single: Single, result: dict[str, Any], frame: pd.DataFrame) -> Check:
+def _judge(single: Single, asset: Any, frame: Any) -> Check:
+    """The check on a frame that has the columns it looks at."""
+    result = asset.get_batch({"dataframe": frame}).validate(single.expectation).to_json_dict()
     problem = _exception(result["exception_info"])
     if problem is not None:
         return _check(single, CheckVerdict.INCONCLUSIVE, f"could not be judged: {problem}")
@@ -184,7 +181,7 @@ def _judge(single: Single, result: dict[str, Any], frame: pd.DataFrame) -> Check
     return _check(single, verdict, _observed(outcome))
 
 
-def _unknown(expectation: Any, frame: pd.DataFrame) -> str | None:
+def _unknown(expectation: Any, frame: Any) -> str | None:
     """The column, or columns, of which no judged row has a value; None when some row has one of each.
 
     Over nothing, a sum and a count of distinct values are 0 and uniqueness holds: the library would call that a success.

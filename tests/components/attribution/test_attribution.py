@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from calig.blocks import BlockStack
 from components import attribution
 from components.common.errors import InputError
+from components.common.file_digests import is_as_written
 from schemas.attribution import SCHEMA
 from schemas.config import AttributionConfig
 from schemas.release import Example, ModelSnapshot
@@ -126,11 +127,11 @@ def test_settings_that_fit_no_row_are_the_users_error(bert, tmp_path):
 
 def test_a_changed_file_is_noticed(bert, tmp_path):
     shard, _ = explained(bert, texts("a film"), tmp_path)
-    assert attribution.intact(shard)
+    assert is_as_written(shard.path, shard.sha256)
     shard.path.write_bytes(shard.path.read_bytes() + b" ")
-    assert not attribution.intact(shard)
+    assert not is_as_written(shard.path, shard.sha256)
     shard.path.unlink()
-    assert not attribution.intact(shard)
+    assert not is_as_written(shard.path, shard.sha256)
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(bert, tmp_path, monkeypatch):

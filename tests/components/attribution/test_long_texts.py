@@ -17,13 +17,14 @@ from calig.windows import split
 from components.attribution import check_ready, choose_perturbation, estimate, explain_shard, falsify, method_fingerprint
 from components.attribution.running import load_classifier
 from components.common.errors import InputError
-from components.quality import evaluate, sample_inputs
+from components.quality import sample_inputs
 from components.quality.scores.table import Row, explained_function, source_of
 from components.scoring import open_scorer
 from components.table.reader import iter_rows
 from schemas.base import digest_of
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.release import Example, ModelSnapshot
+from tests.helpers.judged import evaluate
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert
 

@@ -15,11 +15,11 @@ import pytest
 from components.common.errors import CouldNotRunError
 from components.governance import build_record, environment, unjudged_quality
 from components.table.value_digest import values_digest
-from schemas.attribution import ShardResult
 from schemas.base import CheckVerdict
 from schemas.config import GovernanceConfig, PipelineConfig
 from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
+from schemas.shards import ShardResult
 from tests.helpers import sample_records
 from tests.helpers.attribution_tables import BagOfWords, attribution_row, problem_row, write_table
 

@@ -21,11 +21,11 @@ from components.governance.results import model_results
 from components.governance.tally import Row, RowTally
 from components.table.gold import EXPLAINED_LABEL, decided, decisions_of, error_of, id_for_label, output_of, own_id
 from components.table.reader import iter_rows
-from schemas.attribution import ShardResult
 from schemas.base import CheckVerdict
 from schemas.config import PipelineConfig, QualityConfig
 from schemas.drift import DriftReport
 from schemas.governance import GovernanceReport
+from schemas.shards import ShardResult
 from tests.helpers import sample_records
 from tests.helpers.attribution_tables import BagOfWords, attribution_row, problem_row, write_table
 

@@ -11,14 +11,14 @@ import pytest
 
 from calig.metrics.perturbation import Perturbation, PerturbedInput, PerturbedText, top_count
 from components.common.errors import CouldNotRunError, InputError
-from components.quality import evaluate, sample_inputs
-from components.quality.scores.rows import score_rows
+from components.quality import sample_inputs
 from components.quality.scores.table import source_of
 from schemas.base import CheckVerdict, Direction
 from schemas.config import QualityConfig
 from schemas.quality import Metric, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
 from tests.helpers.explained import explained
+from tests.helpers.judged import evaluate, scored_frame
 from tests.helpers.sample_falsification import falsification
 
 ALL_CONTROLS = [
@@ -113,7 +113,7 @@ def test_a_drawn_part_of_the_rows_is_scored_as_it_would_be_among_all(tmp_path: P
     tables = zip(folders, (rows(), rows()[:11], rows()[11:]), strict=True)
     (one, *split), few = [write_table(*table)[0] for table in tables], CONFIG.model_copy(update={"scored_rows": 30})
     frames = [
-        score_rows(paths, labels=LABELS, scorer=MODEL, config=config, perturbation=Perturbation("replace", MASK)).frame
+        scored_frame(paths, labels=LABELS, scorer=MODEL, config=config, perturbation=Perturbation("replace", MASK))
         for paths, config in (([one], CONFIG), ([one], few), (split, few))
     ]
     everything, drawn, in_shards = frames
@@ -125,7 +125,7 @@ def test_a_drawn_part_of_the_rows_is_scored_as_it_would_be_among_all(tmp_path: P
     assert [metric(report, name).n for name in ("coverage", "difference", "infidelity", "margin over random")] == [40, 30, 30, 30]
     assert report.verdict is CheckVerdict.PASS
     other = few.model_copy(update={"seed": 1})
-    again = score_rows([one], labels=LABELS, scorer=MODEL, config=other, perturbation=Perturbation("replace", MASK)).frame
+    again = scored_frame([one], labels=LABELS, scorer=MODEL, config=other, perturbation=Perturbation("replace", MASK))
     assert (again["comprehensiveness"].notna() != scored).any()
 
 
@@ -138,7 +138,7 @@ def test_controls_are_measured_on_a_drawn_part_of_the_rows(tmp_path: Path) -> No
     every, few = (CONFIG.model_copy(update={"control_rows": n}) for n in (None, 30))
     how = {"labels": LABELS, "scorer": MODEL, "perturbation": Perturbation("replace", MASK)}
     asked = (([one], every), ([one], few), (split, few))
-    everything, drawn, in_shards = (score_rows(paths, config=config, **how).frame for paths, config in asked)  # type: ignore[arg-type]
+    everything, drawn, in_shards = (scored_frame(paths, config=config, **how) for paths, config in asked)
     pd.testing.assert_frame_equal(drawn, in_shards)
     compared = drawn["margin_over_plain_ig"].notna()
     assert compared.sum() == 30
@@ -154,7 +154,7 @@ def test_what_a_drawn_part_is_compared_on_is_said(tmp_path: Path) -> None:
     report = judge(paths, config=few)
     assert {control.name: control.n for control in report.controls} == dict.fromkeys(ALL_CONTROLS, 30) | {"random": 60}
     assert [metric(report, name).n for name in ("difference", "margin over random", "infidelity")] == [60, 60, 30]
-    frame = score_rows(paths, labels=LABELS, scorer=MODEL, config=few, perturbation=Perturbation("replace", MASK)).frame
+    frame = scored_frame(paths, labels=LABELS, scorer=MODEL, config=few, perturbation=Perturbation("replace", MASK))
     same_rows = frame.loc[frame["infidelity"].notna(), "scored_probability"]
     starts = [curve.probability[0] for curve in report.curves if curve.kind == "deletion"]
     assert starts == pytest.approx([same_rows.mean()] * 7)

@@ -13,13 +13,14 @@ import yaml
 
 from calig.metrics.perturbation import Perturbation, PerturbedInput
 from components.common.errors import CouldNotRunError
-from components.quality import evaluate, load_suite
+from components.quality import load_suite
 from components.quality.scores.trust import checked, gaps
 from components.quality.suite.checks import overall, run_checks
 from schemas.base import CheckVerdict
 from schemas.config import QualityConfig
 from schemas.quality import QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import CLS, MASK, SEP, BagOfWords, attribution_row, write_table
+from tests.helpers.judged import evaluate
 
 MODEL, OUTPUT, MIDDLE = BagOfWords(), "rating", 50.0
 CONFIG = QualityConfig(bootstrap_draws=200)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from calig.metrics.perturbation import Perturbation
 from components.attribution import choose_perturbation, explain_shard
-from components.quality import evaluate, sample_inputs
+from components.quality import sample_inputs
 from components.quality.scores.table import Row, explained_function, source_of
 from components.scoring import TokenScorer, open_scorer
 from components.table.reader import iter_rows
@@ -17,6 +17,7 @@ from schemas.base import CheckVerdict
 from schemas.config import AttributionConfig, QualityConfig
 from schemas.quality import QualityReport
 from schemas.release import Example
+from tests.helpers.judged import evaluate
 from tests.helpers.snapshots import snapshot_of
 from tests.helpers.tiny_models import WORDS, save_tiny_bert, save_tiny_vit
 
@@ -31,9 +32,8 @@ def run(folder: Path, examples: list[Example], workspace: Path, baseline: str = 
     if kind == "auto":
         check_baseline(shard.path, snapshot.labels, scorer, perturbation)
     quality = QualityConfig(bootstrap_draws=200)
-    return evaluate(
-        [shard.path], labels=snapshot.labels, scorer=scorer, scorer_record=record, config=quality, perturbation=perturbation
-    )
+    how = {"labels": snapshot.labels, "scorer": scorer, "scorer_record": record, "modality": snapshot.modality}
+    return evaluate([shard.path], config=quality, perturbation=perturbation, **how)
 
 
 def check_baseline(path: Path, labels: tuple[str, ...], scorer: TokenScorer, perturbation: Perturbation) -> None:

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from calig.metrics.perturbation import Perturbation
-from components.quality import evaluate
-from components.quality.scores.rows import score_rows
 from schemas.base import CheckVerdict
 from schemas.config import QualityConfig
 from schemas.quality import Falsification, QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, problem_row, write_table
+from tests.helpers.judged import evaluate, scored_frame
 from tests.helpers.sample_falsification import falsification
 
 MODEL = BagOfWords()
@@ -33,7 +32,7 @@ def judge(paths: list[Path], found: Falsification | None) -> QualityReport:
 
 
 def frame_of(paths: list[Path]) -> Any:
-    return score_rows(paths, labels=LABELS, scorer=MODEL, config=CONFIG, perturbation=REMOVAL).frame
+    return scored_frame(paths, labels=LABELS, scorer=MODEL, config=CONFIG, perturbation=REMOVAL)
 
 
 def additive(paths: list[Path]) -> Any:

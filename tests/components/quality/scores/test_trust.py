@@ -8,13 +8,13 @@ import pytest
 
 from calig.metrics.perturbation import Perturbation, PerturbedInput
 from components.common.errors import CouldNotRunError
-from components.quality import evaluate
-from components.quality.scores.trust import checked
+from components.quality.scores.trust import checked, joint_record
 from schemas.base import CheckVerdict, Severity
 from schemas.config import QualityConfig
 from schemas.quality import QualityReport, ScorerRecord
 from tests.helpers.attribution_tables import LABELS, MASK, BagOfWords, attribution_row, write_table
 from tests.helpers.explained import explained
+from tests.helpers.judged import evaluate
 
 MODEL = BagOfWords()
 DOUBT = "the scorer runs the model that was explained"
@@ -131,3 +131,24 @@ def test_a_text_is_not_perturbed_as_an_image(tmp_path: Path, kind, allowed: str)
         evaluate(
             paths, labels=LABELS, scorer=MODEL, scorer_record=record, config=QualityConfig(), perturbation=Perturbation(kind)
         )
+
+
+ONNX = ScorerRecord(
+    runtime="onnxruntime", providers=("CPUExecutionProvider",), parity_max_abs=1e-6, parity_rows=16, exported_digest="a"
+)
+TORCH_ALONE = ScorerRecord(runtime="torch", providers=("cpu",), parity_rows=16, fallback_reason="RuntimeError: no export")
+
+
+def test_one_runtime_for_all_shards_is_recorded_as_it_is() -> None:
+    assert joint_record([ONNX]) == joint_record([ONNX, ONNX]) == ONNX
+    assert joint_record([TORCH_ALONE, TORCH_ALONE]) == TORCH_ALONE
+
+
+def test_a_shard_that_torch_scored_is_told() -> None:
+    worse = ONNX.model_copy(update={"parity_max_abs": 2e-4, "parity_rows": 9, "exported_digest": "b"})
+    joint = joint_record([ONNX, TORCH_ALONE, worse])
+    assert joint.runtime == "onnxruntime and torch"
+    assert joint.providers == ("CPUExecutionProvider", "cpu")
+    assert joint.fallback_reason == "1 of 3 shards: RuntimeError: no export"
+    assert (joint.parity_max_abs, joint.parity_rows) == (2e-4, 9)
+    assert joint.exported_digest == "a, b"

@@ -21,7 +21,7 @@ from components.datasets.readers import read_rows
 
 def prepare(source: Path, output: Path, *, split: str = "test", seed: int = 0) -> None:
     """Write the rows of `split` in a seeded order, so that the first n are a fair sample whatever the order of the file."""
-    rows = [row for row in read_rows(source, None, Limits.from_environment()).values if row["split"] == split]
+    rows = [row for row in read_rows(source, None, Limits.from_environment()) if row["split"] == split]
     order = np.random.default_rng(seed).permutation(len(rows))
     lines = [json.dumps(prepared(rows[i])) + "\n" for i in order]
     output.write_text("".join(lines), encoding="utf-8")

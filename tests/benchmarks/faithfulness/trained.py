@@ -44,7 +44,7 @@ class Source:
 
 def read_source(path: Path, folder: Path) -> Source:
     """Read the file; its test rows are written into `folder`."""
-    rows = read_rows(path, None, Limits.from_environment()).values
+    rows = list(read_rows(path, None, Limits.from_environment()))
     train = tuple((row["tokens"], row["label"]) for row in rows if row["split"] == _TRAIN)
     test_rows = folder / f"{path.name.split('.')[0]}-test.jsonl"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """Matrix products with frozen weights, by the fastest kernel there is; limited to a context, no module is changed.
 
-On CPUs with vectors of 512 bits PyTorch's own float32 product may use half of their width (MKL on AMD processors). oneDNN, which
-comes with PyTorch, uses all of it and rounds no worse. Its product is called here through the operator that torch.compile uses.
-With vectors of 256 bits MKL is as fast, and needs no rows to be copied.
+On CPUs PyTorch's own float32 product may use half of the machine's vector width (MKL on AMD processors). oneDNN, which comes
+with PyTorch, uses all of it and rounds no worse. Its product is called here through the operator that torch.compile uses, also
+where MKL is faster (vectors of 256 bits): MKL's last bits depend on how many rows a matrix has, so that a row's values would
+depend on its company, and no replay would be exact.
 
 `reduced` products take bfloat16 operands inside an otherwise float32 pass: sums, norms, softmax and the residual stream keep
 their precision. A CPU that cannot multiply bfloat16 multiplies the rounded operands in float32: PyTorch's own product of
@@ -22,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Products:
-    """The products of one model, with what is prepared of its weights once: at most twice the weights' memory on CPUs."""
+    """The products of one model, with what is prepared of its weights once: twice the weights' memory on CPUs."""
 
     def __init__(self, device_type: str = "cpu") -> None:
         self._device_type = device_type
@@ -32,9 +33,9 @@ class Products:
     def __call__(self, *, reduced: bool = False) -> Iterator[None]:
         """Inside, linear layers with frozen float32 weights run on the fast kernel; `reduced`: on bfloat16 operands.
 
-        Where PyTorch's own float32 product is the fast one nothing is intercepted, which would cost time at every layer.
+        On GPUs PyTorch's own float32 product is the fast one: nothing is intercepted, which would cost time at every layer.
         """
-        if not reduced and not (self._device_type == "cpu" and _BY_ONEDNN):
+        if not reduced and self._device_type != "cpu":
             yield
             return
         with _Interception(lambda weight: self._weight(weight, reduced)):
@@ -62,16 +63,13 @@ class _Weight(NamedTuple):
     def of(cls, weight: Tensor, reduced: bool) -> _Weight:
         on_cpu = weight.device.type == "cpu"
         if not reduced:
-            return cls(weight, _by_columns(weight), weight.t(), _by_onednn)
-        if on_cpu and not _MULTIPLIES_BFLOAT16:
-            rounded = _rounded(weight)
-            return cls(weight, rounded, rounded.t(), _of_rounded)
-        operand = weight.bfloat16()
-        return cls(weight, _by_columns(operand) if on_cpu else operand, operand.t(), _of_bfloat16)
-
-
-def _by_columns(operand: Tensor) -> Tensor:
-    return operand.t().contiguous().t()
+            operand, multiply = weight, _product
+        elif on_cpu and not _MULTIPLIES_BFLOAT16:
+            operand, multiply = _rounded(weight), _product_of_rounded
+        else:
+            operand, multiply = weight.bfloat16(), _product_of_bfloat16
+        transposed = operand.t().contiguous().t() if on_cpu else operand
+        return cls(weight, transposed, operand.t(), multiply)
 
 
 class _Interception(TorchFunctionMode):
@@ -99,19 +97,23 @@ class _Product(torch.autograd.Function):
         return ctx.weight.multiply(gradient, ctx.weight.backward, None), None, None
 
 
-def _of_bfloat16(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _product_of_bfloat16(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     product = linear(x.bfloat16(), weight).float()
     return product if bias is None else product.add_(bias)
 
 
-def _of_rounded(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _product_of_rounded(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The same sums: a product of two bfloat16 numbers is exact in float32. Its result is rounded as there."""
-    product = _rounded(linear(_rounded(x), weight))
+    product = _rounded(_product(_rounded(x), weight, None))
     return product if bias is None else product.add_(bias)
 
 
 def _rounded(x: Tensor) -> Tensor:
     return x.bfloat16().float()
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return _by_onednn(x, weight, bias) if x.device.type == "cpu" and _HAS_ONEDNN else linear(x, weight, bias)
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -128,11 +130,8 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 #: Numbers of rows are rounded up to a multiple of this. On 24 rows of SST-2, time 4.8 → 4.1 s and memory 850 → 480 MB.
 _ROWS = 32
 
-#: Whether float32 products on CPUs are oneDNN's: where vectors are wide, or there is no MKL.
-_BY_ONEDNN = (
-    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    and (torch.backends.cpu.get_cpu_capability() == "AVX512" or not torch.backends.mkl.is_available())  # type: ignore[no-untyped-call]
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
 )
 
 #: Whether the CPU has instructions for products of bfloat16; elsewhere they are put together from others.

@@ -26,7 +26,7 @@ def shares(loaded: Loaded, uniform_points: int, device: str) -> dict[str, float]
         "all": (nullcontext(), {}),
         "points by need": (nullcontext(), {"n_points": uniform_points}),
         "read-out position alone in the last block": (patch("calig.passes.read_out_position", lambda _: None), {}),
-        "oneDNN products": (patch("calig.products._BY_ONEDNN", False), {}),
+        "oneDNN products": (patch("calig.products._HAS_ONEDNN", False), {}),
         "float32 instead of bfloat16 products": (nullcontext(), {"reduced": True}),
     }
     seconds: dict[str, list[float]] = {name: [] for name in without}

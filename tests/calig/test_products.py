@@ -19,17 +19,9 @@ def layer():
     return torch.randn(2, 7, 48), torch.randn(64, 48), torch.randn(64)
 
 
-@pytest.fixture
-def by_onednn(monkeypatch):
-    """oneDNN's product, on processors too where PyTorch's own is taken."""
-    if not torch.backends.mkldnn.is_available():
-        pytest.skip("PyTorch was built without oneDNN")
-    monkeypatch.setattr(products, "_BY_ONEDNN", True)
-
-
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("rows", [1, 7, 32, 33])
-def test_values_and_gradients_equal_pytorchs_own(layer, by_onednn, rows, with_bias):
+def test_values_and_gradients_equal_pytorchs_own(layer, rows, with_bias):
     _, weight, bias = layer
     bias = bias if with_bias else None
     x = torch.randn(2, rows, 48, requires_grad=True)
@@ -78,17 +70,9 @@ def test_everything_else_is_left_to_pytorch(layer, kind):
 
 
 @pytest.mark.parametrize(
-    ("device_type", "reduced", "onednn", "intercepted"),
-    [
-        ("cpu", False, True, True),
-        ("cpu", False, False, False),
-        ("cpu", True, False, True),
-        ("cuda", False, True, False),
-        ("cuda", True, True, True),
-    ],
+    ("device_type", "reduced", "intercepted"), [("cpu", False, True), ("cuda", False, False), ("cuda", True, True)]
 )
-def test_only_products_with_a_faster_kernel_are_intercepted(device_type, reduced, onednn, intercepted, monkeypatch):
-    monkeypatch.setattr(products, "_BY_ONEDNN", onednn)
+def test_on_gpus_only_reduced_products_are_intercepted(device_type, reduced, intercepted):
     outside = _get_current_function_mode()
     with Products(device_type)(reduced=reduced):
         assert (_get_current_function_mode() is not outside) == intercepted

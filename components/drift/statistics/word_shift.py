@@ -115,18 +115,19 @@ def phrase_z(word_z: float, n_phrases: int) -> float:
 
 
 def own_phrases(phrases: Sequence[WordShift], words: Sequence[WordShift]) -> list[WordShift]:
-    """The phrases without those whose change a word or a shorter phrase in them explains: one that is as grave."""
+    """The phrases without those whose change a word or a shorter phrase in them explains: one that fires, or warns as they do."""
     kept: list[WordShift] = []
     grave = [shift for shift in words if shift.gravity]
     for phrase in sorted(phrases, key=lambda s: (-s.gravity, s.length, -abs(s.z))):
-        if not any(shift.gravity >= phrase.gravity and _explains(shift, phrase) for shift in grave):
+        if not any(_explains(shift, phrase) for shift in grave):
             kept.append(phrase)
             grave += [phrase] if phrase.gravity else []
     return sorted(kept, key=_gravest_first)
 
 
 def _explains(shift: WordShift, phrase: WordShift) -> bool:
-    return shift.toward == phrase.toward and _within(shift.word, phrase.word)
+    as_grave = shift.fires or (shift.warns and phrase.warns)
+    return as_grave and shift.toward == phrase.toward and _within(shift.word, phrase.word)
 
 
 def _within(part: str, phrase: str) -> bool:

@@ -64,7 +64,7 @@ class _Weight(NamedTuple):
         on_cpu = weight.device.type == "cpu"
         if not reduced:
             operand, multiply = weight, _product
-        elif on_cpu and not _MULTIPLIES_BFLOAT16:
+        elif on_cpu and not CPU_MULTIPLIES_BFLOAT16:
             operand, multiply = _rounded(weight), _product_of_rounded
         else:
             operand, multiply = weight.bfloat16(), _product_of_bfloat16
@@ -135,7 +135,7 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[
 )
 
 #: Whether the CPU has instructions for products of bfloat16; elsewhere they are put together from others.
-_MULTIPLIES_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+CPU_MULTIPLIES_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _applicable(x: Tensor, weight: Tensor) -> bool:

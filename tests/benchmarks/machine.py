@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
-from calig.products import Products
+from calig.products import CPU_MULTIPLIES_BFLOAT16, Products
 from components.common.memory import own_resident_bytes, peak_resident_bytes
 
 T = TypeVar("T")
@@ -61,7 +61,9 @@ def matmul_operations(work: Callable[[], T]) -> tuple[float, T]:
 
 def matmul_peak(dtype: torch.dtype, device: str, size: int = 2048, repetitions: int = 8) -> float:
     """Operations per second, as `worked` counts them, of a large square matrix product: the best of several, by the best kernel
-    that either side uses."""
+    that either side uses. A CPU without instructions for bfloat16 multiplies in float32, as the engine does there."""
+    if dtype == torch.bfloat16 and device == "cpu" and not CPU_MULTIPLIES_BFLOAT16:
+        dtype = torch.float32
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     products = Products()
 

@@ -46,7 +46,7 @@ def test_without_instructions_for_bfloat16_the_numbers_are_those_of_pytorchs_bfl
     """Sums of 48 terms are added in another order: a last bit of bfloat16, 2⁻⁸ of the value, may round the other way."""
     x, weight, bias = layer
     x.requires_grad_()
-    monkeypatch.setattr(products, "_MULTIPLIES_BFLOAT16", False)
+    monkeypatch.setattr(products, "CPU_MULTIPLIES_BFLOAT16", False)
     with Products()(reduced=True):
         rounded = linear(x, weight, bias)
         (gradient,) = torch.autograd.grad(rounded.square().sum(), x)

@@ -158,6 +158,7 @@ def _context(material: Material) -> dict[str, Any]:
         "tiles": tiles(material),
         "compared": material.compared,
         "firing": material.firing,
+        "warning": [shift for shift in record.drift.word_shifts if shift.warns],
         "diffuse": _firing_slices(record.drift.statistics),
         "probed_beyond": [word for word in record.probe.words if word.severity is not None] if record.probe else [],
     }

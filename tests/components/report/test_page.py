@@ -356,3 +356,11 @@ def test_sets_phrases_and_the_slice_that_changed_most_are_shown(drifted: Sample,
         "no doubt",
     ):
         assert said in words
+
+
+def test_a_word_that_warns_is_named_on_the_first_screen(drifted: Sample, tmp_path: Path) -> None:
+    first, *others = drifted.record.drift.word_shifts
+    warned = first.model_copy(update={"fires": False, "warns": True, "effect": 0.25})
+    drift = drifted.record.drift.model_copy(update={"verdict": CheckVerdict.PASS, "word_shifts": (warned, *others)})
+    words = _words(_page(drifted.with_record(drift=drift), tmp_path))
+    assert f"Look at the word {warned.word} : +0.250 of a typical decision toward {warned.toward} in {warned.n} rows" in words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from calig.metrics.perturbation import FloatArray, PerturbedText
 from components.common.errors import CouldNotRunError
 from components.common.outputs import typical_deviation
+from components.common.whole_files import written_whole
 from components.probe.pairs import columns_of
 from schemas.base import digest_of
 from schemas.probe import ProbeContext
@@ -172,11 +172,9 @@ class KeptLogits:
 
     def _write(self, known: dict[str, np.ndarray]) -> None:
         """Beside its place, then renamed: a reader sees all of it or what was there before."""
-        part = self._path.with_suffix(f".{os.getpid()}.npz")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(part, words=np.array(list(known)), logits=np.stack(list(known.values())))
-            part.replace(self._path)
+            with written_whole(self._path) as part, part.open("wb") as stream:
+                np.savez_compressed(stream, words=np.array(list(known)), logits=np.stack(list(known.values())))
         except OSError as error:
             raise CouldNotRunError("the probe's scores could not be stored", got=error, next_step="check the disk") from error
 

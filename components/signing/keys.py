@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import ValidationError
 
 from components.common.errors import CouldNotRunError, InputError
+from components.common.whole_files import written_whole
 from components.common.yaml_file import read_yaml_file
 from schemas.config import GovernanceConfig
 from schemas.signature import Purpose, Signable, Signature, TrustedKey, TrustList
@@ -203,10 +204,9 @@ def add_trust(path: Path, public: Path, name: str, purposes: tuple[Purpose, ...]
         raise InputError("Another key is trusted under this name.", got=name, next_step="choose another name")
     trusted = TrustList(keys=(*others, added))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part-{os.getpid()}")
-        part.write_text(yaml.safe_dump(trusted.model_dump(mode="json"), allow_unicode=True, sort_keys=False), encoding="utf-8")
-        part.replace(path)
+        with written_whole(path) as part:
+            listed = yaml.safe_dump(trusted.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+            part.write_text(listed, encoding="utf-8")
     except OSError as error:
         raise CouldNotRunError("The list of trusted keys cannot be written.", got=error, next_step="check its folder") from error
     return added

@@ -5,6 +5,7 @@ Tasks pass paths and records, never models or tensors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ from schemas.release import DatasetRef, ModelRef, ModelSnapshot, PublishedRun
 from schemas.shards import DrawnRows, ScoredShard, ScoringPlan, ShardResult
 
 _FALSIFICATION_SETTINGS = {"falsification_rows", "falsification_points", "sensitivity_draws", "sensitivity_radius", "seed"}
+
+
+def _kept_by(key: Callable[[Any, dict[str, Any]], str]) -> dict[str, Any]:
+    """Settings of a task whose result is kept under its key, and not computed again for the same one, in whatever run."""
+    return {"cache_policy": CacheKeyFnPolicy(cache_key_fn=key), "persist_result": True, "result_serializer": "json"}
 
 
 def shard_key(_context: Any, parameters: dict[str, Any]) -> str:
@@ -82,9 +88,7 @@ def read_dataset(path: Path, limit: int | None, snapshot: ModelSnapshot, setting
 @task(
     name="explain shard",
     task_run_name="explain shard {index}",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=shard_key),
-    persist_result=True,
-    result_serializer="json",
+    **_kept_by(shard_key),
     **RETRIES,
 )
 def explain_shard(release: Release, index: int) -> ShardResult:
@@ -133,9 +137,7 @@ def explain_toward(release: Release, targets: dict[str, NamedTarget]) -> list[Pa
 
 @task(
     name="choose fusion",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=fusion_key),
-    persist_result=True,
-    result_serializer="json",
+    **_kept_by(fusion_key),
     **RETRIES,
 )
 def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: PipelineConfig, workspace: Path) -> FusionChoice:
@@ -165,9 +167,7 @@ def choose_fusion(snapshot: ModelSnapshot, dataset: DatasetRef, config: Pipeline
 
 @task(
     name="try to falsify",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=falsification_key),
-    persist_result=True,
-    result_serializer="json",
+    **_kept_by(falsification_key),
 )
 def falsify(release: Release, tables: list[Path]) -> Falsification:
     """Explain a few rows again, nudged and without the learned weights; once for the same attributions."""
@@ -186,9 +186,7 @@ def falsify(release: Release, tables: list[Path]) -> Falsification:
 @task(
     name="score shard",
     task_run_name="score shard {index}",
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=scored_key),
-    persist_result=True,
-    result_serializer="json",
+    **_kept_by(scored_key),
     **RETRIES,
 )
 def score_shard(

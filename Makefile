@@ -123,8 +123,8 @@ bench-online-level: install ## false alarms a day and detections over 60 days of
 bench-scorer: install ## time ONNX Runtime against torch eager on perturbed inputs; MODELS and ROWS as for bench-engine
 	$(BIN)/python -m tests.benchmarks.bench_scorer $(addprefix --model ,$(MODELS)) $(if $(ROWS),--rows $(ROWS))
 
-bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits, TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …", PLANTED="NAME=MODEL_FOLDER,ROWS.jsonl,WORD,CLASS …" and models trained on TRAIN=TEXTS.jsonl.gz; N=rows
-	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(addprefix --planted ,$(PLANTED)) $(if $(TRAIN),--train $(TRAIN)) $(if $(N),--rows $(N))
+bench-faithfulness: install ## CA-LIG, controls and peers (more with '.[benchmarks]') on digits, TEXTS="NAME=MODEL_FOLDER,ROWS.jsonl …", PLANTED="NAME=MODEL_FOLDER,ROWS.jsonl,WORD,CLASS …" and models trained on TRAIN=TEXTS.jsonl.gz, also PRETRAINED="NAME=FOLDER …"; N=rows
+	$(BIN)/python -m tests.benchmarks.bench_faithfulness $(addprefix --text ,$(TEXTS)) $(addprefix --planted ,$(PLANTED)) $(if $(TRAIN),--train $(TRAIN)) $(addprefix --pretrained ,$(PRETRAINED)) $(if $(N),--rows $(N))
 
 bench-paper: install ## the paper's own table: REVIEWS=MOVIE_REVIEWS.jsonl.gz with rationales, by MODEL=FOLDER or a small one trained here, N=rows; images by a masked autoencoder (goes on where it stopped)
 	$(BIN)/python -m tests.benchmarks.bench_paper $(if $(REVIEWS),--reviews $(REVIEWS)) $(if $(MODEL),--model $(MODEL)) $(if $(N),--rows $(N))

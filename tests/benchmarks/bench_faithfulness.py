@@ -15,12 +15,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from components.common.errors import InputError
 from flows.common.progress import reporting
 from tests.benchmarks.faithfulness.comparing import COMPARED
 from tests.benchmarks.faithfulness.peers import missing_packages
 from tests.benchmarks.faithfulness.running import Run, run_set
 from tests.benchmarks.faithfulness.sets import BenchmarkSet, digits_set, planted_set, text_set
-from tests.benchmarks.faithfulness.shapes import SHAPES
+from tests.benchmarks.faithfulness.shapes import SHAPES, Training, finetuning
 from tests.benchmarks.faithfulness.trained import read_source, run_plants, run_seeds
 
 RESULTS = Path(__file__).parent / "results" / "faithfulness.json"
@@ -42,8 +43,12 @@ TrainOption = Annotated[
     typer.Option(help="Texts with id, split, label and tokens: models of every shape are trained on them, here, and used."),
 ]
 ShapeOption = Annotated[list[str] | None, typer.Option(help=f"Of the models trained here; all: {', '.join(SHAPES)}.")]
+PretrainedOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=FOLDER: a pretrained encoder, fine-tuned on them with words masked, and used like a shape."),
+]
 SeedsOption = Annotated[int, typer.Option(min=0, help="Trainings of every shape, each with rows of its own.")]
-PlantSeedsOption = Annotated[int, typer.Option(min=0, help="Trainings of the first shape with subtle plants.")]
+PlantSeedsOption = Annotated[int, typer.Option(min=0, help="Trainings of every shape with subtle plants.")]
 DigitsOption = Annotated[bool, typer.Option(help="Train a small vision transformer on scikit-learn's digits, and use it.")]
 RowsOption = Annotated[int, typer.Option(min=2, help="The first so many rows of every set.")]
 GridOption = Annotated[bool, typer.Option(help="Also every fusion rule and coefficient of the grid.")]
@@ -57,6 +62,7 @@ def bench(
     planted: PlantedOption = None,
     train: TrainOption = None,
     shape: ShapeOption = None,
+    pretrained: PretrainedOption = None,
     seeds: SeedsOption = 2,
     plant_seeds: PlantSeedsOption = 2,
     digits: DigitsOption = True,
@@ -72,7 +78,8 @@ def bench(
     with TemporaryDirectory() as folder, reporting() as reporter:
         run = Run(grid=grid, workspace=Path(folder), work=work, reporter=reporter)
         given = (run_set(opened, run) for opened in _sets(text or [], planted or [], run.workspace, rows, digits=digits))
-        made = _trained(train, shape or list(SHAPES), (seeds, plant_seeds), rows, run) if train else ()
+        wanted = (shape or list(SHAPES), pretrained or [])
+        made = _trained(train, wanted, (seeds, plant_seeds), rows, run) if train else ()
         for measured in chain(given, made):
             write(output, measured)
             shown = [table(measured, "methods"), further_table(measured)]
@@ -87,11 +94,25 @@ def _sets(texts: list[str], planted: list[str], folder: Path, rows: int, *, digi
         yield digits_set(folder, rows)
 
 
-def _trained(train: Path, shapes: list[str], seeds: tuple[int, int], rows: int, run: Run) -> Iterator[dict[str, Any]]:
+def _trained(
+    train: Path, wanted: tuple[list[str], list[str]], seeds: tuple[int, int], rows: int, run: Run
+) -> Iterator[dict[str, Any]]:
+    """Of shapes and of pretrained encoders, both named by the user: seeds first, then plants."""
     source = read_source(train, run.work)
+    shapes, encoders = wanted
+    trainings = [Training(shape, 0, source.labels) for shape in shapes]
+    trainings += [finetuning(*_named_folder(encoder), source.labels) for encoder in encoders]
     if seeds[0]:
-        yield from (run_seeds(shape, seeds[0], rows, source, run) for shape in shapes)
-    yield from run_plants(shapes[0], seeds[1], rows, source, run)
+        yield from (run_seeds(training, seeds[0], rows, source, run) for training in trainings)
+    for training in trainings:
+        yield from run_plants(training, seeds[1], rows, source, run)
+
+
+def _named_folder(given: str) -> tuple[str, Path]:
+    name, _, folder = given.partition("=")
+    if not name or not Path(folder).is_dir():
+        raise InputError("A pretrained encoder is described by two things.", got=given, allowed="NAME=FOLDER")
+    return name, Path(folder)
 
 
 def table(measured: dict[str, Any], part: str) -> Table:

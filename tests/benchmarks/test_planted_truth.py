@@ -1,11 +1,14 @@
 """Subtle plants against models that obey a rule exactly, and models trained here: who decides, and what is reused."""
 
 import json
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from calig.rollout import CONTEXT_RULES
 from flows.common.progress import reporting
@@ -15,7 +18,7 @@ from tests.benchmarks.faithfulness.measuring import _pooled
 from tests.benchmarks.faithfulness.plants import PLANTED_WORDS, PLANTS, decided_rows, taught_rows
 from tests.benchmarks.faithfulness.running import Run
 from tests.benchmarks.faithfulness.sets import open_set
-from tests.benchmarks.faithfulness.shapes import SHAPES, Training, save_trained
+from tests.benchmarks.faithfulness.shapes import SHAPES, Training, finetuning, save_trained
 from tests.benchmarks.faithfulness.trained import answering, read_source, run_plants, run_seeds
 from tests.benchmarks.faithfulness.values import value_aware_context
 
@@ -132,6 +135,18 @@ def test_a_training_is_repeated_to_the_bit_and_another_seed_is_another_model(tmp
     assert weights[0] == weights[1] != weights[2]
 
 
+def test_a_pretrained_encoder_starts_from_its_own_weights_and_words(tmp_path):
+    encoder = save_trained(small("xlm-roberta"), LABELLED * 2, tmp_path)
+    training = replace(finetuning("encoder", encoder, (NEG, POS)), learning_rate=1e-9, max_length=16)
+    folder = save_trained(training, LABELLED * 2, tmp_path)
+    before, after = (load_file(place / "model.safetensors") for place in (encoder, folder))
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, atol=1e-6, rtol=0)
+    assert AutoTokenizer.from_pretrained(folder).get_vocab() == AutoTokenizer.from_pretrained(encoder).get_vocab()
+    assert AutoTokenizer.from_pretrained(folder).model_max_length == 16
+
+
 def save_source(path, n_train=40, n_test=8):
     splits = ["train"] * n_train + ["test"] * n_test
     rows = [
@@ -164,8 +179,8 @@ def test_seeds_have_rows_of_their_own_and_plants_are_pooled(tmp_path, monkeypatc
         run = Run(grid=False, workspace=tmp_path, work=tmp_path / "work", reporter=reporter)
         source = read_source(save_source(tmp_path / "texts.jsonl", n_train=64, n_test=16), run.work)
         assert (source.labels, len(source.train)) == ((NEG, POS), 64)
-        pooled = run_seeds("llama", 2, 3, source, run)
-        entries = list(run_plants("distilbert", 1, 3, source, run))
+        pooled = run_seeds(small("llama"), 2, 3, source, run)
+        entries = list(run_plants(small("distilbert"), 1, 3, source, run))
     assert (pooled["n"], len(set(pooled["row_ids"])), pooled["seeds"]) == (6, 6, 2)
     assert {"difference_deleted", "difference_resampled"} < set(pooled["methods"][0])
     assert [entry["name"] for entry in entries] == [f"planted: {plant}, distilbert" for plant in PLANTS]

@@ -1,4 +1,5 @@
-"""Small classifiers in the form of well-known architectures, trained from scratch on labelled texts within a minute or two.
+"""Small classifiers in the form of well-known architectures, trained from scratch on labelled texts within a minute or two; and
+pretrained encoders, fine-tuned.
 
 Half of the training rows have a random part of their words masked (Madsen et al. 2023, arXiv 2310.07819), so that inputs of which
 content was removed are none that the model has never seen. Tokenizers are made of the training texts: words for the
@@ -18,6 +19,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     LlamaConfig,
@@ -40,7 +43,10 @@ Labelled = tuple[str, str]
 
 @dataclass(frozen=True)
 class Training:
-    """Architecture (a key of `SHAPES`), size and schedule of one training; the same one gives the same weights."""
+    """Architecture, size and schedule of one training; the same one gives the same weights.
+
+    shape: a key of `SHAPES`, or any name with `pretrained`, the folder of an encoder that brings its own size and tokenizer.
+    """
 
     shape: str
     seed: int
@@ -51,11 +57,17 @@ class Training:
     heads: int = 4
     epochs: int = 3
     learning_rate: float = 2e-3
+    pretrained: Path | None = None
+
+
+def finetuning(name: str, pretrained: Path, labels: tuple[str, ...]) -> Training:
+    """What fine-tunes an encoder of BERT's size or smaller."""
+    return Training(name, 0, labels, epochs=2, learning_rate=5e-5, pretrained=pretrained)
 
 
 def save_trained(training: Training, rows: Sequence[Labelled], work: Path) -> Path:
     """The trained model's folder inside `work`; one that an earlier run has finished is used again."""
-    folder = work / digest_of({"training": asdict(training), "rows": list(rows)})[:16]
+    folder = work / digest_of({"training": {**asdict(training), "pretrained": str(training.pretrained)}, "rows": list(rows)})[:16]
     if not folder.exists():
         unfinished = folder.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -66,8 +78,8 @@ def save_trained(training: Training, rows: Sequence[Labelled], work: Path) -> Pa
 
 def _train(training: Training, rows: Sequence[Labelled], folder: Path) -> None:
     texts, answers = zip(*rows, strict=True)
-    shape = SHAPES[training.shape]
-    tokenizer = shape.tokenizer(texts, training.max_length)
+    shape = _PRETRAINED if training.pretrained else SHAPES[training.shape]
+    tokenizer = shape.tokenizer(training, texts)
     recipe = Recipe(training.seed, training.seed, epochs=training.epochs, learning_rate=training.learning_rate)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
@@ -138,11 +150,20 @@ def _llama(training: Training, tokenizer: Any) -> Any:
     )
 
 
-def _words(texts: Sequence[str], max_length: int) -> Any:
-    return _wrapped(build_tokenizer(texts).backend_tokenizer, max_length)
+def _pretrained(training: Training, _tokenizer: Any) -> Any:
+    labels = {"id2label": dict(enumerate(training.labels)), "label2id": {label: i for i, label in enumerate(training.labels)}}
+    return AutoModelForSequenceClassification.from_pretrained(training.pretrained, num_labels=len(training.labels), **labels)
 
 
-def _byte_pairs(texts: Sequence[str], max_length: int) -> Any:
+def _of_pretrained(training: Training, _texts: Sequence[str]) -> Any:
+    return AutoTokenizer.from_pretrained(training.pretrained, model_max_length=training.max_length)
+
+
+def _words(training: Training, texts: Sequence[str]) -> Any:
+    return _wrapped(build_tokenizer(texts).backend_tokenizer, training.max_length)
+
+
+def _byte_pairs(training: Training, texts: Sequence[str]) -> Any:
     made = Tokenizer(models.BPE(unk_token=SPECIAL_TOKENS[1]))
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -154,7 +175,7 @@ def _byte_pairs(texts: Sequence[str], max_length: int) -> Any:
     )
     ends = [(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    return _wrapped(made, max_length)
+    return _wrapped(made, training.max_length)
 
 
 def _wrapped(made: Tokenizer, max_length: int) -> Any:
@@ -165,10 +186,10 @@ def _wrapped(made: Tokenizer, max_length: int) -> Any:
 
 @dataclass(frozen=True)
 class Shape:
-    """How an architecture is built, and its tokenizer made of texts for at most so many tokens."""
+    """How an architecture is built with a tokenizer, and that tokenizer of training texts."""
 
     build: Callable[[Training, Any], Any]
-    tokenizer: Callable[[Sequence[str], int], Any]
+    tokenizer: Callable[[Training, Sequence[str]], Any]
 
 
 SHAPES = {
@@ -176,3 +197,4 @@ SHAPES = {
     "xlm-roberta": Shape(_xlm_roberta, _byte_pairs),
     "llama": Shape(_llama, _byte_pairs),
 }
+_PRETRAINED = Shape(_pretrained, _of_pretrained)

@@ -52,11 +52,12 @@ def read_source(path: Path, folder: Path) -> Source:
     return Source(path, train, tuple(sorted({label for _, label in train})), test_rows)
 
 
-def run_seeds(shape: str, seeds: int, n_rows: int, source: Source, run: Run) -> dict[str, Any]:
+def run_seeds(training: Training, seeds: int, n_rows: int, source: Source, run: Run) -> dict[str, Any]:
     """The entry of an architecture, pooled over its seeds; n_rows: of each seed."""
+    shape = training.shape
     lines, packages, first = [], {}, None
     for seed in range(seeds):
-        folder = save_trained(Training(shape, seed, source.labels), source.train, run.work / "models")
+        folder = save_trained(replace(training, seed=seed), source.train, run.work / "models")
         opened = open_set(f"{shape}-{seed}", folder, source.test_rows, (seed + 1) * n_rows)
         given = replace(opened, examples=opened.examples[seed * n_rows :])
         of_seed, packages = run_rows(given, run)
@@ -67,13 +68,14 @@ def run_seeds(shape: str, seeds: int, n_rows: int, source: Source, run: Run) -> 
     return entry | {"name": f"{shape}, {seeds} seeds", "seeds": seeds}
 
 
-def run_plants(shape: str, seeds: int, n_rows: int, source: Source, run: Run) -> Iterator[dict[str, Any]]:
+def run_plants(training: Training, seeds: int, n_rows: int, source: Source, run: Run) -> Iterator[dict[str, Any]]:
     """An entry per plant that was learned, pooled over the seeds that did; n_rows: of each plant and seed at most."""
+    shape = training.shape
     toward, other = source.labels[-1], source.labels[0]
     found: dict[str, list[tuple[BenchmarkSet, int, Any, dict[str, str]]]] = {plant: [] for plant in PLANTS}
     for seed in range(seeds):
         taught = taught_rows([row for row in source.train if _free(row[0])], toward, other, seed)
-        folder = save_trained(Training(shape, seed, source.labels), taught, run.work / "models")
+        folder = save_trained(replace(training, seed=seed), taught, run.work / "models")
         for plant in PLANTS:
             made = _planted(f"{plant}-{shape}-{seed}", plant, folder, source, n_rows, run.work)
             if made is not None:

@@ -42,7 +42,9 @@ TrainOption = Annotated[
     Path | None,
     typer.Option(help="Texts with id, split, label and tokens: models of every shape are trained on them, here, and used."),
 ]
-ShapeOption = Annotated[list[str] | None, typer.Option(help=f"Of the models trained here; all: {', '.join(SHAPES)}.")]
+ShapeOption = Annotated[
+    list[str] | None, typer.Option(help=f"Of the models trained from scratch; without any shape or encoder: {', '.join(SHAPES)}.")
+]
 PretrainedOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=FOLDER: a pretrained encoder, fine-tuned on them with words masked, and used like a shape."),
@@ -78,7 +80,7 @@ def bench(
     with TemporaryDirectory() as folder, reporting() as reporter:
         run = Run(grid=grid, workspace=Path(folder), work=work, reporter=reporter)
         given = (run_set(opened, run) for opened in _sets(text or [], planted or [], run.workspace, rows, digits=digits))
-        wanted = (shape or list(SHAPES), pretrained or [])
+        wanted = (shape or ([] if pretrained else list(SHAPES)), pretrained or [])
         made = _trained(train, wanted, (seeds, plant_seeds), rows, run) if train else ()
         for measured in chain(given, made):
             write(output, measured)

@@ -37,8 +37,8 @@ RULES = (("change", "mixed"), ("change", "positive"), ("rollout", "mixed"), ("ro
 #: that keeps the signs of the attention gradient.
 FUSED = {"ca_lig_paper": PRESETS["paper"], "ca_lig_signed": Fusion("rollout", 0.5, SIGNED)}
 
-#: On trial: the exact signed rollout, and its mean with CA-LIG.
-EXACT, EXACT_MEAN = "exact_rollout", "exact_rollout_and_ca_lig"
+#: The exact signed rollout; on trial, its means with CA-LIG and with the mean of the layers.
+EXACT, EXACT_MEAN, EXACT_HALF = "exact_rollout", "exact_rollout_and_ca_lig", "exact_rollout_and_layer_mean"
 
 #: On trial: CA-LIG whose attention is weighed by what it carries.
 VALUE_AWARE = "ca_lig_value_aware"
@@ -140,7 +140,8 @@ def _on_trial(
     exact = exact_rollout(stack, row, baseline, attribution.objective, **points)
     value_aware = value_aware_rollout(attribution.layer_attributions, *passed)
     seen = {} if value_aware is None else {VALUE_AWARE: value_aware}
-    return {EXACT: exact, EXACT_MEAN: (exact + attribution.values) / 2, **seen}
+    means = {EXACT_MEAN: attribution.values, EXACT_HALF: attribution.layer_attributions.mean(0)}
+    return {EXACT: exact, **{name: (exact + other) / 2 for name, other in means.items()}, **seen}
 
 
 def _orders(

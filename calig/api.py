@@ -67,10 +67,11 @@ def explain(  # noqa: PLR0913 - the method has this many settings; all but three
         explain: of pairs: "both" texts, or "text" or "text_pair" alone; the other one then stays in x' as it is in x.
         labels: gold class per input: names in all of them, or indices in all of them; see `calig.labels`.
         fusion: a name for the three settings that follow: "contrast", the default, this project's own; "paper", the reading
-            closest to the publication (rollout, λ 0.5, positive).
+            closest to the publication (rollout, λ 0.5, positive); "exact", the layers' gradients carried to the input by the
+            model itself, without attention, at the cost of one path more (exact, λ 1).
         fusion_rule: "rollout": context carries each layer's attribution down to the input; "change": the same, but only to where
-            the input differs from the baseline; "gate": context weighs it where it is.
-        fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 attention context alone.
+            the input differs from the baseline; "gate": context weighs it where it is; "exact": no context, see `fusion`.
+        fusion_coefficient: λ in [0, 1]: 0 is the mean of the layer integrated gradients, 1 context or "exact" alone.
         context_rule: what counts as context: the "positive" part of A ⊙ ∂f/∂A, its "absolute" size, "attention" A alone,
             "mixed", a quarter of the first and three quarters of the last, or, with "rollout", "signed", both signs of the first.
         baseline: what replaces the content: "auto", "mask", "pad", "mean" for texts; "auto", "zero", "blur" for images.

@@ -20,11 +20,12 @@ from calig.baselines import Baseline
 from calig.batching import equal_lengths, fetched, halving_on_out_of_memory, return_memory
 from calig.blocks import BlockStack
 from calig.errors import VerificationError
+from calig.exact import InputPaths
 from calig.inputs import EncodedInput, joined
 from calig.integration import PathIntegral, integrate_adaptively, integrate_alike, integrate_with
 from calig.passes import Ends, Paths, contract, pass_both_ends
 from calig.relevance import RolledOut, roll_out
-from calig.rollout import Fusion
+from calig.rollout import EXACT, Fusion
 from calig.targets import CENTRED, Target, choose_targets, class_names, objective_for, problem_type
 from calig.words import Word, merge_pair_words, merge_words
 
@@ -58,6 +59,11 @@ class Options:
     def fusion(self) -> Fusion:
         """How the map itself is fused."""
         return Fusion(self.fusion_rule, self.fusion_coefficient, self.context_rule)
+
+    @property
+    def fusions(self) -> tuple[Fusion, ...]:
+        """Of the map itself, and of its alternatives."""
+        return (self.fusion, *self.alternatives)
 
 
 def attribute(
@@ -185,15 +191,17 @@ def attribute_group(
     wrong = [_disagreement(row, by) for row, by in zip(rows, stack.differences(ends.at_input, own), strict=True)]
     if all(wrong):
         return [problem or "" for problem in wrong]
-    integrals = _integrate(Paths(stack, ends, batch_tokens=options.batch_tokens), options)
+    integrals, exact = _integrals(stack, ends, options)
     by_row = [integrals[row :: len(rows)] for row in range(len(rows))]
     readings = _Readings(*fetched(ends.at_input.logits, *ends.f, _input_x_gradient(ends)))
     results: list[list[Attribution]] = [[] for _ in rows]
     for k in range(len(targets[0])):
         layer_attributions = np.array([[integral.attribution[k] for integral in layers] for layers in by_row])
-        rolled = roll_out(torch.tensor(layer_attributions), ends, context, k, (options.fusion, *options.alternatives))
+        carried = None if exact is None else torch.tensor(np.array([integral.attribution[k] for integral in exact]))
+        rolled = roll_out(torch.tensor(layer_attributions), ends, context, k, options.fusions, carried)
         for i, row in enumerate(rows):
-            results[i].append(_result(stack, row, readings, (i, k), targets[i][k], by_row[i], rolled.of_row(i)))
+            further = exact[i : i + 1] if exact else []
+            results[i].append(_result(stack, row, readings, (i, k), targets[i][k], (by_row[i], further), rolled.of_row(i)))
     return [problem or result for problem, result in zip(wrong, results, strict=True)]
 
 
@@ -218,8 +226,19 @@ def _disagreement(row: EncodedInput, difference: float | None) -> str | None:
     return f"the logits read out differ from the model's own by {difference:.3g}"
 
 
-def _integrate(paths: Paths, options: Options) -> list[PathIntegral]:
-    """Equation 1: sˡ of every path. What did not converge with reduced products is integrated again with whole ones."""
+def _integrals(stack: BlockStack, ends: Ends, options: Options) -> tuple[list[PathIntegral], list[PathIntegral] | None]:
+    """Equation 1, layer by layer; and the exact signed rollout of every row where a fusion asks for it."""
+    wanted = any(fusion.rule == EXACT for fusion in options.fusions)
+    paths = Paths(stack, ends, batch_tokens=options.batch_tokens, keeps_gradients=wanted)
+    integrals = _integrate(paths, options)
+    if not wanted:
+        return integrals, None
+    carried = InputPaths(stack, ends, paths.mean_gradients(integrals), batch_tokens=options.batch_tokens)
+    return integrals, _integrate(carried, options)
+
+
+def _integrate(paths: Paths | InputPaths, options: Options) -> list[PathIntegral]:
+    """The integral of every path. What did not converge with reduced products is integrated again with whole ones."""
     known = paths.ends()
     if options.n_points is not None:
         return integrate_with(options.n_points, paths.evaluate, known, tolerance=options.tolerance)
@@ -242,11 +261,12 @@ def _result(
     readings: _Readings,
     index: tuple[int, int],
     target: Target,
-    integrals: Sequence[PathIntegral],
+    integrated: tuple[Sequence[PathIntegral], Sequence[PathIntegral]],
     rolled: RolledOut,
 ) -> Attribution:
-    """The attribution of row and target `index`."""
+    """The attribution of row and target `index`; integrated: its layers' integrals, and others that it took."""
     i, k = index
+    integrals, others = integrated
     maps = rolled.relevance.mean(1)
     values = maps[0]
     logits = readings.logits[i]
@@ -258,7 +278,7 @@ def _result(
         layer_attributions=np.stack([integral.attribution[k] for integral in integrals]),
         residuals=np.array([integral.residual for integral in integrals]),
         n_points=[integral.n_points for integral in integrals],
-        converged=all(integral.converged for integral in integrals),
+        converged=all(integral.converged for integral in (*integrals, *others)),
         words=words_of(row, values),
         target=target.name,
         objective=target.objective,

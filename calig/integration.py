@@ -63,28 +63,42 @@ class PathIntegral:
     """∫ s dα of one path, and how well it was computed.
 
     attribution: `targets seq`; residual: relative, before the correction that makes completeness exact, the largest of the
-    targets, lower is better; n_points: both ends included; converged: whether residual and change are within the tolerance.
+    targets, lower is better; converged: whether residual and change are within the tolerance; alphas: where s was looked at,
+    `points`, ends included where they were; weights: with which the values there make the integral, `targets points`.
     """
 
     attribution: Floats
     residual: float
-    n_points: int
     converged: bool
+    alphas: Floats
+    weights: Floats
+
+    @property
+    def n_points(self) -> int:
+        """Path points, ends included."""
+        return len(self.alphas)
 
 
 @dataclass(frozen=True)
 class PathValues:
-    """What is known on a path, at nodes t in ascending order: f, `nodes targets`, and the slopes s, `nodes targets seq`."""
+    """What is known on a path, at nodes t in ascending order: α, f, `nodes targets`, and the slopes s, `nodes targets seq`."""
 
     t: Floats
+    alphas: Floats
     f: Floats
     slopes: Floats
 
-    def with_points(self, t: Floats, f: Floats, slopes: Floats) -> PathValues:
+    @classmethod
+    def at_ends(cls, f: Floats, slopes: Floats) -> PathValues:
+        """What is known at α = 0 and α = 1."""
+        both = np.array([0.0, 1.0])
+        return cls(both, both, f, slopes)
+
+    def with_points(self, more: PathValues) -> PathValues:
         """With more nodes, in order."""
-        joined = np.concatenate([self.t, t])
-        order = np.argsort(joined)
-        return PathValues(joined[order], np.concatenate([self.f, f])[order], np.concatenate([self.slopes, slopes])[order])
+        joined = [np.concatenate([getattr(values, name) for values in (self, more)]) for name in ("t", "alphas", "f", "slopes")]
+        order = np.argsort(joined[0])
+        return PathValues(*(values[order] for values in joined))
 
 
 def integrate_adaptively(
@@ -136,7 +150,7 @@ def integrate_with(
         difference = path.f[-1] - path.f[0]
         scale = _scale(difference, value, np.abs(path.f).max(0))
         residual = float((np.abs(value.sum(-1) - difference) / scale).max())
-        results.append(PathIntegral(value, residual, n_points, residual <= tolerance))
+        results.append(PathIntegral(value, residual, residual <= tolerance, alphas, np.tile(weights, (len(value), 1))))
     return results
 
 
@@ -200,12 +214,12 @@ def gauss_legendre(n_points: int) -> tuple[Floats, Floats]:
 
 def _extend(known: list[PathValues], wanted: dict[int, Floats], evaluate: Callable[[Points], tuple[Floats, Floats]]) -> None:
     """Evaluate the wanted nodes of all paths together and add them to what is known."""
-    points = [(path, float(alpha)) for path, t in wanted.items() for alpha in alpha_of(t)]
-    f, slopes = evaluate(points)
+    alphas = {path: alpha_of(t) for path, t in wanted.items()}
+    f, slopes = evaluate([(path, float(alpha)) for path, of_path in alphas.items() for alpha in of_path])
     position = 0
     for path, t in wanted.items():
         part = slice(position, position + len(t))
-        known[path] = known[path].with_points(t, f[part], slopes[part])
+        known[path] = known[path].with_points(PathValues(t, alphas[path], f[part], slopes[part]))
         position += len(t)
 
 
@@ -224,13 +238,14 @@ def _judge(
     t, f, slopes = (np.stack([getattr(known[path], name) for path in paths]) for name in ("t", "f", "slopes"))
     segments = segment_weights(t)
     totals = slopes.sum(-1)
-    value = _integral(segments, slopes, totals, f)
+    weights = _complete(segments, totals, f)
+    value = _integral(weights, slopes)
     scale = _scale(f[:, -1] - f[:, 0], value, np.abs(f).max(1))
     missed = np.diff(f, axis=1) - np.einsum("psn,pnk->psk", segments, totals)
     residual = np.abs(missed.sum(1)) / scale
     kept = every_other(t.shape[1])
     coarse_segments = segment_weights(t[:, kept])
-    coarse = _integral(coarse_segments, slopes[:, kept], totals[:, kept], f)
+    coarse = _integral(_complete(coarse_segments, totals[:, kept], f), slopes[:, kept])
     change = np.abs(value - coarse).sum(-1) / np.maximum(np.abs(value).sum(-1), scale)
     settled = ((residual <= tolerance) & (change <= CHANGE_PER_TOLERANCE * tolerance)).all(-1)
     unsettled = _unsettled(segments, coarse_segments, slopes, kept)
@@ -238,16 +253,20 @@ def _judge(
     misses = (np.abs(missed) / scale[:, None]).max(-1)
     results = []
     for i, path in enumerate(paths):
-        integral = PathIntegral(value[i], float(residual[i].max()), t.shape[1], bool(settled[i]))
+        integral = PathIntegral(value[i], float(residual[i].max()), bool(settled[i]), known[path].alphas, weights[i])
         room = 0 if settled[i] else max_points - t.shape[1]
         results.append((path, integral, _halves(t[i], misses[i], allowed, unsettled[i])[:room]))
     return results
 
 
-def _integral(segments: Floats, slopes: Floats, totals: Floats, f: Floats) -> Floats:
-    """`paths targets seq`, complete: it sums to f(1) − f(0)."""
+def _complete(segments: Floats, totals: Floats, f: Floats) -> Floats:
+    """Weights of the nodes, `paths targets nodes`, with which the slopes of the whole logit make f(1) − f(0)."""
     weights = np.broadcast_to(segments.sum(1)[:, None], totals.swapaxes(1, 2).shape)
-    weights = corrected(weights, totals.swapaxes(1, 2), f[:, -1] - f[:, 0])
+    return corrected(weights, totals.swapaxes(1, 2), f[:, -1] - f[:, 0])
+
+
+def _integral(weights: Floats, slopes: Floats) -> Floats:
+    """`paths targets seq`."""
     integral: Floats = np.einsum("pkn,pnks->pks", weights, slopes)
     return integral
 

@@ -18,7 +18,7 @@ from calig.baselines import Baseline
 from calig.batching import fetched, halving_on_out_of_memory
 from calig.blocks import BlockStack, Replacement, Trace, padding_id
 from calig.inputs import EncodedInput, joined, joined_shifts
-from calig.integration import PathValues, Points
+from calig.integration import PathIntegral, PathValues, Points
 from calig.readout import read_out_position
 from calig.targets import Explained, Target, selector
 
@@ -55,8 +55,9 @@ class ContextGradients:
 
 
 class _Placed(NamedTuple):
-    """Points in the order of their layers: the layer and row of each, and its α, the latter two on the device."""
+    """Points in the order of their layers; the layer and row of each, and its α, the latter two on the device."""
 
+    points: Points
     layers: NDArray[np.int64]
     rows: Tensor
     alphas: Tensor
@@ -64,14 +65,19 @@ class _Placed(NamedTuple):
     def part(self, part: Sequence[int]) -> _Placed:
         """Consecutive points."""
         here = slice(part[0], part[-1] + 1)
-        return _Placed(self.layers[here], self.rows[here], self.alphas[here])
+        return _Placed(self.points[here], self.layers[here], self.rows[here], self.alphas[here])
 
 
 class Paths:
-    """Paths are numbered layer by layer: path = layer · rows + row."""
+    """The paths of all layers, numbered layer by layer: path = layer · rows + row.
 
-    def __init__(self, stack: BlockStack, ends: Ends, *, batch_tokens: int) -> None:
+    keeps_gradients: what `mean_gradients` needs, a tensor of hidden states for every point.
+    """
+
+    def __init__(self, stack: BlockStack, ends: Ends, *, batch_tokens: int, keeps_gradients: bool = False) -> None:
         self._stack, self._ends = stack, ends
+        self._keeps_gradients = keeps_gradients
+        self._kept: dict[tuple[int, float], Tensor] = {}
         self._rows, self._seq = ends.at_input.hidden[0].shape[:2]
         self._starts = ends.baseline_hidden
         self._steps = [h.detach() - start for h, start in zip(ends.at_input.hidden, self._starts, strict=True)]
@@ -82,8 +88,7 @@ class Paths:
         both = zip(self._steps, *self._ends.gradients, strict=True)
         by_layer = [torch.stack([contract(step, gradient) for gradient in ends]) for step, *ends in both]
         f, slopes = fetched(torch.stack(self._ends.f), torch.stack(by_layer))
-        t = np.array([0.0, 1.0])
-        return [PathValues(t, f[:, row], layer[:, :, row]) for layer in slopes for row in range(self._rows)]
+        return [PathValues.at_ends(f[:, row], layer[:, :, row]) for layer in slopes for row in range(self._rows)]
 
     def evaluate(self, points: Points, *, reduced: bool = False) -> tuple[Floats, Floats]:
         """f and (hˡ − h'ˡ) · ∂f/∂hˡ at points (path, α): `points targets` and `points targets seq`, float64.
@@ -100,16 +105,32 @@ class Paths:
         back = np.argsort(order)
         return f[back], slopes[back]
 
+    def mean_gradients(self, integrals: Sequence[PathIntegral]) -> list[Tensor]:
+        """Ḡˡ = ∫ ∂f/∂hˡ dα of every layer, `targets rows seq hidden`, by the points and weights of the paths' integrals."""
+        of_path = [self._mean_gradient(path, integral) for path, integral in enumerate(integrals)]
+        return [torch.stack(of_path[first : first + self._rows], 1) for first in range(0, len(of_path), self._rows)]
+
+    def _mean_gradient(self, path: int, integral: PathIntegral) -> Tensor:
+        """`targets seq hidden`."""
+        found = torch.stack([self._gradient(path, float(alpha)) for alpha in integral.alphas], 1)
+        return torch.einsum("kn,knsd->ksd", torch.tensor(integral.weights).to(found), found)
+
+    def _gradient(self, path: int, alpha: float) -> Tensor:
+        """∂f/∂hˡ where it was looked at, `targets seq hidden`."""
+        layer, row = divmod(path, self._rows)
+        at_end = alpha in (0.0, 1.0)
+        return self._ends.gradients[int(alpha)][layer][:, row] if at_end else self._kept[path, alpha]
+
     def _placed(self, points: Points) -> _Placed:
         """Copied to the device for all sweeps at once: a copy waits for all that was asked for before it."""
         layers, rows = np.divmod([path for path, _ in points], self._rows)
         step = self._steps[0]
         alphas = torch.tensor([alpha for _, alpha in points], dtype=step.dtype, device=step.device)
-        return _Placed(layers, torch.tensor(rows, device=step.device), alphas)
+        return _Placed(points, layers, torch.tensor(rows, device=step.device), alphas)
 
     def _sweep(self, placed: _Placed, part: Sequence[int]) -> tuple[Tensor, Tensor]:
         """One pass down the stack, each point entering at its own layer; `part`: which of the points."""
-        layers, row_of, alphas = placed.part(part)
+        points, layers, row_of, alphas = placed.part(part)
         entries, steps = {}, []
         for layer in np.unique(layers):
             here = slice(*np.searchsorted(layers, [layer, layer + 1]))
@@ -118,9 +139,10 @@ class Paths:
             entries[int(layer)] = torch.addcmul(start, alphas[here].view(-1, 1, 1), steps[-1]).requires_grad_()
         logits = self._stack.resume(entries, self._ends.at_input, row_of, read_out=self._ends.read_out)
         f = self._ends.explained.of(row_of)(logits)
-        slopes = [
-            torch.cat([contract(*pair) for pair in zip(steps, g, strict=True)]) for g in gradients(f, list(entries.values()))
-        ]
+        found = gradients(f, list(entries.values()))
+        if self._keeps_gradients:
+            self._kept.update(zip(points, torch.stack([torch.cat(g) for g in found], dim=1), strict=True))
+        slopes = [torch.cat([contract(*pair) for pair in zip(steps, g, strict=True)]) for g in found]
         return f.detach(), torch.stack(slopes, dim=1)
 
 

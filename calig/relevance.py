@@ -13,7 +13,7 @@ from torch import Tensor
 from calig.attention import BlockContext, block_context
 from calig.batching import fetched
 from calig.passes import ContextGradients, Ends
-from calig.rollout import FUSION_RULES, Fusion, attention_flow, evidence_flow
+from calig.rollout import EXACT, FUSION_RULES, Fusion, attention_flow, evidence_flow, mixed_with_exact
 
 Floats = NDArray[np.float64]
 
@@ -36,11 +36,16 @@ class RolledOut:
 
 
 def roll_out(
-    layer_attributions: Tensor, ends: Ends, context: ContextGradients, target: int, fusions: Sequence[Fusion]
+    layer_attributions: Tensor,
+    ends: Ends,
+    context: ContextGradients,
+    target: int,
+    fusions: Sequence[Fusion],
+    exact: Tensor | None = None,
 ) -> RolledOut:
     """rˡ of all layers for each fusion, one block at a time: what a block's attention says is formed once for all of them.
 
-    layer_attributions: sˡ, `rows layers seq`, float64.
+    layer_attributions: sˡ, `rows layers seq`, float64; exact: the exact signed rollout, `rows seq`, if a fusion needs it.
     """
     relevance = [layer_attributions.to(ends.explained.weights.device)] * len(fusions)
     attention = evidence = context.read[target].to(relevance[0].dtype)
@@ -53,6 +58,9 @@ def roll_out(
             FUSION_RULES[fusion.rule](r, seen.contexts[fusion.context_rule], change, fusion.coefficient, block)
             for fusion, r in zip(fusions, relevance, strict=True)
         ]
+    if exact is not None:
+        mixed = [mixed_with_exact(r, exact.to(r), f.coefficient) for f, r in zip(fusions, relevance, strict=True)]
+        relevance = [new if f.rule == EXACT else old for f, old, new in zip(fusions, relevance, mixed, strict=True)]
     return RolledOut(*fetched(torch.stack(relevance, 1), attention, evidence))
 
 

@@ -17,6 +17,9 @@ _CANCELLED = 0.05
 #: The one context rule whose C has negative entries: only the rule `rollout` keeps sums with it.
 SIGNED = "signed"
 
+#: The one fusion rule without attention: the model itself carries the layers' attributions to the input, see `calig.exact`.
+EXACT = "exact"
+
 #: Share of the class-specific context in the rule `mixed`; the rest is attention.
 _CLASS_SPECIFIC = 0.25
 
@@ -117,12 +120,28 @@ def gated(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient
     return torch.cat([relevance[:, : block - 1], scaled.unsqueeze(1), relevance[:, block:]], dim=1)
 
 
+def left(relevance: Tensor, context: Tensor, change: Tensor, fusion_coefficient: float, block: int) -> Tensor:  # noqa: ARG001
+    """Fusion rule `exact`: attention carries nothing; what the model carries is mixed in at the input, by `mixed_with_exact`."""
+    return relevance
+
+
+def mixed_with_exact(relevance: Tensor, exact: Tensor, fusion_coefficient: float) -> Tensor:
+    """rˡ = (1 − λ) sˡ + λ e: complete, as both are.
+
+    Args:
+        relevance: sˡ, `batch layers seq`.
+        exact: e, the exact signed rollout, `batch seq`.
+    """
+    return (1.0 - fusion_coefficient) * relevance + fusion_coefficient * exact.unsqueeze(1)
+
+
 #: How attributions and context become relevance: (relevance of all layers, C of a block, ‖h − h'‖ at its input, λ, block) →
 #: relevance. Applied from the last block down.
 FUSION_RULES: dict[str, Callable[[Tensor, Tensor, Tensor, float, int], Tensor]] = {
     "rollout": rolled_out,
     "change": rolled_out_by_change,
     "gate": gated,
+    EXACT: left,
 }
 
 
@@ -137,10 +156,12 @@ class Fusion:
 
 #: Fusions with a name. contrast: this project's own, the default; relevance flows to where the input differs from the baseline,
 #: mostly by plain attention. paper: the reading closest to what is public of CA-LIG (arXiv 2602.16608), class-specific positive
-#: gradients rolled out; its λ is not public, a half is that of attention rollout (Abnar and Zuidema 2020).
+#: gradients rolled out; its λ is not public, a half is that of attention rollout (Abnar and Zuidema 2020). exact: no attention;
+#: the layers' gradients carried to the input by the model itself, our own.
 PRESETS: dict[str, Fusion] = {
     "contrast": Fusion("change", 0.2, "mixed"),
     "paper": Fusion("rollout", 0.5, "positive"),
+    "exact": Fusion(EXACT, 1.0, "mixed"),
 }
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schemas.base import Interval, Record
 
-FusionRule = Literal["rollout", "change", "gate"]
+FusionRule = Literal["rollout", "change", "gate", "exact"]
 ContextRule = Literal["positive", "absolute", "attention", "mixed", "signed"]
 
 
@@ -29,6 +29,7 @@ class FusionSettings(Record):
 PRESETS: dict[str, FusionSettings] = {
     "contrast": FusionSettings(rule="change", coefficient=0.2, context_rule="mixed"),
     "paper": FusionSettings(rule="rollout", coefficient=0.5, context_rule="positive"),
+    "exact": FusionSettings(rule="exact", coefficient=1.0, context_rule="mixed"),
 }
 
 

@@ -40,12 +40,12 @@ class AttributionConfig(Record):
     fusion_rule: FusionRule = Field(
         default=_DEFAULT.rule,
         description="rollout: context carries attributions down to the input; change: the same, but only to where the input "
-        "differs from the baseline; gate: it weighs them in place; `fusion: paper` or `fusion: contrast` (the default) is short "
-        "for this and the next two settings",
+        "differs from the baseline; gate: it weighs them in place; exact: the model itself carries them down, without context, "
+        "for one path more; `fusion: contrast` (the default), `paper` or `exact` is short for this and the next two settings",
     )
     fusion_coefficient: Coefficient | Literal["auto"] = Field(
         default=_DEFAULT.coefficient,
-        description="λ, 0 to 1: 0 is the mean of the layer integrated gradients, 1 is attention context alone; auto: the "
+        description="λ, 0 to 1: 0 is the mean of the layer integrated gradients, 1 is context (or exact) alone; auto: the "
         "reference version's fusion, else λ and both rules are chosen by comprehensiveness − sufficiency on a few rows",
     )
     context_rule: ContextRule = Field(

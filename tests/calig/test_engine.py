@@ -288,6 +288,7 @@ def test_maps_under_other_fusions_come_from_the_same_integrals(bert):
     """Choosing between fusions costs no gradients: every alternative equals a run of its own."""
     model, tokenizer = bert
     fusions = (Fusion("rollout", 0.5, "absolute"), Fusion("gate", 0.25, "mixed"), Fusion("rollout", 0.0, "positive"))
+    fusions += (Fusion("exact", 1.0, "mixed"), Fusion("exact", 0.25, "attention"))
     row = encode_text(TEXTS[1], tokenizer, limit=None)
     baseline = choose_baseline("auto", model, tokenizer, "text")
     with attributable(model) as stack:

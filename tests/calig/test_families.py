@@ -16,29 +16,11 @@ from calig.families import FAMILIES
 from calig.rollout import CONTEXT_RULES
 from tests.calig.conftest import TEXTS
 from tests.helpers.captum_layers import from_every_block_on, on_the_untouched_model
-from tests.helpers.tiny_families import CASES, SIZE, tiny
-from tests.helpers.tiny_models import save_tiny_tokenizer
+from tests.helpers.tiny_families import CASES, SIZE
 
 #: The same nodes on both sides.
 FINE = {"n_points": 150, "objective": "logit"}
 TEXT_CASES = [name for name in CASES if FAMILIES[name].modality == "text"]
-
-
-@pytest.fixture
-def tokenizer(tmp_path):
-    return tf.AutoTokenizer.from_pretrained(save_tiny_tokenizer(tmp_path))
-
-
-@pytest.fixture
-def prepared(request, tokenizer, pictures):
-    """(model, processor, one input) of the family asked for."""
-    name = request.param
-    if FAMILIES[name].modality == "image":
-        processor = tf.ViTImageProcessor(size={"height": 16, "width": 16})
-        return tiny(name), processor, pictures[0]
-    names = ["input_ids", "token_type_ids", "attention_mask"] if CASES[name].token_types else ["input_ids", "attention_mask"]
-    tokenizer.model_input_names = names
-    return tiny(name), tokenizer, TEXTS[0]
 
 
 def test_every_family_has_a_case():

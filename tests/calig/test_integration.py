@@ -37,7 +37,7 @@ class Problem:
         known = []
         for path, part in enumerate(self.parts):
             f = np.array([[0.0], [self.f(path, 1.0)]])
-            known.append(PathValues(np.array([0.0, 1.0]), f, np.stack([part(0.0)[None], part(1.0)[None]])))
+            known.append(PathValues.at_ends(f, np.stack([part(0.0)[None], part(1.0)[None]])))
         return known
 
     def solve(self, **options):
@@ -139,7 +139,7 @@ def test_several_targets_share_their_points():
         return np.concatenate([f for f, _ in parts], axis=1), np.concatenate([s for _, s in parts], axis=1)
 
     f, slopes = evaluate([(0, 0.0), (0, 1.0)])
-    (result,) = integrate_adaptively(evaluate, [PathValues(np.array([0.0, 1.0]), f, slopes)], tolerance=0.01, max_points=129)
+    (result,) = integrate_adaptively(evaluate, [PathValues.at_ends(f, slopes)], tolerance=0.01, max_points=129)
     np.testing.assert_allclose(result.attribution, [exact(first), exact(second)], rtol=0.01)
     np.testing.assert_allclose(result.attribution.sum(-1), [exact(first).sum(), exact(second).sum()], rtol=1e-12)
 

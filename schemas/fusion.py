@@ -34,8 +34,8 @@ PRESETS: dict[str, FusionSettings] = {
 
 
 def fusion_name(rule: str, coefficient: float, context_rule: str) -> str:
-    """The name of the preset with these parts, if there is one, and the parts."""
-    parts = f"{rule}, λ {coefficient:g}, {context_rule}"
+    """The name of the preset with these parts, if there is one, and the parts; the rule `exact` has no context."""
+    parts = f"{rule}, λ {coefficient:g}" + (f", {context_rule}" if rule != "exact" else "")
     named: dict[tuple[str, float, str], str] = {
         (preset.rule, preset.coefficient, preset.context_rule): name for name, preset in PRESETS.items()
     }

@@ -72,6 +72,17 @@ def test_a_first_release_is_explained_and_published(explain, model):
 
 
 @pytest.mark.slow
+def test_the_exact_rollout_goes_through_the_whole_run(explain, tmp_path):
+    config = SHARDS.model_copy(update={"attribution": AttributionConfig(fusion="exact", shard_rows=10)})
+    first = explain(config=config)
+    assert first.record.method.fusion == "exact (exact, λ 1)"
+    assert first.record.quality.falsification is not None
+    assert "exact, λ 1" in (first.folder / "report.html").read_text(encoding="utf-8")
+    later = explain(str(save_tiny_bert(tmp_path / "second", seed=1)), config=config, reference=str(first.folder))
+    assert later.record.drift.n_paired == N_ROWS
+
+
+@pytest.mark.slow
 def test_the_fusion_is_chosen_once_and_then_frozen_by_the_reference(explain, model, tiny_registry, tmp_path, monkeypatch):
     auto = PipelineConfig(attribution=AttributionConfig(fusion_coefficient="auto", calibration_rows=32))
     first = explain(config=auto)

@@ -32,6 +32,7 @@ def test_fusions_with_a_name_mean_the_same_in_settings_and_library() -> None:
     assert paper.fusion == fusion.PRESETS["paper"]
     assert AttributionConfig.model_validate(paper.model_dump()) == paper
     assert paper.fusion.name == "paper (rollout, λ 0.5, positive)"
+    assert AttributionConfig.model_validate({"fusion": "exact"}).fusion.name == "exact (exact, λ 1)"
     assert (
         paper.fused_by(fusion.FusionSettings(rule="gate", coefficient=0.1, context_rule="mixed")).fusion.name
         == "gate, λ 0.1, mixed"

@@ -191,17 +191,13 @@ def attribute_group(
     wrong = [_disagreement(row, by) for row, by in zip(rows, stack.differences(ends.at_input, own), strict=True)]
     if all(wrong):
         return [problem or "" for problem in wrong]
-    integrals, exact = _integrals(stack, ends, options)
-    by_row = [integrals[row :: len(rows)] for row in range(len(rows))]
+    integrals = _integrals(stack, ends, options)
     readings = _Readings(*fetched(ends.at_input.logits, *ends.f, _input_x_gradient(ends)))
     results: list[list[Attribution]] = [[] for _ in rows]
     for k in range(len(targets[0])):
-        layer_attributions = np.array([[integral.attribution[k] for integral in layers] for layers in by_row])
-        carried = None if exact is None else torch.tensor(np.array([integral.attribution[k] for integral in exact]))
-        rolled = roll_out(torch.tensor(layer_attributions), ends, context, k, options.fusions, carried)
+        rolled = roll_out(integrals.of_layers(k), ends, context, k, options.fusions, integrals.of_exact(k))
         for i, row in enumerate(rows):
-            further = exact[i : i + 1] if exact else []
-            results[i].append(_result(stack, row, readings, (i, k), targets[i][k], (by_row[i], further), rolled.of_row(i)))
+            results[i].append(_result(stack, row, readings, (i, k), targets[i][k], integrals, rolled.of_row(i)))
     return [problem or result for problem, result in zip(wrong, results, strict=True)]
 
 
@@ -226,15 +222,35 @@ def _disagreement(row: EncodedInput, difference: float | None) -> str | None:
     return f"the logits read out differ from the model's own by {difference:.3g}"
 
 
-def _integrals(stack: BlockStack, ends: Ends, options: Options) -> tuple[list[PathIntegral], list[PathIntegral] | None]:
-    """Equation 1, layer by layer; and the exact signed rollout of every row where a fusion asks for it."""
+@dataclass(frozen=True)
+class _Integrals:
+    """What a group's paths gave: equation 1 for the layers of every row, and its exact signed rollout where one is wanted."""
+
+    layers: list[list[PathIntegral]]
+    exact: list[PathIntegral]
+
+    def of_layers(self, target: int) -> Tensor:
+        """sˡ, `rows layers seq`."""
+        return torch.tensor(np.array([[integral.attribution[target] for integral in of_row] for of_row in self.layers]))
+
+    def of_exact(self, target: int) -> Tensor | None:
+        """e, `rows seq`."""
+        return torch.tensor(np.array([integral.attribution[target] for integral in self.exact])) if self.exact else None
+
+    def converged(self, row: int) -> bool:
+        """Whether all that the row's map is made of is within the tolerance."""
+        return all(integral.converged for integral in (*self.layers[row], *self.exact[row : row + 1]))
+
+
+def _integrals(stack: BlockStack, ends: Ends, options: Options) -> _Integrals:
     wanted = any(fusion.rule == EXACT for fusion in options.fusions)
     paths = Paths(stack, ends, batch_tokens=options.batch_tokens, keeps_gradients=wanted)
-    integrals = _integrate(paths, options)
-    if not wanted:
-        return integrals, None
-    carried = InputPaths(stack, ends, paths.mean_gradients(integrals), batch_tokens=options.batch_tokens)
-    return integrals, _integrate(carried, options)
+    integrals, rows = _integrate(paths, options), len(ends.at_input.logits)
+    exact = []
+    if wanted:
+        of_input = InputPaths(stack, ends, paths.mean_gradients(integrals), batch_tokens=options.batch_tokens)
+        exact = _integrate(of_input, options)
+    return _Integrals([integrals[row::rows] for row in range(rows)], exact)
 
 
 def _integrate(paths: Paths | InputPaths, options: Options) -> list[PathIntegral]:
@@ -261,12 +277,11 @@ def _result(
     readings: _Readings,
     index: tuple[int, int],
     target: Target,
-    integrated: tuple[Sequence[PathIntegral], Sequence[PathIntegral]],
+    integrals: _Integrals,
     rolled: RolledOut,
 ) -> Attribution:
-    """The attribution of row and target `index`; integrated: its layers' integrals, and others that it took."""
+    """The attribution of row and target `index`."""
     i, k = index
-    integrals, others = integrated
     maps = rolled.relevance.mean(1)
     values = maps[0]
     logits = readings.logits[i]
@@ -275,10 +290,10 @@ def _result(
         tokens=row.tokens,
         values=values,
         layers=rolled.relevance[0],
-        layer_attributions=np.stack([integral.attribution[k] for integral in integrals]),
-        residuals=np.array([integral.residual for integral in integrals]),
-        n_points=[integral.n_points for integral in integrals],
-        converged=all(integral.converged for integral in (*integrals, *others)),
+        layer_attributions=np.stack([integral.attribution[k] for integral in integrals.layers[i]]),
+        residuals=np.array([integral.residual for integral in integrals.layers[i]]),
+        n_points=[integral.n_points for integral in integrals.layers[i]],
+        converged=integrals.converged(i),
         words=words_of(row, values),
         target=target.name,
         objective=target.objective,

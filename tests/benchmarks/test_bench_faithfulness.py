@@ -15,7 +15,7 @@ from tests.benchmarks.bench_faithfulness import bench, write
 from tests.benchmarks.faithfulness.comparing import compared
 from tests.benchmarks.faithfulness.digits import save_digits
 from tests.benchmarks.faithfulness.keeping import KeptRows
-from tests.benchmarks.faithfulness.methods import EXACT, EXACT_MEAN, FUSED, VALUE_AWARE
+from tests.benchmarks.faithfulness.methods import EXACT, EXACT_HALF, EXACT_MEAN, FUSED, VALUE_AWARE
 from tests.benchmarks.faithfulness.prepare import character_spans, prepare
 from tests.benchmarks.faithfulness.removals import DELETED, REPLACED, RESAMPLED, Removals
 from tests.benchmarks.faithfulness.running import Run, run_set
@@ -36,7 +36,7 @@ OPTIONAL = {
 }
 PEERS = CAPTUM.union(*(methods for package, methods in OPTIONAL.items() if find_spec(package)))
 CONTROLS = {"random", "plain_ig", "layer_ig_mean", "input_x_gradient", "attention_rollout", "attention_gradient_rollout"}
-FURTHER = {*FUSED, EXACT, EXACT_MEAN, VALUE_AWARE}
+FURTHER = {*FUSED, EXACT, EXACT_MEAN, EXACT_HALF, VALUE_AWARE}
 FIGURES = {"comprehensiveness", "sufficiency", "difference", "deletion_auc", "insertion_auc", "auprc", "token_f1", "span_f1"}
 REMOVED = {"difference_deleted", "difference_resampled", "auroc", "word_auprc", "word_auroc", "word_token_f1"}
 

@@ -37,7 +37,7 @@ pytestmark = [
 MODEL, RAY = "tickets", "tickets-on-ray"
 KEY = "whsec_b25seS10aGUtdGVzdC1hbmQtdGhlLXJlY2VpdmVyLWtub3c="
 DRAW, N_TRAINING, N_VALIDATION = 902, 1_500, 120
-_VERDICT_LIMIT_S = 240.0
+_VERDICT_LIMIT_S = 480.0
 
 
 class Releases:

@@ -134,7 +134,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
 
 _COEFFICIENTS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
-#: The grid: every rule with every context, and λ = 0 once, where rules and contexts make no difference.
+#: The grid: every rule with every context, and λ = 0 once, where rules and contexts make no difference; `exact` has no context.
 GRID: tuple[FusionSettings, ...] = (
     FusionSettings(rule="change", coefficient=0.0, context_rule="mixed"),
     *(
@@ -143,6 +143,7 @@ GRID: tuple[FusionSettings, ...] = (
         for context in ("positive", "absolute", "attention", "mixed")
         for coefficient in _COEFFICIENTS
     ),
+    *(FusionSettings(rule="exact", coefficient=coefficient, context_rule="mixed") for coefficient in (0.5, 1.0)),
 )
 
 
@@ -155,7 +156,7 @@ def attribute_under(
 ) -> list[tuple[dict[str, Any], NDArray[np.float64]]]:
     """Table rows of the examples that could be attributed, each with its values under `fusions`, `fusions seq`.
 
-    The integrals are shared: each fusion costs a few matrix products.
+    The integrals are shared: each fusion costs a few matrix products, and all of the rule `exact` together one path.
     """
     alternatives = tuple(Fusion(f.rule, f.coefficient, f.context_rule) for f in fusions)
     done, _, _ = attribute_examples(snapshot, examples, config, progress, alternatives)

@@ -89,7 +89,7 @@ def test_the_fusion_is_chosen_once_and_then_frozen_by_the_reference(explain, mod
     choice = first.record.method.fusion_choice
     assert choice is not None
     assert len(choice.slice_ids) == 32
-    assert len(choice.candidates) == 61
+    assert len(choice.candidates) == 63
     assert choice.fusion == first.record.config.attribution.fusion
     assert "How the fusion was chosen" in (first.folder / "report.html").read_text(encoding="utf-8")
 

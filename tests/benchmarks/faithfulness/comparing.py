@@ -43,6 +43,12 @@ def compared(name: str, values: dict[str, FloatArray], ca_lig: dict[str, FloatAr
     return result
 
 
+def margins_of(first: dict[str, FloatArray], second: dict[str, FloatArray]) -> dict[str, list[float]]:
+    """One method less another on the same rows by comprehensiveness − sufficiency under every removal: mean, and its interval."""
+    found = {m: _mean(first[m] - second[m]) for m in COMPARED if m.startswith("difference") and m in first}
+    return {measure: [margin.mean, margin.low, margin.high] for measure, margin in found.items() if margin is not None}
+
+
 def verdict(margin: MeanInterval) -> str:
     """How CA-LIG fares, from the interval of CA-LIG − method."""
     return "beats" if margin.low > 0 else "loses" if margin.high < 0 else "not separable"

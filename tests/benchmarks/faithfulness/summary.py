@@ -10,8 +10,8 @@ import numpy as np
 
 from calig.metrics.perturbation import FloatArray
 from calig.rollout import Fusion
-from tests.benchmarks.faithfulness.comparing import compared
-from tests.benchmarks.faithfulness.methods import CA_LIG, baseline_of, fusions
+from tests.benchmarks.faithfulness.comparing import compared, margins_of
+from tests.benchmarks.faithfulness.methods import CA_LIG, EXACT, baseline_of, fusions
 from tests.benchmarks.faithfulness.sets import BenchmarkSet
 from tests.benchmarks.machine import describe
 
@@ -52,7 +52,8 @@ def _method(name: str, measured: dict[str, dict[str, FloatArray]], lines: Lines)
     """The method's figures and its cost; controls come with CA-LIG and have no time of their own."""
     costs = [line["costs"].get(name, {}) for line in lines]
     means = {f"{what}_per_row": float(np.mean([cost[what] for cost in costs])) for what in costs[0]}
-    return compared(name, measured[name], measured[CA_LIG]) | {"seconds_per_row": None} | means
+    exact = {"exact_less_this": margins_of(measured[EXACT], measured[name])} if EXACT in measured else {}
+    return compared(name, measured[name], measured[CA_LIG]) | {"seconds_per_row": None} | means | exact
 
 
 def _fusion(fusion: Fusion) -> dict[str, Any]:

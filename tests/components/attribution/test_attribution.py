@@ -227,7 +227,7 @@ def test_rows_under_many_fusions_are_the_table_s_rows(bert, tmp_path):
         assert row["id"] == stored["id"]
         np.testing.assert_allclose(values[own], stored["values"], rtol=1e-6)
         np.testing.assert_allclose(values[0], np.mean(stored["layer_attributions"], axis=0), rtol=1e-6)
-    assert len(set(attribution.GRID)) == len(attribution.GRID) == 61
+    assert len(set(attribution.GRID)) == len(attribution.GRID) == 63
 
 
 def pairs(*items: tuple[str, str]) -> list[Example]:

@@ -41,9 +41,8 @@ class InputPaths:
 
     def ends(self) -> list[PathValues]:
         """F and its slopes at x' and x of every row."""
-        both = [self.evaluate([(row, alpha) for row in range(self._rows)]) for alpha in (0.0, 1.0)]
-        f, slopes = (np.stack(values) for values in zip(*both, strict=True))
-        return [PathValues.at_ends(f[:, row], slopes[:, row]) for row in range(self._rows)]
+        f, slopes = self.evaluate([(row, alpha) for row in range(self._rows) for alpha in (0.0, 1.0)])
+        return [PathValues.at_ends(f[first : first + 2], slopes[first : first + 2]) for first in range(0, len(f), 2)]
 
     def evaluate(self, points: Points, *, reduced: bool = False) -> tuple[Floats, Floats]:
         """F and (h⁰ − h'⁰) · ∂F/∂h⁰ at points (row, α): `points targets` and `points targets seq`, float64."""

@@ -59,8 +59,9 @@ def roll_out(
             for fusion, r in zip(fusions, relevance, strict=True)
         ]
     if exact is not None:
-        mixed = [mixed_with_exact(r, exact.to(r), f.coefficient) for f, r in zip(fusions, relevance, strict=True)]
-        relevance = [new if f.rule == EXACT else old for f, old, new in zip(fusions, relevance, mixed, strict=True)]
+        e = exact.to(relevance[0])
+        pairs = zip(fusions, relevance, strict=True)
+        relevance = [mixed_with_exact(r, e, fusion.coefficient) if fusion.rule == EXACT else r for fusion, r in pairs]
     return RolledOut(*fetched(torch.stack(relevance, 1), attention, evidence))
 
 

@@ -30,6 +30,7 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
+from components.common.file_digests import file_digest
 from components.demo.training import SPECIAL_TOKENS, build_tokenizer
 from schemas.base import digest_of
 from tests.benchmarks.drift.training import Recipe, fit, one_hot
@@ -67,13 +68,19 @@ def finetuning(name: str, pretrained: Path, labels: tuple[str, ...]) -> Training
 
 def save_trained(training: Training, rows: Sequence[Labelled], work: Path) -> Path:
     """The trained model's folder inside `work`; one that an earlier run has finished is used again."""
-    folder = work / digest_of({"training": {**asdict(training), "pretrained": str(training.pretrained)}, "rows": list(rows)})[:16]
+    settings = asdict(training) | {"pretrained": _file_digests(training.pretrained)}
+    folder = work / digest_of({"training": settings, "rows": list(rows)})[:16]
     if not folder.exists():
         unfinished = folder.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _train(training, rows, unfinished)
         unfinished.rename(folder)
     return folder
+
+
+def _file_digests(folder: Path | None) -> dict[str, str]:
+    """What an encoder is, wherever it lies: another one in the same folder is another training."""
+    return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()} if folder else {}
 
 
 def _train(training: Training, rows: Sequence[Labelled], folder: Path) -> None:
@@ -94,6 +101,12 @@ def _common(training: Training, tokenizer: Any) -> dict[str, Any]:
         "vocab_size": len(tokenizer),
         "initializer_range": 0.05,
         "pad_token_id": tokenizer.pad_token_id,
+        **_names(training),
+    }
+
+
+def _names(training: Training) -> dict[str, Any]:
+    return {
         "id2label": dict(enumerate(training.labels)),
         "label2id": {label: index for index, label in enumerate(training.labels)},
     }
@@ -151,8 +164,7 @@ def _llama(training: Training, tokenizer: Any) -> Any:
 
 
 def _pretrained(training: Training, _tokenizer: Any) -> Any:
-    labels = {"id2label": dict(enumerate(training.labels)), "label2id": {label: i for i, label in enumerate(training.labels)}}
-    return AutoModelForSequenceClassification.from_pretrained(training.pretrained, num_labels=len(training.labels), **labels)
+    return AutoModelForSequenceClassification.from_pretrained(training.pretrained, **_names(training))
 
 
 def _of_pretrained(training: Training, _texts: Sequence[str]) -> Any:
